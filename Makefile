@@ -1,0 +1,135 @@
+# punit: `make help` lists the targets. Builds into build/, runs in run/.
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+prefix ?= /usr/local
+CC     ?= cc
+ifeq ($(origin CC),default)
+CC := cc
+endif
+
+SERVICES := auth profile training metrics sports social
+WORKERS  := $(SERVICES) mover gridd
+# SAN=1 builds the workers under ASan and UBSan, beside the ordinary build.
+B        := build$(if $(SAN),/san)
+PROGRAMS := $(WORKERS:%=$(B)/bin/punit-%) $(B)/bin/punitctl
+MODULE   := build/ngx_http_punit_module.so
+
+BUILD_PACKAGES := gcc make pkg-config nginx-dev libpcre2-dev zlib1g-dev libssl-dev \
+	libpq-dev libjansson-dev libjwt-dev libsodium-dev libmemcached-dev libfcgi-dev
+RUN_PACKAGES   := nginx postgresql-15 memcached runit openssl curl perl adduser
+TEST_PACKAGES  := libcmocka-dev libdbd-pg-perl libjson-xs-perl cppcheck procps
+
+PKG_LIBS := libpq jansson libjwt libsodium libmemcached libcrypto
+CFLAGS   ?= -O2 -g
+CPPFLAGS += -D_GNU_SOURCE -D_FORTIFY_SOURCE=3 -Iworkers -DPUNIT_VERSION='"$(shell cat VERSION)"'
+WFLAGS   := -std=c17 -Wall -Wextra -Werror -Wshadow -Wvla -fstack-protector-strong -fPIE -pthread
+ifdef SAN
+CPPFLAGS := $(filter-out -D_FORTIFY_SOURCE=3,$(CPPFLAGS))
+WFLAGS   += -fsanitize=address,undefined -fno-omit-frame-pointer
+endif
+LDFLAGS  += -pie -Wl,-z,relro,-z,now
+LDLIBS    = $(shell pkg-config --libs $(PKG_LIBS)) -lfcgi -lm
+PKG_CFLAGS = $(shell pkg-config --cflags $(PKG_LIBS))
+
+.PHONY: help deps build module workers run stop test unit lint bench install clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+deps: ## install what is missing of Debian's packages (root or sudo) and make the system user punit
+	@missing=$$(for p in $(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES); do \
+	    dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	asroot=; [ $$(id -u) = 0 ] || asroot=sudo; \
+	if [ -n "$$missing" ]; then \
+	    echo "installing:" $$missing; \
+	    $$asroot apt-get -q update && \
+	    $$asroot env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+	        apt-get -q install -y --no-install-recommends $$missing; \
+	fi && \
+	if [ $$(id -u) = 0 ] && ! id punit >/dev/null 2>&1; then \
+	    adduser --quiet --system --group --no-create-home --home /nonexistent punit; fi
+
+build: module workers ## build build/ngx_http_punit_module.so and build/bin/
+
+module: $(MODULE)
+
+workers: $(PROGRAMS)
+
+# ---- the module, against Debian's packaged nginx (nginx-dev, its own configure flags)
+NGINX_SRC := /usr/share/nginx/src
+build/nginx/.configured: config
+	rm -rf build/nginx && mkdir -p build && cp -r $(NGINX_SRC) build/nginx
+	cd build/nginx && source ./conf_flags && \
+	    bash ./configure "$${NGX_CONF_FLAGS[@]}" --with-cc-opt='-O2 -g -fPIC -Wall -Wextra -Wno-unused-parameter -D_FORTIFY_SOURCE=2 -fstack-protector-strong' \
+	    --add-dynamic-module=$(CURDIR) >configure.log 2>&1 || { tail -20 configure.log; exit 1; }
+	touch $@
+
+$(MODULE): build/nginx/.configured $(wildcard ngx_punit_module/*.[ch])
+	$(MAKE) -C build/nginx -s -f objs/Makefile modules
+	cp build/nginx/objs/ngx_http_punit_module.so $@
+
+# ---- workers
+LIB_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard workers/lib/*.c))
+
+$(B)/obj/%.o: %.c VERSION
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(WFLAGS) $(PKG_CFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/lib/libpunit.a: $(LIB_OBJECTS)
+	@mkdir -p $(@D)
+	rm -f $@ && ar rcs $@ $^
+
+define program
+$(1): $$(patsubst %.c,$(B)/obj/%.o,$$(wildcard workers/$(2)/*.c)) $(B)/lib/libpunit.a
+	@mkdir -p $$(@D)
+	$$(CC) $$(CFLAGS) $$(WFLAGS) $$(LDFLAGS) $$^ $$(LDLIBS) -o $$@
+endef
+$(foreach w,$(WORKERS),$(eval $(call program,$(B)/bin/punit-$(w),$(w))))
+$(eval $(call program,$(B)/bin/punitctl,punitctl))
+
+-include $(wildcard $(B)/obj/workers/*/*.d)
+
+# ---- unit tests: each t/unit/*_test.c is one program; its first lines name what it links:
+#      /* links: ngx_punit_module/x.c workers/lib/y.c */
+UNIT_TESTS := $(patsubst t/unit/%.c,build/unit/%,$(wildcard t/unit/*_test.c))
+build/unit/%: t/unit/%.c $(wildcard ngx_punit_module/*.[ch] workers/lib/*.[ch] t/unit/*.h) | build/nginx/.configured
+	@mkdir -p $(@D)
+	links=$$(sed -n 's|^/\* links: \(.*\) \*/$$|\1|p' $<); \
+	$(CC) -D_GNU_SOURCE -Iworkers -Ingx_punit_module $(NGINX_INCLUDES) $(CFLAGS) -fsanitize=address,undefined \
+	    -std=gnu17 -Wall -Wextra -Wno-unused-parameter $(PKG_CFLAGS) $< $$links -lcmocka $(LDLIBS) -lssl -pthread -o $@
+NGINX_INCLUDES := $(addprefix -Ibuild/nginx/,src/core src/event src/event/modules src/os/unix src/http src/http/modules src/http/v2 objs)
+
+unit: $(UNIT_TESTS)
+	@for t in $(UNIT_TESTS); do $$t || exit 1; done
+
+# ---- running
+run: deps build ## start units eu, us, ap under run/ and show a user crossing a border
+	demo/units up --dir run --port 8100 eu us ap
+	demo/crossing --dir run
+
+stop: ## end what `make run` started
+	demo/units down --dir run
+
+test: deps build ## all tests: they start and stop servers of their own
+	@$(MAKE) -s --no-print-directory $(UNIT_TESTS)
+	prove -j2 --timer -It/lib $(if $(TESTS),$(TESTS),t/)
+
+lint: ## cppcheck, shell and Perl syntax, file sizes
+	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr -j2 \
+	    --enable=warning,portability --suppress=missingIncludeSystem -Iworkers workers
+
+bench: build ## every figure as a ratio in one run
+	bench/run
+
+install: build ## install into $(DESTDIR)$(prefix)
+	install -d $(DESTDIR)$(prefix)/{bin,lib/punit,share/punit/sql,share/punit/conf}
+	install -m 755 $(PROGRAMS) $(DESTDIR)$(prefix)/bin/
+	install -m 644 $(MODULE) $(DESTDIR)$(prefix)/lib/punit/
+	install -m 644 sql/*.sql $(DESTDIR)$(prefix)/share/punit/sql/
+	cp -r conf/. $(DESTDIR)$(prefix)/share/punit/conf/
+
+clean: ## remove build/
+	rm -rf build
