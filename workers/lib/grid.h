@@ -1,0 +1,52 @@
+/* Grid: a client of the unit's memcached servers, one a thread. Trouble is never an error of the
+ * request: without memcached everything is served from PostgreSQL, and without delay, since after a
+ * failure the servers are left alone for a second by all threads of the process. */
+#ifndef PUNIT_GRID_H
+#define PUNIT_GRID_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+typedef struct punit_grid punit_grid_t;
+
+typedef enum {
+    PUNIT_GRID_OK,
+    PUNIT_GRID_MISS,        /* get: not there; add: there already */
+    PUNIT_GRID_TROUBLE,     /* no answer, or backing off */
+} punit_grid_rc_t;
+
+/* A client of `servers` ("unix:/path" or "host:port", separated by spaces; "" = none, always trouble).
+ * Keys are spread as the NGINX module does it (ketama). NULL and a log line if the text is malformed. */
+punit_grid_t *punit_grid_create(const char *servers);
+void punit_grid_destroy(punit_grid_t *grid);
+
+/* exptime as memcached takes it: 0 = never, up to 30 days = seconds from now, else an epoch time. */
+punit_grid_rc_t punit_grid_set(punit_grid_t *grid, const char *key, const void *value, size_t len,
+                               time_t exptime, uint32_t flags);
+punit_grid_rc_t punit_grid_add(punit_grid_t *grid, const char *key, const void *value, size_t len,
+                               time_t exptime, uint32_t flags);
+punit_grid_rc_t punit_grid_delete(punit_grid_t *grid, const char *key);
+
+/* *value is malloc'ed and NUL-ended; flags may be NULL. */
+punit_grid_rc_t punit_grid_get(punit_grid_t *grid, const char *key, char **value, size_t *len,
+                               uint32_t *flags);
+
+/* Writes a service's generation to every server, never an older one over a newer, 3 s to live.
+ * OK when all servers have it (or a newer). */
+punit_grid_rc_t punit_grid_generation(punit_grid_t *grid, const char *service, uint64_t generation);
+
+/* Generation as a document's client flags: mod 2^32, and 0, which is unused, becomes 1. */
+uint32_t punit_grid_flags(uint64_t generation);
+
+/* Stores a document as the module reads it: first line `"<etag>" <content-type>`, then the body; 1 h.
+ * Raises the servers' generation first, so that nobody reads an older text after this one. */
+punit_grid_rc_t punit_grid_store(punit_grid_t *grid, const char *service, const char *key,
+                                 uint64_t generation, const char *etag, const char *type,
+                                 const char *body, size_t len);
+
+/* Whether every server answers: for /health. */
+bool punit_grid_alive(punit_grid_t *grid);
+
+#endif

@@ -1,0 +1,28 @@
+/* Service: a FastCGI program that is a table of routes.
+ *
+ *     static const punit_service_t service = { "profile", routes };
+ *     int main(void) { return punit_service_run(&service); }
+ */
+#ifndef PUNIT_SERVICE_H
+#define PUNIT_SERVICE_H
+
+#include "lib/config.h"
+#include "lib/log.h"
+#include "lib/owner.h"
+#include "lib/problem.h"
+#include "lib/request.h"
+#include "lib/route.h"
+
+typedef struct punit_service {
+    const char             *name;       /* schema, role punit_<name>, GET /<name>/health */
+    const punit_route_t    *routes;     /* ends with {0} */
+    /* Called once after the configuration is read and before any request; false ends the program
+     * (it has logged why). NULL = nothing to do. */
+    bool                  (*start)(void);
+} punit_service_t;
+
+/* Serves until SIGTERM or SIGINT: then takes no more, lets running requests end and returns within 2 s.
+ * PostgreSQL or memcached being away is no reason to end. Gives the exit code. */
+int punit_service_run(const punit_service_t *service);
+
+#endif
