@@ -1,0 +1,106 @@
+
+/*
+ * The grid: reads memcached without blocking.  Each worker process keeps a
+ * connection to each server and pipelines the requests of all clients on it,
+ * what one turn of the event loop asks goes out in one send().  (A second
+ * connection is opened while the first is busy with a large value.)
+ *
+ * Which server holds a key is decided as libmemcached does it with
+ *
+ *     memcached_behavior_set(m, MEMCACHED_BEHAVIOR_KETAMA_WEIGHTED, 1);
+ *
+ * and no MEMCACHED_BEHAVIOR_REMOVE_FAILED_SERVERS or AUTO_EJECT_HOSTS, so whoever fills the
+ * grid must set that, and name the servers by the same text: the host as
+ * written in "server HOST:PORT weight=N" (numbers and names are not the same
+ * host here), a unix socket by its path with memcached_server_add_unix_socket
+ * (_with_weight).  A single server needs none of this.
+ *
+ * A server in trouble (refused, timed out, broken answer) is left alone for
+ * a back-off of 250 ms that doubles up to 8 s; then one request, and only
+ * one, tries it again.
+ */
+
+
+#ifndef _NGX_HTTP_PUNIT_GRID_H_INCLUDED_
+#define _NGX_HTTP_PUNIT_GRID_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+
+#define NGX_HTTP_PUNIT_GRID_KEYS_MAX  8        /* keys of one get */
+
+
+typedef struct ngx_http_punit_grid_s  ngx_http_punit_grid_t;
+
+
+typedef struct {
+    unsigned                        known:1;   /* 0: its server is in trouble */
+    unsigned                        found:1;   /* 0: not there, or not known */
+    uint32_t                        flags;     /* client flags */
+    ngx_str_t                       data;      /* in r->pool */
+} ngx_http_punit_grid_value_t;
+
+
+/*
+ * rc NGX_OK: every value is known; NGX_ERROR: at least one is not (the others
+ * are filled).  values are n, in the order of the keys, and live in r->pool.
+ */
+
+typedef void (*ngx_http_punit_grid_pt)(ngx_http_request_t *r, void *data,
+    ngx_http_punit_grid_value_t *values, ngx_uint_t n, ngx_int_t rc);
+
+
+/*
+ * Configuration: the servers of "upstream NAME {}" (it may come later in the
+ * file) or one server as HOST:PORT or unix:PATH.  grids: a member of the main
+ * configuration, NULL at first, where all grids are kept; equal values give the
+ * same grid.  NULL after a mistake, which was logged.
+ */
+
+ngx_http_punit_grid_t *ngx_http_punit_grid_create(ngx_conf_t *cf,
+    ngx_array_t **grids, ngx_str_t *value);
+
+/* to be called in postconfiguration: finds servers, computes the continuum */
+
+ngx_int_t ngx_http_punit_grid_init(ngx_conf_t *cf, ngx_array_t *grids);
+
+/* to be called in exit_process: closes what is still open.  grids may be NULL */
+
+void ngx_http_punit_grid_exit(ngx_array_t *grids);
+
+
+/*
+ * Asks for 1..NGX_HTTP_PUNIT_GRID_KEYS_MAX keys (each 1..250 bytes of
+ * 0x21..0x7e).  NGX_AGAIN: handler will be called once, from the event loop
+ * and never from inside this call, unless the request ends before that.
+ * NGX_ERROR: no server of these keys can be asked now, handler will not be
+ * called: go on without the grid.  Keys are copied.  Who gets NGX_AGAIN takes care that r
+ * is not finalized meanwhile (r->main->count++ and NGX_DONE, as for a body).
+ * The handler runs posted requests itself if it resumes r:
+ * ngx_http_core_run_phases(r); ngx_http_run_posted_requests(c).
+ */
+
+ngx_int_t ngx_http_punit_grid_get(ngx_http_punit_grid_t *grid,
+    ngx_http_request_t *r, ngx_str_t *keys, ngx_uint_t nkeys,
+    ngx_http_punit_grid_pt handler, void *data);
+
+
+/* what a worker has seen of a server, for punit_status; NGX_DECLINED past the
+   last one.  Counters are of this worker process. */
+
+typedef struct {
+    ngx_str_t                       name;
+    ngx_uint_t                      down;      /* left alone at the moment */
+    uint64_t                        asked;     /* keys */
+    uint64_t                        hits;
+    uint64_t                        failures;  /* connections lost, timeouts */
+} ngx_http_punit_grid_stat_t;
+
+ngx_int_t ngx_http_punit_grid_stat(ngx_http_punit_grid_t *grid, ngx_uint_t i,
+    ngx_http_punit_grid_stat_t *stat);
+
+
+#endif /* _NGX_HTTP_PUNIT_GRID_H_INCLUDED_ */
