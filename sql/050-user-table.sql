@@ -1,0 +1,327 @@
+-- The registry of tables whose rows belong to users. Registering is all a new table needs: guard, tombstones,
+-- the right to be moved, and the statements that move it.
+
+create table punit.user_table (
+    tab     text primary key,
+    guard   text not null check (guard in ('row', 'statement')),
+    key     text[] not null,
+    columns text[] not null,
+    registered_at timestamptz not null default now()
+);
+comment on table punit.user_table is 'tables whose rows move with their user';
+comment on column punit.user_table.tab is 'schema.table';
+comment on column punit.user_table.key is 'primary key without user_id, which leads it';
+comment on column punit.user_table.columns is 'all columns that hold data (generated ones are computed again at the new owner)';
+
+create table punit.user_reference (
+    tab     text not null references punit.user_table,
+    col     text not null,
+    ref_tab text not null,
+    ref_col text not null,
+    primary key (tab, col)
+);
+comment on table punit.user_reference is
+    'values of users'' rows that must exist in a reference table of the new owner before the hand-over';
+
+create function punit.register_user_table(p_tab text, p_guard text default null) returns void
+language plpgsql
+as $$
+declare
+    rel   regclass := to_regclass(p_tab);
+    kind  "char";
+    tab   text;
+    ident text;
+    uid   smallint;
+    pk    smallint[];
+    keys  text[];
+    cols  text[];
+    bad   text;
+    mode  text;
+begin
+    if rel is null then
+        raise exception 'register_user_table: no table %', p_tab using errcode = '42P01';
+    end if;
+    select c.relkind, n.nspname || '.' || c.relname, format('%I.%I', n.nspname, c.relname)
+      into kind, tab, ident
+      from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = rel;
+    if kind not in ('r', 'p') or exists (select from pg_inherits where inhrelid = rel) then
+        raise exception 'register_user_table: % is not a table of its own', tab using errcode = '42809';
+    end if;
+    if tab <> ident then
+        raise exception 'register_user_table: % needs quoting; use a plain lower-case name', ident
+            using errcode = '42602';
+    end if;
+    mode := coalesce(p_guard, case kind when 'p' then 'statement' else 'row' end);
+    if kind = 'p' and mode <> 'statement' then
+        raise exception 'register_user_table: % is partitioned and needs the statement guard', tab
+            using errcode = '0A000';
+    end if;
+
+    select attnum into uid from pg_attribute
+     where attrelid = rel and attname = 'user_id' and atttypid = 'uuid'::regtype and attnotnull;
+    if uid is null then
+        raise exception 'register_user_table: % needs a column user_id uuid not null', tab using errcode = '42703';
+    end if;
+    if not exists (select from pg_attribute where attrelid = rel and attname = 'ver'
+                      and atttypid = 'bigint'::regtype and attnotnull and attgenerated = '') then
+        raise exception 'register_user_table: % needs a column ver bigint not null', tab using errcode = '42703';
+    end if;
+    select string_agg(a.attname, ', ') into bad
+      from pg_attribute a left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+     where a.attrelid = rel and a.attnum > 0 and not a.attisdropped
+       and (a.attidentity <> '' or pg_get_expr(d.adbin, d.adrelid) ilike '%nextval(%');
+    if bad is not null then
+        raise exception 'register_user_table: % draws % from a sequence, which does not move; use a uuid', tab, bad
+            using errcode = '42P16';
+    end if;
+
+    -- a stale copy of one user must never block another user's row
+    select string_agg(i.indexrelid::regclass::text, ', ') into bad
+      from pg_index i
+     where i.indrelid = rel and (i.indisunique or i.indisexclusion) and i.indkey[0] is distinct from uid;
+    if bad is not null then
+        raise exception 'register_user_table: unique key % of % is not led by user_id', bad, tab
+            using errcode = '42P16';
+    end if;
+    select i.indkey::smallint[] into pk from pg_index i where i.indrelid = rel and i.indisprimary;
+    if pk is null then
+        raise exception 'register_user_table: % has no primary key', tab using errcode = '42P16';
+    end if;
+    select coalesce(array_agg(a.attname::text order by k.n) filter (where a.attnum <> uid), '{}') into keys
+      from unnest(pk) with ordinality k (attnum, n)
+      join pg_attribute a on a.attrelid = rel and a.attnum = k.attnum;
+    if 'ver' = any (keys) then
+        raise exception 'register_user_table: ver of % cannot be part of its key', tab using errcode = '42P16';
+    end if;
+
+    -- rows arrive without foreign keys being checked, so both ends must belong to the same user
+    select string_agg(f.conname, ', ') into bad
+      from pg_constraint f
+     where f.conrelid = rel and f.contype = 'f' and f.conparentid = 0
+       and not (f.confrelid in (select to_regclass(u.tab) from punit.user_table u
+                                union all select rel union all select 'punit.own'::regclass)
+                and exists (select from unnest(f.conkey, f.confkey) k (here, there)
+                             join pg_attribute a on a.attrelid = f.confrelid and a.attnum = k.there
+                            where k.here = uid and a.attname = 'user_id'));
+    if bad is not null then
+        raise exception 'register_user_table: foreign key % of % does not stay within one user''s registered tables', bad, tab
+            using errcode = '42830',
+                  hint = 'register the other table first; for reference data use punit.register_reference';
+    end if;
+    select string_agg(f.conname, ', ') into bad
+      from pg_constraint f
+     where f.conrelid = rel and f.contype = 'f' and mode = 'statement'
+       and (f.confdeltype in ('n', 'd') or f.confupdtype <> 'a');
+    if bad is not null then
+        raise exception 'register_user_table: foreign key % changes rows of %, whose statement guard cannot stamp them', bad, tab
+            using errcode = '0A000';
+    end if;
+
+    select array_agg(attname::text order by attname) into cols from pg_attribute
+     where attrelid = rel and attnum > 0 and not attisdropped and attgenerated = '';
+
+    insert into punit.user_table (tab, guard, key, columns) values (tab, mode, keys, cols)
+    on conflict on constraint user_table_pkey do update
+        set guard = excluded.guard, key = excluded.key, columns = excluded.columns;
+    perform punit.place_guards(tab);
+    perform punit.weave();
+
+    execute format('grant usage on schema %I to punit_mover, punit_peer', split_part(tab, '.', 1));
+    execute format('grant select on %s to punit_mover, punit_peer', tab);
+    execute format('grant insert, delete on %s to punit_mover', tab);
+end
+$$;
+comment on function punit.register_user_table(text, text) is
+    'makes a table one whose rows belong to users: call it again after altering the table. p_guard: row (default; stamps ver itself) or statement (default of partitioned tables; cheaper for bulk, the writer gives the fence''s ver). Refuses keys not led by user_id';
+
+create function punit.place_guards(p_tab text) returns void
+language plpgsql
+as $$
+declare
+    u       punit.user_table;
+    tomb_fn text := 'punit.tomb_' || replace(p_tab, '.', '_');
+    pk      text;
+    g       text;
+    keycols text[];
+begin
+    select * into strict u from punit.user_table where tab = p_tab;
+    foreach g in array array['punit_guard', 'punit_guard_insert', 'punit_guard_update', 'punit_key',
+                             'punit_tomb', 'punit_truncate'] loop
+        if exists (select from pg_trigger where tgrelid = p_tab::regclass and tgname = g) then
+            execute format('drop trigger %I on %s', g, p_tab);
+        end if;
+    end loop;
+
+    if u.guard = 'row' then
+        execute format('create trigger punit_guard before insert or update on %s
+                        for each row execute function punit.guard()', p_tab);
+    else
+        execute format('create trigger punit_guard_insert after insert on %s referencing new table as changed
+                        for each statement execute function punit.guard_statement()', p_tab);
+        execute format('create trigger punit_guard_update after update on %s referencing new table as changed
+                        for each statement execute function punit.guard_statement()', p_tab);
+    end if;
+
+    keycols := array_prepend('user_id', u.key);
+    execute format('create trigger punit_key before update on %s for each row
+                    when (row(%s) is distinct from row(%s)) execute function punit.guard_key()', p_tab,
+                   (select string_agg(format('old.%I', k), ', ') from unnest(keycols) k),
+                   (select string_agg(format('new.%I', k), ', ') from unnest(keycols) k));
+    execute format('create trigger punit_truncate before truncate on %s
+                    for each statement execute function punit.guard_truncate()', p_tab);
+
+    -- by row, not by statement: a statement trigger misses what a cascade deletes
+    select string_agg(format('old.%I', k), ', ' order by n) into pk from unnest(u.key) with ordinality x (k, n);
+    execute format($f$
+        create or replace function %s() returns trigger
+        language plpgsql security definer set search_path = pg_catalog, pg_temp
+        as $b$
+        declare
+            v bigint;
+        begin
+            select o.ver into v from punit.own o
+            where o.user_id = old.user_id and o.bump_xid = pg_current_xact_id_if_assigned();
+            if not found then
+                raise exception 'unfenced deletion from %s' using errcode = 'PU500',
+                    hint = 'bump punit.own in the same transaction first';
+            end if;
+            insert into punit.tomb (user_id, ver, tab, pk)
+            values (old.user_id, v, %L, jsonb_build_array(%s))
+            on conflict do nothing;
+            return null;
+        end
+        $b$ $f$, tomb_fn, p_tab, p_tab, coalesce(pk, ''));
+    execute format('comment on function %s() is %L', tomb_fn, 'leaves a tombstone for each row deleted from ' || p_tab);
+    execute format('create trigger punit_tomb after delete on %s for each row execute function %s()', p_tab, tomb_fn);
+end
+$$;
+comment on function punit.place_guards(text) is 'puts guard, key guard, truncate guard and tombstones on a registered table';
+
+create function punit.register_reference(p_tab text, p_col text, p_ref_tab text, p_ref_col text) returns void
+language plpgsql
+as $$
+begin
+    if not exists (select from pg_attribute where attrelid = to_regclass(p_tab) and attname = p_col and attnum > 0) then
+        raise exception 'register_reference: no column % in %', p_col, p_tab using errcode = '42703';
+    end if;
+    if not exists (select from pg_attribute where attrelid = to_regclass(p_ref_tab) and attname = p_ref_col and attnum > 0) then
+        raise exception 'register_reference: no column % in %', p_ref_col, p_ref_tab using errcode = '42703';
+    end if;
+    insert into punit.user_reference (tab, col, ref_tab, ref_col)
+    values (p_tab, p_col, p_ref_tab, p_ref_col)
+    on conflict (tab, col) do update set ref_tab = excluded.ref_tab, ref_col = excluded.ref_col;
+    perform punit.weave();
+end
+$$;
+comment on function punit.register_reference(text, text, text, text) is
+    'values of a registered table''s column must exist in the reference table at the new owner before the hand-over';
+
+-- A user's rows are counted, hashed, checked and cleared by functions made anew whenever a table joins: static SQL
+-- keeps its plans in the mover's kept connections, where dynamic SQL would be planned again for each user.
+create function punit.weave() returns void
+language plpgsql
+as $$
+declare
+    digest  text;
+    above   text;
+    clear   text;
+    missing text;
+begin
+    select string_agg(format(
+               'select count(*), sum(hashtextextended(concat_ws(%L, %s, t.ver), %s)) from %s t where t.user_id = p_user and t.ver > p_base',
+               '/', coalesce((select string_agg(format('t.%I', k), ', ' order by n)
+                                from unnest(u.key) with ordinality x (k, n)), 'null'),
+               hashtext(u.tab), u.tab),
+               E'\n        union all ' order by u.tab),
+           string_agg(format(
+               'select count(*) from (select from %s t where t.user_id = p_user and t.ver > p_base limit p_limit) x', u.tab),
+               E'\n        union all ' order by u.tab),
+           string_agg(format('delete from %s t where t.user_id = p_user;', u.tab), E'\n        ' order by u.tab)
+      into digest, above, clear
+      from punit.user_table u;
+    select string_agg(format(
+               'select %L, (select min(t.%I::text) from %s t where t.user_id = p_user and t.ver > p_base and t.%I is not null'
+               ' and not exists (select from %s r where r.%I = t.%I))',
+               r.tab || '.' || r.col || ' -> ' || r.ref_tab, r.col, r.tab, r.col, r.ref_tab, r.ref_col, r.col),
+               E'\n        union all ' order by r.tab, r.col)
+      into missing
+      from punit.user_reference r;
+
+    execute format($f$
+        create or replace function punit.user_digest(p_user uuid, p_base bigint, out n bigint, out digest numeric)
+        language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+        as $b$
+        begin
+            select coalesce(sum(x.n), 0), coalesce(sum(x.h), 0) into n, digest from (
+            %s
+            ) x (n, h);
+        end
+        $b$ $f$, coalesce(digest, 'select 0, 0::numeric'));
+    execute format($f$
+        create or replace function punit.user_rows(p_user uuid, p_base bigint, p_limit bigint) returns bigint
+        language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+        as $b$
+        begin
+            return (select sum(x.n) from (
+            %s
+            ) x (n));
+        end
+        $b$ $f$, coalesce(above, 'select 0'));
+    execute format($f$
+        create or replace function punit.user_clear(p_user uuid) returns void
+        language plpgsql volatile security definer
+        set search_path = pg_catalog, pg_temp set session_replication_role = replica
+        as $b$
+        begin
+            %s
+            delete from punit.tomb t where t.user_id = p_user;
+            delete from punit.dedup t where t.user_id = p_user;
+        end
+        $b$ $f$, coalesce(clear, ''));
+    execute format($f$
+        create or replace function punit.user_missing(p_user uuid, p_base bigint)
+        returns table (reference text, value text)
+        language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+        as $b$
+        begin
+            return query select x.r, x.v from (
+            %s
+            ) x (r, v) where x.v is not null;
+        end
+        $b$ $f$, coalesce(missing, 'select null::text, null::text'));
+
+    comment on function punit.user_digest(uuid, bigint) is
+        'number of a user''s rows with ver > p_base and the sum of the hashes of (table, key, ver); additive. Made by punit.weave';
+    comment on function punit.user_rows(uuid, bigint, bigint) is
+        'number of a user''s rows with ver > p_base, counting at most p_limit a table. Made by punit.weave';
+    comment on function punit.user_clear(uuid) is
+        'removes all rows of a user without tombstones: of a copy that is replaced, or of an erased user. Made by punit.weave';
+    comment on function punit.user_missing(uuid, bigint) is
+        'one value of each reference that a row with ver > p_base has and the reference table here has not. Made by punit.weave';
+    revoke all on function punit.user_clear(uuid) from public;
+    grant execute on function punit.user_digest(uuid, bigint), punit.user_missing(uuid, bigint) to punit_mover;
+end
+$$;
+comment on function punit.weave() is 'makes the functions that go through all of a user''s rows; called by the registrations';
+
+select punit.weave();
+
+create function punit.shape() returns text
+language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+    select coalesce(string_agg(format('%s(%s; %s)', u.tab, a.cols, array_to_string(array_prepend('user_id', u.key), ', ')),
+                               E'\n' order by u.tab), '')
+      from punit.user_table u
+      cross join lateral (
+          select string_agg(format('%s %s%s', a.attname, format_type(a.atttypid, a.atttypmod),
+                                   case when a.attnotnull then ' not null' else '' end), ', ' order by a.attname) cols
+            from pg_attribute a
+           where a.attrelid = to_regclass(u.tab) and a.attnum > 0 and not a.attisdropped
+             and a.attgenerated = '') a
+$$;
+comment on function punit.shape() is
+    'what moves: a line for each registered table with columns, types and key. Compared before any row is sent; partitions do not count';
+
+revoke all on punit.user_table, punit.user_reference from public;
+grant select on punit.user_table, punit.user_reference to punit_mover, punit_peer, punit_service;
+grant execute on function punit.shape() to punit_mover, punit_peer;
