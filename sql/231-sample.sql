@@ -1,0 +1,161 @@
+-- Metrics: the samples of each user, written in bulk.
+
+create table metrics.sample (
+    user_id     uuid not null,
+    type_id     uuid not null,
+    at          timestamptz(3) not null check (at >= '1900-01-01Z' and at < '2200-01-01Z'),
+    value       double precision not null,
+    activity_id uuid,
+    ver         bigint not null,
+    -- led by what a partition key can be added to later: at is part of it
+    primary key (user_id, type_id, at)
+);
+comment on table metrics.sample is 'one measured value of a user; a second one of the same type and time replaces it';
+comment on column metrics.sample.activity_id is
+    'the activity it was measured in; checked when written, left as it is when the activity is deleted';
+-- a user can have far more than 5,000 of them, of which a move sends those above a ver
+create index sample_ver on metrics.sample (user_id, ver);
+
+-- thousands of rows a statement: the writer stamps ver, one check a statement
+select punit.register_user_table('metrics.sample', 'statement');
+select punit.register_reference('metrics.sample', 'type_id', 'metrics.type', 'id');
+
+create function metrics.store_samples(p_user uuid, p_key text, p_route text, p_sha bytea, p_body jsonb)
+returns table (epoch bigint, status int, body text)
+language plpgsql
+as $$
+declare
+    v_fence  record;
+    v_given  record;
+    v_faults json;
+    v_n      bigint;
+begin
+    select b.ver, b.epoch into v_fence from punit.bump(p_user) b;
+    if not found then
+        return;
+    end if;
+    select d.* into v_given from punit.dedup_find(p_user, p_key, p_route, p_sha) d;
+    if found then
+        return query select v_fence.epoch, case when v_given.conflict then 422 else v_given.status end,
+                            case when not v_given.conflict then v_given.body end;
+        return;
+    end if;
+
+    -- one statement: what is wrong is found from the same parsed rows that would be stored
+    with sample as materialized (
+        select s.n, s.type_id, s.at, s.activity_id,
+               -- what is too small for a double is nought
+               case when abs(s.value) < 1e-307 then 0 else s.value::float8 end as value
+          from rows from (jsonb_to_recordset(p_body)
+               as (type_id uuid, at timestamptz(3), value numeric, activity_id uuid)) with ordinality
+               s (type_id, at, value, activity_id, n)),
+    fault as materialized (
+        select s.n, f.member, f.detail
+          from sample s
+          left join metrics.known_type t on t.id = s.type_id
+          cross join lateral (
+            select 'type_id' as member, 'no such type' as detail where t.id is null
+            union all
+            select 'type_id', 'this type is retired' where t.retired_at is not null
+            union all
+            select 'value', format('must be at least %s %s', t.min, t.unit) where s.value < t.min
+            union all
+            select 'value', format('must be at most %s %s', t.max, t.unit) where s.value > t.max
+            union all
+            select 'at', 'must be in the years 1900 to 2199'
+             where s.at < '1900-01-01Z' or s.at >= '2200-01-01Z') f
+         where t.id is null or t.retired_at is not null or s.value < t.min or s.value > t.max
+            or s.at < '1900-01-01Z' or s.at >= '2200-01-01Z'
+        union all
+        select s.n, 'activity_id', 'no such activity of yours'
+          from sample s
+         where s.activity_id in (
+            select m from sports.missing_activities(p_user,
+                (select array_agg(distinct x.activity_id) from sample x where x.activity_id is not null)) m)
+         order by 1 limit 20),
+    stored as (
+        insert into metrics.sample (user_id, type_id, at, value, activity_id, ver)
+        select distinct on (s.type_id, s.at)
+               p_user, s.type_id, s.at, s.value, s.activity_id, v_fence.ver
+          from sample s
+         where not exists (select from fault)
+         order by s.type_id, s.at, s.n desc
+        on conflict (user_id, type_id, at) do update
+           set value = excluded.value, activity_id = excluded.activity_id, ver = excluded.ver
+        returning 1)
+    select (select count(*) from stored),
+           (select json_agg(json_build_object('pointer', format('/%s/%s', f.n - 1, f.member), 'detail', f.detail)
+                            order by f.n) from fault f)
+      into v_n, v_faults;
+    if v_faults is not null then
+        raise exception 'invalid' using errcode = 'PU422', detail = v_faults;
+    end if;
+
+    epoch := v_fence.epoch;
+    status := 201;
+    body := format('{"stored":%s}', v_n);
+    perform punit.dedup_store(p_user, p_key, p_route, p_sha, v_fence.ver, status, body);
+    return next;
+end
+$$;
+comment on function metrics.store_samples(uuid, text, text, bytea, jsonb) is
+    'all of the array or none; the last of doubles counts; no row: the user is not owned here; PU422 names samples by pointer';
+
+
+create function metrics.sample_page(p_user uuid, p_type uuid, p_from timestamptz, p_to timestamptz,
+    p_limit int, p_after_type uuid, p_after_at timestamptz)
+returns table (n bigint, item json, key json)
+language sql stable
+-- bounds instead of "is null or": each is a bound of the index scan, whatever is given
+begin atomic
+    select row_number() over (order by s.type_id, s.at),
+           (select row_to_json(i) from (
+               select s.type_id, punit.rfc3339(s.at) as at, s.value, s.activity_id) i),
+           json_build_array(s.type_id, punit.rfc3339(s.at))
+      from metrics.sample s
+     where s.user_id = p_user
+       and s.type_id between coalesce(p_type, '00000000-0000-0000-0000-000000000000')
+                         and coalesce(p_type, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+       and s.at >= coalesce(p_from, '-infinity') and s.at < coalesce(p_to, 'infinity')
+       and (s.type_id, s.at) > (coalesce(p_after_type, '00000000-0000-0000-0000-000000000000'),
+                                coalesce(p_after_at, '-infinity'))
+     order by s.type_id, s.at
+     limit p_limit + 1;
+end;
+comment on function metrics.sample_page(uuid, uuid, timestamptz, timestamptz, int, uuid, timestamptz) is
+    'samples by type and time, from p_from up to but without p_to, after the given key, one more than p_limit';
+
+create function metrics.summary_page(p_user uuid, p_type uuid, p_bucket text, p_from timestamptz, p_to timestamptz,
+    p_limit int, p_after timestamptz)
+returns table (n bigint, item json, key json)
+language sql stable
+begin atomic
+    select row_number() over (order by b.start),
+           (select row_to_json(i) from (
+               select punit.rfc3339(b.start) as start,
+                      punit.rfc3339(case p_bucket when 'hour' then b.start + interval '1 hour'
+                          else (b.start at time zone b.zone + ('1 ' || p_bucket)::interval) at time zone b.zone end)
+                          as "end",
+                      b.count, b.min, b.max, b.avg, b.sum) i),
+           json_build_array(punit.rfc3339(b.start))
+      from (
+        select date_trunc(p_bucket, s.at, z.zone) as start, z.zone, count(*) as count,
+               min(s.value) as min, max(s.value) as max, avg(s.value) as avg, sum(s.value) as sum
+          from metrics.sample s
+          cross join (select profile.time_zone_of(p_user) as zone) z
+         where s.user_id = p_user and s.type_id = p_type
+           and s.at >= greatest(coalesce(p_from, '-infinity'), coalesce(p_after, '-infinity'))
+           and s.at < coalesce(p_to, 'infinity')
+           and (p_after is null or date_trunc(p_bucket, s.at, z.zone) > p_after)
+         group by 1, 2
+         order by 1
+         limit p_limit + 1) b
+     order by b.start;
+end;
+comment on function metrics.summary_page(uuid, uuid, text, timestamptz, timestamptz, int, timestamptz) is
+    'figures a bucket (hour, day, week from Monday, month) of the user''s own time zone; empty buckets are left out';
+
+grant select, insert, update, delete on metrics.sample to punit_metrics;
+grant execute on function metrics.store_samples(uuid, text, text, bytea, jsonb),
+    metrics.sample_page(uuid, uuid, timestamptz, timestamptz, int, uuid, timestamptz),
+    metrics.summary_page(uuid, uuid, text, timestamptz, timestamptz, int, timestamptz) to punit_metrics;
