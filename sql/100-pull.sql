@@ -1,0 +1,118 @@
+-- PULL at the old owner S, and the final read after FENCE. The new owner T sends, as one simple query:
+--   begin isolation level repeatable read read only; select * from punit.pull(...); copy ...; copy ...; commit
+-- punit.pull decides what the COPYs give, through the settings punit.user and punit.base.
+
+create function punit.void(p_from uuid, p_to uuid) returns text
+language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+    select case
+        when punit.caller() is null then 'not a session of a unit'
+        when p_to is distinct from (select m.incarnation from punit.me m) then 'meant for another incarnation of ' || punit.self()
+        when punit.incarnation_of(punit.caller()) is null then punit.self() || ' does not know ' || punit.caller()
+        when p_from is distinct from punit.incarnation_of(punit.caller()) then 'from another incarnation of ' || punit.caller()
+    end
+$$;
+comment on function punit.void(uuid, uuid) is
+    'why a message from the caller''s incarnation p_from to this unit''s incarnation p_to is void; null when it is good';
+
+create function punit.wait_left(p_user uuid, p_quiet_ms bigint, p_dwell boolean,
+                                out wait_ms bigint, out seen_ms bigint, out why text)
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    t     timestamptz := clock_timestamp();
+    quiet bigint := 0;
+    dwell bigint := 0;
+begin
+    select extract(epoch from t - s.seen_at) * 1000 into seen_ms from punit.local_seen s where s.user_id = p_user;
+    if seen_ms is not null then
+        quiet := greatest(p_quiet_ms - seen_ms, 0);
+    end if;
+    if p_dwell then
+        select greatest((s.dwell_s - extract(epoch from t - s.since)) * 1000, 0)::bigint into dwell
+          from punit.stay s where s.user_id = p_user;
+        dwell := coalesce(dwell, 0);
+    end if;
+    wait_ms := greatest(quiet, dwell);
+    why := case when wait_ms = 0 then null when quiet >= dwell then 'quiet' else 'dwell' end;
+end
+$$;
+comment on function punit.wait_left(uuid, bigint, boolean) is
+    'how long (ms) until the user has been quiet here for p_quiet_ms and stayed as long as he should; seen_ms: since he was last seen here';
+
+create function punit.pull(p_user uuid, p_base bigint, p_fork uuid, p_from uuid, p_to uuid, p_shape text,
+                           p_quiet_ms bigint default 0, p_dwell boolean default true, p_final bigint default null)
+returns table (result text, full_copy boolean, base bigint, ver bigint, epoch bigint, fork uuid, gc_ver bigint,
+               n bigint, digest numeric, unit text, unit_epoch bigint, wait_ms bigint, seen_ms bigint,
+               stay_s double precision, dwell_s double precision, detail text)
+language plpgsql volatile rows 1 security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    o punit.own;
+    w record;
+begin
+    -- whatever goes wrong below, the COPYs of this query give nothing
+    perform set_config('punit.user', '00000000-0000-0000-0000-000000000000', true),
+            set_config('punit.base', '9223372036854775807', true);
+    wait_ms := 0;
+    detail := punit.void(p_from, p_to);
+    if detail is not null then
+        result := 'VOID';
+        return next;
+        return;
+    end if;
+    select * into o from punit.own x where x.user_id = p_user;
+    if o.state = 'ERASED' then
+        result := 'ERASED';
+        return next;
+        return;
+    end if;
+    if p_final is null and o.state = 'FENCED' and o.fence_to = punit.caller() then
+        result := 'FENCED';
+        epoch := o.epoch;
+        return next;
+        return;
+    end if;
+    if (p_final is null and o.state is distinct from 'OWNED')
+       or (p_final is not null and (o.state is distinct from 'FENCED' or o.fence_to <> punit.caller()
+                                    or o.epoch <> p_final)) then
+        result := 'NOT_OWNER';
+        select x.unit, x.epoch into unit, unit_epoch from punit.owner_of(p_user) x;
+        return next;
+        return;
+    end if;
+    if md5(punit.shape()) <> p_shape then
+        result := 'SHAPE';
+        epoch := o.epoch;
+        detail := punit.shape();
+        return next;
+        return;
+    end if;
+    result := 'OK';
+    full_copy := p_base < o.gc_ver or p_fork is distinct from o.fork or p_base > o.ver;
+    base := case when full_copy then -1 else p_base end;
+    ver := o.ver;
+    epoch := o.epoch;
+    fork := o.fork;
+    gc_ver := o.gc_ver;
+    -- in full at PULL; over the delta after FENCE, when the user waits
+    if p_final is not null then
+        select x.n, x.digest into n, digest from punit.user_digest(p_user, base) x;
+    elsif base < ver then
+        select x.n, x.digest into n, digest from punit.user_digest(p_user, -1) x;
+    end if;
+    select * into w from punit.wait_left(p_user, p_quiet_ms, p_dwell);
+    wait_ms := w.wait_ms;
+    seen_ms := w.seen_ms;
+    detail := w.why;
+    select extract(epoch from clock_timestamp() - s.since), s.dwell_s into stay_s, dwell_s
+      from punit.stay s where s.user_id = p_user;
+    perform set_config('punit.user', p_user::text, true), set_config('punit.base', base::text, true);
+    return next;
+end
+$$;
+comment on function punit.pull(uuid, bigint, uuid, uuid, uuid, text, bigint, boolean, bigint) is
+    'PULL(base, fork) of the calling unit: OK with what the snapshot holds, and the COPYs that follow in this transaction give the rows with ver > base; or NOT_OWNER (unit, unit_epoch: who is), FENCED (to the caller: repeat FENCE), SHAPE (detail: the shape here), ERASED, VOID. p_final: the final read after FENCE at this epoch of the old owner';
+
+revoke all on function punit.wait_left(uuid, bigint, boolean) from public;
+grant execute on function punit.pull(uuid, bigint, uuid, uuid, uuid, text, bigint, boolean, bigint) to punit_peer;

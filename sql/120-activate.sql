@@ -1,0 +1,118 @@
+-- At the new owner T: applying what PULL sent, and ACTIVATE, whose commit is the commit point of the hand-over.
+-- The mover calls apply_open, puts the rows in (punit.move_plan), then copy_close or activate, and commits; on any
+-- answer but OK it rolls back. Its session has session_replication_role = replica: the rows were checked where they
+-- were written.
+
+create function punit.apply_open(p_user uuid, p_unit text, p_from uuid, p_to uuid, p_full boolean, p_base bigint,
+                                 p_ver bigint, p_fork uuid, p_epoch bigint default null)
+returns text
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    o punit.own;
+begin
+    if p_to is distinct from (select m.incarnation from punit.me m)
+       or p_from is distinct from punit.incarnation_of(p_unit) then
+        return 'VOID';
+    end if;
+    insert into punit.own (user_id, state) values (p_user, 'COPY') on conflict (user_id) do nothing;
+    select * into o from punit.own x where x.user_id = p_user for no key update;
+    if o.state <> 'COPY' then
+        return o.state;
+    end if;
+    if p_epoch is not null and (p_epoch <= o.epoch or p_epoch <= o.refused_epoch) then
+        return 'REFUSED';
+    end if;
+    if not p_full and o.fork is distinct from p_fork then
+        return 'FORK';
+    end if;
+    if p_epoch is null then
+        if not p_full and (o.ver < p_base or o.ver >= p_ver) then
+            return 'VERSION';
+        end if;
+    elsif o.fork = p_fork and (o.ver < p_base or o.ver > p_ver) then
+        return 'VERSION';
+    end if;
+    if p_full then
+        perform punit.user_clear(p_user);
+    end if;
+    return 'OK';
+end
+$$;
+comment on function punit.apply_open(uuid, text, uuid, uuid, boolean, bigint, bigint, uuid, bigint) is
+    'guard of a PULL''s answer (p_epoch null) or of ACTIVATE (p_epoch: the new epoch); locks the user''s row for the transaction. OK, or why nothing may be applied: OWNED, FENCED, ERASED, REFUSED, FORK, VERSION, VOID';
+
+create function punit.check_copy(p_user uuid, p_check_base bigint, p_base bigint, p_n bigint, p_digest numeric)
+returns text
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    d record;
+    m record;
+begin
+    select * into d from punit.user_digest(p_user, p_check_base);
+    if d.n <> p_n or d.digest <> p_digest then
+        return format('DIGEST %s rows with sum %s here, %s rows with sum %s there', d.n, d.digest, p_n, p_digest);
+    end if;
+    select * into m from punit.user_missing(p_user, p_base) limit 1;
+    if found then
+        return format('REFERENCE %s: %s is not here', m.reference, m.value);
+    end if;
+    return 'OK';
+end
+$$;
+comment on function punit.check_copy(uuid, bigint, bigint, bigint, numeric) is
+    'compares the rows with ver > p_check_base to the sender''s digest; looks for reference rows that those above p_base need: OK, DIGEST ... or REFERENCE ...';
+
+create function punit.copy_close(p_user uuid, p_unit text, p_base bigint, p_ver bigint, p_fork uuid, p_gc_ver bigint,
+                                 p_n bigint, p_digest numeric)
+returns text
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    r text := punit.check_copy(p_user, -1, p_base, p_n, p_digest);
+begin
+    if r <> 'OK' then
+        return r;
+    end if;
+    update punit.own o set ver = p_ver, fork = p_fork, gc_ver = greatest(o.gc_ver, p_gc_ver), copied_from = p_unit,
+        owner_hint = p_unit, touched_at = clock_timestamp()
+    where o.user_id = p_user and o.state = 'COPY';
+    return case when found then 'OK' else 'STATE' end;
+end
+$$;
+comment on function punit.copy_close(uuid, text, bigint, bigint, uuid, bigint, bigint, numeric) is
+    'the rows of a PULL are in: compares the whole copy and notes its ver; OK or why not';
+
+create function punit.activate(p_user uuid, p_unit text, p_base bigint, p_ver bigint, p_fork uuid, p_gc_ver bigint,
+                               p_n bigint, p_digest numeric, p_epoch bigint, p_dwell_s double precision)
+returns text
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    r text := punit.check_copy(p_user, p_base, p_base, p_n, p_digest);
+begin
+    if r <> 'OK' then
+        return r;
+    end if;
+    update punit.own o set state = 'OWNED', epoch = p_epoch, ver = p_ver, fork = p_fork, bump_xid = null,
+        gc_ver = greatest(o.gc_ver, p_gc_ver), copied_from = p_unit, owner_hint = null, touched_at = clock_timestamp()
+    where o.user_id = p_user and o.state = 'COPY' and o.epoch < p_epoch and o.refused_epoch < p_epoch;
+    if not found then
+        return 'STATE';
+    end if;
+    perform punit.set_home(p_user, p_epoch);
+    insert into punit.stay (user_id, dwell_s) values (p_user, p_dwell_s)
+    on conflict (user_id) do update set since = clock_timestamp(), dwell_s = excluded.dwell_s;
+    return 'OK';
+end
+$$;
+comment on function punit.activate(uuid, text, bigint, bigint, uuid, bigint, bigint, numeric, bigint, double precision) is
+    'ACTIVATE, after apply_open and the final rows in the same transaction: compares the delta, then this unit owns the user at p_epoch and ver p_ver. p_dwell_s: how long he should stay. OK or why not';
+
+revoke all on function punit.check_copy(uuid, bigint, bigint, bigint, numeric) from public;
+grant execute on function
+    punit.apply_open(uuid, text, uuid, uuid, boolean, bigint, bigint, uuid, bigint),
+    punit.copy_close(uuid, text, bigint, bigint, uuid, bigint, bigint, numeric),
+    punit.activate(uuid, text, bigint, bigint, uuid, bigint, bigint, numeric, bigint, double precision)
+    to punit_mover;
