@@ -22,9 +22,11 @@
 #define NGX_HTTP_PUNIT_VERDICT_TRIES  8
 
 
+typedef struct ngx_http_punit_slot_s  ngx_http_punit_slot_t;
+
 typedef struct {
-    ngx_rbtree_t                    rbtree;
-    ngx_rbtree_node_t               sentinel;
+    ngx_http_punit_slot_t         **buckets;
+    ngx_uint_t                      mask;
     ngx_queue_t                     queue;     /* head: used last */
     size_t                          size;      /* bytes in use */
     size_t                          limit;

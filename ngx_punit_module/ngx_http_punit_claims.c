@@ -1,0 +1,642 @@
+
+/* The claims of a token (RFC 7519, RFC 8725, RFC 9068). */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http_punit_jwt.h>
+#include <jansson.h>
+#include <openssl/evp.h>
+
+
+/* 9999-12-31: later dates are milliseconds or mischief */
+
+#define NGX_HTTP_PUNIT_DATE_MAX     253402300799
+#define NGX_HTTP_PUNIT_CLAIM_MAX    255
+#define NGX_HTTP_PUNIT_UNIT_MAX     32
+
+
+typedef struct {
+    const char  *name;
+    size_t       offset;      /* of an ngx_str_t in the claims */
+    size_t       max;
+} ngx_http_punit_claim_text_t;
+
+
+typedef struct {
+    const char  *name;
+    size_t       offset;      /* of a time_t in the claims */
+    ngx_uint_t   required;
+} ngx_http_punit_claim_date_t;
+
+
+static ngx_int_t ngx_http_punit_claims_fill(ngx_pool_t *pool,
+    ngx_http_punit_claims_t *claims, json_t *root, const char **reason);
+static ngx_int_t ngx_http_punit_claims_roles(ngx_pool_t *pool,
+    ngx_http_punit_claims_t *claims, json_t *roles);
+static ngx_int_t ngx_http_punit_claims_check(
+    const ngx_http_punit_claims_t *claims, json_t *root,
+    const ngx_http_punit_policy_t *policy, time_t now, const char **reason);
+static ngx_uint_t ngx_http_punit_claims_audience(json_t *aud,
+    const ngx_array_t *audience);
+static ngx_int_t ngx_http_punit_claims_unit(
+    const ngx_http_punit_claims_t *claims);
+static ngx_uint_t ngx_http_punit_claims_plain(const char *s, size_t len);
+static ngx_uint_t ngx_http_punit_claims_unit_id(const u_char *s, size_t len);
+static ngx_uint_t ngx_http_punit_claim_is(json_t *claim,
+    const ngx_str_t *value, ngx_uint_t words);
+static json_t *ngx_http_punit_claim_find(json_t *root, const ngx_str_t *name);
+
+
+static const ngx_http_punit_claim_text_t  ngx_http_punit_claim_texts[] = {
+    { "sub", offsetof(ngx_http_punit_claims_t, user),
+      NGX_HTTP_PUNIT_CLAIM_MAX },
+    { "jti", offsetof(ngx_http_punit_claims_t, jti), 200 },
+    { "sid", offsetof(ngx_http_punit_claims_t, sid),
+      NGX_HTTP_PUNIT_CLAIM_MAX },
+    { "unit", offsetof(ngx_http_punit_claims_t, unit),
+      NGX_HTTP_PUNIT_UNIT_MAX },
+    { "iss", offsetof(ngx_http_punit_claims_t, issuer),
+      NGX_HTTP_PUNIT_CLAIM_MAX },
+    { NULL, 0, 0 }
+};
+
+
+static const ngx_http_punit_claim_date_t  ngx_http_punit_claim_dates[] = {
+    { "exp", offsetof(ngx_http_punit_claims_t, exp), 1 },
+    { "iat", offsetof(ngx_http_punit_claims_t, iat), 0 },
+    { "nbf", offsetof(ngx_http_punit_claims_t, nbf), 0 },
+    { NULL, 0, 0 }
+};
+
+
+static const ngx_http_punit_claim_date_t  ngx_http_punit_claim_counts[] = {
+    { "epoch", offsetof(ngx_http_punit_claims_t, epoch), 0 },
+    { "gen", offsetof(ngx_http_punit_claims_t, gen), 0 },
+    { NULL, 0, 0 }
+};
+
+
+ngx_int_t
+ngx_http_punit_claims_parse(ngx_pool_t *pool, ngx_http_punit_claims_t *claims,
+    const ngx_str_t *payload, const ngx_str_t *kid,
+    const ngx_http_punit_policy_t *policy, time_t now, const char **reason)
+{
+    json_t     *root;
+    ngx_int_t   rc;
+
+    ngx_memzero(claims, sizeof(ngx_http_punit_claims_t));
+
+    *reason = "claims";
+
+    root = json_loadb((const char *) payload->data, payload->len,
+                      JSON_REJECT_DUPLICATES, NULL);
+
+    if (!json_is_object(root)) {
+        json_decref(root);
+        return NGX_DECLINED;
+    }
+
+    claims->kid.len = kid->len;
+    claims->kid.data = ngx_pstrdup(pool, (ngx_str_t *) kid);
+
+    claims->payload.len = payload->len;
+    claims->payload.data = ngx_pstrdup(pool, (ngx_str_t *) payload);
+
+    if (claims->kid.data == NULL || claims->payload.data == NULL) {
+        json_decref(root);
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_punit_claims_fill(pool, claims, root, reason);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_punit_claims_check(claims, root, policy, now, reason);
+    }
+
+    json_decref(root);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_punit_claims_fill(ngx_pool_t *pool, ngx_http_punit_claims_t *claims,
+    json_t *root, const char **reason)
+{
+    size_t                              len;
+    double                              real;
+    json_t                             *member;
+    json_int_t                          n;
+    ngx_str_t                          *s;
+    const ngx_http_punit_claim_date_t  *date;
+    const ngx_http_punit_claim_text_t  *text;
+
+    for (text = ngx_http_punit_claim_texts; text->name; text++) {
+        member = json_object_get(root, text->name);
+
+        if (member == NULL) {
+            continue;
+        }
+
+        len = json_string_length(member);
+
+        if (!json_is_string(member)
+            || len > text->max
+            || !ngx_http_punit_claims_plain(json_string_value(member), len))
+        {
+            return NGX_DECLINED;
+        }
+
+        s = (ngx_str_t *) ((u_char *) claims + text->offset);
+
+        s->len = len;
+        s->data = ngx_pnalloc(pool, len + 1);
+        if (s->data == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(s->data, json_string_value(member), len + 1);
+    }
+
+    if (claims->unit.len
+        && !ngx_http_punit_claims_unit_id(claims->unit.data, claims->unit.len))
+    {
+        *reason = "unit";
+        return NGX_DECLINED;
+    }
+
+    /* a NumericDate may have a fraction (RFC 7519, 2) */
+
+    for (date = ngx_http_punit_claim_dates; date->name; date++) {
+        member = json_object_get(root, date->name);
+
+        if (member == NULL && !date->required) {
+            continue;
+        }
+
+        if (!json_is_number(member)) {
+            return NGX_DECLINED;
+        }
+
+        real = json_number_value(member);
+
+        if (!(real >= 1 && real <= (double) NGX_HTTP_PUNIT_DATE_MAX)) {
+            return NGX_DECLINED;
+        }
+
+        *(time_t *) ((u_char *) claims + date->offset) = (time_t) real;
+    }
+
+    for (date = ngx_http_punit_claim_counts; date->name; date++) {
+        member = json_object_get(root, date->name);
+
+        if (member == NULL) {
+            continue;
+        }
+
+        n = json_integer_value(member);
+
+        if (!json_is_integer(member) || n < 0) {
+            return NGX_DECLINED;
+        }
+
+        *(uint64_t *) ((u_char *) claims + date->offset) = (uint64_t) n;
+    }
+
+    return ngx_http_punit_claims_roles(pool, claims,
+                                       json_object_get(root, "roles"));
+}
+
+
+static ngx_int_t
+ngx_http_punit_claims_roles(ngx_pool_t *pool, ngx_http_punit_claims_t *claims,
+    json_t *roles)
+{
+    size_t   len, i;
+    u_char  *p;
+    json_t  *role;
+
+    if (roles == NULL) {
+        return NGX_OK;
+    }
+
+    if (!json_is_array(roles)) {
+        return NGX_DECLINED;
+    }
+
+    len = 0;
+
+    json_array_foreach(roles, i, role) {
+        if (!json_is_string(role)
+            || json_string_length(role) == 0
+            || !ngx_http_punit_claims_plain(json_string_value(role),
+                                            json_string_length(role)))
+        {
+            return NGX_DECLINED;
+        }
+
+        len += json_string_length(role) + 1;
+    }
+
+    if (len == 0) {
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    claims->roles.data = p;
+    claims->roles.len = len - 1;
+
+    json_array_foreach(roles, i, role) {
+        p = ngx_cpymem(p, json_string_value(role), json_string_length(role));
+        *p++ = ' ';
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_punit_claims_check(const ngx_http_punit_claims_t *claims,
+    json_t *root, const ngx_http_punit_policy_t *policy, time_t now,
+    const char **reason)
+{
+    /* RFC 7519, 4.1.4: on or after exp the token is refused */
+
+    if (now >= claims->exp + policy->leeway) {
+        *reason = "expired";
+        return NGX_DECLINED;
+    }
+
+    if (claims->nbf > now + policy->leeway
+        || claims->iat > now + policy->leeway)
+    {
+        *reason = "not-yet-valid";
+        return NGX_DECLINED;
+    }
+
+    if (policy->issuer.len
+        && (claims->issuer.len != policy->issuer.len
+            || ngx_memcmp(claims->issuer.data, policy->issuer.data,
+                          policy->issuer.len)
+               != 0))
+    {
+        *reason = "issuer";
+        return NGX_DECLINED;
+    }
+
+    if (policy->audience
+        && policy->audience->nelts
+        && !ngx_http_punit_claims_audience(json_object_get(root, "aud"),
+                                           policy->audience))
+    {
+        *reason = "audience";
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_punit_claims_unit(claims) != NGX_OK) {
+        *reason = "unit";
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+/* a string or an array of strings (RFC 7519, 4.1.3) */
+
+static ngx_uint_t
+ngx_http_punit_claims_audience(json_t *aud, const ngx_array_t *audience)
+{
+    size_t       i;
+    json_t      *member;
+    ngx_str_t   *name;
+    ngx_uint_t   k;
+
+    if (json_is_array(aud)) {
+        json_array_foreach(aud, i, member) {
+            if (json_is_string(member)
+                && ngx_http_punit_claims_audience(member, audience))
+            {
+                return 1;
+            }
+        }
+
+        return 0;
+    }
+
+    name = audience->elts;
+
+    for (k = 0; k < audience->nelts; k++) {
+        if (json_is_string(aud)
+            && ngx_http_punit_claim_is(aud, &name[k], 0))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/*
+ * Each unit signs with keys of its own, named <unit>-<number>: a unit whose
+ * key was stolen must not be able to speak of users as another's.
+ */
+
+static ngx_int_t
+ngx_http_punit_claims_unit(const ngx_http_punit_claims_t *claims)
+{
+    size_t   len;
+    u_char  *kid;
+
+    if (claims->unit.len == 0) {
+        return NGX_OK;
+    }
+
+    kid = claims->kid.data;
+    len = claims->kid.len;
+
+    while (len && kid[len - 1] >= '0' && kid[len - 1] <= '9') {
+        len--;
+    }
+
+    if (len < 2
+        || len == claims->kid.len
+        || kid[len - 1] != '-'
+        || !ngx_http_punit_claims_unit_id(kid, len - 1))
+    {
+        return NGX_OK;
+    }
+
+    return (len - 1 == claims->unit.len
+            && ngx_memcmp(kid, claims->unit.data, len - 1) == 0)
+           ? NGX_OK : NGX_DECLINED;
+}
+
+
+/* nothing that could split a header, a parameter, a key or a line of a log */
+
+static ngx_uint_t
+ngx_http_punit_claims_plain(const char *s, size_t len)
+{
+    size_t  i;
+
+    for (i = 0; i < len; i++) {
+        if (s[i] < 0x21 || s[i] > 0x7e) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static ngx_uint_t
+ngx_http_punit_claims_unit_id(const u_char *s, size_t len)
+{
+    size_t  i;
+
+    if (len == 0 || len > NGX_HTTP_PUNIT_UNIT_MAX) {
+        return 0;
+    }
+
+    for (i = 0; i < len; i++) {
+        if (!((s[i] >= 'a' && s[i] <= 'z')
+              || (s[i] >= '0' && s[i] <= '9')
+              || s[i] == '-'))
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+ngx_int_t
+ngx_http_punit_claim(ngx_pool_t *pool, const ngx_http_punit_claims_t *claims,
+    const ngx_str_t *name, ngx_str_t *value)
+{
+    char       *text;
+    size_t      i, len;
+    u_char     *p;
+    json_t     *root, *claim, *member;
+    ngx_int_t   rc;
+
+    root = json_loadb((const char *) claims->payload.data, claims->payload.len,
+                      JSON_REJECT_DUPLICATES, NULL);
+
+    claim = ngx_http_punit_claim_find(root, name);
+    text = NULL;
+    rc = NGX_DECLINED;
+
+    if (claim == NULL) {
+        goto done;
+    }
+
+    rc = NGX_ERROR;
+
+    if (json_is_string(claim)) {
+        len = json_string_length(claim);
+
+        value->data = ngx_pnalloc(pool, len + 1);
+        if (value->data == NULL) {
+            goto done;
+        }
+
+        ngx_memcpy(value->data, json_string_value(claim), len + 1);
+
+    } else {
+        text = json_dumps(claim, JSON_ENCODE_ANY|JSON_COMPACT);
+        if (text == NULL) {
+            goto done;
+        }
+
+        len = ngx_strlen(text);
+
+        value->data = ngx_pnalloc(pool, len + 1);
+        if (value->data == NULL) {
+            goto done;
+        }
+
+        ngx_memcpy(value->data, text, len + 1);
+
+        /* ["a","b"] -> a b; it is shorter than the JSON */
+
+        p = value->data;
+
+        json_array_foreach(claim, i, member) {
+            if (!json_is_string(member)) {
+                break;
+            }
+
+            if (i) {
+                *p++ = ' ';
+            }
+
+            p = ngx_cpymem(p, json_string_value(member),
+                           json_string_length(member));
+        }
+
+        if (json_array_size(claim) && i == json_array_size(claim)) {
+            len = p - value->data;
+
+        } else {
+            ngx_memcpy(value->data, text, len);
+        }
+    }
+
+    value->len = len;
+    rc = NGX_OK;
+
+    for (i = 0; i < len; i++) {
+        if (value->data[i] < 0x20 || value->data[i] == 0x7f) {
+            rc = NGX_DECLINED;
+        }
+    }
+
+done:
+
+    free(text);
+    json_decref(root);
+
+    return rc;
+}
+
+
+ngx_uint_t
+ngx_http_punit_claim_has(const ngx_http_punit_claims_t *claims,
+    const ngx_str_t *name, const ngx_str_t *value)
+{
+    size_t       i;
+    json_t      *root, *claim, *member;
+    ngx_uint_t   found, words;
+
+    root = json_loadb((const char *) claims->payload.data, claims->payload.len,
+                      JSON_REJECT_DUPLICATES, NULL);
+
+    claim = ngx_http_punit_claim_find(root, name);
+    found = 0;
+
+    if (json_is_array(claim)) {
+        json_array_foreach(claim, i, member) {
+            found |= ngx_http_punit_claim_is(member, value, 0);
+        }
+
+    } else if (claim) {
+        words = (name->len == 5 && ngx_memcmp(name->data, "scope", 5) == 0);
+        found = ngx_http_punit_claim_is(claim, value, words);
+    }
+
+    json_decref(root);
+
+    return found;
+}
+
+
+static ngx_uint_t
+ngx_http_punit_claim_is(json_t *claim, const ngx_str_t *value,
+    ngx_uint_t words)
+{
+    char         number[32];
+    size_t       len, n;
+    const char  *s;
+
+    if (json_is_integer(claim)) {
+        len = snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT,
+                       json_integer_value(claim));
+        s = number;
+
+    } else if (json_is_boolean(claim)) {
+        s = json_is_true(claim) ? "true" : "false";
+        len = ngx_strlen(s);
+
+    } else if (json_is_string(claim)) {
+        s = json_string_value(claim);
+        len = json_string_length(claim);
+
+    } else {
+        return 0;
+    }
+
+    if (!words) {
+        return len == value->len && ngx_memcmp(s, value->data, len) == 0;
+    }
+
+    for ( ;; ) {
+        n = strcspn(s, " ");
+
+        if (n == value->len && n && ngx_memcmp(s, value->data, n) == 0) {
+            return 1;
+        }
+
+        if (s[n] == '\0') {
+            return 0;
+        }
+
+        s += n + 1;
+    }
+}
+
+
+static json_t *
+ngx_http_punit_claim_find(json_t *root, const ngx_str_t *name)
+{
+    char  text[NGX_HTTP_PUNIT_CLAIM_MAX + 1];
+
+    if (name->len > NGX_HTTP_PUNIT_CLAIM_MAX) {
+        return NULL;
+    }
+
+    ngx_memcpy(text, name->data, name->len);
+    text[name->len] = '\0';
+
+    return json_object_get(root, text);
+}
+
+
+ngx_int_t
+ngx_http_punit_policy_seal(ngx_http_punit_policy_t *policy)
+{
+    uint64_t     n;
+    ngx_int_t    rc;
+    ngx_str_t   *name;
+    ngx_uint_t   i;
+    EVP_MD_CTX  *ctx;
+
+    ctx = EVP_MD_CTX_new();
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* each text with its length before it, so that none runs into the next */
+
+    n = policy->issuer.len;
+
+    rc = EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1
+         && EVP_DigestUpdate(ctx, &policy->leeway, sizeof(time_t)) == 1
+         && EVP_DigestUpdate(ctx, &n, sizeof(n)) == 1
+         && EVP_DigestUpdate(ctx, policy->issuer.data, n) == 1;
+
+    if (policy->audience) {
+        name = policy->audience->elts;
+
+        for (i = 0; rc && i < policy->audience->nelts; i++) {
+            n = name[i].len;
+
+            rc = EVP_DigestUpdate(ctx, &n, sizeof(n)) == 1
+                 && EVP_DigestUpdate(ctx, name[i].data, n) == 1;
+        }
+    }
+
+    rc = rc && EVP_DigestFinal_ex(ctx, policy->digest, NULL) == 1;
+
+    EVP_MD_CTX_free(ctx);
+
+    return rc ? NGX_OK : NGX_ERROR;
+}
