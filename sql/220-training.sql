@@ -114,7 +114,7 @@ return coalesce(nullif(left(trim(both '-' from regexp_replace(lower(p_name), '[^
 comment on function training.slug(text, uuid) is 'a slug for what came without: from the name, else the id';
 
 create function training.exercise_create(p_user uuid, p_key text, p_sha bytea, p_body jsonb)
-returns table (status int, body text, location text)
+returns table (status int, body text, location text, problem text)
 language plpgsql
 as $$
 declare
@@ -133,9 +133,9 @@ begin
     on conflict do nothing;
     select * into strict v_row from training.exercise e where e.id = v_id order by e.origin_unit limit 1;
     if v_row.request_sha256 <> p_sha then
-        return query select 422, null::text, null::text;
+        return query select 422, null::text, null::text, 'key-reused';
     else
-        return query select 201, training.exercise_document(v_row)::text, '/training/exercises/' || v_id;
+        return query select 201, training.exercise_document(v_row)::text, '/training/exercises/' || v_id, null::text;
     end if;
 end
 $$;

@@ -65,7 +65,7 @@ comment on function training.check_steps(jsonb) is
     'PU422 unless each step names an exercise that is known here and not retired';
 
 create function training.programme_create(p_user uuid, p_key text, p_sha bytea, p_body jsonb)
-returns table (status int, body text, location text)
+returns table (status int, body text, location text, problem text)
 language plpgsql
 as $$
 declare
@@ -82,9 +82,9 @@ begin
     end if;
     select * into strict v_row from training.programme p where p.id = v_id order by p.origin_unit limit 1;
     if v_row.request_sha256 <> p_sha then
-        return query select 422, null::text, null::text;
+        return query select 422, null::text, null::text, 'key-reused';
     else
-        return query select 201, training.programme_document(v_row)::text, '/training/programmes/' || v_id;
+        return query select 201, training.programme_document(v_row)::text, '/training/programmes/' || v_id, null::text;
     end if;
 end
 $$;

@@ -53,7 +53,7 @@ $$;
 comment on function metrics.check_bounds(jsonb) is 'PU422 when max is below min';
 
 create function metrics.type_create(p_user uuid, p_key text, p_sha bytea, p_body jsonb)
-returns table (status int, body text, location text)
+returns table (status int, body text, location text, problem text)
 language plpgsql
 as $$
 declare
@@ -69,9 +69,9 @@ begin
     on conflict do nothing;
     select * into strict v_row from metrics.type t where t.id = v_id order by t.origin_unit limit 1;
     if v_row.request_sha256 <> p_sha then
-        return query select 422, null::text, null::text;
+        return query select 422, null::text, null::text, 'key-reused';
     else
-        return query select 201, metrics.type_document(v_row)::text, '/metrics/types/' || v_id;
+        return query select 201, metrics.type_document(v_row)::text, '/metrics/types/' || v_id, null::text;
     end if;
 end
 $$;

@@ -21,7 +21,7 @@ select punit.register_user_table('metrics.sample', 'statement');
 select punit.register_reference('metrics.sample', 'type_id', 'metrics.type', 'id');
 
 create function metrics.store_samples(p_user uuid, p_key text, p_route text, p_sha bytea, p_body jsonb)
-returns table (epoch bigint, status int, body text)
+returns table (epoch bigint, status int, body text, problem text)
 language plpgsql
 as $$
 declare
@@ -37,7 +37,8 @@ begin
     select d.* into v_given from punit.dedup_find(p_user, p_key, p_route, p_sha) d;
     if found then
         return query select v_fence.epoch, case when v_given.conflict then 422 else v_given.status end,
-                            case when not v_given.conflict then v_given.body end;
+                            case when not v_given.conflict then v_given.body end,
+                            case when v_given.conflict then 'key-reused' end;
         return;
     end if;
 

@@ -38,7 +38,7 @@ return (select row_to_json(d) from (
 comment on function sports.sport_document(sports.sport) is 'the sport as clients see it';
 
 create function sports.sport_create(p_user uuid, p_key text, p_sha bytea, p_body jsonb)
-returns table (status int, body text, location text)
+returns table (status int, body text, location text, problem text)
 language plpgsql
 as $$
 declare
@@ -53,9 +53,9 @@ begin
     on conflict do nothing;
     select * into strict v_row from sports.sport s where s.id = v_id order by s.origin_unit limit 1;
     if v_row.request_sha256 <> p_sha then
-        return query select 422, null::text, null::text;
+        return query select 422, null::text, null::text, 'key-reused';
     else
-        return query select 201, sports.sport_document(v_row)::text, '/sports/' || v_id;
+        return query select 201, sports.sport_document(v_row)::text, '/sports/' || v_id, null::text;
     end if;
 end
 $$;

@@ -68,7 +68,7 @@ $$;
 comment on function sports.good_start(timestamptz) is 'the time, if it is one that activities can have; else PU422';
 
 create function sports.add_activity(p_user uuid, p_key text, p_route text, p_sha bytea, p_body jsonb)
-returns table (epoch bigint, status int, body text, location text)
+returns table (epoch bigint, status int, body text, location text, problem text)
 language plpgsql
 as $$
 declare
@@ -85,6 +85,7 @@ begin
     select d.* into v_given from punit.dedup_find(p_user, p_key, p_route, p_sha) d;
     if found and v_given.conflict then
         status := 422;
+        problem := 'key-reused';
     elsif found then
         status := v_given.status;
         body := v_given.body;
@@ -106,7 +107,7 @@ begin
 end
 $$;
 comment on function sports.add_activity(uuid, text, text, bytea, jsonb) is
-    'POST; no row: the user is not owned here; 422 without a body: the key had another one';
+    'POST; no row: the user is not owned here; 422 key-reused: the key had another body';
 
 create function sports.activity_page(p_user uuid, p_sport uuid, p_from timestamptz, p_to timestamptz, p_limit int,
     p_after_at timestamptz, p_after_id uuid)

@@ -27,7 +27,7 @@ return (select row_to_json(d) from (
 comment on function social.post_document(social.post) is 'the post as readers see it';
 
 create function social.add_post(p_user uuid, p_key text, p_route text, p_sha bytea, p_body jsonb)
-returns table (epoch bigint, status int, body text, location text)
+returns table (epoch bigint, status int, body text, location text, problem text)
 language plpgsql
 as $$
 declare
@@ -44,6 +44,7 @@ begin
     select d.* into v_given from punit.dedup_find(p_user, p_key, p_route, p_sha) d;
     if found and v_given.conflict then
         status := 422;
+        problem := 'key-reused';
     elsif found then
         status := v_given.status;
         body := v_given.body;
@@ -65,7 +66,7 @@ begin
 end
 $$;
 comment on function social.add_post(uuid, text, text, bytea, jsonb) is
-    'POST; no row: the user is not owned here; 422 without a body: the key had another one';
+    'POST; no row: the user is not owned here; 422 key-reused: the key had another body';
 
 create function social.feed_page(p_user uuid, p_limit int, p_after_at timestamptz, p_after_id uuid)
 returns table (n bigint, item json, key json)
