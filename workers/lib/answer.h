@@ -17,6 +17,7 @@ typedef struct {
     const char *author;         /* Punit-Author, with 421 */
     long        stale;          /* Punit-Stale in seconds, used when is_stale */
     bool        is_stale;
+    const char *allow;          /* methods, 405 and OPTIONS */
     bool        no_store;       /* Cache-Control: no-store (answers with tokens) */
 } punit_answer_t;
 

@@ -1,6 +1,6 @@
 /* Grid: a client of the unit's memcached servers, one a thread. Trouble is never an error of the
  * request: without memcached everything is served from PostgreSQL, and without delay, since after a
- * failure the servers are left alone for a second by all threads of the process. */
+ * failure a server is left alone for a second by all threads that share its health. */
 #ifndef PUNIT_GRID_H
 #define PUNIT_GRID_H
 
@@ -18,8 +18,10 @@ typedef enum {
 } punit_grid_rc_t;
 
 /* A client of `servers` ("unix:/path" or "host:port", separated by spaces; "" = none, always trouble).
- * Keys are spread as the NGINX module does it (ketama). NULL and a log line if the text is malformed. */
-punit_grid_t *punit_grid_create(const char *servers);
+ * Keys are spread as the NGINX module does it (libmemcached's weighted ketama). It shares what is known
+ * of the servers' health with `other`, a client of the same servers (NULL = on its own); clients may be
+ * destroyed in any order. NULL and a log line if the text is malformed. */
+punit_grid_t *punit_grid_create(const char *servers, punit_grid_t *other);
 void punit_grid_destroy(punit_grid_t *grid);
 
 /* exptime as memcached takes it: 0 = never, up to 30 days = seconds from now, else an epoch time. */
@@ -33,15 +35,17 @@ punit_grid_rc_t punit_grid_delete(punit_grid_t *grid, const char *key);
 punit_grid_rc_t punit_grid_get(punit_grid_t *grid, const char *key, char **value, size_t *len,
                                uint32_t *flags);
 
-/* Writes a service's generation to every server, never an older one over a newer, 3 s to live.
- * OK when all servers have it (or a newer). */
+/* Writes a service's generation to every server, never an older one over a newer, 3 s to live (from now
+ * also where it is there already). OK: all servers have it; MISS: one has a newer; TROUBLE: one does not
+ * answer (the others were written). */
 punit_grid_rc_t punit_grid_generation(punit_grid_t *grid, const char *service, uint64_t generation);
 
 /* Generation as a document's client flags: mod 2^32, and 0, which is unused, becomes 1. */
 uint32_t punit_grid_flags(uint64_t generation);
 
 /* Stores a document as the module reads it: first line `"<etag>" <content-type>`, then the body; 1 h.
- * Raises the servers' generation first, so that nobody reads an older text after this one. */
+ * Raises the servers' generation first, so that nobody reads an older text after this one; when a server
+ * knows a newer one the document is old already and not stored (MISS). */
 punit_grid_rc_t punit_grid_store(punit_grid_t *grid, const char *service, const char *key,
                                  uint64_t generation, const char *etag, const char *type,
                                  const char *body, size_t len);

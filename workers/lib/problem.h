@@ -19,7 +19,6 @@ typedef struct {
     const char            *errors;          /* JSON array of {"pointer","detail"}, or NULL */
     const char            *failing;         /* JSON array of names of what fails (health), or NULL */
     int                    retry_after;     /* seconds, 0 = no header */
-    const char            *allow;           /* 405 */
     const char            *authenticate;    /* after `Bearer `: 401, 403 (RFC 6750) */
 } punit_problem_t;
 

@@ -24,6 +24,9 @@ typedef struct {
     punit_grid_t                *grid;          /* this thread's clients; never NULL, may be without servers */
     punit_grid_t                *token_grid;
     const struct punit_route    *route;
+    const char                  *service_name;
+    const char                  *statement;     /* the route's, as prepared (see service.c) */
+    const char                  *generation;    /* decimal, of the snapshot that a reference GET read; or NULL */
     char *const                 *params;        /* FastCGI parameters, "NAME=value", NULL-ended */
     int64_t                      deadline;      /* punit_clock_ms() until which an answer must be there */
 

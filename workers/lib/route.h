@@ -6,6 +6,7 @@
  *                    made from the status; null otherwise: no body
  *   epoch bigint     required on OWNED routes, from the fence or punit.own
  *   etag, location   optional;  age int: seconds since the copy was true (stale reads)
+ *   problem, detail  optional: name (urn:punit:<problem>) and detail of a problem made from the status
  *   next             lists: json array of the last item's key, null at the end (see PUNIT_PAGE)
  * An OWNED statement gives zero rows exactly when this unit does not own the user. On the other
  * classes zero rows are 404.

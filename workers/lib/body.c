@@ -1,0 +1,342 @@
+#include "lib/body.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/rule.h"
+
+#define FAULTS_MAX  20
+
+typedef struct {
+    punit_arena_t  *arena;
+    json_t         *errors;
+    bool            merge;
+} check_t;
+
+
+static void
+free_json(void *json)
+{
+    json_decref(json);
+}
+
+
+static void
+free_text(void *text)
+{
+    free(text);
+}
+
+
+static void
+add_fault(check_t *c, const char *pointer, const char *detail)
+{
+    if (json_array_size(c->errors) < FAULTS_MAX) {
+        json_array_append_new(c->errors, json_pack("{s:s, s:s}", "pointer", pointer, "detail", detail));
+    }
+}
+
+
+static punit_problem_t *
+faults(punit_arena_t *arena, const json_t *errors)
+{
+    punit_problem_t *problem = punit_problem(arena, &punit_invalid, NULL);
+    char            *text = json_dumps(errors, JSON_COMPACT);
+
+    if (text != NULL) {
+        punit_arena_own(arena, free_text, text);
+        problem->errors = text;
+    }
+
+    return problem;
+}
+
+
+static punit_problem_t *
+single_fault(punit_arena_t *arena, const char *detail)
+{
+    json_t          *errors = json_array();
+    check_t          c = { .errors = errors };
+
+    add_fault(&c, "", detail);
+
+    punit_problem_t *problem = faults(arena, errors);
+
+    json_decref(errors);
+    return problem;
+}
+
+
+punit_problem_t *
+punit_body_parse(punit_arena_t *arena, const char *text, size_t len, json_t **json)
+{
+    /* Valid JSON that we will not take is a 422 like any other value out of bounds. */
+    static const struct { enum json_error_code code; const char *detail; } refused[] = {
+        { json_error_duplicate_key, "a member is there twice" },
+        { json_error_null_byte_in_key, "a member's name holds U+0000" },
+        { json_error_numeric_overflow, "a number is out of range" },
+    };
+    const size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL;
+    json_error_t error;
+
+    *json = json_loadb(text, len, flags | JSON_REJECT_DUPLICATES, &error);
+
+    if (*json != NULL) {
+        punit_arena_own(arena, free_json, *json);
+        return NULL;
+    }
+
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        if (json_error_code(&error) != refused[i].code) {
+            continue;
+        }
+
+        /* Behind a doubled member the text may still be broken. */
+        if (refused[i].code == json_error_duplicate_key) {
+            json_t *again = json_loadb(text, len, flags, NULL);
+
+            if (again == NULL) {
+                break;
+            }
+
+            json_decref(again);
+        }
+
+        return single_fault(arena, refused[i].detail);
+    }
+
+    return punit_problem(arena, &punit_malformed, "line %d, column %d", error.line, error.column);
+}
+
+
+/* One step of a JSON Pointer (RFC 6901): ~ and / are written ~0 and ~1. */
+static const char *
+step(punit_arena_t *arena, const char *pointer, const char *name)
+{
+    size_t len = strlen(pointer);
+    char  *p = punit_alloc(arena, len + 2 * strlen(name) + 2);
+    size_t n = len;
+
+    memcpy(p, pointer, len);
+    p[n++] = '/';
+
+    for (; *name != '\0'; name++) {
+        if (*name == '~' || *name == '/') {
+            p[n++] = '~';
+            p[n++] = *name == '~' ? '0' : '1';
+        } else {
+            p[n++] = *name;
+        }
+    }
+
+    return p;
+}
+
+
+static bool
+is_type(const json_t *value, punit_type_t type)
+{
+    switch (type) {
+
+    case PUNIT_NONE:
+        return true;
+
+    case PUNIT_INTEGER:
+        return json_is_integer(value);
+
+    case PUNIT_NUMBER:
+        return json_is_number(value);
+
+    case PUNIT_BOOLEAN:
+        return json_is_boolean(value);
+
+    case PUNIT_ARRAY:
+        return json_is_array(value);
+
+    case PUNIT_OBJECT:
+        return json_is_object(value);
+
+    default:
+        return json_is_string(value)
+               && punit_type_is(type, json_string_value(value), json_string_length(value));
+    }
+}
+
+
+static void check_members(check_t *c, const json_t *object, const punit_member_t *members,
+                          const char *pointer);
+
+
+static void
+check_value(check_t *c, const json_t *value, const punit_member_t *m, const char *pointer)
+{
+    const punit_rule_t rule = { m->type, m->bounded, m->min, m->max, m->values, m->check };
+    const char        *wrong = NULL;
+
+    if (json_is_null(value)) {
+        if (!m->nullable && !(c->merge && !m->required && m->name != NULL)) {
+            add_fault(c, pointer, "must not be null");
+        }
+
+        return;
+    }
+
+    if (!is_type(value, m->type)) {
+        if (json_is_string(value) && m->type == PUNIT_STRING) {
+            wrong = "must not hold U+0000";
+        } else {
+            wrong = punit_format(c->arena, "must be %s", punit_type_expected(m->type));
+        }
+
+        add_fault(c, pointer, wrong);
+        return;
+    }
+
+    if (json_is_number(value)) {
+        wrong = punit_rule_value(c->arena, &rule, json_number_value(value));
+
+    } else if (json_is_string(value)) {
+        wrong = punit_rule_text(c->arena, &rule, json_string_value(value), json_string_length(value));
+
+    } else if (json_is_array(value)) {
+        wrong = punit_rule_count(c->arena, &rule, json_array_size(value), "items");
+
+        /* Too many items are not gone through as well. */
+        for (size_t i = 0; wrong == NULL && m->item != NULL && i < json_array_size(value); i++) {
+            if (json_array_size(c->errors) >= FAULTS_MAX) {
+                break;
+            }
+
+            check_value(c, json_array_get(value, i), m->item,
+                        punit_format(c->arena, "%s/%zu", pointer, i));
+        }
+
+    } else if (json_is_object(value) && m->members != NULL) {
+        check_members(c, value, m->members, pointer);
+    }
+
+    if (wrong != NULL) {
+        add_fault(c, pointer, wrong);
+    }
+}
+
+
+static void
+check_members(check_t *c, const json_t *object, const punit_member_t *members, const char *pointer)
+{
+    size_t known = 0;
+
+    for (const punit_member_t *m = members; m->name != NULL; m++) {
+        const json_t *value = json_object_get(object, m->name);
+
+        if (value != NULL) {
+            known++;
+            check_value(c, value, m, step(c->arena, pointer, m->name));
+
+        } else if (m->required && !c->merge) {
+            add_fault(c, step(c->arena, pointer, m->name), "is missing");
+        }
+    }
+
+    if (known == json_object_size(object)) {
+        return;
+    }
+
+    const char *name;
+    json_t     *value;
+
+    json_object_foreach((json_t *) object, name, value) {
+        const punit_member_t *m = members;
+
+        while (m->name != NULL && strcmp(m->name, name) != 0) {
+            m++;
+        }
+
+        if (m->name == NULL) {
+            add_fault(c, step(c->arena, pointer, name), "is not known here");
+        }
+    }
+}
+
+
+punit_problem_t *
+punit_body_check(punit_arena_t *arena, const json_t *json, const punit_member_t *members, bool merge)
+{
+    check_t          c = { arena, json_array(), merge };
+    punit_problem_t *problem = NULL;
+
+    if (members->name == NULL && members->type != PUNIT_NONE) {
+        check_value(&c, json, members, "");
+
+    } else if (!json_is_object(json)) {
+        add_fault(&c, "", "must be an object");
+
+    } else {
+        check_members(&c, json, members, "");
+    }
+
+    if (json_array_size(c.errors) > 0) {
+        problem = faults(arena, c.errors);
+    }
+
+    json_decref(c.errors);
+    return problem;
+}
+
+
+/* The shortest decimal text that reads back as the same double. */
+static const char *
+real_text(punit_arena_t *arena, double value)
+{
+    char text[40];
+
+    for (int precision = 15; precision <= 17; precision++) {
+        snprintf(text, sizeof(text), "%.*g", precision, value);
+
+        if (strtod(text, NULL) == value) {
+            break;
+        }
+    }
+
+    return punit_copy(arena, text);
+}
+
+
+const char *
+punit_body_text(punit_arena_t *arena, const json_t *json, const char *name)
+{
+    const json_t *value = json_object_get(json, name);
+
+    switch (value != NULL ? json_typeof(value) : JSON_NULL) {
+
+    case JSON_NULL:
+        return NULL;
+
+    case JSON_STRING:
+        return json_string_value(value);
+
+    case JSON_INTEGER:
+        return punit_format(arena, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+
+    case JSON_REAL:
+        return real_text(arena, json_real_value(value));
+
+    case JSON_TRUE:
+        return "true";
+
+    case JSON_FALSE:
+        return "false";
+
+    default:
+        break;
+    }
+
+    char *text = json_dumps(value, JSON_COMPACT);
+
+    if (text != NULL) {
+        punit_arena_own(arena, free_text, text);
+    }
+
+    return text;
+}

@@ -1,0 +1,404 @@
+#include "lib/service.h"
+
+#include <errno.h>
+#include <fcgiapp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/database.h"
+#include "lib/intake.h"
+#include "lib/output.h"
+#include "lib/socket.h"
+
+#define STACK_BYTES     (1024 * 1024)
+#define DRAIN_MS        1500    /* running requests may take after SIGTERM */
+#define SETTLE_MS       30      /* a request just being read is not counted yet */
+
+typedef struct {
+    const punit_service_t  *service;
+    punit_route_t          *routes;         /* the service's and /health */
+    const char            **statements;     /* of the routes, in their order */
+    punit_database_t       *database;
+    int                     listener;
+    atomic_int              busy;           /* requests between accept and answer */
+    atomic_bool             stopping;
+} server_t;
+
+typedef struct {
+    server_t       *server;
+    pthread_t       thread;
+    punit_grid_t   *grid;
+    punit_grid_t   *token_grid;
+} worker_t;
+
+
+static punit_problem_t *
+health(punit_request_t *r, punit_answer_t *a)
+{
+    const char      *failing = "";
+    PGresult        *rows;
+    punit_problem_t *problem = punit_query(r, "select 1", 0, NULL, &rows, NULL);
+
+    if (problem != NULL) {
+        failing = "\"database\"";
+    }
+
+    if (!punit_grid_alive(r->grid)) {
+        failing = punit_format(r->arena, "%s%s\"grid\"", failing, *failing != '\0' ? "," : "");
+    }
+
+    if (!punit_grid_alive(r->token_grid)) {
+        failing = punit_format(r->arena, "%s%s\"token-grid\"", failing, *failing != '\0' ? "," : "");
+    }
+
+    if (*failing != '\0') {
+        problem = punit_problem(r->arena, &punit_try_later, "Not all that it needs answers");
+        problem->failing = punit_format(r->arena, "[%s]", failing);
+        return problem;
+    }
+
+    a->body = punit_format(r->arena, "{\"status\":\"ok\",\"service\":\"%s\",\"unit\":\"%s\"}",
+                           r->service_name, punit_config.unit);
+    return NULL;
+}
+
+
+/* A reference GET gives the generation of the very snapshot it reads: what it fills into the grid is
+ * never marked newer than it is. */
+static const char *
+statement_of(const punit_service_t *service, const punit_route_t *route)
+{
+    char *sql;
+
+    if (route->sql == NULL || route->class != PUNIT_REFERENCE || strcmp(route->method, "GET") != 0) {
+        return route->sql;
+    }
+
+    if (asprintf(&sql, "select g.gen as punit_gen, s.* from (%s) s "
+                 "cross join (select punit.generation_of('%s') as gen) g", route->sql, service->name) < 0)
+    {
+        abort();
+    }
+
+    return sql;
+}
+
+
+static bool
+build_routes(server_t *server, const punit_service_t *service)
+{
+    size_t n = 0;
+    char  *path;
+
+    while (service->routes[n].method != NULL) {
+        n++;
+    }
+
+    server->routes = calloc(n + 2, sizeof(punit_route_t));
+    server->statements = calloc(n + 2, sizeof(char *));
+
+    if (server->routes == NULL || server->statements == NULL
+        || asprintf(&path, "/%s/health", service->name) < 0)
+    {
+        return false;
+    }
+
+    memcpy(server->routes, service->routes, n * sizeof(punit_route_t));
+    server->routes[n] = (punit_route_t) { "GET", path, PUNIT_PUBLIC, .handler = health };
+
+    for (size_t i = 0; i < n; i++) {
+        server->statements[i] = statement_of(service, &service->routes[i]);
+    }
+
+    return true;
+}
+
+
+/* Reads the body to its end even when it is too large: the rest would be taken for the next request of
+ * a kept connection. */
+static void
+read_body(punit_request_t *r, FCGX_Stream *in, punit_intake_body_t *body)
+{
+    const char *length = punit_request_param(r, "CONTENT_LENGTH");
+    size_t      expected = length != NULL ? strtoul(length, NULL, 10) : 0;
+    size_t      size = expected < PUNIT_BODY_MAX ? expected : PUNIT_BODY_MAX;
+    char        rest[8192];
+    int         n;
+
+    body->text = punit_alloc(r->arena, size + 1);
+    body->kept = 0;
+
+    while (body->kept < size
+           && (n = FCGX_GetStr(body->text + body->kept, (int) (size - body->kept), in)) > 0)
+    {
+        body->kept += (size_t) n;
+    }
+
+    body->length = body->kept;
+
+    while ((n = FCGX_GetStr(rest, sizeof(rest), in)) > 0) {
+        body->length += (size_t) n;
+    }
+}
+
+
+/* 304 when the client has it already; the grid gets what a reference GET answered. */
+static void
+finish_answer(punit_request_t *r, punit_answer_t *a)
+{
+    if (a->status == 0) {
+        a->status = 200;
+    }
+
+    if (a->body != NULL && a->length == 0) {
+        a->length = strlen(a->body);
+    }
+
+    if (a->type == NULL) {
+        a->type = "application/json";
+    }
+
+    if (a->status != 200 || a->body == NULL || strcmp(r->method, "GET") != 0 || r->route == NULL
+        || r->route->class == PUNIT_INTERNAL)
+    {
+        return;
+    }
+
+    if (a->etag == NULL) {
+        a->etag = punit_etag(r->arena, a->body, a->length);
+    }
+
+    if (r->generation != NULL && r->grid_key != NULL && a->etag != NULL) {
+        punit_grid_store(r->grid, r->service_name, r->grid_key, strtoull(r->generation, NULL, 10), a->etag,
+                         a->type, a->body, a->length);
+    }
+
+    if (r->if_none_match != NULL && a->etag != NULL && punit_etag_matches(r->if_none_match, a->etag)) {
+        a->status = 304;
+        a->body = NULL;
+    }
+}
+
+
+static void
+log_request(const punit_request_t *r, const punit_answer_t *a, const punit_problem_t *problem, int64_t start)
+{
+    char id[80], path[256];
+
+    punit_log(a->status >= 500 ? PUNIT_LOG_WARN : PUNIT_LOG_INFO, "request",
+              "request=%s user=%s method=%s route=%s status=%d problem=%s ms=%lld",
+              r->id != NULL ? punit_log_quote(id, sizeof(id), r->id) : "-", r->user != NULL ? r->user : "-",
+              r->route != NULL ? r->route->method : "-",
+              punit_log_quote(path, sizeof(path), r->route != NULL ? r->route->path : r->path), a->status,
+              problem != NULL ? problem->kind->name : "-", (long long) (punit_clock_ms() - start));
+}
+
+
+static void
+serve(worker_t *worker, FCGX_Request *fcgi, punit_arena_t *arena)
+{
+    server_t            *server = worker->server;
+    int64_t              start = punit_clock_ms();
+    punit_answer_t       answer = { 0 };
+    punit_intake_body_t  body;
+    punit_request_t      r = {
+        .arena = arena, .service = server->service, .service_name = server->service->name,
+        .database = server->database, .grid = worker->grid, .token_grid = worker->token_grid,
+        .params = fcgi->envp, .deadline = start + punit_config.deadline_ms,
+    };
+
+    punit_intake_read(&r);
+    read_body(&r, fcgi->in, &body);
+
+    punit_problem_t *problem = punit_intake_check(&r, server->routes, &body, &answer);
+
+    if (problem == NULL && r.route != NULL) {
+        r.statement = server->statements[r.route - server->routes];
+        problem = punit_route_run(&r, &answer);
+    }
+
+    if (problem != NULL) {
+        punit_answer_problem(arena, &answer, problem);
+    }
+
+    finish_answer(&r, &answer);
+
+    const char *head = punit_answer_head(arena, &answer, problem);
+
+    FCGX_PutStr(head, (int) strlen(head), fcgi->out);
+
+    if (answer.body != NULL && !r.head) {
+        FCGX_PutStr(answer.body, (int) answer.length, fcgi->out);
+    }
+
+    /* A connection kept now would only be found dead by NGINX. */
+    if (atomic_load(&server->stopping)) {
+        fcgi->keepConnection = 0;
+    }
+
+    log_request(&r, &answer, problem, start);
+    FCGX_Finish_r(fcgi);
+}
+
+
+static void *
+work(void *data)
+{
+    worker_t      *worker = data;
+    server_t      *server = worker->server;
+    punit_arena_t *arena = punit_arena_create();
+    FCGX_Request   fcgi;
+
+    if (arena == NULL || FCGX_InitRequest(&fcgi, server->listener, 0) != 0) {
+        punit_log(PUNIT_LOG_ERROR, "thread", "why=memory");
+        abort();
+    }
+
+    while (!atomic_load(&server->stopping)) {
+        if (FCGX_Accept_r(&fcgi) != 0) {
+            /* Descriptors used up, or the listener closed at the end: not a reason to spin. */
+            nanosleep(&(struct timespec) { 0, 10 * 1000000 }, NULL);
+            continue;
+        }
+
+        atomic_fetch_add(&server->busy, 1);
+        serve(worker, &fcgi, arena);
+        atomic_fetch_sub(&server->busy, 1);
+        punit_arena_reset(arena);
+    }
+
+    FCGX_Free(&fcgi, 1);
+    punit_arena_destroy(arena);
+    return NULL;
+}
+
+
+static worker_t *
+start_workers(server_t *server)
+{
+    worker_t      *workers = calloc((size_t) punit_config.threads, sizeof(worker_t));
+    pthread_attr_t attr;
+
+    if (workers == NULL) {
+        return NULL;
+    }
+
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, STACK_BYTES);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+
+    for (int i = 0; i < punit_config.threads; i++) {
+        worker_t *w = &workers[i];
+
+        w->server = server;
+        w->grid = punit_grid_create(punit_config.grid, workers[0].grid);
+        w->token_grid = punit_grid_create(punit_config.token_grid, workers[0].token_grid);
+
+        if (w->grid == NULL || w->token_grid == NULL) {
+            return NULL;
+        }
+
+        int error = pthread_create(&w->thread, &attr, work, w);
+
+        if (error != 0) {
+            punit_log(PUNIT_LOG_ERROR, "thread", "number=%d errno=%d", i, error);
+            return NULL;
+        }
+    }
+
+    pthread_attr_destroy(&attr);
+    return workers;
+}
+
+
+static bool
+drained(server_t *server)
+{
+    int64_t until = punit_clock_ms() + DRAIN_MS;
+    int     quiet = 0;
+
+    while (punit_clock_ms() < until) {
+        quiet = atomic_load(&server->busy) == 0 ? quiet + 1 : 0;
+
+        if (quiet > SETTLE_MS / 10) {
+            return true;
+        }
+
+        nanosleep(&(struct timespec) { 0, 10 * 1000000 }, NULL);
+    }
+
+    return false;
+}
+
+
+int
+punit_service_run(const punit_service_t *service)
+{
+    /* Static: threads may still look at it while the process ends. */
+    static server_t server;
+    sigset_t        ends;
+    int             signal_number;
+
+    if (!punit_config_load(service->name)) {
+        return 1;
+    }
+
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &ends, NULL);
+
+    char *conninfo = punit_config_conninfo(punit_config.pg_user, punit_config.pg_user);
+
+    server.service = service;
+
+    if (sodium_init() < 0 || FCGX_Init() != 0 || conninfo == NULL || !build_routes(&server, service)
+        || (server.database = punit_database_create(conninfo, punit_config.pg_pool)) == NULL)
+    {
+        punit_log(PUNIT_LOG_ERROR, "start", "why=libraries-or-memory");
+        return 1;
+    }
+
+    free(conninfo);
+
+    if (service->start != NULL && !service->start()) {
+        return 1;
+    }
+
+    server.listener = punit_socket_listen(punit_config.socket);
+    if (server.listener < 0) {
+        return 1;
+    }
+
+    worker_t *workers = start_workers(&server);
+
+    if (workers == NULL) {
+        return 1;
+    }
+
+    punit_log(PUNIT_LOG_INFO, "start", "version=%s unit=%s threads=%d pool=%d", PUNIT_VERSION,
+              punit_config.unit, punit_config.threads, punit_config.pg_pool);
+
+    sigwait(&ends, &signal_number);
+
+    /* No new connections; the path goes first, so that a successor does not find it in use. */
+    unlink(punit_config.socket);
+    atomic_store(&server.stopping, true);
+    shutdown(server.listener, SHUT_RDWR);
+
+    bool clean = drained(&server);
+
+    punit_log(PUNIT_LOG_INFO, "stop", "signal=%d running=%d", signal_number, atomic_load(&server.busy));
+
+    /* Threads may still wait in libfcgi for the next request of a kept connection: what exit(3) would tear
+     * down is theirs. */
+    _exit(clean ? 0 : 1);
+}

@@ -1,0 +1,242 @@
+/* Statement: running one for a request, and what its errors mean. Declared in request.h. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/database.h"
+#include "lib/log.h"
+#include "lib/request.h"
+#include "lib/route.h"
+
+#define TRIES_MAX   4
+
+typedef enum {
+    ACT_PROBLEM,        /* the kind, nothing of the message */
+    ACT_SAY,            /* the kind, the message is meant for the client; HINT may name the type */
+    ACT_ERRORS,         /* the kind, DETAIL is the array of errors */
+    ACT_AUTHOR,         /* 421, DETAIL is the unit that authored the row */
+    ACT_REPEAT,         /* rolled back without fault: again, then the kind */
+    ACT_RENEW,          /* this connection's plan is of an older schema: again on another, then the kind */
+    ACT_UNKNOWN,        /* the server ends: whether it committed is not known */
+    ACT_MISTAKE,        /* ours: logged, 500 */
+} act_t;
+
+typedef struct {
+    const char         *state;  /* SQLSTATE, or the beginning of one; the first that fits counts */
+    act_t               act;
+    const punit_kind_t *kind;
+} sqlstate_t;
+
+static const sqlstate_t sqlstates[] = {
+    { "PU401", ACT_PROBLEM, &punit_unknown_user },
+    { "PU404", ACT_SAY, &punit_not_found },
+    { "PU409", ACT_SAY, &punit_conflict },
+    { "PU421", ACT_AUTHOR, NULL },
+    { "PU422", ACT_ERRORS, &punit_invalid },
+    { "PU503", ACT_PROBLEM, &punit_try_later },
+    { "40001", ACT_REPEAT, &punit_try_later },
+    { "40P01", ACT_REPEAT, &punit_try_later },
+    { "0A000", ACT_RENEW, &punit_internal },
+    { "26000", ACT_RENEW, &punit_internal },
+    { "23505", ACT_PROBLEM, &punit_conflict },
+    { "23503", ACT_PROBLEM, &punit_conflict },
+    { "23",    ACT_PROBLEM, &punit_invalid },
+    { "22",    ACT_PROBLEM, &punit_invalid },
+    { "25006", ACT_PROBLEM, &punit_database_down },
+    { "57014", ACT_PROBLEM, &punit_try_later },
+    { "55P03", ACT_PROBLEM, &punit_try_later },
+    { "53",    ACT_PROBLEM, &punit_try_later },
+    { "57P",   ACT_UNKNOWN, &punit_database_down },
+    { "08",    ACT_UNKNOWN, &punit_database_down },
+    { "",      ACT_MISTAKE, &punit_internal },
+};
+
+
+static const sqlstate_t *
+find_state(const char *state)
+{
+    const sqlstate_t *s = sqlstates;
+
+    while (strncmp(state, s->state, strlen(s->state)) != 0) {
+        s++;
+    }
+
+    return s;
+}
+
+
+const char *
+punit_column(const PGresult *rows, int row, const char *name)
+{
+    int column = PQfnumber(rows, name);
+
+    if (column < 0 || row >= PQntuples(rows) || PQgetisnull(rows, row, column)) {
+        return NULL;
+    }
+
+    return PQgetvalue(rows, row, column);
+}
+
+
+static void
+free_result(void *result)
+{
+    PQclear(result);
+}
+
+
+static bool
+is_safe(const punit_request_t *r)
+{
+    return strcmp(r->method, "GET") == 0;
+}
+
+
+static void
+pause_ms(long ms)
+{
+    nanosleep(&(struct timespec) { ms / 1000, ms % 1000 * 1000000 }, NULL);
+}
+
+
+static bool
+is_slug(const char *text)
+{
+    return *text != '\0' && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(text);
+}
+
+
+static void
+log_error(const punit_request_t *r, int level, const char *state, const PGresult *result)
+{
+    char quoted[400];
+
+    punit_log(level, "statement-failed", "request=%s route=\"%s %s\" sqlstate=%s message=%s",
+              r->id != NULL ? r->id : "-", r->route != NULL ? r->route->method : "-",
+              r->route != NULL ? r->route->path : "-", state,
+              punit_log_quote(quoted, sizeof(quoted), PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)));
+}
+
+
+/* The problem that an error stands for; NULL for a 421 that went into the answer. */
+static punit_problem_t *
+error_problem(punit_request_t *r, const sqlstate_t *s, const char *state, const PGresult *result,
+              punit_answer_t *a)
+{
+    const char         *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+    const char         *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    const char         *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
+    const punit_kind_t *kind = s->kind;
+    punit_problem_t    *problem;
+
+    switch (s->act) {
+
+    case ACT_AUTHOR:
+        if (a != NULL && detail != NULL) {
+            a->status = 421;
+            a->author = detail;
+            return NULL;
+        }
+
+        break;
+
+    case ACT_SAY:
+        if (hint != NULL && is_slug(hint)) {
+            punit_kind_t *own = punit_alloc(r->arena, sizeof(punit_kind_t));
+
+            *own = (punit_kind_t) { kind->status, hint, kind->title };
+            kind = own;
+        }
+
+        return punit_problem(r->arena, kind, "%s", message);
+
+    case ACT_ERRORS:
+        problem = punit_problem(r->arena, kind, NULL);
+        problem->errors = detail;
+        return problem;
+
+    case ACT_PROBLEM:
+    case ACT_REPEAT:
+        log_error(r, PUNIT_LOG_WARN, state, result);
+        return punit_problem(r->arena, kind, NULL);
+
+    case ACT_UNKNOWN:
+        return punit_problem(r->arena, is_safe(r) ? kind : &punit_unknown_outcome, NULL);
+
+    case ACT_RENEW:
+    case ACT_MISTAKE:
+        break;
+    }
+
+    log_error(r, PUNIT_LOG_ERROR, state, result);
+    return punit_problem(r->arena, &punit_internal, NULL);
+}
+
+
+punit_problem_t *
+punit_query(punit_request_t *r, const char *sql, int n, const char *const *values, PGresult **rows,
+            punit_answer_t *a)
+{
+    *rows = NULL;
+
+    for (int try = 1; ; try++) {
+        punit_connection_t *c;
+        PGresult           *result;
+        punit_take_t        taken = punit_database_take(r->database, r->deadline, &c);
+
+        if (taken != PUNIT_TAKE_OK) {
+            return punit_problem(r->arena, taken == PUNIT_TAKE_BUSY ? &punit_try_later : &punit_database_down,
+                                 NULL);
+        }
+
+        if (punit_database_in_recovery(c) && !r->stale) {
+            punit_database_give(r->database, c, false);
+            return punit_problem(r->arena, &punit_database_down, "It only serves copies at the moment");
+        }
+
+        punit_outcome_t outcome = punit_connection_execute(c, sql, n, values, r->deadline, &result);
+        bool            unconfirmed = c->unconfirmed;
+
+        if (outcome != PUNIT_DONE) {
+            punit_database_give(r->database, c, true);
+
+            if (punit_clock_ms() >= r->deadline) {
+                return punit_problem(r->arena, is_safe(r) || outcome == PUNIT_NOT_SENT
+                                                   ? &punit_try_later : &punit_unknown_outcome, NULL);
+            }
+
+            if ((outcome == PUNIT_NOT_SENT || is_safe(r)) && try < TRIES_MAX) {
+                continue;
+            }
+
+            return punit_problem(r->arena, outcome == PUNIT_NOT_SENT || is_safe(r)
+                                               ? &punit_database_down : &punit_unknown_outcome, NULL);
+        }
+
+        punit_arena_own(r->arena, free_result, result);
+
+        if (unconfirmed) {
+            punit_database_give(r->database, c, false);
+            return punit_problem(r->arena, &punit_unknown_outcome, NULL);
+        }
+
+        if (PQresultStatus(result) == PGRES_TUPLES_OK || PQresultStatus(result) == PGRES_COMMAND_OK) {
+            punit_database_give(r->database, c, false);
+            *rows = result;
+            return NULL;
+        }
+
+        const char       *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+        const sqlstate_t *s = find_state(state != NULL ? state : "");
+        bool              renew = s->act == ACT_RENEW;
+
+        punit_database_give(r->database, c, renew);
+
+        if (try < TRIES_MAX && (renew || s->act == ACT_REPEAT || (s->act == ACT_UNKNOWN && is_safe(r)))) {
+            pause_ms(try);
+            continue;
+        }
+
+        return error_problem(r, s, state, result, a);
+    }
+}
