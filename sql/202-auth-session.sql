@@ -227,27 +227,37 @@ $$;
 comment on function auth.rotate(uuid, bytea, bytea, bytea, uuid, timestamptz, text) is
     'exchanges a refresh token (SHA-256 of its family part and of the whole) for the next. outcome: rotated; unknown: no such session; reused: an old token, its session has now ended (RFC 9700 4.14.2)';
 
+create function auth.session_of(p_user uuid, p_jti uuid) returns uuid
+language sql stable
+return (select s.id from auth.session s where s.user_id = p_user and p_jti = any (s.jti) limit 1);
+comment on function auth.session_of(uuid, uuid) is 'the session that a token belongs to; null: not known here';
+
 create function auth.logout(p_user uuid, p_session uuid, p_jti uuid, p_exp timestamptz)
-returns table (epoch bigint)
+returns table (epoch bigint, exp timestamptz)
 language plpgsql volatile rows 1
 as $$
 declare
-    v_epoch bigint;
+    v_epoch   bigint;
+    v_exp     timestamptz := coalesce(p_exp, now() + auth.access_life());
+    v_session uuid;
 begin
     select b.epoch into v_epoch from punit.bump(p_user) b;
-    perform auth.record_end('jti', p_jti, null, p_exp)
-      where not exists (select from auth.ended e where e.subject = p_jti and e.kind = 'jti');
+    v_session := coalesce(p_session, auth.session_of(p_user, p_jti));
     if v_epoch is not null then
-        perform auth.remove_session(p_user, p_session);
-    elsif not exists (select from auth.ended e where e.subject = p_session and e.kind = 'session') then
+        perform auth.remove_session(p_user, v_session);
+    elsif v_session is not null and not exists (
+            select from auth.ended e where e.subject = v_session and e.kind = 'session') then
         -- the owner hears of it by the mesh, perhaps late: it must outlive the refresh token
-        perform auth.record_end('session', p_session, null, now() + auth.refresh_life());
+        perform auth.record_end('session', v_session, null, now() + auth.refresh_life());
     end if;
-    return query select v_epoch;
+    if not exists (select from auth.ended e where e.subject = p_jti and e.kind = 'jti') then
+        perform auth.record_end('jti', p_jti, null, v_exp);
+    end if;
+    return query select v_epoch, v_exp;
 end
 $$;
 comment on function auth.logout(uuid, uuid, uuid, timestamptz) is
-    'ends this token and its session, at any unit: always one row, epoch null where the user is not owned here';
+    'ends this token and its session, at any unit: always one row, epoch null where the user is not owned here. p_session, p_exp null: looked up, supposed';
 
 create function auth.change_password(p_user uuid, p_session uuid, p_old text, p_new text)
 returns table (epoch bigint, status int)
@@ -369,6 +379,7 @@ grant execute on function
     auth.register(uuid, bytea, text, text, uuid, uuid, timestamptz, bytea, bytea, text),
     auth.login(uuid, text, uuid, uuid, timestamptz, bytea, bytea, text, text),
     auth.rotate(uuid, bytea, bytea, bytea, uuid, timestamptz, text),
+    auth.session_of(uuid, uuid),
     auth.logout(uuid, uuid, uuid, timestamptz),
     auth.change_password(uuid, uuid, text, text),
     auth.end_session(uuid, uuid)

@@ -1,0 +1,138 @@
+/*
+ * Is a token still good?  /punit/introspect: asked by NGINX, which has verified
+ * the token, when the grid does not know.  POST /auth/introspect (RFC 7662): asked
+ * by this machine's workers for a token they hold.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "auth/auth.h"
+#include "auth/token_grid.h"
+
+#define EXP_UNKNOWN PUNIT_ACCESS_LIFE
+
+
+/* Whether nothing known speaks against it; the grid learns it. */
+static punit_problem_t *
+ask(punit_request_t *r, const char *jti, const char *sid, const char *user, const char *gen, time_t exp,
+    bool *active)
+{
+    const char  *values[] = { jti, sid, user, gen };
+    PGresult    *rows;
+
+    punit_problem_t *problem = punit_query(r, "select auth.is_active($1, $2, $3, $4) as active", 4, values,
+                                           &rows, NULL);
+    if (problem != NULL) {
+        return problem;
+    }
+    const char *value = punit_column(rows, 0, "active");
+    *active = value == NULL || *value == 't';
+    if (jti != NULL) {
+        if (*active) {
+            punit_token_ok(r, jti);
+        } else {
+            punit_token_revoked(r, jti, exp);
+        }
+    }
+    return NULL;
+}
+
+
+punit_problem_t *
+punit_introspect(punit_request_t *r, punit_answer_t *a)
+{
+    const char  *exp = punit_request_param(r, "PUNIT_CLAIM_EXP");
+    bool         active;
+
+    punit_problem_t *problem = ask(r, r->jti, punit_request_param(r, "PUNIT_CLAIM_SID"), r->user, r->gen,
+        exp != NULL ? (time_t) strtoll(exp, NULL, 10) : time(NULL) + EXP_UNKNOWN, &active);
+    if (problem == NULL) {
+        a->body = active ? "{\"active\":true}" : "{\"active\":false,\"reason\":\"revoked\"}";
+        a->no_store = true;
+    }
+    return problem;
+}
+
+
+static void
+free_json(void *json)
+{
+    json_decref(json);
+}
+
+
+static const char *
+claim(const json_t *claims, const char *name, punit_type_t type)
+{
+    const char *value = json_string_value(json_object_get(claims, name));
+
+    return value != NULL && punit_type_is(type, value, strlen(value)) ? value : NULL;
+}
+
+
+/* RFC 7662 2.2: scope is the roles, the other members are the token's own. */
+static const char *
+describe(punit_request_t *r, json_t *claims)
+{
+    const char    *scope = "";
+    const json_t  *roles = json_object_get(claims, "roles");
+
+    for (size_t i = 0; i < json_array_size(roles); i++) {
+        const char *role = json_string_value(json_array_get(roles, i));
+        if (role != NULL) {
+            scope = punit_format(r->arena, "%s%s%s", scope, *scope != '\0' ? " " : "", role);
+        }
+    }
+    json_object_set_new(claims, "active", json_true());
+    json_object_set_new(claims, "token_type", json_string("Bearer"));
+    json_object_set_new(claims, "scope", json_string(scope));
+    char *text = json_dumps(claims, JSON_COMPACT);
+    if (text != NULL) {
+        punit_arena_own(r->arena, free, text);
+    }
+    return text;
+}
+
+
+punit_problem_t *
+punit_introspect_token(punit_request_t *r, punit_answer_t *a)
+{
+    char     error[300];
+    json_t  *claims = NULL;
+    bool     active = false;
+
+    /* NGINX does not pass this path on; should somebody make it, it still is nobody's business */
+    if (r->client != NULL || r->from != NULL) {
+        return punit_problem(r->arena, &punit_forbidden, NULL);
+    }
+    /* read at each call: rare, and a unit may have been added since the start */
+    punit_keys *keys = punit_public_keys_load(punit_config.keys, error, sizeof error);
+    if (keys == NULL) {
+        char quoted[400];
+        punit_log(PUNIT_LOG_ERROR, "public-keys", "why=%s", punit_log_quote(quoted, sizeof quoted, error));
+        return punit_problem(r->arena, &punit_try_later, NULL);
+    }
+    bool good = punit_access_token_check(&punit_auth.issuer, keys, punit_request_member(r, "token"),
+                                         time(NULL), &claims);
+    punit_keys_free(keys);
+
+    a->body = "{\"active\":false}";
+    a->no_store = true;
+    if (!good) {
+        return NULL;
+    }
+    punit_arena_own(r->arena, free_json, claims);
+    json_int_t gen = json_integer_value(json_object_get(claims, "gen"));
+    punit_problem_t *problem = ask(r, claim(claims, "jti", PUNIT_UUID), claim(claims, "sid", PUNIT_UUID),
+        claim(claims, "sub", PUNIT_UUID), punit_format(r->arena, "%lld", (long long) gen),
+        (time_t) json_integer_value(json_object_get(claims, "exp")), &active);
+    if (problem == NULL && active) {
+        a->body = describe(r, claims);
+        if (a->body == NULL) {
+            problem = punit_problem(r->arena, &punit_internal, NULL);
+        }
+    }
+    return problem;
+}

@@ -1,0 +1,124 @@
+/*
+ * POST /auth/login.  The unit that owns the user verifies the password; other
+ * units answer 421.  A name nobody has and a wrong password cost the same work
+ * and get the same answer.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "auth/auth.h"
+#include "auth/directory.h"
+#include "auth/pair.h"
+#include "auth/password.h"
+
+static const punit_kind_t bad_credentials = { 401, "bad-credentials", "E-mail address or password is wrong" };
+
+
+static punit_problem_t *
+refuse(punit_request_t *r)
+{
+    return punit_problem(r->arena, &bad_credentials, NULL);
+}
+
+
+/* A name that the replica does not know: nobody's, unless the arbiter says so. The question travels while
+ * the password is hashed, so that the wait tells nothing. */
+static punit_problem_t *
+ask_arbiter(punit_request_t *r, punit_entry_t *entry)
+{
+    punit_asked      *asked = NULL;
+    PGresult         *rows;
+    bool              right;
+    punit_problem_t  *problem = NULL, *busy;
+
+    if (punit_directory_is_remote(entry)) {
+        problem = punit_arbiter_ask(punit_auth.arbiters, r, entry->arbiter,
+            "select user_id, unit from auth.find_name($1)", 1, &entry->hash, &asked);
+        if (problem != NULL) {
+            return problem;
+        }
+    }
+    busy = punit_password_verify(r, "password", NULL, &right);
+    if (asked != NULL) {
+        problem = punit_arbiter_answer(punit_auth.arbiters, r, asked, &rows);
+        if (problem == NULL) {
+            entry->user = punit_column(rows, 0, "user_id");
+            entry->unit = punit_column(rows, 0, "unit");
+        }
+    }
+    return busy != NULL ? busy : problem;
+}
+
+
+/* Opens a session for the user whose stored hash was just verified. */
+static punit_problem_t *
+open_session(punit_request_t *r, const char *user, const char *hash, punit_answer_t *a)
+{
+    punit_pair_t  *pair = punit_pair_new(r, user);
+    PGresult      *rows;
+    char           rehashed[PUNIT_ARGON_STR];
+    bool           outdated = punit_argon_outdated(hash)
+                              && punit_password_hash(r, "password", rehashed) == NULL;
+    const char    *values[] = {
+        user, hash, pair->sid, pair->jti, pair->exp_text, pair->family_sum, pair->refresh_sum, r->client,
+        outdated ? rehashed : NULL,
+    };
+
+    punit_problem_t *problem = punit_owned_query(r, user,
+        "select epoch, status, gen, roles from auth.login($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        9, values, &rows, a);
+    if (problem != NULL || rows == NULL) {
+        return problem;
+    }
+    if (strcmp(punit_column(rows, 0, "status"), "200") != 0) {
+        return refuse(r);
+    }
+    return punit_pair_answer(r, pair, rows, 200, a);
+}
+
+
+punit_problem_t *
+punit_login(punit_request_t *r, punit_answer_t *a)
+{
+    punit_entry_t     entry;
+    PGresult         *rows;
+    bool              right;
+
+    punit_problem_t *problem = punit_directory_find(r, &entry);
+    if (problem == NULL && entry.user == NULL) {
+        problem = ask_arbiter(r, &entry);
+        if (problem == NULL && entry.user == NULL) {
+            problem = refuse(r);
+        }
+    }
+    if (problem != NULL) {
+        return problem;
+    }
+
+    problem = punit_owned_query(r, entry.user,
+        "select o.epoch, c.password from punit.own o left join auth.credential c using (user_id)"
+        " where o.user_id = $1 and o.state = 'OWNED'", 1, &entry.user, &rows, a);
+    if (problem != NULL && problem->kind == &punit_unknown_user) {
+        /* The name is claimed and no unit is known to own its user: he registered elsewhere a moment ago and
+         * the directory is late, or the registration was never finished. His unit knows. */
+        if (strcmp(entry.unit, punit_config.unit) != 0) {
+            a->status = 421;
+            a->owner_unit = entry.unit;
+            a->owner_epoch = 1;
+            return NULL;
+        }
+        problem = punit_password_verify(r, "password", NULL, &right);
+        return problem != NULL ? problem : refuse(r);
+    }
+    if (problem != NULL || rows == NULL) {
+        return problem;
+    }
+
+    const char *hash = punit_column(rows, 0, "password");
+    problem = punit_password_verify(r, "password", hash, &right);
+    if (problem != NULL) {
+        return problem;
+    }
+    return right ? open_session(r, entry.user, hash, a) : refuse(r);
+}

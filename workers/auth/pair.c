@@ -1,0 +1,127 @@
+#include "auth/pair.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "auth/auth.h"
+
+
+const char *
+punit_bytea(punit_arena_t *arena, const unsigned char *bytes, size_t n)
+{
+    char *text = punit_alloc(arena, 2 + 2 * n + 1);
+
+    memcpy(text, "\\x", 2);
+    sodium_bin2hex(text + 2, 2 * n + 1, bytes, n);
+    return text;
+}
+
+
+static void
+wipe(void *secret)
+{
+    sodium_memzero(secret, PUNIT_SECRET);
+}
+
+
+static void
+draw(punit_request_t *r, punit_pair_t *pair)
+{
+    unsigned char  family[PUNIT_SUM], whole[PUNIT_SUM];
+    struct tm      tm;
+    char           text[32];
+
+    pair->user = pair->refresh.user;
+    pair->iat = time(NULL);
+    pair->exp = pair->iat + PUNIT_ACCESS_LIFE;
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&pair->exp, &tm));
+    pair->exp_text = punit_copy(r->arena, text);
+    punit_uuid_new(pair->jti);
+    punit_refresh_sums(&pair->refresh, family, whole);
+    pair->family_sum = punit_bytea(r->arena, family, sizeof family);
+    pair->refresh_sum = punit_bytea(r->arena, whole, sizeof whole);
+    punit_arena_own(r->arena, wipe, pair->refresh.secret);
+}
+
+
+punit_pair_t *
+punit_pair_new(punit_request_t *r, const char *user)
+{
+    punit_pair_t  *pair = punit_alloc(r->arena, sizeof *pair);
+    char          *sid = punit_alloc(r->arena, PUNIT_UUID_SIZE);
+
+    punit_uuid_new(sid);
+    pair->sid = sid;
+    punit_refresh_new(&pair->refresh, user);
+    draw(r, pair);
+    return pair;
+}
+
+
+punit_pair_t *
+punit_pair_next(punit_request_t *r, const punit_refresh *from)
+{
+    punit_pair_t *pair = punit_alloc(r->arena, sizeof *pair);
+
+    punit_refresh_next(&pair->refresh, from);
+    draw(r, pair);
+    return pair;
+}
+
+
+static void
+free_json(void *json)
+{
+    json_decref(json);
+}
+
+
+punit_problem_t *
+punit_pair_answer(punit_request_t *r, const punit_pair_t *pair, const PGresult *rows, int status,
+    punit_answer_t *a)
+{
+    char         text[PUNIT_REFRESH_TEXT];
+    const char  *gen = punit_column(rows, 0, "gen");
+    const char  *roles = punit_column(rows, 0, "roles");
+
+    if (gen == NULL || roles == NULL) {
+        punit_log(PUNIT_LOG_ERROR, "no-credential", "user=%s", pair->user);
+        return punit_problem(r->arena, &punit_internal, NULL);
+    }
+    punit_claims claims = {
+        .user = pair->user, .jti = pair->jti, .sid = pair->sid, .roles = roles,
+        .iat = pair->iat, .exp = pair->exp,
+        .epoch = strtoull(punit_column(rows, 0, "epoch"), NULL, 10),
+        .gen = strtoull(gen, NULL, 10),
+    };
+    char *access = punit_access_token(&punit_auth.issuer, &claims);
+    if (access == NULL) {
+        punit_log(PUNIT_LOG_ERROR, "token-not-signed", "user=%s", pair->user);
+        return punit_problem(r->arena, &punit_internal, NULL);
+    }
+    punit_arena_own(r->arena, free, access);
+
+    punit_refresh_format(&pair->refresh, text);
+    json_t *body = json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}",
+                             "user_id", pair->user,
+                             "access_token", access,
+                             "refresh_token", text,
+                             "token_type", "Bearer",
+                             "expires_in", PUNIT_ACCESS_LIFE,
+                             "unit", punit_config.unit);
+    punit_arena_own(r->arena, free_json, body);
+    char *dump = json_dumps(body, JSON_COMPACT);
+    if (dump == NULL) {
+        return punit_problem(r->arena, &punit_internal, NULL);
+    }
+    punit_arena_own(r->arena, free, dump);
+
+    a->status = status;
+    a->body = dump;
+    a->no_store = true;
+    a->owner_unit = punit_config.unit;
+    a->owner_epoch = (long long) claims.epoch;
+    return NULL;
+}

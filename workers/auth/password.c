@@ -1,0 +1,79 @@
+#include "auth/password.h"
+
+#include <string.h>
+
+#include "auth/auth.h"
+
+static const punit_kind_t wrong_password = { 403, "wrong-password", "The old password is not the right one" };
+
+
+static punit_problem_t *
+unable(punit_request_t *r, punit_argon_rc rc)
+{
+    punit_log(PUNIT_LOG_WARN, "argon", "request=%s why=%s", r->id != NULL ? r->id : "-",
+              rc == PUNIT_ARGON_BUSY ? "queue-full" : "no-memory");
+    return punit_problem(r->arena, &punit_try_later, "too many are logging in");
+}
+
+
+punit_problem_t *
+punit_password_hash(punit_request_t *r, const char *member, char hash[PUNIT_ARGON_STR])
+{
+    const char     *password = punit_request_member(r, member);
+    punit_argon_rc  rc = punit_argon_hash(punit_auth.argon, password, strlen(password), hash);
+
+    return rc == PUNIT_ARGON_OK ? NULL : unable(r, rc);
+}
+
+
+punit_problem_t *
+punit_password_verify(punit_request_t *r, const char *member, const char *hash, bool *right)
+{
+    const char     *password = punit_request_member(r, member);
+    punit_argon_rc  rc = punit_argon_verify(punit_auth.argon, hash, password, strlen(password));
+
+    *right = rc == PUNIT_ARGON_OK;
+    return rc == PUNIT_ARGON_OK || rc == PUNIT_ARGON_MISMATCH ? NULL : unable(r, rc);
+}
+
+
+/* POST /auth/password: the session that changes it goes on, all others end. */
+punit_problem_t *
+punit_password(punit_request_t *r, punit_answer_t *a)
+{
+    PGresult         *rows;
+    punit_problem_t  *problem;
+    bool              right;
+    char              hash[PUNIT_ARGON_STR];
+
+    problem = punit_owned_query(r, r->user,
+        "select o.epoch, c.password from punit.own o left join auth.credential c using (user_id)"
+        " where o.user_id = $1 and o.state = 'OWNED'", 1, &r->user, &rows, a);
+    if (problem != NULL || rows == NULL) {
+        return problem;
+    }
+    const char *old = punit_column(rows, 0, "password");
+    problem = punit_password_verify(r, "old", old, &right);
+    if (problem == NULL && !right) {
+        problem = punit_problem(r->arena, &wrong_password, NULL);
+    }
+    if (problem == NULL) {
+        problem = punit_password_hash(r, "new", hash);
+    }
+    if (problem != NULL) {
+        return problem;
+    }
+
+    const char *values[] = { r->user, punit_request_param(r, "PUNIT_CLAIM_SID"), r->jti, old, hash };
+    problem = punit_owned_query(r, r->user,
+        "select epoch, status from auth.change_password($1, coalesce($2, auth.session_of($1, $3)), $4, $5)",
+        5, values, &rows, a);
+    if (problem != NULL || rows == NULL) {
+        return problem;
+    }
+    if (strcmp(punit_column(rows, 0, "status"), "204") != 0) {
+        return punit_problem(r->arena, &punit_conflict, "the password has just been changed by another request");
+    }
+    a->status = 204;
+    return NULL;
+}

@@ -1,0 +1,51 @@
+/*
+ * /punit/reissue: the token a user goes on with at the unit he has moved to.  Asked by
+ * NGINX, which has verified the old one; only unit, epoch and the signing key are new.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "auth/auth.h"
+
+
+static uint64_t
+number(const char *text)
+{
+    return text != NULL ? strtoull(text, NULL, 10) : 0;
+}
+
+
+punit_problem_t *
+punit_reissue(punit_request_t *r, punit_answer_t *a)
+{
+    const char  *exp = punit_request_param(r, "PUNIT_CLAIM_EXP");
+    const char  *iat = punit_request_param(r, "PUNIT_CLAIM_IAT");
+    const char  *sid = punit_request_param(r, "PUNIT_CLAIM_SID");
+    PGresult    *rows;
+
+    if (r->user == NULL || r->jti == NULL || exp == NULL || iat == NULL || sid == NULL) {
+        return punit_problem(r->arena, &punit_conflict, "not a token that can be issued again");
+    }
+    punit_problem_t *problem = punit_owned_query(r, r->user,
+        "select o.epoch from punit.own o where o.user_id = $1 and o.state = 'OWNED'", 1, &r->user, &rows, a);
+    if (problem != NULL || rows == NULL) {
+        return problem;
+    }
+
+    punit_claims claims = {
+        .user = r->user, .jti = r->jti, .sid = sid, .roles = r->roles != NULL ? r->roles : "",
+        .iat = (time_t) number(iat), .exp = (time_t) number(exp),
+        .epoch = number(punit_column(rows, 0, "epoch")), .gen = number(r->gen),
+    };
+    char *token = punit_access_token(&punit_auth.issuer, &claims);
+    if (token == NULL) {
+        punit_log(PUNIT_LOG_ERROR, "token-not-signed", "user=%s", r->user);
+        return punit_problem(r->arena, &punit_internal, NULL);
+    }
+    punit_arena_own(r->arena, free, token);
+    a->type = "application/jwt";
+    a->body = token;
+    a->no_store = true;
+    return NULL;
+}
