@@ -1,0 +1,18 @@
+/*
+ * The mesh as this unit sees it.
+ */
+#ifndef PUNITCTL_MESH_H
+#define PUNITCTL_MESH_H
+
+#include <jansson.h>
+#include <libpq-fe.h>
+#include <stdbool.h>
+
+/* An array, one object a peer: the subscription here ("incoming"), the slot it
+ * reads from here ("outgoing"), lag and errors. NULL with the reason said. */
+json_t *mesh_state(PGconn *db);
+
+/* Prints it as a table; true if every peer is "ok" both ways. */
+bool mesh_print(const json_t *peers);
+
+#endif

@@ -1,0 +1,186 @@
+#include "punitctl/process.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "punitctl/file.h"
+#include "punitctl/say.h"
+#include "punitctl/text.h"
+
+#define SYSTEM_USER "punit"
+
+static void become_program(const char *const *argv, const char *const *extra,
+                           int output)
+{
+	if (dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0) {
+		_exit(126);
+	}
+	for (; extra != NULL && *extra != NULL; extra++) {
+		putenv((char *) (void *) *extra);
+	}
+	execvp(argv[0], (char *const *) (void *) argv);
+	dprintf(STDERR_FILENO, "%s: %s\n", argv[0], strerror(errno));
+	_exit(127);
+}
+
+bool process_run(const char *const *argv, const char *const *extra)
+{
+	FILE *output = tmpfile();
+	char line[512];
+	int status;
+	pid_t pid;
+
+	if (output == NULL) {
+		complain("cannot make a temporary file: %s", strerror(errno));
+		return false;
+	}
+	pid = fork();
+	if (pid == 0) {
+		become_program(argv, extra, fileno(output));
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) < 0) {
+		complain("cannot run %s: %s", argv[0], strerror(errno));
+		fclose(output);
+		return false;
+	}
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+		fclose(output);
+		return true;
+	}
+	complain("%s failed (%s %d); it said:", argv[0],
+	         WIFEXITED(status) ? "status" : "signal",
+	         WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+	rewind(output);
+	while (fgets(line, sizeof line, output) != NULL) {
+		fprintf(stderr, "  %s", line);
+	}
+	fclose(output);
+	return false;
+}
+
+pid_t process_of(const char *pid_file, const char *name)
+{
+	char line[64] = "";
+	char *path;
+	FILE *file = fopen(pid_file, "re");
+	long pid = 0;
+
+	if (file == NULL) {
+		return 0;
+	}
+	if (fgets(line, sizeof line, file) != NULL) {
+		pid = strtol(line, NULL, 10);
+	}
+	fclose(file);
+	if (pid <= 1) {
+		return 0;
+	}
+	path = text("/proc/%ld/comm", pid);
+	file = fopen(path, "re");
+	if (file == NULL) {
+		return 0;
+	}
+	if (fgets(line, sizeof line, file) == NULL) {
+		line[0] = '\0';
+	}
+	fclose(file);
+	line[strcspn(line, "\n")] = '\0';
+	/* the kernel keeps 15 bytes of a name */
+	return strncmp(line, name, 15) == 0 ? (pid_t) pid : 0;
+}
+
+double process_age(pid_t pid)
+{
+	FILE *file = fopen(text("/proc/%d/stat", (int) pid), "re");
+	unsigned long long started;
+	struct timespec now;
+	char line[1024];
+	char *at;
+
+	if (file == NULL) {
+		return -1;
+	}
+	at = fgets(line, sizeof line, file);
+	fclose(file);
+	at = at != NULL ? strrchr(line, ')') : NULL;
+	/* proc(5): starttime is field 22, the state after ")" is field 3 */
+	for (int field = 2; at != NULL && field < 22; field++) {
+		at = strchr(at + 1, ' ');
+	}
+	if (at == NULL || sscanf(at, "%llu", &started) != 1) {
+		return -1;
+	}
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (double) now.tv_sec + (double) now.tv_nsec / 1e9
+	       - (double) started / (double) sysconf(_SC_CLK_TCK);
+}
+
+static const struct passwd *system_user(void)
+{
+	const struct passwd *user = getpwnam(SYSTEM_USER);
+
+	if (user == NULL) {
+		complain("PostgreSQL and memcached refuse to run as root, and there is"
+		         " no user " SYSTEM_USER "; make it with: adduser --system"
+		         " --group --no-create-home --home /nonexistent " SYSTEM_USER);
+	}
+	return user;
+}
+
+bool process_own_directory(const char *directory, mode_t mode)
+{
+	const struct passwd *user;
+
+	if (directory_make(directory, mode) == FILE_FAILED) {
+		return false;
+	}
+	if (geteuid() != 0) {
+		return true;
+	}
+	user = system_user();
+	if (user == NULL) {
+		return false;
+	}
+	if (chown(directory, user->pw_uid, user->pw_gid) < 0) {
+		complain("cannot give %s to %s: %s", directory, user->pw_name,
+		         strerror(errno));
+		return false;
+	}
+	return true;
+}
+
+bool process_become_owner(const char *directory)
+{
+	const struct passwd *user;
+	struct stat st;
+
+	if (geteuid() != 0) {
+		return true;
+	}
+	user = stat(directory, &st) == 0 && st.st_uid != 0 ? getpwuid(st.st_uid)
+	                                                   : system_user();
+	if (user == NULL) {
+		return false;
+	}
+	if (initgroups(user->pw_name, user->pw_gid) < 0
+	    || setgid(user->pw_gid) < 0 || setuid(user->pw_uid) < 0) {
+		complain("cannot become %s: %s", user->pw_name, strerror(errno));
+		return false;
+	}
+	return true;
+}
+
+const char *process_user(void)
+{
+	const struct passwd *user = getpwuid(geteuid());
+
+	return text("%s", user != NULL ? user->pw_name : "nobody");
+}

@@ -1,0 +1,26 @@
+/*
+ * What punitctl tells its user: one line a step on stdout, one line a
+ * failure on stderr, tables for lists.
+ */
+#ifndef PUNITCTL_SAY_H
+#define PUNITCTL_SAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+/* The name put before each line (the unit's id); NULL: none. */
+void say_about(const char *subject);
+
+/* One line on stdout, flushed: progress is seen also through a pipe. */
+void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* One line on stderr; returns EXIT_FAILED, so `return complain(...)`. */
+int complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Prints rows x columns cells (row 0: titles), each column as wide as needed;
+ * a NULL cell prints as "-". */
+void say_table(const char *const *cells, size_t rows, size_t columns);
+
+#endif
