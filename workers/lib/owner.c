@@ -92,11 +92,6 @@ punit_owned_query(punit_request_t *r, const char *user, const char *sql, int n, 
 
         *rows = NULL;
 
-        /* Asked for a copy because the owner is down: naming him would lead nowhere. */
-        if (r->stale) {
-            return punit_problem(r->arena, &punit_try_later, "There is no copy here");
-        }
-
         owner_t owner;
 
         for ( ;; ) {
@@ -109,6 +104,11 @@ punit_owned_query(punit_request_t *r, const char *user, const char *sql, int n, 
 
             if (strcmp(owner.state, "ERASED") == 0 || owner.unit == NULL) {
                 return punit_problem(r->arena, &punit_unknown_user, NULL);
+            }
+
+            /* Asked for a copy because the owner is down: naming him would lead nowhere. */
+            if (r->stale) {
+                return punit_problem(r->arena, &punit_try_later, "There is no copy here");
             }
 
             if (!here && !is_arriving(r, &owner) && strcmp(owner.unit, punit_config.unit) != 0) {

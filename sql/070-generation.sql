@@ -1,0 +1,177 @@
+-- Reference tables: rows that every unit has, each changed only at its origin; and the generation that tells
+-- the grid which documents made of them are still true.
+
+create table punit.reference_table (
+    tab           text primary key,
+    service       text not null,
+    registered_at timestamptz not null default now()
+);
+comment on table punit.reference_table is 'tables whose rows the mesh brings to every unit';
+comment on column punit.reference_table.tab is 'schema.table';
+comment on column punit.reference_table.service is 'the schema''s name: whose generation its changes raise';
+
+create table punit.generation (
+    service     text not null,
+    origin_unit text not null,
+    gen         bigint not null default 1,
+    primary key (service, origin_unit)
+) with (fillfactor = 50);
+comment on table punit.generation is
+    'local: rises once per transaction that changes a service''s reference rows. A row per origin, because two apply workers that share one would deadlock';
+
+create function punit.raise_generation(p_service text, p_origin text) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    insert into punit.generation as g (service, origin_unit) values (p_service, p_origin)
+    on conflict (service, origin_unit) do update set gen = g.gen + 1;
+    perform pg_notify('punit_generation', p_service);
+exception
+    -- rolled back for no fault of its own: an apply worker repeats the transaction, and then it counts
+    when transaction_rollback then
+        raise;
+    when others then
+        if current_setting('session_replication_role') <> 'replica' then
+            raise;
+        end if;
+        -- here an error would stop the subscription for good
+        raise warning 'generation of % for % not raised: %', p_service, p_origin, sqlerrm;
+end
+$$;
+comment on function punit.raise_generation(text, text) is
+    'a change of the service''s reference rows is under way in this transaction';
+
+-- It runs for each row (an apply worker fires no statement triggers), and raises once per transaction (once per
+-- row is quadratic: each raise leaves a dead version that the next one walks over). What was raised already is
+-- noted in a setting of the transaction, which a rolled back savepoint takes back with the raise itself.
+create function punit.generation_row() returns trigger
+language plpgsql
+as $$
+declare
+    setting text := 'punit.raised_' || tg_table_schema;
+    raised  text := pg_catalog.current_setting(setting, true);
+    origin  text;
+begin
+    if tg_op = 'DELETE' then
+        origin := old.origin_unit;
+    else
+        origin := new.origin_unit;
+    end if;
+    if raised is null or pg_catalog.strpos(raised, ',' || origin || ',') = 0 then
+        perform punit.raise_generation(tg_table_schema, origin);
+        perform pg_catalog.set_config(setting, pg_catalog.concat(raised, ',', origin, ','), true);
+    end if;
+    return null;
+end
+$$;
+comment on function punit.generation_row() is
+    'raises the generation of the table''s service, once per transaction and origin; for replicated rows too';
+
+-- A local session may change rows of this unit only. Replicated rows were checked at their origin: this trigger
+-- does not fire in an apply worker.
+create function punit.guard_origin() returns trigger
+language plpgsql
+as $$
+declare
+    self   text := punit.self();
+    origin text;
+begin
+    if tg_op = 'INSERT' then
+        origin := new.origin_unit;
+    else
+        origin := old.origin_unit;
+        if tg_op = 'UPDATE' and new.origin_unit <> old.origin_unit then
+            raise exception 'the origin of a row of %.% cannot change', tg_table_schema, tg_table_name
+                using errcode = 'PU500';
+        end if;
+    end if;
+    if origin <> self then
+        raise exception 'a row of unit % is changed there', origin using errcode = 'PU421', detail = origin;
+    end if;
+    if tg_op = 'DELETE' then
+        return old;
+    end if;
+    return new;
+end
+$$;
+comment on function punit.guard_origin() is
+    'PU421, detail = the unit that authored the row: changes are sent there';
+
+create function punit.register_reference_table(p_tab text) returns void
+language plpgsql
+as $$
+declare
+    rel regclass := to_regclass(p_tab);
+    sch text;
+    tab text;
+    uid smallint;
+    bad text;
+    g   text;
+begin
+    if rel is null then
+        raise exception 'register_reference_table: no table %', p_tab using errcode = '42P01';
+    end if;
+    select n.nspname, n.nspname || '.' || c.relname into sch, tab
+      from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = rel and c.relkind = 'r';
+    if tab is null or tab <> rel::text and rel::text <> split_part(tab, '.', 2) then
+        raise exception 'register_reference_table: % is not an ordinary table with a plain lower-case name', p_tab
+            using errcode = '42809';
+    end if;
+    select attnum into uid from pg_attribute
+     where attrelid = rel and attname = 'origin_unit' and atttypid = 'text'::regtype and attnotnull;
+    if uid is null then
+        raise exception 'register_reference_table: % needs a column origin_unit text not null', tab
+            using errcode = '42703';
+    end if;
+    if not exists (select from pg_index i where i.indrelid = rel and i.indisprimary) then
+        raise exception 'register_reference_table: % has no primary key', tab using errcode = '42P16';
+    end if;
+    -- rows of two units must never stand in each other's way: the apply worker would stop
+    select string_agg(i.indexrelid::regclass::text, ', ') into bad
+      from pg_index i
+     where i.indrelid = rel and (i.indisunique or i.indisexclusion) and not uid = any (i.indkey::smallint[]);
+    if bad is not null then
+        raise exception 'register_reference_table: unique key % of % leaves out origin_unit', bad, tab
+            using errcode = '42P16';
+    end if;
+
+    foreach g in array array['punit_origin', 'punit_generation'] loop
+        if exists (select from pg_trigger where tgrelid = rel and tgname = g) then
+            execute format('drop trigger %I on %s', g, tab);
+        end if;
+    end loop;
+    execute format('create trigger punit_origin before insert or update or delete on %s
+                    for each row execute function punit.guard_origin()', tab);
+    execute format('create trigger punit_generation after insert or update or delete on %s
+                    for each row execute function punit.generation_row()', tab);
+    execute format('alter table %s enable always trigger punit_generation', tab);
+
+    insert into punit.reference_table (tab, service) values (tab, sch)
+    on conflict on constraint reference_table_pkey do nothing;
+end
+$$;
+comment on function punit.register_reference_table(text) is
+    'makes a table one whose rows go to every unit: its changes raise the generation of its service (the schema), and only rows of this unit can be changed here. Needs origin_unit text not null in each unique key';
+
+create function punit.generation_of(p_service text) returns bigint
+language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+    select coalesce((select hashtextextended(m.incarnation::text, 0) & 4611686018427387903 from punit.me m), 0)
+           + coalesce((select sum(g.gen)::bigint from punit.generation g where g.service = p_service), 0)
+$$;
+comment on function punit.generation_of(text) is
+    'generation of a service''s reference data in this snapshot: the sum over all origins and a random base of the unit''s incarnation, so that a database restored from a backup repeats none';
+
+create function punit.generations() returns table (service text, gen bigint)
+language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+    select s.service, punit.generation_of(s.service)
+      from (select distinct r.service from punit.reference_table r) s
+$$;
+comment on function punit.generations() is 'of all services with reference data: what gridd writes to the grid';
+
+revoke all on punit.generation, punit.reference_table from public;
+grant select on punit.reference_table to punit_service, punit_gridd, punit_peer;
+grant execute on function punit.raise_generation(text, text), punit.guard_origin(), punit.generation_row(),
+    punit.generation_of(text) to punit_service;
+grant execute on function punit.generation_of(text), punit.generations() to punit_gridd;
