@@ -10,7 +10,7 @@
 #include "lib/request.h"
 
 #define TIMEOUT_MS          50      /* a healthy memcached on this machine answers in 0.05 */
-#define BACKOFF_MS          1000
+#define BACKOFF_MS          500
 #define GENERATION_SECONDS  3       /* a server that is cut off misses rather than lies */
 #define DOCUMENT_SECONDS    3600
 #define RAISE_TRIES         4

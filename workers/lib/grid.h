@@ -1,6 +1,6 @@
 /* Grid: a client of the unit's memcached servers, one a thread. Trouble is never an error of the
  * request: without memcached everything is served from PostgreSQL, and without delay, since after a
- * failure a server is left alone for a second by all threads that share its health. */
+ * failure a server is left alone for half a second by all threads that share its health. */
 #ifndef PUNIT_GRID_H
 #define PUNIT_GRID_H
 

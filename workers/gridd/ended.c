@@ -1,0 +1,76 @@
+#include "ended.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/log.h"
+#include "lib/request.h"
+
+#define JTI_LENGTH  36
+
+static const char ended[] =
+    "select subject, ceil(extract(epoch from exp))::bigint as exp"
+    "  from auth.ended where kind = 'jti' and exp > now()";
+
+
+/* set, not add: a slow fill with `ok` only adds, so it never overwrites this. */
+static void
+revoke(gridd_state_t *state, const char *jti, time_t until)
+{
+    char key[64];
+
+    if (until <= time(NULL)) {
+        return;
+    }
+
+    snprintf(key, sizeof(key), "punit:tok:%.*s", JTI_LENGTH, jti);
+
+    bool silent = punit_grid_set(state->tokens, key, "revoked", 7, until, 0) != PUNIT_GRID_OK;
+
+    state->catch_up |= silent;
+    gridd_grid_state(&state->tokens_silent, silent, "tokens");
+}
+
+
+void
+gridd_ended_notified(gridd_state_t *state, const char *payload)
+{
+    static const char kind[] = "jti ";
+    const char       *jti = payload + sizeof(kind) - 1;
+
+    if (strncmp(payload, kind, sizeof(kind) - 1) != 0) {
+        return;
+    }
+
+    if (strlen(jti) <= JTI_LENGTH || !punit_type_is(PUNIT_UUID, jti, JTI_LENGTH) || jti[JTI_LENGTH] != ' ') {
+        char quoted[128];
+
+        punit_log(PUNIT_LOG_ERROR, "ended", "payload=%s expected=\"jti <uuid> <seconds>\"",
+                  punit_log_quote(quoted, sizeof(quoted), payload));
+        return;
+    }
+
+    revoke(state, jti, (time_t) strtoll(jti + JTI_LENGTH, NULL, 10));
+}
+
+
+void
+gridd_ended_catch_up(gridd_state_t *state)
+{
+    PGresult *rows = gridd_link_query(state->link, ended);
+
+    if (rows == NULL) {
+        return;
+    }
+
+    state->catch_up = false;
+
+    for (int i = 0; i < PQntuples(rows) && !state->catch_up; i++) {
+        revoke(state, punit_column(rows, i, "subject"),
+               (time_t) strtoll(punit_column(rows, i, "exp"), NULL, 10));
+    }
+
+    PQclear(rows);
+}

@@ -1,0 +1,45 @@
+#include "generations.h"
+
+#include <stdlib.h>
+
+#include "lib/log.h"
+#include "lib/request.h"
+
+static const char generations[] = "select service, gen from punit.generations()";
+
+
+void
+gridd_generations_notified(gridd_state_t *state, const char *payload)
+{
+    punit_log(PUNIT_LOG_DEBUG, "generation", "of=%s", payload);
+    state->changed = true;
+}
+
+
+void
+gridd_generations_write(gridd_state_t *state)
+{
+    /* Before the query: what is committed while it runs is announced and read again. */
+    state->changed = false;
+
+    PGresult *rows = gridd_link_query(state->link, generations);
+
+    if (rows == NULL) {
+        return;
+    }
+
+    bool silent = false;
+
+    for (int i = 0; i < PQntuples(rows); i++) {
+        uint64_t generation = strtoull(punit_column(rows, i, "gen"), NULL, 10);
+
+        silent |= punit_grid_generation(state->grid, punit_column(rows, i, "service"), generation)
+                  == PUNIT_GRID_TROUBLE;
+    }
+
+    if (PQntuples(rows) > 0) {
+        gridd_grid_state(&state->grid_silent, silent, "documents");
+    }
+
+    PQclear(rows);
+}

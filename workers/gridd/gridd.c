@@ -1,0 +1,105 @@
+/* gridd: keeps the grid true. Writes the generation of each service's reference data to every memcached
+ * server, each second and at each NOTIFY, and what has ended of tokens to the token grid.
+ *
+ * While PostgreSQL does not answer nothing is written: the generations expire within 3 s, and whoever asks
+ * the grid misses, which is slower but never wrong. */
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "ended.h"
+#include "generations.h"
+#include "link.h"
+#include "lib/config.h"
+#include "lib/log.h"
+#include "lib/request.h"
+
+#define TICK_MS  1000
+
+static const gridd_channel_t channels[] = {
+    { "punit_generation", "listen punit_generation", gridd_generations_notified },
+    { "punit_ended", "listen punit_ended", gridd_ended_notified },
+    {0}
+};
+
+
+/* Waits for a NOTIFY, a signal or the time. true: a signal says to end. */
+static bool
+wait_until(int64_t time, int signals, int pg)
+{
+    struct pollfd fds[] = { { .fd = signals, .events = POLLIN }, { .fd = pg, .events = POLLIN } };
+    int64_t       left = time - punit_clock_ms();
+
+    if (poll(fds, 2, left > 0 ? (int) left : 0) <= 0) {
+        return false;
+    }
+
+    return (fds[0].revents & POLLIN) != 0;
+}
+
+
+int
+main(void)
+{
+    sigset_t      ends;
+    gridd_state_t state = { 0 };
+
+    if (!punit_config_load("gridd")) {
+        return 1;
+    }
+
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    sigprocmask(SIG_BLOCK, &ends, NULL);
+
+    int signals = signalfd(-1, &ends, SFD_CLOEXEC);
+
+    state.grid = punit_grid_create(punit_config.grid, NULL);
+    state.tokens = punit_grid_create(punit_config.token_grid, NULL);
+    state.link = gridd_link_create(punit_config_conninfo(punit_config.pg_user, "punit_gridd"), channels);
+
+    if (signals < 0 || state.grid == NULL || state.tokens == NULL || state.link == NULL) {
+        punit_log(PUNIT_LOG_ERROR, "start", "why=grid-or-memory");
+        return 1;
+    }
+
+    punit_log(PUNIT_LOG_INFO, "start", "version=%s unit=%s", PUNIT_VERSION, punit_config.unit);
+
+    for (bool end = false; !end; ) {
+        int64_t tick = punit_clock_ms() + TICK_MS;
+
+        /* After a reconnect notifications were missed: everything is read again. */
+        if (gridd_link_stand(state.link)) {
+            state.catch_up = true;
+        }
+
+        gridd_generations_write(&state);
+
+        if (state.catch_up) {
+            gridd_ended_catch_up(&state);
+        }
+
+        int64_t next = gridd_link_retry_at(state.link, tick);
+
+        /* What came while a statement ran is in libpq already and would not wake poll. */
+        gridd_link_notifications(state.link, &state);
+
+        while (!end && !state.changed && punit_clock_ms() < next) {
+            end = wait_until(next, signals, gridd_link_socket(state.link));
+            gridd_link_notifications(state.link, &state);
+            next = gridd_link_retry_at(state.link, next);
+        }
+    }
+
+    punit_log(PUNIT_LOG_INFO, "stop", "why=signal");
+    gridd_link_destroy(state.link);
+    punit_grid_destroy(state.grid);
+    punit_grid_destroy(state.tokens);
+    close(signals);
+    return 0;
+}
