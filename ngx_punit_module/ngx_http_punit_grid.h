@@ -9,11 +9,12 @@
  *
  *     memcached_behavior_set(m, MEMCACHED_BEHAVIOR_KETAMA_WEIGHTED, 1);
  *
- * and no MEMCACHED_BEHAVIOR_REMOVE_FAILED_SERVERS or AUTO_EJECT_HOSTS, so whoever fills the
- * grid must set that, and name the servers by the same text: the host as
- * written in "server HOST:PORT weight=N" (numbers and names are not the same
- * host here), a unix socket by its path with memcached_server_add_unix_socket
- * (_with_weight).  A single server needs none of this.
+ * and no MEMCACHED_BEHAVIOR_REMOVE_FAILED_SERVERS or AUTO_EJECT_HOSTS: so
+ * whoever fills the grid must set that, and name the servers by the same text:
+ * the host as written in "server HOST:PORT weight=N" (a name and its address
+ * are not the same host here), a unix socket by its path, with
+ * memcached_server_add_unix_socket_with_weight().  A single server needs none
+ * of it.
  *
  * A server in trouble (refused, timed out, broken answer) is left alone for
  * a back-off of 250 ms that doubles up to 8 s; then one request, and only
@@ -37,7 +38,7 @@ typedef struct ngx_http_punit_grid_s  ngx_http_punit_grid_t;
 
 
 typedef struct {
-    unsigned                        known:1;   /* 0: its server is in trouble */
+    unsigned                        known:1;   /* 0: server in trouble */
     unsigned                        found:1;   /* 0: not there, or not known */
     uint32_t                        flags;     /* client flags */
     ngx_str_t                       data;      /* in r->pool */
@@ -56,8 +57,8 @@ typedef void (*ngx_http_punit_grid_pt)(ngx_http_request_t *r, void *data,
 /*
  * Configuration: the servers of "upstream NAME {}" (it may come later in the
  * file) or one server as HOST:PORT or unix:PATH.  grids: a member of the main
- * configuration, NULL at first, where all grids are kept; equal values give the
- * same grid.  NULL after a mistake, which was logged.
+ * configuration, NULL at first, where all grids are kept; equal values give
+ * the same grid.  NULL after a mistake, which was logged.
  */
 
 ngx_http_punit_grid_t *ngx_http_punit_grid_create(ngx_conf_t *cf,
@@ -67,7 +68,7 @@ ngx_http_punit_grid_t *ngx_http_punit_grid_create(ngx_conf_t *cf,
 
 ngx_int_t ngx_http_punit_grid_init(ngx_conf_t *cf, ngx_array_t *grids);
 
-/* to be called in exit_process: closes what is still open.  grids may be NULL */
+/* to be called in exit_process: closes what is open.  grids may be NULL */
 
 void ngx_http_punit_grid_exit(ngx_array_t *grids);
 
@@ -77,8 +78,8 @@ void ngx_http_punit_grid_exit(ngx_array_t *grids);
  * 0x21..0x7e).  NGX_AGAIN: handler will be called once, from the event loop
  * and never from inside this call, unless the request ends before that.
  * NGX_ERROR: no server of these keys can be asked now, handler will not be
- * called: go on without the grid.  Keys are copied.  Who gets NGX_AGAIN takes care that r
- * is not finalized meanwhile (r->main->count++ and NGX_DONE, as for a body).
+ * called: go on without the grid.  Keys are copied.  Who gets NGX_AGAIN takes
+ * care that r is not finalized meanwhile.
  * The handler runs posted requests itself if it resumes r:
  * ngx_http_core_run_phases(r); ngx_http_run_posted_requests(c).
  */

@@ -32,7 +32,7 @@ typedef struct {
 
 typedef struct {
     ngx_str_t                       issuer;    /* empty: not checked */
-    ngx_array_t                    *audience;  /* ngx_str_t; NULL: not checked */
+    ngx_array_t                    *audience;  /* ngx_str_t; NULL: any */
     time_t                          leeway;    /* seconds */
     u_char                          digest[NGX_HTTP_PUNIT_DIGEST_LEN];
 } ngx_http_punit_policy_t;

@@ -115,8 +115,8 @@ ngx_http_punit_key_pem(ngx_http_punit_key_t *key, const u_char *text,
     }
 
     if (strcmp(name, "PUBLIC KEY") != 0) {
-        ngx_http_punit_key_err(err, "it holds \"%.64s\", expected a public key "
-                               "(-----BEGIN PUBLIC KEY-----)", name);
+        ngx_http_punit_key_err(err, "it holds \"%.64s\", expected a public "
+                               "key (-----BEGIN PUBLIC KEY-----)", name);
         goto done;
     }
 

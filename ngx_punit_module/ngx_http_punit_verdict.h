@@ -49,8 +49,8 @@ ngx_http_punit_verdicts_t *ngx_http_punit_verdicts_init(
 /*
  * NGX_OK: the token is good, claims are filled from pool.  NGX_DECLINED: it is
  * not, *reason is one of: malformed, header, type, algorithm, key, signature,
- * claims, expired, not-yet-valid, issuer, audience, unit.  NGX_ERROR: no memory.
- * cache may be NULL.  Takes the mutex of shpool itself, briefly.
+ * claims, expired, not-yet-valid, issuer, audience, unit.  NGX_ERROR: without
+ * memory.  cache may be NULL.  Takes the mutex of shpool itself, briefly.
  */
 
 ngx_int_t ngx_http_punit_verdict(ngx_pool_t *pool,

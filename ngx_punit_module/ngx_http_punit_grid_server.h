@@ -1,0 +1,147 @@
+
+/*
+ * One memcached server as a worker process sees it: its connections, what is
+ * asked on them, and whether it is to be left alone.  Inside of the grid only.
+ */
+
+
+#ifndef _NGX_HTTP_PUNIT_GRID_SERVER_H_INCLUDED_
+#define _NGX_HTTP_PUNIT_GRID_SERVER_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include <ngx_event_connect.h>
+#include <ngx_http_punit_grid.h>
+#include <ngx_http_punit_memcached.h>
+
+
+/* one for nearly everything; the second while a large value fills the first */
+
+#define NGX_HTTP_PUNIT_GRID_LINKS    2
+
+/* milliseconds: from a key put into the pipeline, or from the last octet that
+   came, to the answer; connecting included */
+
+#define NGX_HTTP_PUNIT_GRID_TIMEOUT  100
+
+#define NGX_HTTP_PUNIT_GRID_IN       16384     /* of a connection's buffers */
+#define NGX_HTTP_PUNIT_GRID_OUT      32768
+
+
+typedef struct ngx_http_punit_grid_op_s      ngx_http_punit_grid_op_t;
+typedef struct ngx_http_punit_grid_slot_s    ngx_http_punit_grid_slot_t;
+typedef struct ngx_http_punit_grid_server_s  ngx_http_punit_grid_server_t;
+
+
+/* a place in the pipeline, which outlives a request that ends too early */
+
+struct ngx_http_punit_grid_slot_s {
+    ngx_queue_t                     queue;
+    ngx_http_punit_grid_op_t       *op;        /* NULL: nobody waits */
+    ngx_uint_t                      index;     /* of the key in the op */
+    ngx_msec_t                      asked;
+};
+
+
+/* one ngx_http_punit_grid_get(), in the request's pool */
+
+struct ngx_http_punit_grid_op_s {
+    ngx_queue_t                     queue;     /* of those that are done */
+    ngx_http_request_t             *request;
+    ngx_http_cleanup_t             *cleanup;
+    ngx_http_punit_grid_pt          handler;
+    void                           *data;
+    ngx_http_punit_grid_value_t    *values;
+    ngx_uint_t                      n;
+    ngx_uint_t                      pending;
+    ngx_int_t                       rc;
+    unsigned                        done:1;    /* it is in the queue */
+    ngx_http_punit_grid_slot_t     *slots[1];  /* NULL: answered */
+};
+
+
+typedef struct {
+    ngx_http_punit_grid_server_t   *server;
+    ngx_connection_t               *connection;
+    ngx_queue_t                     waiting;   /* slots, oldest first */
+    ngx_event_t                     timer;
+    ngx_msec_t                      progress;  /* when octets came last */
+
+    u_char                         *out;       /* commands not yet sent */
+    size_t                          out_pos;
+    size_t                          out_last;
+
+    u_char                         *in;        /* octets not yet parsed */
+    size_t                          in_pos;
+    size_t                          in_last;
+
+    u_char                         *value;     /* where the value goes */
+    size_t                          rest;      /* octets of it to come */
+    unsigned                        body:1;    /* between head and CR LF */
+    unsigned                        connecting:1;
+} ngx_http_punit_grid_link_t;
+
+
+struct ngx_http_punit_grid_server_s {
+    ngx_str_t                       name;
+    ngx_str_t                       host;      /* as ketama wants it */
+    ngx_uint_t                      port;
+    ngx_uint_t                      weight;
+    ngx_addr_t                     *addrs;
+    ngx_uint_t                      naddrs;
+    ngx_uint_t                      addr;      /* the one in use */
+
+    /* of this process */
+
+    ngx_http_punit_grid_link_t      links[NGX_HTTP_PUNIT_GRID_LINKS];
+    ngx_uint_t                      failures;  /* in a row */
+    ngx_msec_t                      retry_at;
+    void                           *probe;     /* the op that tries it again */
+
+    uint64_t                        asked;
+    uint64_t                        hits;
+    uint64_t                        failed;
+};
+
+
+void ngx_http_punit_grid_server_init(ngx_http_punit_grid_server_t *server);
+
+/*
+ * Puts one key of op into the pipeline; NGX_ERROR: the server is left alone,
+ * or could not be reached, or has no room: the value stays unknown.
+ */
+
+ngx_int_t ngx_http_punit_grid_server_ask(ngx_http_punit_grid_server_t *server,
+    ngx_http_punit_grid_op_t *op, ngx_uint_t index, ngx_str_t *key);
+
+/* left alone until retry_at, or tried by one request */
+
+ngx_uint_t ngx_http_punit_grid_server_down(
+    ngx_http_punit_grid_server_t *server);
+
+/* why: what it did, for the log; all its connections are closed, those who
+   wait learn that nothing will come */
+
+void ngx_http_punit_grid_server_fail(ngx_http_punit_grid_server_t *server,
+    const char *why);
+
+void ngx_http_punit_grid_server_close(ngx_http_punit_grid_server_t *server);
+
+void ngx_http_punit_grid_slot_free(ngx_http_punit_grid_slot_t *slot);
+
+
+/* of ngx_http_punit_grid_link.c; a connect that fails fails the server */
+
+ngx_int_t ngx_http_punit_grid_link_connect(ngx_http_punit_grid_link_t *link);
+void ngx_http_punit_grid_link_timer(ngx_event_t *ev);
+void ngx_http_punit_grid_link_close(ngx_http_punit_grid_link_t *link);
+
+
+/* of ngx_http_punit_grid.c: a value is known, or never will be */
+
+void ngx_http_punit_grid_answered(ngx_http_punit_grid_slot_t *slot);
+
+
+#endif /* _NGX_HTTP_PUNIT_GRID_SERVER_H_INCLUDED_ */
