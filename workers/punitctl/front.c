@@ -237,10 +237,14 @@ bool front_reload(const struct unit *unit)
 {
 	pid_t pid = process_of(unit_path(unit, "nginx/nginx.pid"), "nginx");
 
+	if (pid == 0) {
+		return true;
+	}
 	if (!front_check(unit)) {
+		complain("NGINX goes on with the configuration it has");
 		return false;
 	}
-	if (pid > 0 && kill(pid, SIGHUP) == 0) {
+	if (kill(pid, SIGHUP) == 0) {
 		say("told NGINX (pid %d) to read its configuration again", (int) pid);
 	}
 	return true;

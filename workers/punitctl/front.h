@@ -24,7 +24,7 @@ enum file_result front_write_peers(const struct unit *unit,
 /* Checks the configuration (nginx -t). */
 bool front_check(const struct unit *unit);
 
-/* Checks, then tells a running NGINX to read it; says which. */
+/* Tells a running NGINX to read its configuration, if that is good. */
 bool front_reload(const struct unit *unit);
 
 /* The program; NULL with the reason said. */

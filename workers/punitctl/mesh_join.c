@@ -2,7 +2,6 @@
  * punitctl mesh join, mesh resync: subscriptions of this unit to its peers.
  */
 #include <string.h>
-#include <time.h>
 
 #include "punitctl/database.h"
 #include "punitctl/keys.h"
@@ -38,13 +37,14 @@ static bool subscribed(PGconn *db, const struct peer *peer)
 	                      (const char *const[]){ peer->subscription }) != NULL;
 }
 
-/* A slot left at the peer by a subscription that is gone here keeps its WAL
- * and the name. */
-static bool drop_old_slot(const struct peer *peer)
+/* The slot is made before the subscription and not by it: `create subscription`
+ * would hold a transaction open here while it waits for those open at the peer,
+ * and two units that join at once would wait for each other for ever. One left
+ * by a subscription that is gone here keeps its WAL and the name. */
+static bool make_slot(const struct peer *peer)
 {
-	const char *reason;
+	const char *reason, *dropped, *made = NULL;
 	PGconn *there = database_open_peer(peer->pg, &reason);
-	const char *dropped;
 
 	if (there == NULL) {
 		complain("peer %s: %s; does it run, and has it been told of this unit"
@@ -56,18 +56,25 @@ static bool drop_old_slot(const struct peer *peer)
 		"select count(pg_drop_replication_slot(slot_name))"
 		" from pg_replication_slots where slot_name = $1 and not active", 1,
 		(const char *const[]){ peer->slot });
+	if (dropped != NULL) {
+		made = database_value(
+			there,
+			"select slot_name from"
+			" pg_create_logical_replication_slot($1, 'pgoutput')", 1,
+			(const char *const[]){ peer->slot });
+	}
 	PQfinish(there);
 	if (dropped != NULL && strcmp(dropped, "0") != 0) {
 		say("peer %s: dropped an old slot there", peer->id);
 	}
-	return dropped != NULL;
+	return made != NULL;
 }
 
 static bool subscribe(PGconn *db, const struct peer *peer)
 {
 	const char *rows;
 
-	if (!drop_old_slot(peer)) {
+	if (!make_slot(peer)) {
 		return false;
 	}
 	/* copying over rows that are here would fail on their keys, for ever */
@@ -77,7 +84,7 @@ static bool subscribe(PGconn *db, const struct peer *peer)
 	    || !database_run(
 	        db,
 	        text("create subscription %s connection %s publication %s"
-	             " with (copy_data = true, slot_name = %s)",
+	             " with (copy_data = true, create_slot = false, slot_name = %s)",
 	             database_name(db, peer->subscription),
 	             database_literal(db, peer->pg), peer->publications,
 	             database_literal(db, peer->slot)), 0, NULL)) {
