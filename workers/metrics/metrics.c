@@ -56,8 +56,9 @@ static const punit_arg_t summary[] = {
 };
 
 /* Who reads: the owner's unit, or any copy while the owner is down ($2). */
-#define FROM_OWN    " from punit.own o where o.user_id = $1 and (o.state = 'OWNED' or $2)"
-#define AGE         "extract(epoch from now() - o.touched_at)::int as age"
+#define FROM_OWN    " from punit.own o where o.user_id = $1"                                                \
+                    " and (o.state = 'OWNED' or $2 and o.ver >= 0 and o.state <> 'ERASED')"
+#define AGE         "floor(extract(epoch from now() - o.touched_at))::bigint as age"
 
 static const punit_route_t routes[] = {
     { "GET", "/metrics/types", PUNIT_REFERENCE,

@@ -9,8 +9,9 @@ static const punit_member_t post[] = {
 
 /* Who reads: the owner's unit, or any copy while the owner is down ($2). */
 #define OWN     " from punit.own o"
-#define MAY     " where o.user_id = $1 and (o.state = 'OWNED' or $2)"
-#define AGE     "extract(epoch from now() - o.touched_at)::int as age"
+#define MAY     " where o.user_id = $1"                                                                     \
+                " and (o.state = 'OWNED' or $2 and o.ver >= 0 and o.state <> 'ERASED')"
+#define AGE     "floor(extract(epoch from now() - o.touched_at))::bigint as age"
 
 static const punit_route_t routes[] = {
     { "POST", "/social/posts", PUNIT_OWNED, .idempotent = true, .members = post,

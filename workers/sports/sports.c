@@ -28,8 +28,9 @@ static const punit_arg_t filters[] = {
 
 /* Who reads: the owner's unit, or any copy while the owner is down ($2). */
 #define OWN     " from punit.own o"
-#define MAY     " where o.user_id = $1 and (o.state = 'OWNED' or $2)"
-#define AGE     "extract(epoch from now() - o.touched_at)::int as age"
+#define MAY     " where o.user_id = $1"                                                                     \
+                " and (o.state = 'OWNED' or $2 and o.ver >= 0 and o.state <> 'ERASED')"
+#define AGE     "floor(extract(epoch from now() - o.touched_at))::bigint as age"
 
 #define FENCE   "with fence as (update punit.own set ver = ver + 1, bump_xid = pg_current_xact_id()"        \
                 " where user_id = $1 and state = 'OWNED' returning ver, epoch)"
