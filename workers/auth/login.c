@@ -15,9 +15,11 @@
 static const punit_kind_t bad_credentials = { 401, "bad-credentials", "E-mail address or password is wrong" };
 
 
+/* The same to the byte whether the name exists or not: Punit-Owner goes too. */
 static punit_problem_t *
-refuse(punit_request_t *r)
+refuse(punit_request_t *r, punit_answer_t *a)
 {
+    a->owner_unit = NULL;
     return punit_problem(r->arena, &bad_credentials, NULL);
 }
 
@@ -72,7 +74,7 @@ open_session(punit_request_t *r, const char *user, const char *hash, punit_answe
         return problem;
     }
     if (strcmp(punit_column(rows, 0, "status"), "200") != 0) {
-        return refuse(r);
+        return refuse(r, a);
     }
     return punit_pair_answer(r, pair, rows, 200, a);
 }
@@ -89,7 +91,7 @@ punit_login(punit_request_t *r, punit_answer_t *a)
     if (problem == NULL && entry.user == NULL) {
         problem = ask_arbiter(r, &entry);
         if (problem == NULL && entry.user == NULL) {
-            problem = refuse(r);
+            problem = refuse(r, a);
         }
     }
     if (problem != NULL) {
@@ -109,7 +111,7 @@ punit_login(punit_request_t *r, punit_answer_t *a)
             return NULL;
         }
         problem = punit_password_verify(r, "password", NULL, &right);
-        return problem != NULL ? problem : refuse(r);
+        return problem != NULL ? problem : refuse(r, a);
     }
     if (problem != NULL || rows == NULL) {
         return problem;
@@ -120,5 +122,5 @@ punit_login(punit_request_t *r, punit_answer_t *a)
     if (problem != NULL) {
         return problem;
     }
-    return right ? open_session(r, entry.user, hash, a) : refuse(r);
+    return right ? open_session(r, entry.user, hash, a) : refuse(r, a);
 }
