@@ -123,8 +123,10 @@ enum file_result cluster_configure(const struct unit *unit, const char *listen)
 	const char *main_path = unit_path(unit, "pg/postgresql.conf");
 	char *main_conf = file_read(main_path, NULL);
 	const char *user = process_user();
+	/* root could become the unit's user anyhow */
 	char *ident = text("# written by punitctl\n"
-	                   "punit_peer  /^([a-z0-9-]+)$  punit_peer_\\1\n");
+	                   "punit_peer  /^([a-z0-9-]+)$  punit_peer_\\1\n"
+	                   "punit  root  postgres\n");
 	enum file_result results[4] = { FILE_KEPT };
 
 	if (main_conf == NULL) {
