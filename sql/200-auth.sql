@@ -117,10 +117,36 @@ $$;
 comment on function auth.assign_buckets(text[], boolean) is
     'deals the 256 buckets to the units, round robin by id, and says how many changed. The outcome depends on the list and on the names alone, so every unit that has all names comes to the same. A bucket that holds names stays at its arbiter unless p_move';
 
+create function auth.buckets() returns text[]
+language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$ select array_agg(b.unit order by b.bucket) from auth.bucket b having count(*) = 256 $$;
+comment on function auth.buckets() is
+    'the arbiters of buckets 0 to 255; null: not dealt yet. A unit that joins a running system takes them from a peer, since it does not have the names yet';
+
+create function auth.set_buckets(p_units text[]) returns integer
+language plpgsql volatile
+as $$
+declare
+    v_changed int;
+begin
+    if cardinality(p_units) is distinct from 256 then
+        raise exception 'there are 256 buckets' using errcode = 'PU500';
+    end if;
+    lock table auth.bucket in exclusive mode;
+    insert into auth.bucket as t (bucket, unit)
+    select u.n - 1, u.unit from unnest(p_units) with ordinality u (unit, n)
+    on conflict (bucket) do update set unit = excluded.unit where t.unit <> excluded.unit;
+    get diagnostics v_changed = row_count;
+    return v_changed;
+end
+$$;
+comment on function auth.set_buckets(text[]) is 'takes over what auth.buckets() gave at a peer; gives how many changed';
+
 revoke all on all tables in schema auth from public;
 grant select on auth.bucket, auth.name to punit_auth;
 grant execute on function auth.find_name(bytea), auth.claim_name(bytea, uuid, text)
     to punit_auth, punit_peer;
 grant execute on function auth.arbiter(bytea) to punit_auth;
+grant execute on function auth.buckets() to punit_peer;
 -- claims go to the arbiter over libpq; a conninfo holds no secret
 grant select on punit.peer to punit_auth;

@@ -93,6 +93,11 @@ is buckets(), 'ap:128 us:128', 'unless they are moved on purpose';
     $_->do(q(select auth.assign_buckets('{ap,eu,us}'))) for $dbh, $other;
     my $all = 'select string_agg(bucket || unit, $$ $$ order by bucket) from auth.bucket';
     is $other->selectrow_array($all), $dbh->selectrow_array($all), 'units with the same names deal the same buckets';
+    $other->do('truncate auth.bucket');
+    is $other->selectrow_array('select auth.buckets() is null'), 1, 'a unit that is new has none';
+    is $other->selectrow_array('select auth.set_buckets(?)', undef,
+        scalar $dbh->selectrow_array('select auth.buckets()')), 256, 'it takes them from a peer';
+    is $other->selectrow_array($all), $dbh->selectrow_array($all), 'all of them';
     $other->disconnect;
 }
 
