@@ -1,6 +1,7 @@
 #include "lib/connection.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,16 +162,39 @@ wait_result(PGconn *pg, int64_t deadline)
 }
 
 
+static void *
+send_cancel(void *data)
+{
+    PGcancel *request = data;
+    char      why[256];
+
+    PQcancel(request, why, sizeof(why));
+    PQfreeCancel(request);
+    return NULL;
+}
+
+
+/* PQcancel waits for the postmaster without a limit, for ever if that is frozen: a thread of its own may.
+ * There are never more of them than connections, since none is opened meanwhile. */
 static void
 cancel(PGconn *pg)
 {
-    PGcancel *request = PQgetCancel(pg);
-    char      why[256];
+    PGcancel      *request = PQgetCancel(pg);
+    pthread_attr_t attr;
+    pthread_t      thread;
 
-    if (request != NULL) {
-        PQcancel(request, why, sizeof(why));
+    if (request == NULL) {
+        return;
+    }
+
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+
+    if (pthread_create(&thread, &attr, send_cancel, request) != 0) {
         PQfreeCancel(request);
     }
+
+    pthread_attr_destroy(&attr);
 }
 
 

@@ -184,6 +184,8 @@ sub kill9 {
         last unless grep { my $s = _state($_); $s && $s ne 'Z' } $pid, @children;
         sleep 0.02;
     }
+    # until somebody reaps it, its zombie would pass for a running server
+    unlink "$self->{dir}/data/postmaster.pid", "$self->{sock}/.s.PGSQL.$self->{port}.lock";
     return $self;
 }
 

@@ -1,0 +1,125 @@
+#!/usr/bin/perl
+# A worker whose PostgreSQL is away, ends, freezes, is busy, is a standby.
+use strict;
+use warnings;
+use File::Temp qw(tempdir);
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use Punit::FastCGI;
+use Punit::Postgres;
+use Punit::Process;
+
+my $dir = tempdir('punit-worker-XXXXXX', DIR => '/tmp');
+my $pg  = Punit::Postgres->new(unit => 'eu');
+$pg->apply(Punit::Postgres->files(10, 79), Punit::Postgres->files(210, 210));
+my @users = map { sprintf '0b6f2f0e-0000-4000-8000-%012d', $_ } 1 .. 8;
+my $dbh = $pg->dbh;
+for my $user (@users) {
+    $dbh->begin_work;
+    $dbh->do('select punit.create_user(?)', undef, $user);
+    $dbh->do('select profile.create(?, ?)', undef, $user, 'Ann');
+    $dbh->commit;
+}
+$dbh->disconnect;
+$pg->stop;
+
+my $worker = Punit::Process->worker('profile', $dir, PUNIT_PG => $pg->conninfo, PUNIT_PG_POOL => 2, PUNIT_DEADLINE => '2s');
+my $profile = Punit::FastCGI->new("$dir/profile.sock");
+
+sub get   { return $profile->request(GET => '/profile', user => $users[0], @_) }
+sub patch { return $profile->request(PATCH => '/profile', user => $users[0], body => { name => 'new' }, @_) }
+
+sub is_down {
+    my ($answer, $name) = @_;
+    is_deeply [ $answer->{status}, $answer->{json}{type}, $answer->{headers}{'retry-after'} ],
+        [ 503, 'urn:punit:database-down', 1 ], $name or diag explain $answer;
+}
+
+sub recovers {
+    my ($name) = @_;
+    my $start = time;
+    $worker->until(sub { get()->{status} == 200 }, $name);
+    pass $name;
+    cmp_ok time - $start, '<', 2, 'within 2 s';
+}
+
+is_down(get(), 'started without PostgreSQL it answers 503 with Retry-After');
+cmp_ok get()->{ms}, '<', 200, 'at once';
+my $health = $profile->request(GET => '/profile/health');
+is_deeply [ $health->{status}, $health->{json}{failing} ], [ 503, ['database'] ], 'health names the database';
+unlike $health->{body}, qr/sock|port|FATAL|libpq/, 'and no more than that';
+is patch(body => '{')->{status}, 400, 'a bad request is refused without it';
+
+$pg->start;
+recovers('it serves when PostgreSQL has come');
+
+$pg->kill9;
+is_down(get(), 'PostgreSQL killed: 503');
+is_down(patch(), 'a write that could not be sent: 503, and nothing is in doubt');
+is_down(get(), 'and again');
+$pg->start;
+recovers('it serves again after a crash');
+$pg->stop('fast');
+$pg->start;
+is get()->{status}, 200, 'a restart between two requests is not noticed';
+is patch()->{status}, 200, 'nor by a write';
+
+# ---- the connection is lost in the middle of a statement
+$dbh = $pg->dbh;
+$dbh->begin_work;
+$dbh->do('select from punit.own where user_id = ? for update', undef, $users[0]);
+my $running = $profile->send_only(PATCH => '/profile', user => $users[0], body => { name => 'lost' });
+my $admin = $pg->dbh;
+my $pid;
+$worker->until(sub {
+    ($pid) = $admin->selectrow_array("select pid from pg_stat_activity where usename = 'punit_profile' and wait_event_type = 'Lock'");
+}, 'a write waits for a lock');
+$admin->do('select pg_terminate_backend(?)', undef, $pid);
+my $answer = $profile->collect($running);
+is_deeply [ $answer->{status}, $answer->{json}{type} ], [ 503, 'urn:punit:unknown-outcome' ],
+    'a connection lost while a write runs: 503, its outcome is unknown';
+
+# ---- busy
+my @waiting = map { $profile->send_only(PATCH => '/profile', user => $users[0], body => { name => 'late' }) } 1 .. 2;
+$worker->until(sub {
+    2 == $admin->selectrow_array("select count(*) from pg_stat_activity where usename = 'punit_profile' and wait_event_type = 'Lock'");
+}, 'all connections wait');
+$answer = get(user => $users[1]);
+is_deeply [ $answer->{status}, $answer->{json}{type} ], [ 503, 'urn:punit:try-later' ], 'no connection free: 503';
+ok $answer->{ms} > 900 && $answer->{ms} < 1600, 'after a second' or diag $answer->{ms};
+my @late = map { $profile->collect($_) } @waiting;
+is_deeply [ map { "$_->{status} $_->{json}{type}" } @late ], [ ('503 urn:punit:try-later') x 2 ],
+    'a statement that is not done by the deadline is cancelled: 503';
+ok !(grep { $_->{ms} > 2600 } @late), 'at the deadline';
+$dbh->rollback;
+is get()->{json}{name}, 'new', 'what was cancelled or lost was not done';
+is get(user => $users[1])->{status}, 200, 'the pool is whole again';
+
+# ---- frozen: it takes connections and says nothing
+my @frozen = map { (split ' ')[0] } grep { (split ' ')[1] == $pg->{postmaster} || (split ' ')[0] == $pg->{postmaster} } `ps -eo pid=,ppid=`;
+kill 'STOP', @frozen;
+$answer = get(timeout => 10);
+kill 'CONT', @frozen;
+is $answer->{status}, 503, 'PostgreSQL frozen: 503';
+cmp_ok $answer->{ms}, '<', 3000, 'soon after the deadline';
+recovers('it serves when PostgreSQL goes on');
+
+# ---- a standby serves copies only
+$admin->disconnect;
+$dbh->disconnect;
+$pg->stop;
+open my $f, '>', "$pg->{dir}/data/standby.signal" or die;
+close $f;
+chown((getpwnam $pg->{user})[2, 3], "$pg->{dir}/data/standby.signal") if $> == 0;
+$pg->start;
+$worker->until(sub { get(route => 'stale')->{status} == 200 }, 'reads from a standby');
+pass 'with PostgreSQL in recovery the stale route is served';
+is_down(get(), 'any other read: 503');
+is_down(patch(), 'a write: 503');
+is_deeply $profile->request(GET => '/profile/health')->{json}{failing}, ['database'], 'health names it';
+
+is +(() = $worker->log_text =~ /event=database-down/g), (() = $worker->log_text =~ /event=database-up/g),
+    'the log has one line for each change, not for each request';
+
+done_testing;
