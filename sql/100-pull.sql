@@ -24,7 +24,7 @@ declare
     quiet bigint := 0;
     dwell bigint := 0;
 begin
-    select extract(epoch from t - s.seen_at) * 1000 into seen_ms from punit.local_seen s where s.user_id = p_user;
+    select greatest(extract(epoch from t - s.seen_at) * 1000, 0) into seen_ms from punit.local_seen s where s.user_id = p_user;
     if seen_ms is not null then
         quiet := greatest(p_quiet_ms - seen_ms, 0);
     end if;

@@ -1,0 +1,88 @@
+-- What the mover asks before it does anything about a user, and what its sweeper looks for.
+
+alter table punit.move add column touched_at timestamptz not null default clock_timestamp();
+comment on column punit.move.touched_at is 'last step; a warm copy that nobody asked for within the window is done';
+
+create function punit.task(p_user uuid, p_unit text default null, p_epoch bigint default 0)
+returns table (state text, epoch bigint, ver bigint, fork uuid, fence_to text, fence_epoch bigint, fenced_ms bigint,
+               unit text, unit_epoch bigint, here uuid, there uuid, shape text,
+               move_id uuid, phase text, asked boolean, move_epoch bigint,
+               pass_id uuid, pass_to text, pass_there uuid)
+language plpgsql stable rows 1 security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    o punit.own;
+    w record;
+    m punit.move;
+    p punit.move;
+begin
+    select * into o from punit.own x where x.user_id = p_user;
+    select * into w from punit.owner_of(p_user);
+    select * into m from punit.move x where x.user_id = p_user and x.to_unit = punit.self() and x.finished_at is null;
+    select * into p from punit.move x where x.user_id = p_user and x.to_unit <> punit.self() and x.finished_at is null
+     order by x.started_at limit 1;
+    state := coalesce(o.state, 'COPY');
+    epoch := coalesce(o.epoch, 0);
+    ver := coalesce(o.ver, -1);
+    fork := o.fork;
+    fence_to := o.fence_to;
+    fence_epoch := o.fence_epoch;
+    fenced_ms := case when o.state = 'FENCED' then extract(epoch from clock_timestamp() - o.touched_at) * 1000 end;
+    -- a message that may be out binds the move to the unit it went to; else the highest epoch names the owner
+    if m.phase in ('fence', 'retire', 'refuse') then
+        unit := m.from_unit;
+        unit_epoch := m.epoch;
+    elsif w.unit is not null and w.unit <> punit.self() and (p_unit is null or w.epoch >= coalesce(p_epoch, 0)) then
+        unit := w.unit;
+        unit_epoch := w.epoch;
+    else
+        unit := coalesce(p_unit, m.from_unit);
+        unit_epoch := p_epoch;
+    end if;
+    if o.state = 'FENCED' then
+        unit := o.fence_to;
+    end if;
+    select x.incarnation into here from punit.me x;
+    there := punit.incarnation_of(unit);
+    shape := md5(punit.shape());
+    move_id := m.move_id;
+    phase := m.phase;
+    asked := coalesce(m.asked, false);
+    move_epoch := m.epoch;
+    pass_id := p.move_id;
+    pass_to := p.to_unit;
+    pass_there := punit.incarnation_of(p.to_unit);
+    return next;
+end
+$$;
+comment on function punit.task(uuid, text, bigint) is
+    'always one row: the user''s state here, the unit to talk to about him (p_unit, p_epoch: who owns him as a request or an answer said), both incarnations, and the unfinished moves';
+
+create function punit.unfinished() returns setof uuid
+language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+    select m.user_id from punit.move m
+    where m.finished_at is null and m.phase <> 'copy' order by m.started_at limit 10000
+$$;
+comment on function punit.unfinished() is 'users whose move must go on without anybody asking, oldest first';
+
+create function punit.tidy(p_window_s double precision) returns bigint
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    n bigint;
+begin
+    update punit.move m set phase = 'done', result = 'copied', finished_at = clock_timestamp()
+    where m.finished_at is null and m.phase = 'copy'
+      and m.touched_at < clock_timestamp() - p_window_s * interval '1 second';
+    get diagnostics n = row_count;
+    delete from punit.dedup d where d.created_at < now() - interval '25 hours';
+    delete from punit.local_seen s where s.seen_at < now() - interval '1 hour';
+    return n;
+end
+$$;
+comment on function punit.tidy(double precision) is
+    'closes records of warm copies that led to no move within the window; forgets answers past their 24 h and old sightings';
+create index dedup_created on punit.dedup (created_at);
+
+grant execute on function punit.task(uuid, text, bigint), punit.unfinished(), punit.tidy(double precision) to punit_mover;

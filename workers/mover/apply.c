@@ -1,0 +1,355 @@
+#include "mover/apply.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mover/options.h"
+
+static const char open_sql[] = "select punit.apply_open($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+static const char copy_sql[] = "select punit.copy_close($1, $2, $3, $4, $5, $6, $7, $8)";
+static const char activate_sql[] = "select punit.activate($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+
+
+static void
+fail(apply_t *a)
+{
+    if (!a->failed) {
+        a->failed = true;
+        snprintf(a->answer, sizeof(a->answer), "%s", a->local->error);
+    }
+}
+
+
+/* Calls a function that answers with one text; false unless it is OK. */
+static bool
+ask(apply_t *a, const char *sql, int n, const char *const *values)
+{
+    PGresult *row = link_call(a->local, sql, n, values);
+
+    if (row == NULL) {
+        fail(a);
+        return false;
+    }
+
+    snprintf(a->answer, sizeof(a->answer), "%s", PQgetvalue(row, 0, 0));
+    PQclear(row);
+    return strcmp(a->answer, "OK") == 0;
+}
+
+
+static bool
+begin(apply_t *a)
+{
+    const snapshot_t   *s = a->snapshot;
+    char                base[24], ver[24], epoch[24];
+    const char         *values[] = {
+        a->task->user, a->task->unit, a->task->there, a->task->here, s->full ? "t" : "f", base, ver, s->fork,
+        a->epoch ? epoch : NULL
+    };
+
+    snprintf(base, sizeof(base), "%lld", s->base);
+    snprintf(ver, sizeof(ver), "%lld", s->ver);
+    snprintf(epoch, sizeof(epoch), "%lld", a->epoch);
+
+    /* a copy that a crash forgets is pulled again; an owner that a crash forgets would be a lost user */
+    if (!link_run(a->local, a->epoch ? "begin" : "begin; set local synchronous_commit = off")) {
+        fail(a);
+        return false;
+    }
+
+    return ask(a, open_sql, 9, values);
+}
+
+
+static bool
+copy_begin(apply_t *a, int table)
+{
+    const plan_table_t *t = &a->plan->tables[table];
+    PGresult           *r = link_call(a->local, a->snapshot->full ? t->direct_in : t->stage_in, 0, NULL);
+
+    if (r == NULL) {
+        fail(a);
+        return false;
+    }
+
+    bool in = PQresultStatus(r) == PGRES_COPY_IN;
+
+    PQclear(r);
+    a->copying = table;
+    a->staged[table] = true;
+    return in;
+}
+
+
+static void
+copy_end(apply_t *a)
+{
+    if (a->copying < 0) {
+        return;
+    }
+
+    a->copying = -1;
+
+    if (PQputCopyEnd(a->local->pg, NULL) != 1) {
+        snprintf(a->local->error, sizeof(a->local->error), "%s", PQerrorMessage(a->local->pg));
+        fail(a);
+        return;
+    }
+
+    PGresult *r;
+
+    while ((r = link_next(a->local)) != NULL) {
+        PQclear(r);
+    }
+
+    if (a->local->error[0] != '\0') {
+        fail(a);
+        link_settle(a->local);
+    }
+}
+
+
+/* A tombstone's line names its table: columns buried_at, pk, tab, user_id, ver in COPY's text form. */
+static void
+note_tomb(apply_t *a, const char *line, int len)
+{
+    const char *p = line, *end = line + len;
+
+    for (int skip = 0; skip < 2 && p != NULL; skip++) {
+        p = memchr(p, '\t', (size_t) (end - p));
+        p = p == NULL ? NULL : p + 1;
+    }
+
+    const char *q = p == NULL ? NULL : memchr(p, '\t', (size_t) (end - p));
+
+    if (q == NULL) {
+        return;
+    }
+
+    for (int i = 0; i < a->plan->ntables; i++) {
+        const char *tab = a->plan->tables[i].tab;
+
+        if (strlen(tab) == (size_t) (q - p) && memcmp(tab, p, (size_t) (q - p)) == 0) {
+            a->buried[i] = true;
+            return;
+        }
+    }
+}
+
+
+static void
+line(apply_t *a, int table, const char *text, int len)
+{
+    a->snapshot->rows++;
+    a->snapshot->bytes += len;
+
+    if (table == 0) {
+        a->snapshot->tombs++;
+        note_tomb(a, text, len);
+    }
+
+    if (a->failed || (a->copying < 0 && !copy_begin(a, table))) {
+        return;
+    }
+
+    if (PQputCopyData(a->local->pg, text, len) != 1) {
+        snprintf(a->local->error, sizeof(a->local->error), "%s", PQerrorMessage(a->local->pg));
+        fail(a);
+    }
+}
+
+
+/* Reads the COPYs of all tables and the commit after them; false when the peer failed. */
+static bool
+receive(apply_t *a, link_t *peer)
+{
+    for (int i = 0; i < a->plan->ntables; i++) {
+        PGresult   *r = link_next(peer);
+        char       *text;
+        int         n;
+
+        if (r == NULL) {
+            return false;
+        }
+
+        bool out = PQresultStatus(r) == PGRES_COPY_OUT;
+
+        PQclear(r);
+
+        if (!out) {
+            return false;
+        }
+
+        while ((n = link_copy_line(peer, &text)) > 0) {
+            line(a, i, text, n);
+            PQfreemem(text);
+        }
+
+        copy_end(a);
+
+        if (n < 0 || (r = link_next(peer)) == NULL) {
+            return false;
+        }
+
+        PQclear(r);
+    }
+
+    PGresult *r;
+
+    while ((r = link_next(peer)) != NULL) {
+        PQclear(r);
+    }
+
+    return peer->error[0] == '\0';
+}
+
+
+/* A delta: first the keys that tombstones name, then the keys listed, then the rows. Upserts would break on secondary
+ * unique keys and on a key deleted and made again. */
+static bool
+enter_delta(apply_t *a)
+{
+    char   *sql;
+    size_t  size;
+    FILE   *f = open_memstream(&sql, &size);
+
+    if (f == NULL) {
+        return false;
+    }
+
+    /* the staging tables have no statistics: whatever the planner believes, go by key from them */
+    fputs("set local enable_hashjoin = off; set local enable_mergejoin = off", f);
+
+    for (int i = 0; i < a->plan->ntables; i++) {
+        if (a->buried[i] && a->plan->tables[i].bury != NULL) {
+            fprintf(f, "; %s", a->plan->tables[i].bury);
+        }
+    }
+
+    for (int i = 0; i < a->plan->ntables; i++) {
+        if (a->staged[i]) {
+            fprintf(f, "; %s; %s", a->plan->tables[i].remove, a->plan->tables[i].enter);
+        }
+    }
+
+    fputs("; set local enable_hashjoin = default; set local enable_mergejoin = default", f);
+
+    if (fclose(f) != 0) {
+        return false;
+    }
+
+    bool ok = link_run(a->local, sql);
+
+    free(sql);
+
+    if (!ok) {
+        fail(a);
+    }
+
+    return ok;
+}
+
+
+/* How long he should stay: twice as long as he should have stayed where he comes from, if he flips. */
+static double
+dwell_s(const apply_t *a)
+{
+    double base = (double) options.dwell_ms / 1000;
+    double most = (double) options.dwell_max_ms / 1000;
+
+    if (a->task->asked || a->snapshot->stay_s < 0 || a->snapshot->stay_s * 1000 > (double) options.window_ms) {
+        return base;
+    }
+
+    return fmin(fmax(2 * a->snapshot->dwell_s, base), fmax(most, base));
+}
+
+
+static bool
+close_copy(apply_t *a)
+{
+    const snapshot_t   *s = a->snapshot;
+    char                base[24], ver[24], gc_ver[24], epoch[24], dwell[32];
+    const char         *values[] = {
+        a->task->user, a->task->unit, base, ver, s->fork, gc_ver, s->n, s->digest, epoch, dwell
+    };
+
+    snprintf(base, sizeof(base), "%lld", s->base);
+    snprintf(ver, sizeof(ver), "%lld", s->ver);
+    snprintf(gc_ver, sizeof(gc_ver), "%lld", s->gc_ver);
+    snprintf(epoch, sizeof(epoch), "%lld", a->epoch);
+    snprintf(dwell, sizeof(dwell), "%.3f", dwell_s(a));
+    return a->epoch ? ask(a, activate_sql, 10, values) : ask(a, copy_sql, 8, values);
+}
+
+
+static apply_result_t
+result_of(apply_t *a)
+{
+    if (a->failed) {
+        return link_error_passes(a->local) ? APPLY_LATER : APPLY_BROKEN;
+    }
+
+    if (strncmp(a->answer, "REFERENCE", 9) == 0) {
+        return APPLY_REFERENCE;
+    }
+
+    if (strncmp(a->answer, "DIGEST", 6) == 0) {
+        return APPLY_BROKEN;
+    }
+
+    return APPLY_NOTHING;
+}
+
+
+apply_result_t
+apply_snapshot(apply_t *a, link_t *local, link_t *peer, const plan_t *plan, const task_t *task, snapshot_t *snapshot,
+               long long epoch)
+{
+    apply_result_t  result = APPLY_LATER;
+
+    memset(a, 0, sizeof(*a));
+    a->local = local;
+    a->plan = plan;
+    a->task = task;
+    a->snapshot = snapshot;
+    a->epoch = epoch;
+    a->copying = -1;
+    a->staged = calloc(2 * (size_t) plan->ntables, sizeof(bool));
+
+    if (a->staged == NULL) {
+        link_settle(peer);
+        return APPLY_LATER;
+    }
+
+    a->buried = a->staged + plan->ntables;
+
+    if (!begin(a)) {
+        result = result_of(a);
+        link_settle(peer);
+
+    } else if (!receive(a, peer)) {
+        snprintf(a->answer, sizeof(a->answer), "%s", peer->error);
+        copy_end(a);
+
+    } else if (a->failed || (!snapshot->full && !enter_delta(a)) || !close_copy(a)) {
+        result = result_of(a);
+
+    } else if (record_applied(local, task, snapshot, epoch) && link_run(local, "commit")) {
+        result = APPLY_OK;
+
+    } else {
+        /* after a lost COMMIT nobody knows; what the database says next decides */
+        fail(a);
+    }
+
+    free(a->staged);
+
+    if (result != APPLY_OK) {
+        link_settle(local);
+    }
+
+    return result;
+}

@@ -1,0 +1,34 @@
+/* Apply: one local transaction that puts the rows of a snapshot in, as a copy or as the new owner. */
+#ifndef PUNIT_MOVER_APPLY_H
+#define PUNIT_MOVER_APPLY_H
+
+#include "mover/record.h"
+#include "mover/snapshot.h"
+
+typedef enum {
+    APPLY_OK,
+    APPLY_NOTHING,          /* the guard says that nothing may be applied; apply->answer says why */
+    APPLY_REFERENCE,        /* a reference row is missing here */
+    APPLY_BROKEN,           /* what came cannot be applied: digest, constraint, type... */
+    APPLY_LATER,            /* this unit's database or the peer failed: as if nothing had happened */
+} apply_result_t;
+
+typedef struct {
+    link_t             *local;
+    const plan_t       *plan;
+    const task_t       *task;
+    snapshot_t         *snapshot;
+    long long           epoch;          /* of the hand-over; 0: a copy */
+    bool                failed;         /* this unit's database failed, not the peer */
+    int                 copying;        /* table whose COPY is open, -1: none */
+    bool               *staged;         /* per table: has staged rows */
+    bool               *buried;         /* per table: tombstones name it */
+    char                answer[600];    /* of the database, or the error */
+} apply_t;
+
+/* After snapshot_read gave PULL_OK: reads all that `peer` sends, applies it, and commits with the move's record.
+ * epoch 0: a warm copy. Else ACTIVATE at this epoch. The peer's query is read to its end whatever happens. */
+apply_result_t apply_snapshot(apply_t *apply, link_t *local, link_t *peer, const plan_t *plan, const task_t *task,
+                              snapshot_t *snapshot, long long epoch);
+
+#endif

@@ -1,0 +1,232 @@
+#include "mover/handover.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/config.h"
+#include "lib/log.h"
+#include "mover/fence.h"
+#include "mover/options.h"
+#include "mover/pull.h"
+#include "mover/record.h"
+#include "mover/settle.h"
+#include "mover/stop.h"
+
+/* Steps in one errand: a bound for what would go round in circles. */
+#define STEPS_MAX   12
+
+#define WAIT_FIRST_MS   1000
+#define WAIT_MOST_MS    60000
+
+
+void
+handover_later(handover_t *h, long first_ms, long most_ms)
+{
+    h->outcome->failed = true;
+    h->outcome->again_ms = backoff_ms(h->errand->tries, first_ms, most_ms);
+}
+
+
+bool
+handover_reach(handover_t *h)
+{
+    if (*h->task.unit == '\0' || strcmp(h->task.unit, punit_config.unit) == 0) {
+        h->outcome->spent = true;
+        return false;
+    }
+
+    h->peer = peer_link(h->mover->peers, h->task.unit, &h->mover->local);
+
+    if (h->peer != NULL && *h->task.there != '\0') {
+        return true;
+    }
+
+    /* a warm copy is only worth having while its owner can be reached; a hand-over must be ended */
+    if (h->peer != NULL) {
+        handover_later(h, 500, 5000);
+    } else if (h->task.phase >= PHASE_FENCE || h->task.state == STATE_FENCED || h->task.asked || h->errand->evidence) {
+        h->outcome->failed = true;
+        h->outcome->again_ms = peer_wait_ms(h->task.unit) + 1;
+    }
+
+    return false;
+}
+
+
+void
+handover_lost(handover_t *h)
+{
+    if (h->peer->pg == NULL) {
+        peer_failed(h->task.unit, h->peer);
+        h->outcome->failed = true;
+        h->outcome->again_ms = peer_wait_ms(h->task.unit) + 1;
+        return;
+    }
+
+    char why[600];
+
+    snprintf(why, sizeof(why), "%s: %s", h->task.unit, h->peer->error);
+    link_settle(h->peer);
+
+    if (link_error_passes(h->peer)) {
+        handover_later(h, 100, 5000);
+        return;
+    }
+
+    handover_wait(h, "peer-error", why);
+}
+
+
+void
+handover_stuck(handover_t *h)
+{
+    char quoted[600];
+
+    if (link_error_passes(&h->mover->local)) {
+        punit_log(PUNIT_LOG_DEBUG, "database-error", "user=%s error=%s", h->task.user,
+                  punit_log_quote(quoted, sizeof(quoted), h->mover->local.error));
+        link_settle(&h->mover->local);
+        handover_later(h, 100, 5000);
+        return;
+    }
+
+    punit_log(PUNIT_LOG_ERROR, "database-error", "user=%s error=%s", h->task.user,
+              punit_log_quote(quoted, sizeof(quoted), h->mover->local.error));
+    link_settle(&h->mover->local);
+    handover_later(h, WAIT_FIRST_MS, WAIT_MOST_MS);
+}
+
+
+void
+handover_wait(handover_t *h, const char *event, const char *why)
+{
+    char quoted[3000];
+
+    if (h->errand->tries == 0) {
+        punit_log(PUNIT_LOG_WARN, event, "user=%s peer=%s why=%s", h->task.user, h->task.unit,
+                  punit_log_quote(quoted, sizeof(quoted), why));
+    }
+
+    /* the record is for the operator: that it cannot be written now changes nothing */
+    if (!record_error(&h->mover->local, &h->task, why)) {
+        link_settle(&h->mover->local);
+    }
+
+    handover_later(h, WAIT_FIRST_MS, WAIT_MOST_MS);
+}
+
+
+void
+handover_elsewhere(handover_t *h, const char *unit, long long epoch)
+{
+    errand_t *e = h->errand;
+
+    if (*unit == '\0' || strcmp(unit, h->task.unit) == 0 || strcmp(unit, punit_config.unit) == 0) {
+        /* nobody knows better for now: the directory or a later request will */
+        handover_later(h, 500, WAIT_MOST_MS);
+        return;
+    }
+
+    snprintf(e->unit, sizeof(e->unit), "%s", unit);
+    e->epoch = epoch;
+    h->outcome->again_ms = 0;
+}
+
+
+/* The user is to come here, or his copy is to be kept warm. */
+static void
+bring(handover_t *h)
+{
+    task_t *t = &h->task;
+    bool    must = t->phase == PHASE_FENCE;
+    bool    want = must || t->asked || h->errand->evidence;
+
+    if (!handover_reach(h)) {
+        return;
+    }
+
+    /* with a copy at hand FENCE alone may be enough: one round trip */
+    bool pulled = want && t->ver >= 0 && t->move_epoch > 0;
+
+    for (int i = 0; i < STEPS_MAX; i++) {
+        if (!pulled) {
+            pull_next_t next = pull_rounds(h, want);
+
+            if (next == PULL_STOP || (next == PULL_DONE && !want)) {
+                return;
+            }
+
+            pulled = true;
+        }
+
+        switch (fence_and_activate(h)) {
+        case FENCE_STOP:
+            return;
+        case FENCE_PULL:
+            pulled = false;
+            break;
+        case FENCE_EPOCH:
+            break;
+        }
+    }
+
+    handover_later(h, 200, 10000);
+}
+
+
+void
+handover_errand(mover_t *mover, errand_t *errand, outcome_t *outcome)
+{
+    handover_t h = { .mover = mover, .errand = errand, .outcome = outcome, .began_ms = clock_ms() };
+
+    if (!task_load(&h.task, &mover->local, errand)) {
+        handover_stuck(&h);
+        return;
+    }
+
+    if (strcmp(h.task.shape, mover->plan.shape) != 0 && !mover_replan(mover)) {
+        handover_later(&h, 200, 2000);
+        return;
+    }
+
+    if (*h.task.pass_id != '\0') {
+        settle_pass(&h);
+    }
+
+    switch (h.task.state) {
+    case STATE_ERASED:
+        if (!record_done(&mover->local, h.task.move_id, "erased", NULL)) {
+            handover_stuck(&h);
+        }
+
+        break;
+
+    case STATE_FENCED:
+        settle_resolve(&h);
+        break;
+
+    case STATE_OWNED:
+        if (h.task.phase == PHASE_RETIRE) {
+            settle_retire(&h);
+        } else if (h.task.phase == PHASE_REFUSE) {
+            settle_refuse(&h);
+        } else if (h.task.phase != PHASE_NONE) {
+            settle_owned(&h);
+        } else {
+            outcome->spent = true;
+        }
+
+        break;
+
+    case STATE_COPY:
+        if (h.task.phase == PHASE_RETIRE) {
+            settle_retire(&h);
+        } else if (h.task.phase == PHASE_REFUSE) {
+            settle_refuse(&h);
+        } else if (h.task.phase != PHASE_NONE || errand->foreign_ms >= 0) {
+            bring(&h);
+        }
+
+        break;
+    }
+}

@@ -1,0 +1,45 @@
+/* Link: one PostgreSQL connection, this unit's or a peer's, with waits that end. */
+#ifndef PUNIT_MOVER_LINK_H
+#define PUNIT_MOVER_LINK_H
+
+#include <libpq-fe.h>
+#include <stdbool.h>
+
+typedef struct {
+    PGconn     *pg;             /* NULL: closed */
+    long        timeout_ms;     /* silence of the other side that ends a wait */
+    char        sqlstate[6];    /* of the last error; "" when it was the connection */
+    char        error[512];     /* one line */
+} link_t;
+
+/* Connects, within timeout_ms. */
+bool link_open(link_t *link, const char *conninfo, long timeout_ms);
+void link_close(link_t *link);
+
+/* Open and between transactions. */
+bool link_ready(const link_t *link);
+
+/* Sends several statements as one simple query, one round trip; then link_next gives each result. */
+bool link_send(link_t *link, const char *sql);
+
+/* The next result (tuples, command, copy), to be PQclear'ed; NULL after the last one, or on an error: then
+ * link->error is not empty. */
+PGresult *link_next(link_t *link);
+
+/* After a result PGRES_COPY_OUT: a line and its length, to be PQfreemem'ed; 0 at the end, -1 on an error. */
+int link_copy_line(link_t *link, char **line);
+
+/* Reads and drops what is left of a query and ends an open transaction, so that the link is ready again;
+ * closes it when that cannot be done. */
+void link_settle(link_t *link);
+
+/* One statement with text parameters (NULL = null) and its result; NULL on an error. */
+PGresult *link_call(link_t *link, const char *sql, int n, const char *const *values);
+
+/* Statements without an answer, in one round trip. */
+bool link_run(link_t *link, const char *sql);
+
+/* Whether the last error may go away by itself: connection, restart, lock, serialization, resources. */
+bool link_error_passes(const link_t *link);
+
+#endif

@@ -1,0 +1,47 @@
+#include "mover/options.h"
+
+#include <stdio.h>
+
+#include "lib/config.h"
+#include "lib/log.h"
+
+#define MINUTE_MS   60000L
+
+/* most timestamps of requests kept for a user: visitor.c */
+#define AFTER_MAX   64
+
+mover_options_t options;
+
+
+bool
+options_load(void)
+{
+    static char path[512];
+
+    options.after = (int) punit_config_number("PUNIT_MOVE_AFTER", 2, 1, AFTER_MAX);
+    options.window_ms = punit_config_time("PUNIT_MOVE_WINDOW", 10 * MINUTE_MS);
+    options.quiet_ms = punit_config_time("PUNIT_MOVE_QUIET", 5000);
+    options.dwell_ms = punit_config_time("PUNIT_MOVE_DWELL", 10000);
+    options.dwell_max_ms = 10 * MINUTE_MS;
+    options.movers = (int) punit_config_number("PUNIT_MOVERS", 4, 1, 64);
+    options.resolve_ms = punit_config_time("PUNIT_MOVE_RESOLVE", 5000);
+    options.max_rows = punit_config_number("PUNIT_MOVE_ROWS", 1000, 0, 1000000);
+    options.peer_ms = punit_config_time("PUNIT_MOVE_PEER_TIMEOUT", 10000);
+    options.tls_cert = punit_config_text("PUNIT_TLS_CERT", NULL);
+    options.tls_key = punit_config_text("PUNIT_TLS_KEY", NULL);
+    options.tls_ca = punit_config_text("PUNIT_TLS_CA", NULL);
+
+    if (*punit_config.socket != '\0') {
+        options.socket = punit_config.socket;
+        return true;
+    }
+
+    if (*punit_config.dir == '\0') {
+        punit_log(PUNIT_LOG_ERROR, "configuration", "variable=PUNIT_SOCKET value=- expected=\"a path\"");
+        return false;
+    }
+
+    snprintf(path, sizeof(path), "%s/sock/mover.sock", punit_config.dir);
+    options.socket = path;
+    return true;
+}

@@ -1,0 +1,170 @@
+#include "mover/pull.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/log.h"
+#include "mover/apply.h"
+#include "mover/stop.h"
+
+/* A round that was this short is the last: FENCE sends the rest while the user waits. */
+#define SHORT_MS    25
+#define SHORT_ROWS  100
+#define ROUNDS_MAX  10
+
+
+void
+pull_not_yet(handover_t *h, long wait_ms, long seen_ms)
+{
+    /* he went back after his last request here: only another request here can call him again */
+    if (seen_ms >= 0 && h->errand->foreign_ms >= 0 && seen_ms < h->errand->foreign_ms + (clock_ms() - h->began_ms)) {
+        h->outcome->spent = true;
+        return;
+    }
+
+    h->outcome->again_ms = wait_ms > 0 ? wait_ms + 5 : 100;
+}
+
+
+void
+pull_shape(handover_t *h, const char *there)
+{
+    char        why[8192];
+    PGresult   *row = link_call(&h->mover->local, "select punit.shape()", 0, NULL);
+
+    if (row == NULL) {
+        handover_stuck(h);
+        return;
+    }
+
+    snprintf(why, sizeof(why), "the tables that move differ\nhere:\n%s\nat %s:\n%s", PQgetvalue(row, 0, 0), h->task.unit,
+             there);
+    PQclear(row);
+    handover_wait(h, "shape-differs", why);
+}
+
+
+/* What the answer means when it brings no rows. */
+static pull_next_t
+without_rows(handover_t *h, const snapshot_t *s)
+{
+    switch (s->result) {
+    case PULL_FENCED:
+        h->task.move_epoch = s->epoch;
+        return PULL_FENCE;
+
+    case PULL_NOT_OWNER:
+        handover_elsewhere(h, s->unit, s->unit_epoch);
+        return PULL_STOP;
+
+    case PULL_SHAPE:
+        pull_shape(h, s->detail);
+        return PULL_STOP;
+
+    case PULL_ERASED:
+        /* the message comes here too, by the outbox; until then the copy is nobody's */
+        if (!record_done(&h->mover->local, h->task.move_id, "erased", NULL)) {
+            handover_stuck(h);
+        }
+
+        h->outcome->spent = true;
+        return PULL_STOP;
+
+    default:
+        handover_wait(h, "pull-void", s->detail);
+        return PULL_STOP;
+    }
+}
+
+
+/* One PULL; *s is its answer when it came. */
+static pull_next_t
+pull_once(handover_t *h, snapshot_t *s)
+{
+    char   *sql = snapshot_pull_sql(&h->mover->plan, &h->task);
+    apply_t a;
+
+    if (sql == NULL) {
+        handover_later(h, 1000, 10000);
+        return PULL_STOP;
+    }
+
+    bool sent = link_send(h->peer, sql) && snapshot_read(s, h->peer);
+
+    free(sql);
+
+    if (!sent) {
+        handover_lost(h);
+        return PULL_STOP;
+    }
+
+    if (s->result != PULL_OK || (!s->full && s->base == s->ver)) {
+        link_settle(h->peer);
+
+        if (h->peer->pg == NULL) {
+            handover_lost(h);
+            return PULL_STOP;
+        }
+
+        h->task.move_epoch = s->epoch;
+        return s->result == PULL_OK ? PULL_DONE : without_rows(h, s);
+    }
+
+    switch (apply_snapshot(&a, &h->mover->local, h->peer, &h->mover->plan, &h->task, s, 0)) {
+    case APPLY_OK:
+        h->task.ver = s->ver;
+        h->task.move_epoch = s->epoch;
+        memcpy(h->task.fork, s->fork, sizeof(h->task.fork));
+        punit_log(PUNIT_LOG_DEBUG, "pulled", "user=%s from=%s mode=%s base=%lld ver=%lld rows=%lld bytes=%lld",
+                  h->task.user, h->task.unit, s->full ? "full" : "delta", s->base, s->ver, s->rows, s->bytes);
+        return PULL_DONE;
+
+    case APPLY_REFERENCE:
+        handover_wait(h, "reference-missing", a.answer);
+        return PULL_STOP;
+
+    case APPLY_BROKEN:
+        handover_wait(h, "pull-broken", a.answer);
+        return PULL_STOP;
+
+    case APPLY_NOTHING:
+        /* the row here changed while the answer was under way: begin again from what it says now */
+        handover_later(h, 10, 1000);
+        return PULL_STOP;
+
+    default:
+        if (a.failed || !link_ready(&h->mover->local)) {
+            handover_stuck(h);
+        } else {
+            handover_lost(h);
+        }
+
+        return PULL_STOP;
+    }
+}
+
+
+pull_next_t
+pull_rounds(handover_t *h, bool want)
+{
+    snapshot_t  s;
+    pull_next_t next = PULL_DONE;
+
+    for (int round = 0; round < ROUNDS_MAX && next == PULL_DONE && !stop_now(); round++) {
+        long began = clock_ms();
+
+        next = pull_once(h, &s);
+
+        if (next == PULL_DONE && (s.rows < SHORT_ROWS || clock_ms() - began < SHORT_MS)) {
+            break;
+        }
+    }
+
+    if (next == PULL_DONE && want && !h->task.asked && s.wait_ms > 0) {
+        pull_not_yet(h, s.wait_ms, s.seen_ms);
+        return PULL_STOP;
+    }
+
+    return next;
+}

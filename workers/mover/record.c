@@ -1,0 +1,170 @@
+#include "mover/record.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char applied_sql[] =
+    "insert into punit.move as m (user_id, from_unit, to_unit, phase, mode, epoch, base_ver, final_ver, rounds, "
+    "rows_sent, bytes, tombs) values ($1, $2, punit.self(), 'copy', $3, $4, $5, $6, 1, $7, $8, $9) "
+    "on conflict (user_id, to_unit) where finished_at is null do update set from_unit = excluded.from_unit, "
+    "mode = case when 'full' in (m.mode, excluded.mode) then 'full' else 'delta' end, epoch = excluded.epoch, "
+    "base_ver = coalesce(m.base_ver, excluded.base_ver), final_ver = excluded.final_ver, rounds = m.rounds + 1, "
+    "rows_sent = m.rows_sent + excluded.rows_sent, bytes = m.bytes + excluded.bytes, tombs = m.tombs + excluded.tombs, "
+    "error = null, touched_at = clock_timestamp()";
+
+static const char activated_sql[] =
+    "update punit.move set phase = 'retire', fenced_at = to_timestamp($2::double precision), "
+    "activated_at = clock_timestamp(), touched_at = clock_timestamp() "
+    "where user_id = $1 and to_unit = punit.self() and finished_at is null";
+
+static const char fence_sql[] =
+    "insert into punit.move as m (user_id, from_unit, to_unit, phase, epoch, base_ver, mode) "
+    "values ($1, $2, punit.self(), 'fence', $3, $4, 'delta') "
+    "on conflict (user_id, to_unit) where finished_at is null do update set phase = 'fence', "
+    "from_unit = excluded.from_unit, epoch = excluded.epoch, base_ver = coalesce(m.base_ver, excluded.base_ver), "
+    "mode = coalesce(m.mode, 'delta'), touched_at = clock_timestamp()";
+
+static const char unfence_sql[] =
+    "update punit.move set phase = case when asked then 'wanted' else 'copy' end, busy = busy + $2::int, "
+    "error = $3, touched_at = clock_timestamp() "
+    "where user_id = $1 and to_unit = punit.self() and phase = 'fence'";
+
+static const char refuse_sql[] =
+    "with r as (select punit.refuse($1, $2) as answer), u as ("
+    "update punit.move m set phase = 'refuse', error = $3, touched_at = clock_timestamp() from r "
+    "where r.answer = 'REFUSED' and m.user_id = $1 and m.to_unit = punit.self() and m.finished_at is null) "
+    "select answer from r";
+
+static const char done_sql[] =
+    "update punit.move set phase = 'done', result = $2, error = coalesce($3, error), "
+    "finished_at = clock_timestamp(), touched_at = clock_timestamp() "
+    "where move_id = $1 and finished_at is null";
+
+static const char error_sql[] =
+    "update punit.move set error = $2, touched_at = clock_timestamp() "
+    "where user_id = $1 and to_unit = punit.self() and finished_at is null";
+
+static const char retired_sql[] =
+    "update punit.move set phase = 'done', result = 'moved', error = null, retired_at = clock_timestamp(), "
+    "finished_at = clock_timestamp(), touched_at = clock_timestamp() "
+    "where user_id = $1 and to_unit = punit.self() and phase = 'retire'";
+
+static const char owned_sql[] =
+    "update punit.move set phase = 'retire', activated_at = coalesce(activated_at, clock_timestamp()), "
+    "touched_at = clock_timestamp() where user_id = $1 and to_unit = punit.self() and finished_at is null";
+
+
+static bool
+run(link_t *local, const char *sql, int n, const char *const *values)
+{
+    PGresult *r = link_call(local, sql, n, values);
+
+    if (r == NULL) {
+        return false;
+    }
+
+    PQclear(r);
+    return true;
+}
+
+
+bool
+record_applied(link_t *local, const task_t *task, const snapshot_t *s, long long epoch)
+{
+    char        text[6][24];
+    long long   numbers[] = { s->epoch, task->ver, s->ver, s->rows, s->bytes, s->tombs };
+    const char *values[] = {
+        task->user, task->unit, s->full ? "full" : "delta", text[0], text[1], text[2], text[3], text[4], text[5]
+    };
+
+    for (int i = 0; i < 6; i++) {
+        snprintf(text[i], sizeof(text[i]), "%lld", numbers[i]);
+    }
+
+    if (!run(local, applied_sql, 9, values)) {
+        return false;
+    }
+
+    char        at[32];
+    const char *activated[] = { task->user, at };
+
+    snprintf(at, sizeof(at), "%.6f", s->fenced_at);
+    return epoch == 0 || run(local, activated_sql, 2, activated);
+}
+
+
+bool
+record_fence(link_t *local, const task_t *task, long long epoch)
+{
+    char        e[24], base[24];
+    const char *values[] = { task->user, task->unit, e, base };
+
+    snprintf(e, sizeof(e), "%lld", epoch);
+    snprintf(base, sizeof(base), "%lld", task->ver);
+    return run(local, fence_sql, 4, values);
+}
+
+
+bool
+record_unfence(link_t *local, const task_t *task, bool busy, const char *error)
+{
+    const char *values[] = { task->user, busy ? "1" : "0", error };
+
+    return run(local, unfence_sql, 3, values);
+}
+
+
+bool
+record_refuse(link_t *local, const task_t *task, long long epoch, const char *error, bool *active)
+{
+    char        e[24];
+    const char *values[] = { task->user, e, error };
+
+    snprintf(e, sizeof(e), "%lld", epoch);
+
+    PGresult *r = link_call(local, refuse_sql, 3, values);
+
+    if (r == NULL) {
+        return false;
+    }
+
+    *active = strcmp(PQgetvalue(r, 0, 0), "ACTIVE") == 0;
+    PQclear(r);
+    return true;
+}
+
+
+bool
+record_done(link_t *local, const char *move_id, const char *result, const char *error)
+{
+    const char *values[] = { move_id, result, error };
+
+    return *move_id == '\0' || run(local, done_sql, 3, values);
+}
+
+
+bool
+record_error(link_t *local, const task_t *task, const char *error)
+{
+    const char *values[] = { task->user, error };
+
+    return run(local, error_sql, 2, values);
+}
+
+
+bool
+record_retired(link_t *local, const task_t *task)
+{
+    const char *values[] = { task->user };
+
+    return run(local, retired_sql, 1, values);
+}
+
+
+bool
+record_owned(link_t *local, const task_t *task)
+{
+    const char *values[] = { task->user };
+
+    return run(local, owned_sql, 1, values);
+}

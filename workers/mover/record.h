@@ -1,0 +1,31 @@
+/* Record: punit.move, what a move has done so far; from it alone a move goes on after a crash. */
+#ifndef PUNIT_MOVER_RECORD_H
+#define PUNIT_MOVER_RECORD_H
+
+#include "mover/snapshot.h"
+
+/* Inside the transaction that applied a snapshot: adds what was shipped; with epoch, that this unit owns him since. */
+bool record_applied(link_t *local, const task_t *task, const snapshot_t *snapshot, long long epoch);
+
+/* Before FENCE is sent: from this commit on the move must be ended, by ACTIVATE or by a refusal. */
+bool record_fence(link_t *local, const task_t *task, long long epoch);
+
+/* FENCE changed nothing there: the copy stays, the wish of an operator too. busy: counts as a BUSY. */
+bool record_unfence(link_t *local, const task_t *task, bool busy, const char *error);
+
+/* ABORT: this unit will never activate that epoch, and must tell. *active: too late, it has. */
+bool record_refuse(link_t *local, const task_t *task, long long epoch, const char *error, bool *active);
+
+/* The last step: result of punit.move.result's kinds; error may be NULL (what is noted already stays). */
+bool record_done(link_t *local, const char *move_id, const char *result, const char *error);
+
+/* Why the move waits, without changing its phase. */
+bool record_error(link_t *local, const task_t *task, const char *error);
+
+/* The old owner knows: RETIRE was answered. */
+bool record_retired(link_t *local, const task_t *task);
+
+/* The user is owned here by a hand-over whose record still says otherwise: the old owner is to be told. */
+bool record_owned(link_t *local, const task_t *task);
+
+#endif

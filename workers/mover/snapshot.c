@@ -1,0 +1,131 @@
+#include "mover/snapshot.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mover/options.h"
+
+/* The result columns of punit.pull that are read, in this order. */
+static const char pull_columns[] =
+    "result, full_copy, base, ver, epoch, fork, gc_ver, n, digest, unit, unit_epoch, wait_ms, seen_ms, stay_s, "
+    "dwell_s, detail";
+
+static const char *const results[] = { "OK", "NOT_OWNER", "FENCED", "SHAPE", "ERASED", "VOID" };
+
+
+/* Every value is one this unit's database gave (uuids, numbers, an MD5): nothing to quote. */
+static void
+write_values(FILE *f, const plan_t *plan, const task_t *task)
+{
+    fprintf(f, "%lld, %s%s%s, '%s', '%s', '%s'", task->ver, *task->fork ? "'" : "", *task->fork ? task->fork : "null",
+            *task->fork ? "'" : "", task->here, task->there, plan->shape);
+}
+
+
+static void
+write_read(FILE *f, const plan_t *plan, const task_t *task, const char *final)
+{
+    fprintf(f, "begin isolation level repeatable read read only; select %s from punit.pull('%s', ", pull_columns,
+            task->user);
+    write_values(f, plan, task);
+    fprintf(f, ", %ld, %s, %s)", task->asked ? 0 : options.quiet_ms, task->asked ? "false" : "true", final);
+
+    for (int i = 0; i < plan->ntables; i++) {
+        fprintf(f, "; %s", plan->tables[i].copy_out);
+    }
+
+    fputs("; commit", f);
+}
+
+
+char *
+snapshot_pull_sql(const plan_t *plan, const task_t *task)
+{
+    char   *sql;
+    size_t  size;
+    FILE   *f = open_memstream(&sql, &size);
+
+    if (f == NULL) {
+        return NULL;
+    }
+
+    write_read(f, plan, task, "null");
+    return fclose(f) == 0 ? sql : NULL;
+}
+
+
+char *
+snapshot_fence_sql(const plan_t *plan, const task_t *task, long long epoch)
+{
+    char   *sql;
+    char    final[24];
+    size_t  size;
+    FILE   *f = open_memstream(&sql, &size);
+
+    if (f == NULL) {
+        return NULL;
+    }
+
+    snprintf(final, sizeof(final), "%lld", epoch);
+    fprintf(f, "begin; select result, epoch, wait_ms, seen_ms, unit, unit_epoch, detail from punit.fence('%s', %lld, ",
+            task->user, epoch);
+    write_values(f, plan, task);
+    fprintf(f, ", %ld, %ld, %s); commit; ", options.max_rows, task->asked ? 0 : options.quiet_ms,
+            task->asked ? "false" : "true");
+    write_read(f, plan, task, final);
+    return fclose(f) == 0 ? sql : NULL;
+}
+
+
+bool
+snapshot_read(snapshot_t *s, link_t *peer)
+{
+    memset(s, 0, sizeof(*s));
+
+    /* BEGIN's */
+    PGresult *row = link_next(peer);
+
+    if (row == NULL) {
+        return false;
+    }
+
+    PQclear(row);
+    row = link_next(peer);
+
+    if (row == NULL) {
+        return false;
+    }
+
+    const char *v[16];
+
+    for (int i = 0; i < 16; i++) {
+        v[i] = PQntuples(row) == 1 && PQnfields(row) == 16 ? PQgetvalue(row, 0, i) : "";
+    }
+
+    s->result = PULL_VOID;
+
+    for (int i = 0; i < 6; i++) {
+        if (strcmp(v[0], results[i]) == 0) {
+            s->result = (pull_result_t) i;
+        }
+    }
+
+    s->full = v[1][0] == 't';
+    s->base = atoll(v[2]);
+    s->ver = atoll(v[3]);
+    s->epoch = atoll(v[4]);
+    snprintf(s->fork, sizeof(s->fork), "%s", v[5]);
+    s->gc_ver = atoll(v[6]);
+    snprintf(s->n, sizeof(s->n), "%s", v[7]);
+    snprintf(s->digest, sizeof(s->digest), "%s", v[8]);
+    snprintf(s->unit, sizeof(s->unit), "%s", v[9]);
+    s->unit_epoch = atoll(v[10]);
+    s->wait_ms = atol(v[11]);
+    s->seen_ms = *v[12] ? atol(v[12]) : -1;
+    s->stay_s = *v[13] ? atof(v[13]) : -1;
+    s->dwell_s = *v[14] ? atof(v[14]) : -1;
+    snprintf(s->detail, sizeof(s->detail), "%s", v[15]);
+    PQclear(row);
+    return true;
+}

@@ -1,0 +1,38 @@
+/* Snapshot: the answer of punit.pull at the old owner, before the rows that follow it. */
+#ifndef PUNIT_MOVER_SNAPSHOT_H
+#define PUNIT_MOVER_SNAPSHOT_H
+
+#include "mover/plan.h"
+#include "mover/task.h"
+
+typedef enum {
+    PULL_OK, PULL_NOT_OWNER, PULL_FENCED, PULL_SHAPE, PULL_ERASED, PULL_VOID,
+} pull_result_t;
+
+typedef struct {
+    pull_result_t   result;
+    bool            full;
+    long long       base, ver, epoch, gc_ver;
+    char            fork[USER_SIZE];
+    char            n[24], digest[64];      /* numbers as text: they only pass through */
+    char            unit[UNIT_SIZE];        /* PULL_NOT_OWNER: who is */
+    long long       unit_epoch;
+    long            wait_ms;                /* until he is quiet there and has stayed long enough */
+    long            seen_ms;                /* since he was seen there; -1: not lately */
+    double          stay_s, dwell_s;        /* since his last hand-over, and how long he should stay; -1: none */
+    char            detail[2048];           /* what waits, why void, the shape there */
+    double          fenced_at;              /* when FENCE's answer came, seconds of the epoch; 0: no FENCE */
+    long long       rows, tombs, bytes;     /* shipped, counted by whoever reads the COPYs */
+} snapshot_t;
+
+/* Message PULL as one simple query, malloc'ed: one snapshot at the owner, all tables in one round trip. */
+char *snapshot_pull_sql(const plan_t *plan, const task_t *task);
+
+/* Message FENCE at this epoch of the owner, its commit, and in a new snapshot the final rows, in the same round
+ * trip. */
+char *snapshot_fence_sql(const plan_t *plan, const task_t *task, long long epoch);
+
+/* Reads the row of punit.pull from the results of such a query; false with peer->error. */
+bool snapshot_read(snapshot_t *snapshot, link_t *peer);
+
+#endif
