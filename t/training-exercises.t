@@ -3,6 +3,7 @@ use strict;
 use warnings;
 use utf8;
 use lib 't/lib';
+use Digest::SHA qw(sha256_hex);
 use Encode qw(encode_utf8);
 use Test::More;
 
@@ -186,6 +187,16 @@ subtest 'the same Idempotency-Key makes one exercise, another body under it is r
     my $d = $training->post('/training/exercises', $body, user => 'c0000000-0000-4000-8000-000000000002', roles => 'coach',
         key => 'k1');
     isnt $d->{json}{id}, $a->{json}{id}, 'another coach has keys of his own';
+};
+
+subtest 'a POST repeated with its key at another unit finds the row that came from there by the mesh' => sub {
+    my $body = '{"name":"Abroad first","level":"expert","category":"strength"}';
+    my ($id) = $db->selectrow_array(q{select punit.uuid_generate_v5(?, 'POST /training/exercises k2')}, undef, $coach);
+    foreign_row('us', id => $id, name => 'Abroad first', request_sha256 => '\\x' . sha256_hex($body));
+    my $a = $training->post('/training/exercises', $body, @coach, key => 'k2');
+    is $a->{status}, 201;
+    is "$a->{json}{id} $a->{json}{author}", "$id us";
+    is names('/training/exercises?q=abroad%20first'), 'Abroad first', 'one row';
 };
 
 subtest 'PUT replaces all but the slug' => sub {
