@@ -98,6 +98,32 @@ $$;
 comment on function auth.remove_session(uuid, uuid) is
     'ends a session and each of its tokens; false: there is none. After the bump';
 
+-- A logout that another unit took arrives by the mesh as the end of a session; this unit, if it owns the user, knows
+-- the session's tokens and names them to the grids of all units. ENABLE ALWAYS, and it must not raise.
+create index session_id on auth.session (id);
+
+create function auth.end_family() returns trigger
+language plpgsql
+as $$
+begin
+    perform auth.record_end('jti', t.jti, null, t.exp)
+       from auth.session s
+       join punit.own o on o.user_id = s.user_id and o.state = 'OWNED'
+       cross join unnest(s.jti, s.jti_exp) as t (jti, exp)
+      where s.id = new.subject and t.exp > now()
+        and not exists (select from auth.ended e where e.subject = t.jti and e.kind = 'jti');
+    return null;
+exception when others then
+    raise warning 'tokens of session % not ended: %', new.subject, sqlerrm;
+    return null;
+end
+$$;
+comment on function auth.end_family() is 'ends each token of a session that has ended elsewhere';
+
+create trigger end_family after insert on auth.ended
+    for each row when (new.kind = 'session') execute function auth.end_family();
+alter table auth.ended enable always trigger end_family;
+
 -- ---- whole transactions. No row: the user is not owned here, nothing was done.
 
 -- security definer: it creates the user and, in another service's schema, his profile

@@ -151,6 +151,23 @@ sub age {
     is_deeply $auth->get('/auth/sessions', as($me))->{json}{items}, [], 'and shows the session no more';
 }
 
+{
+    my $me = someone();
+    my $newer = refresh($me->{refresh_token})->{json};
+    $dbh->do('listen punit_ended');
+    1 while $dbh->pg_notifies;
+    $dbh->do('set session_replication_role = replica');
+    $dbh->do(q(insert into auth.ended (origin_unit, kind, subject, exp) values ('us', 'session', ?, now() + interval '1 day')),
+        undef, claims($me)->{sid});
+    $dbh->do('set session_replication_role = origin');
+    my @heard;
+    while (my $notice = $dbh->pg_notifies) { push @heard, $notice->[2] =~ /^jti (\S+)/ }
+    is_deeply [sort @heard], [sort map { claims($_)->{jti} } $me, $newer],
+        'the owner ends each token of a session that another unit has ended';
+    is active($newer), 'revoked', 'none of them is good';
+    $dbh->do('unlisten punit_ended');
+}
+
 # ---- sessions
 {
     my $first = someone();
