@@ -1,0 +1,221 @@
+
+/*
+ * The PREACCESS phase: a table of steps, each of which may wait.  It ends with
+ * a route, or refuses.
+ */
+
+
+#include "ngx_http_punit_module.h"
+
+
+typedef ngx_int_t (*ngx_http_punit_step_pt)(ngx_http_request_t *r,
+    ngx_http_punit_ctx_t *ctx);
+
+
+static ngx_int_t ngx_http_punit_begin_step(ngx_http_request_t *r,
+    ngx_http_punit_ctx_t *ctx);
+static ngx_uint_t ngx_http_punit_loops(ngx_http_request_t *r,
+    ngx_http_punit_main_conf_t *pmcf);
+
+
+/* NGX_OK: the next one; NGX_AGAIN: waits; else the answer */
+
+static ngx_http_punit_step_pt  ngx_http_punit_steps[] = {
+    ngx_http_punit_begin_step,
+    ngx_http_punit_token_step,
+    ngx_http_punit_revocation_step,
+    ngx_http_punit_require_step,
+    ngx_http_punit_route_step,
+    ngx_http_punit_reissue_step            /* NGX_HTTP_PUNIT_STEP_REISSUE */
+};
+
+
+ngx_int_t
+ngx_http_punit_access_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                   rc;
+    ngx_uint_t                  status;
+    ngx_http_punit_ctx_t       *ctx;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_punit_loc_conf_t  *plcf;
+
+    plcf = ngx_http_get_module_loc_conf(r, ngx_http_punit_module);
+
+    if (plcf->scope == NGX_HTTP_PUNIT_SCOPE_OFF) {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_punit_ctx(r);
+
+    if (ctx == NULL) {
+        ctx = ngx_http_punit_ctx_create(r);
+        if (ctx == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        ctx->plcf = plcf;
+    }
+
+    if (ctx->waiting) {
+        return NGX_AGAIN;
+    }
+
+    if (ctx->step >= NGX_HTTP_PUNIT_STEP_DECIDED || ctx->problem) {
+
+        /*
+         * Here again: in the location we sent it to, in the one that follows,
+         * or by somebody else's redirect (error_page, X-Accel-Redirect).  The
+         * latter is judged as if it came from outside.
+         */
+
+        clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+        if (ctx->step == NGX_HTTP_PUNIT_STEP_SENT && !ctx->problem
+            && clcf->named)
+        {
+            status = ngx_http_punit_follow_status(r, ctx);
+
+            if (status) {
+                rc = ngx_http_punit_follow(r, ctx, status);
+
+                if (rc != NGX_OK) {
+                    return rc;
+                }
+
+                goto steps;
+            }
+
+            if (clcf->name.len == ctx->target->len
+                && ngx_strncmp(clcf->name.data, ctx->target->data,
+                               ctx->target->len)
+                   == 0)
+            {
+                return NGX_DECLINED;
+            }
+        }
+
+        ngx_http_punit_ctx_reset(ctx);
+        ctx->plcf = plcf;
+    }
+
+steps:
+
+    while (ctx->step < NGX_HTTP_PUNIT_STEP_DECIDED) {
+
+        rc = ngx_http_punit_steps[ctx->step](r, ctx);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        ctx->step++;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/* where it comes from, and what needs no token */
+
+static ngx_int_t
+ngx_http_punit_begin_step(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
+{
+    ngx_int_t                    rc;
+    ngx_http_punit_srv_conf_t   *pscf;
+    ngx_http_punit_main_conf_t  *pmcf;
+
+    pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
+    pscf = ngx_http_get_module_srv_conf(r, ngx_http_punit_module);
+
+    if (pscf->listener) {
+        rc = ngx_http_punit_listener_check(r, ctx);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+    } else {
+        ctx->client = r->connection->addr_text;
+    }
+
+    if (ngx_http_punit_loops(r, pmcf)) {
+        return ngx_http_punit_refuse(r, ctx, NGX_HTTP_PUNIT_LOOP,
+                                     "the request has been here before");
+    }
+
+    if (r->method == NGX_HTTP_OPTIONS && !ctx->peer) {
+        return ngx_http_punit_cors_preflight(r, ctx);
+    }
+
+    return NGX_OK;
+}
+
+
+/* RFC 8586: does CDN-Loop name us already? */
+
+static ngx_uint_t
+ngx_http_punit_loops(ngx_http_request_t *r, ngx_http_punit_main_conf_t *pmcf)
+{
+    u_char           *p, *last, *end;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].key.len != sizeof("cdn-loop") - 1
+            || ngx_strncmp(h[i].lowcase_key, "cdn-loop",
+                           sizeof("cdn-loop") - 1)
+               != 0)
+        {
+            continue;
+        }
+
+        /* cdn-info *( "," cdn-info ), cdn-info = cdn-id *( ";" parameter ) */
+
+        p = h[i].value.data;
+        last = p + h[i].value.len;
+
+        while (p < last) {
+
+            while (p < last && (*p == ' ' || *p == '\t' || *p == ',')) {
+                p++;
+            }
+
+            for (end = p;
+                 end < last && *end != ',' && *end != ';' && *end != ' '
+                 && *end != '\t';
+                 end++)
+            {
+                /* void */
+            }
+
+            if ((size_t) (end - p) == pmcf->loop.len
+                && ngx_strncasecmp(p, pmcf->loop.data, pmcf->loop.len) == 0)
+            {
+                return 1;
+            }
+
+            p = end;
+
+            while (p < last && *p != ',') {
+                p++;
+            }
+        }
+    }
+
+    return 0;
+}

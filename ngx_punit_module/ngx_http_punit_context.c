@@ -1,0 +1,281 @@
+
+/*
+ * The context of a request, waiting for something, and asking an internal
+ * location by a subrequest.
+ */
+
+
+#include "ngx_http_punit_module.h"
+
+
+static void ngx_http_punit_ctx_cleanup(void *data);
+static ngx_int_t ngx_http_punit_asked(ngx_http_request_t *r, void *data,
+    ngx_int_t rc);
+
+
+/*
+ * An internal redirect zeroes r->ctx; the cleanup's data is not lost.  The
+ * pool is shared with subrequests, so it has to be asked whose context it is.
+ */
+
+ngx_http_punit_ctx_t *
+ngx_http_punit_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t    *cln;
+    ngx_http_punit_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_punit_module);
+
+    if (ctx || (!r->internal && !r->filter_finalize)) {
+        return ctx;
+    }
+
+    for (cln = r->pool->cleanup; cln; cln = cln->next) {
+
+        if (cln->handler != ngx_http_punit_ctx_cleanup) {
+            continue;
+        }
+
+        ctx = cln->data;
+
+        if (ctx->request == r) {
+            ngx_http_set_ctx(r, ctx, ngx_http_punit_module);
+            return ctx;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* what a subrequest may know of the request it was made for */
+
+ngx_http_punit_ctx_t *
+ngx_http_punit_ctx_of_parent(ngx_http_request_t *r)
+{
+    ngx_http_punit_ctx_t  *ctx;
+
+    for ( /* void */ ; r; r = r->parent) {
+        ctx = ngx_http_punit_ctx(r);
+
+        if (ctx) {
+            return ctx;
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_http_punit_ctx_t *
+ngx_http_punit_ctx_create(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t    *cln;
+    ngx_http_punit_ctx_t  *ctx;
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_punit_ctx_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    ctx = cln->data;
+
+    ngx_memzero(ctx, sizeof(ngx_http_punit_ctx_t));
+
+    ctx->request = r;
+    ctx->verdict = "none";
+    ctx->why = "";
+
+    cln->handler = ngx_http_punit_ctx_cleanup;
+
+    ngx_http_set_ctx(r, ctx, ngx_http_punit_module);
+
+    return ctx;
+}
+
+
+/* the request begins anew in another location: nothing that was found out for
+   the first one opens the second */
+
+void
+ngx_http_punit_ctx_reset(ngx_http_punit_ctx_t *ctx)
+{
+    ngx_str_t            id;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+    id = ctx->id;
+
+    ngx_http_punit_ctx_cleanup(ctx);
+
+    ngx_memzero(ctx, sizeof(ngx_http_punit_ctx_t));
+
+    ctx->request = r;
+    ctx->id = id;
+    ctx->verdict = "none";
+    ctx->why = "";
+}
+
+
+static void
+ngx_http_punit_ctx_cleanup(void *data)
+{
+    ngx_http_punit_ctx_t  *ctx = data;
+
+    ngx_http_punit_main_conf_t  *pmcf;
+
+    /* whatever became of the refill, others need not wait for it any longer */
+
+    if (ctx->refill) {
+        pmcf = ngx_http_get_module_main_conf(ctx->request,
+                                             ngx_http_punit_module);
+        ngx_http_punit_refill_done(ngx_http_punit_zone(pmcf), ctx->refill);
+        ctx->refill = 0;
+    }
+}
+
+
+/*
+ * The phase handler returns NGX_AGAIN after this.  A client that goes away
+ * ends the request, and what is waited for detaches with its pool.
+ */
+
+void
+ngx_http_punit_wait(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
+{
+    ctx->waiting = 1;
+
+    if (r == r->main) {
+        r->read_event_handler = ngx_http_test_reading;
+    }
+
+    r->write_event_handler = ngx_http_request_empty_handler;
+}
+
+
+/* goes on with the phase that waits, from an event's handler */
+
+void
+ngx_http_punit_resume(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
+{
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+    ctx->waiting = 0;
+
+    if (r == r->main) {
+        r->read_event_handler = ngx_http_block_reading;
+    }
+
+    r->write_event_handler = ngx_http_core_run_phases;
+
+    ngx_http_core_run_phases(r);
+    ngx_http_run_posted_requests(c);
+}
+
+
+/*
+ * Asks an internal location; the phase handler returns NGX_AGAIN and is called
+ * again with ctx->waiting 0 and the answer in ctx->subrequest.  The timers are
+ * those of that location's upstream.
+ */
+
+ngx_int_t
+ngx_http_punit_ask(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
+    ngx_str_t *uri)
+{
+    ngx_http_request_t          *sr;
+    ngx_http_post_subrequest_t  *ps;
+
+    ps = ngx_palloc(r->pool, sizeof(ngx_http_post_subrequest_t));
+    if (ps == NULL) {
+        return NGX_ERROR;
+    }
+
+    ps->handler = ngx_http_punit_asked;
+    ps->data = ctx;
+
+    if (ngx_http_subrequest(r, uri, NULL, &sr, ps,
+                            NGX_HTTP_SUBREQUEST_IN_MEMORY
+                            |NGX_HTTP_SUBREQUEST_WAITED)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    /*
+     * An empty body: the real one, if already read, stays with the request,
+     * its file must not be closed by the subrequest's upstream.
+     */
+
+    sr->request_body = ngx_pcalloc(r->pool, sizeof(ngx_http_request_body_t));
+    if (sr->request_body == NULL) {
+        return NGX_ERROR;
+    }
+
+    sr->headers_in.content_length = NULL;
+    sr->headers_in.content_length_n = -1;
+    sr->headers_in.chunked = 0;
+
+    ctx->subrequest = sr;
+    ctx->waiting = 1;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_punit_asked(ngx_http_request_t *r, void *data, ngx_int_t rc)
+{
+    ngx_http_punit_ctx_t  *ctx = data;
+
+    /* called once more after a special response, with the status set */
+
+    ctx->waiting = 0;
+    ctx->error = rc;
+
+    return rc;
+}
+
+
+/* the only header of that name (in lower case); two of them are none */
+
+ngx_table_elt_t *
+ngx_http_punit_header(ngx_list_t *headers, const char *name, size_t len)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h, *found;
+
+    found = NULL;
+    part = &headers->part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].hash == 0 || h[i].key.len != len
+            || ngx_strncasecmp(h[i].key.data, (u_char *) name, len) != 0)
+        {
+            continue;
+        }
+
+        if (found) {
+            return NULL;
+        }
+
+        found = &h[i];
+    }
+
+    return found;
+}

@@ -1,0 +1,734 @@
+
+/*
+ * Directives, configuration and phases of ngx_http_punit_module.
+ */
+
+
+#include "ngx_http_punit_module.h"
+
+
+static void *ngx_http_punit_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_punit_init_main_conf(ngx_conf_t *cf, void *conf);
+static void *ngx_http_punit_create_srv_conf(ngx_conf_t *cf);
+static char *ngx_http_punit_merge_srv_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static void *ngx_http_punit_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_punit_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static char *ngx_http_punit_check_loc_conf(ngx_conf_t *cf,
+    ngx_http_punit_loc_conf_t *conf);
+static ngx_int_t ngx_http_punit_default_source(ngx_conf_t *cf,
+    ngx_array_t **sources, ngx_http_punit_source_e type, const char *name);
+static ngx_int_t ngx_http_punit_preconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_punit_postconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_punit_check_named(ngx_conf_t *cf,
+    ngx_http_punit_main_conf_t *pmcf);
+static ngx_int_t ngx_http_punit_log_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_punit_init_process(ngx_cycle_t *cycle);
+static void ngx_http_punit_exit_process(ngx_cycle_t *cycle);
+
+
+/* the last line of each says what was expected */
+
+static ngx_conf_enum_t  ngx_http_punit_token_checks[] = {
+    { ngx_string("off"), 0 },
+    { ngx_string("grid"), 1 },
+    { ngx_string("\"off\" or \"grid\""), NGX_CONF_UNSET_UINT }
+};
+
+
+static ngx_conf_enum_t  ngx_http_punit_stales[] = {
+    { ngx_string("off"), NGX_HTTP_PUNIT_STALE_OFF },
+    { ngx_string("down"), NGX_HTTP_PUNIT_STALE_DOWN },
+    { ngx_string("unreachable"), NGX_HTTP_PUNIT_STALE_UNREACHABLE },
+    { ngx_string("\"off\", \"down\" or \"unreachable\""),
+      NGX_CONF_UNSET_UINT }
+};
+
+
+#define NGX_HTTP_PUNIT_ANY                                                    \
+    (NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF)
+
+/* any value but NULL: the other of two directives with one setter */
+
+#define NGX_HTTP_PUNIT_OTHER  ((void *) &ngx_http_punit_module)
+
+
+static ngx_command_t  ngx_http_punit_commands[] = {
+
+    { ngx_string("punit_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE2,
+      ngx_http_punit_conf_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("punit_state"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_punit_conf_state,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("punit_unit"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_punit_conf_unit,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("punit_peer"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      ngx_http_punit_conf_peer,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("punit_keys"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_punit_conf_keys,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("punit_jwks"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_punit_conf_keys,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NGX_HTTP_PUNIT_OTHER },
+
+    { ngx_string("punit_issuer"),
+      NGX_HTTP_PUNIT_ANY|NGX_CONF_TAKE1,
+      ngx_http_punit_conf_text,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_punit_loc_conf_t, issuer),
+      NULL },
+
+    { ngx_string("punit_audience"),
+      NGX_HTTP_PUNIT_ANY|NGX_CONF_1MORE,
+      ngx_http_punit_conf_audience,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("punit_leeway"),
+      NGX_HTTP_PUNIT_ANY|NGX_CONF_TAKE1,
+      ngx_http_punit_conf_time,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_punit_loc_conf_t, leeway),
+      NGX_HTTP_PUNIT_OTHER },
+
+    { ngx_string("punit_token"),
+      NGX_HTTP_PUNIT_ANY|NGX_CONF_1MORE,
+      ngx_http_punit_conf_source,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_punit_loc_conf_t, token),
+      NULL },
+
+    { ngx_string("punit_unit_from"),
+      NGX_HTTP_PUNIT_ANY|NGX_CONF_1MORE,
+      ngx_http_punit_conf_source,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_punit_loc_conf_t, unit_from),
+      NGX_HTTP_PUNIT_OTHER },
+
+    { ngx_string("punit_scope"),
+      NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_punit_conf_scope,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("punit_require"),
+      NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_punit_conf_require,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("punit_grid"),
+      NGX_HTTP_PUNIT_ANY|NGX_CONF_TAKE1,
+      ngx_http_punit_conf_grid,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_punit_loc_conf_t, grid),
+      NULL },
+
+    { ngx_string("punit_grid_args"),
+      NGX_HTTP_PUNIT_ANY|NGX_CONF_1MORE,
+      ngx_http_punit_conf_grid_args,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("punit_grid_stale"),
+      NGX_HTTP_PUNIT_ANY|NGX_CONF_TAKE1,
+      ngx_http_punit_conf_time,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_punit_loc_conf_t, grid_stale),
+      NULL },
+
+    { ngx_string("punit_local"),
+      NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_punit_conf_named,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_punit_loc_conf_t, local),
+      NULL },
+
+    { ngx_string("punit_forward"),
+      NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_punit_conf_named,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_punit_loc_conf_t, forward),
+      NULL },
+
+    { ngx_string("punit_move"),
+      NGX_HTTP_PUNIT_ANY|NGX_CONF_TAKE1,
+      ngx_http_punit_conf_move,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("punit_move_interval"),
+      NGX_HTTP_PUNIT_ANY|NGX_CONF_TAKE1,
+      ngx_http_punit_conf_time,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_punit_loc_conf_t, move_interval),
+      NULL },
+
+    { ngx_string("punit_token_check"),
+      NGX_HTTP_PUNIT_ANY|NGX_CONF_TAKE1,
+      ngx_http_punit_conf_choice,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_punit_loc_conf_t, token_check),
+      ngx_http_punit_token_checks },
+
+    { ngx_string("punit_token_grid"),
+      NGX_HTTP_PUNIT_ANY|NGX_CONF_TAKE1,
+      ngx_http_punit_conf_grid,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_punit_loc_conf_t, token_grid),
+      NULL },
+
+    { ngx_string("punit_token_recheck"),
+      NGX_HTTP_PUNIT_ANY|NGX_CONF_TAKE1,
+      ngx_http_punit_conf_time,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_punit_loc_conf_t, token_recheck),
+      NULL },
+
+    { ngx_string("punit_introspect"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_CONF_TAKE1,
+      ngx_http_punit_conf_uri,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_punit_loc_conf_t, introspect),
+      NULL },
+
+    { ngx_string("punit_reissue"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_CONF_TAKE1,
+      ngx_http_punit_conf_uri,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_punit_loc_conf_t, reissue),
+      NULL },
+
+    { ngx_string("punit_stale"),
+      NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_punit_conf_choice,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_punit_loc_conf_t, stale),
+      ngx_http_punit_stales },
+
+    { ngx_string("punit_peer_listener"),
+      NGX_HTTP_SRV_CONF|NGX_CONF_TAKE1,
+      ngx_http_punit_conf_listener,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("punit_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_1MORE,
+      ngx_http_punit_conf_status,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_punit_module_ctx = {
+    ngx_http_punit_preconfiguration,       /* preconfiguration */
+    ngx_http_punit_postconfiguration,      /* postconfiguration */
+
+    ngx_http_punit_create_main_conf,       /* create main configuration */
+    ngx_http_punit_init_main_conf,         /* init main configuration */
+
+    ngx_http_punit_create_srv_conf,        /* create server configuration */
+    ngx_http_punit_merge_srv_conf,         /* merge server configuration */
+
+    ngx_http_punit_create_loc_conf,        /* create location configuration */
+    ngx_http_punit_merge_loc_conf          /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_punit_module = {
+    NGX_MODULE_V1,
+    &ngx_http_punit_module_ctx,            /* module context */
+    ngx_http_punit_commands,               /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    ngx_http_punit_init_process,           /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_http_punit_exit_process,           /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+/* counts what was answered, and tells the mover */
+
+static ngx_int_t
+ngx_http_punit_log_handler(ngx_http_request_t *r)
+{
+    ngx_http_punit_ctx_t  *ctx;
+
+    ctx = ngx_http_punit_ctx(r);
+
+    if (ctx == NULL || ctx->route == NGX_HTTP_PUNIT_ROUTE_NONE) {
+        return NGX_OK;
+    }
+
+    ngx_http_punit_status_count(r, ctx);
+
+    return ngx_http_punit_move_log_handler(r, ctx);
+}
+
+
+static void *
+ngx_http_punit_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_punit_main_conf_t  *pmcf;
+
+    pmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_punit_main_conf_t));
+    if (pmcf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&pmcf->peers, cf->pool, 4,
+                       sizeof(ngx_http_punit_peer_t))
+        != NGX_OK
+        || ngx_array_init(&pmcf->movers, cf->pool, 1,
+                          sizeof(ngx_http_punit_mover_t *))
+           != NGX_OK
+        || ngx_array_init(&pmcf->named, cf->pool, 8,
+                          sizeof(ngx_http_punit_named_t))
+           != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return pmcf;
+}
+
+
+/* what has to be there, if anything is */
+
+static char *
+ngx_http_punit_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    ngx_http_punit_main_conf_t *pmcf = conf;
+
+    if (!pmcf->scoped && pmcf->shm_zone == NULL && pmcf->unit.len == 0
+        && pmcf->peers.nelts == 0)
+    {
+        return NGX_CONF_OK;
+    }
+
+    if (pmcf->shm_zone == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "no \"punit_zone\" is defined in http, expected "
+                      "\"punit_zone NAME SIZE\"");
+        return NGX_CONF_ERROR;
+    }
+
+    if (pmcf->unit.len == 0) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "no \"punit_unit\" is defined in http, expected "
+                      "\"punit_unit ID\"");
+        return NGX_CONF_ERROR;
+    }
+
+    if (pmcf->authenticated && pmcf->keys == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "no keys are defined in http for \"punit_scope\", "
+                      "expected \"punit_keys DIR\" or \"punit_jwks FILE\"");
+        return NGX_CONF_ERROR;
+    }
+
+    if (pmcf->keys && ngx_http_punit_keys_seal(cf, pmcf->keys) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static void *
+ngx_http_punit_create_srv_conf(ngx_conf_t *cf)
+{
+    ngx_http_punit_srv_conf_t  *pscf;
+
+    pscf = ngx_pcalloc(cf->pool, sizeof(ngx_http_punit_srv_conf_t));
+    if (pscf == NULL) {
+        return NULL;
+    }
+
+    pscf->listener = NGX_CONF_UNSET;
+
+    return pscf;
+}
+
+
+static char *
+ngx_http_punit_merge_srv_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_punit_srv_conf_t *prev = parent;
+    ngx_http_punit_srv_conf_t *conf = child;
+
+    ngx_conf_merge_value(conf->listener, prev->listener, 0);
+
+    return NGX_CONF_OK;
+}
+
+
+static void *
+ngx_http_punit_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_punit_loc_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_punit_loc_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->issuer = { 0, NULL };
+     *     conf->local = { 0, NULL };
+     *     conf->forward = { 0, NULL };
+     *     conf->introspect = { 0, NULL };
+     *     conf->reissue = { 0, NULL };
+     *     conf->policy = { ... };
+     *     conf->status_write = NULL;
+     *     conf->status = 0;
+     */
+
+    conf->scope = NGX_CONF_UNSET_UINT;
+    conf->optional = NGX_CONF_UNSET;
+    conf->audience = NGX_CONF_UNSET_PTR;
+    conf->leeway = NGX_CONF_UNSET;
+    conf->token = NGX_CONF_UNSET_PTR;
+    conf->unit_from = NGX_CONF_UNSET_PTR;
+    conf->require = NGX_CONF_UNSET_PTR;
+    conf->grid = NGX_CONF_UNSET_PTR;
+    conf->grid_args = NGX_CONF_UNSET_PTR;
+    conf->grid_stale = NGX_CONF_UNSET_MSEC;
+    conf->move = NGX_CONF_UNSET_PTR;
+    conf->move_interval = NGX_CONF_UNSET_MSEC;
+    conf->token_check = NGX_CONF_UNSET;
+    conf->token_grid = NGX_CONF_UNSET_PTR;
+    conf->token_recheck = NGX_CONF_UNSET_MSEC;
+    conf->stale = NGX_CONF_UNSET_UINT;
+
+    return conf;
+}
+
+
+static char *
+ngx_http_punit_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_punit_loc_conf_t *prev = parent;
+    ngx_http_punit_loc_conf_t *conf = child;
+
+    ngx_conf_merge_uint_value(conf->scope, prev->scope,
+                              NGX_HTTP_PUNIT_SCOPE_OFF);
+    ngx_conf_merge_value(conf->optional, prev->optional, 0);
+
+    ngx_conf_merge_str_value(conf->issuer, prev->issuer, "");
+    ngx_conf_merge_ptr_value(conf->audience, prev->audience, NULL);
+    ngx_conf_merge_value(conf->leeway, prev->leeway, 0);
+
+    ngx_conf_merge_ptr_value(conf->require, prev->require, NULL);
+
+    ngx_conf_merge_ptr_value(conf->grid, prev->grid, NULL);
+    ngx_conf_merge_ptr_value(conf->grid_args, prev->grid_args, NULL);
+    ngx_conf_merge_msec_value(conf->grid_stale, prev->grid_stale, 200);
+
+    ngx_conf_merge_str_value(conf->local, prev->local, "");
+    ngx_conf_merge_str_value(conf->forward, prev->forward, "");
+
+    ngx_conf_merge_ptr_value(conf->move, prev->move, NULL);
+    ngx_conf_merge_msec_value(conf->move_interval, prev->move_interval, 1000);
+
+    ngx_conf_merge_value(conf->token_check, prev->token_check, 1);
+    ngx_conf_merge_ptr_value(conf->token_grid, prev->token_grid, NULL);
+    ngx_conf_merge_msec_value(conf->token_recheck, prev->token_recheck, 1000);
+
+    ngx_conf_merge_str_value(conf->introspect, prev->introspect, "");
+    ngx_conf_merge_str_value(conf->reissue, prev->reissue, "");
+    ngx_conf_merge_uint_value(conf->stale, prev->stale,
+                              NGX_HTTP_PUNIT_STALE_DOWN);
+
+    ngx_conf_merge_ptr_value(conf->token, prev->token, NGX_CONF_UNSET_PTR);
+    ngx_conf_merge_ptr_value(conf->unit_from, prev->unit_from,
+                             NGX_CONF_UNSET_PTR);
+
+    if (conf->token == NGX_CONF_UNSET_PTR
+        && ngx_http_punit_default_source(cf, &conf->token,
+                                         NGX_HTTP_PUNIT_BEARER, "")
+           != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->unit_from == NGX_CONF_UNSET_PTR
+        && ngx_http_punit_default_source(cf, &conf->unit_from,
+                                         NGX_HTTP_PUNIT_CLAIM, "unit")
+           != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_punit_check_loc_conf(cf, conf);
+}
+
+
+static char *
+ngx_http_punit_check_loc_conf(ngx_conf_t *cf, ngx_http_punit_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t    *clcf;
+    ngx_http_punit_srv_conf_t   *pscf;
+    ngx_http_punit_main_conf_t  *pmcf;
+
+    if (conf->scope == NGX_HTTP_PUNIT_SCOPE_OFF) {
+        return NGX_CONF_OK;
+    }
+
+    conf->policy.issuer = conf->issuer;
+    conf->policy.audience = conf->audience;
+    conf->policy.leeway = conf->leeway;
+
+    if (ngx_http_punit_policy_seal(&conf->policy) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    pscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_punit_module);
+    pmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_punit_module);
+
+    /*
+     * The server's own level and "if" have no name; a named location is come
+     * to with a route (punit_follow) and uses what the first one was given.
+     */
+
+    if (clcf->name.len == 0 || clcf->noname || clcf->named) {
+        return NGX_CONF_OK;
+    }
+
+    if (conf->local.len == 0) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "location \"%V\" has \"punit_scope\" and no "
+                      "\"punit_local\", expected \"punit_local @NAME\"",
+                      &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->scope == NGX_HTTP_PUNIT_SCOPE_USER
+        && conf->forward.len == 0 && pmcf->peers.nelts && !pscf->listener)
+    {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "location \"%V\" has \"punit_scope user\" and no "
+                      "\"punit_forward\", expected \"punit_forward @NAME\"",
+                      &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_punit_default_source(ngx_conf_t *cf, ngx_array_t **sources,
+    ngx_http_punit_source_e type, const char *name)
+{
+    ngx_http_punit_source_t  *source;
+
+    *sources = ngx_array_create(cf->pool, 1, sizeof(ngx_http_punit_source_t));
+    if (*sources == NULL) {
+        return NGX_ERROR;
+    }
+
+    source = ngx_array_push(*sources);
+    if (source == NULL) {
+        return NGX_ERROR;
+    }
+
+    source->type = type;
+    source->name.data = (u_char *) name;
+    source->name.len = ngx_strlen(name);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_punit_preconfiguration(ngx_conf_t *cf)
+{
+    return ngx_http_punit_add_variables(cf);
+}
+
+
+static ngx_int_t
+ngx_http_punit_postconfiguration(ngx_conf_t *cf)
+{
+    ngx_uint_t                   i;
+    ngx_http_handler_pt         *h;
+    ngx_http_core_main_conf_t   *cmcf;
+    ngx_http_punit_main_conf_t  *pmcf;
+
+    static struct {
+        ngx_uint_t           phase;
+        ngx_http_handler_pt  handler;
+    } handlers[] = {
+        { NGX_HTTP_POST_READ_PHASE, ngx_http_punit_post_read_handler },
+
+        /* not ACCESS: "satisfy any" would let others open the location, and
+           subrequests would not come by */
+        { NGX_HTTP_PREACCESS_PHASE, ngx_http_punit_access_handler },
+
+        { NGX_HTTP_PRECONTENT_PHASE, ngx_http_punit_precontent_handler },
+        { NGX_HTTP_LOG_PHASE, ngx_http_punit_log_handler }
+    };
+
+    pmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_punit_module);
+
+    if (pmcf->shm_zone == NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_punit_peer_init(cf) != NGX_OK
+        || ngx_http_punit_check_named(cf, pmcf) != NGX_OK
+        || ngx_http_punit_listener_init(cf) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (pmcf->grids && ngx_http_punit_grid_init(cf, pmcf->grids) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    for (i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++) {
+        h = ngx_array_push(&cmcf->phases[handlers[i].phase].handlers);
+        if (h == NULL) {
+            return NGX_ERROR;
+        }
+
+        *h = handlers[i].handler;
+    }
+
+    if (ngx_http_punit_headers_init(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_punit_problem_init(cf);
+}
+
+
+static ngx_int_t
+ngx_http_punit_check_named(ngx_conf_t *cf, ngx_http_punit_main_conf_t *pmcf)
+{
+    ngx_uint_t                   i;
+    ngx_http_punit_named_t      *named;
+    ngx_http_core_loc_conf_t   **clcfp;
+    ngx_http_punit_srv_conf_t   *pscf;
+
+    named = pmcf->named.elts;
+
+    for (i = 0; i < pmcf->named.nelts; i++) {
+
+        pscf = named[i].cscf->ctx->srv_conf[ngx_http_punit_module.ctx_index];
+
+        if (pscf->listener
+            && ngx_strcmp(named[i].directive.data, "punit_forward") == 0)
+        {
+            /* nothing is forwarded from there */
+            continue;
+        }
+
+        clcfp = named[i].cscf->named_locations;
+
+        for ( /* void */ ; clcfp && *clcfp; clcfp++) {
+            if ((*clcfp)->name.len == named[i].name.len
+                && ngx_strncmp((*clcfp)->name.data, named[i].name.data,
+                               named[i].name.len)
+                   == 0)
+            {
+                break;
+            }
+        }
+
+        if (clcfp == NULL || *clcfp == NULL) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "no location \"%V\" for \"%V\", expected one in "
+                          "the same server in %s:%ui",
+                          &named[i].name, &named[i].directive,
+                          named[i].file, named[i].line);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_punit_init_process(ngx_cycle_t *cycle)
+{
+    ngx_http_punit_main_conf_t  *pmcf;
+
+    if (ngx_process != NGX_PROCESS_WORKER
+        && ngx_process != NGX_PROCESS_SINGLE)
+    {
+        return NGX_OK;
+    }
+
+    pmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_punit_module);
+
+    if (pmcf == NULL || pmcf->shm_zone == NULL) {
+        return NGX_OK;
+    }
+
+    return ngx_http_punit_move_init_process(cycle, pmcf);
+}
+
+
+static void
+ngx_http_punit_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_http_punit_main_conf_t  *pmcf;
+
+    pmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_punit_module);
+
+    if (pmcf == NULL || pmcf->shm_zone == NULL) {
+        return;
+    }
+
+    ngx_http_punit_move_exit_process();
+
+    ngx_http_punit_grid_exit(pmcf->grids);
+}

@@ -1,0 +1,254 @@
+
+/*
+ * The token of a request: where it is found (RFC 6750, 2.1, a cookie, another
+ * header), what is thought of it, and what it must claim.
+ */
+
+
+#include "ngx_http_punit_module.h"
+
+
+static ngx_int_t ngx_http_punit_token_bearer(ngx_http_request_t *r,
+    ngx_str_t *token);
+static ngx_int_t ngx_http_punit_token_cookie(ngx_http_request_t *r,
+    ngx_str_t *name, ngx_str_t *token);
+
+
+/* NGX_OK: the first one there is; NGX_DECLINED: there is none */
+
+ngx_int_t
+ngx_http_punit_token_find(ngx_http_request_t *r, ngx_array_t *sources,
+    ngx_str_t *token)
+{
+    ngx_int_t                 rc;
+    ngx_uint_t                i;
+    ngx_table_elt_t          *h;
+    ngx_http_punit_source_t  *source;
+
+    if (sources == NULL) {
+        return NGX_DECLINED;
+    }
+
+    source = sources->elts;
+
+    for (i = 0; i < sources->nelts; i++) {
+
+        rc = NGX_DECLINED;
+
+        switch (source[i].type) {
+
+        case NGX_HTTP_PUNIT_BEARER:
+            rc = ngx_http_punit_token_bearer(r, token);
+            break;
+
+        case NGX_HTTP_PUNIT_COOKIE:
+            rc = ngx_http_punit_token_cookie(r, &source[i].name, token);
+            break;
+
+        default: /* NGX_HTTP_PUNIT_HEADER */
+            h = ngx_http_punit_header(&r->headers_in.headers,
+                                      (char *) source[i].name.data,
+                                      source[i].name.len);
+            if (h) {
+                *token = h->value;
+                rc = NGX_OK;
+            }
+
+            break;
+        }
+
+        if (rc == NGX_OK) {
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/* the scheme is compared without case (RFC 9110, 11.1); another scheme is no
+   token, so that Basic may be used beside */
+
+static ngx_int_t
+ngx_http_punit_token_bearer(ngx_http_request_t *r, ngx_str_t *token)
+{
+    u_char     *p, *last;
+    ngx_str_t  *value;
+
+    if (r->headers_in.authorization == NULL) {
+        return NGX_DECLINED;
+    }
+
+    value = &r->headers_in.authorization->value;
+
+    if (value->len < sizeof("Bearer") - 1
+        || ngx_strncasecmp(value->data, (u_char *) "Bearer",
+                           sizeof("Bearer") - 1)
+           != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    p = value->data + sizeof("Bearer") - 1;
+    last = value->data + value->len;
+
+    if (p < last && *p != ' ') {
+        return NGX_DECLINED;
+    }
+
+    while (p < last && *p == ' ') {
+        p++;
+    }
+
+    token->data = p;
+    token->len = last - p;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_punit_token_cookie(ngx_http_request_t *r, ngx_str_t *name,
+    ngx_str_t *token)
+{
+#if (nginx_version >= 1023000)
+
+    if (ngx_http_parse_multi_header_lines(r, r->headers_in.cookie, name,
+                                          token)
+        == NULL)
+    {
+        return NGX_DECLINED;
+    }
+
+#else
+
+    if (ngx_http_parse_multi_header_lines(&r->headers_in.cookies, name, token)
+        == NGX_DECLINED)
+    {
+        return NGX_DECLINED;
+    }
+
+#endif
+
+    return NGX_OK;
+}
+
+
+/* RFC 6750, 3.1: a request without a token is told that one is needed, one
+   with a bad token what is wrong with it */
+
+ngx_int_t
+ngx_http_punit_token_step(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
+{
+    ngx_int_t                    rc;
+    ngx_str_t                    token;
+    const char                  *reason;
+    ngx_http_punit_zone_t       *zone;
+    ngx_http_punit_loc_conf_t   *plcf;
+    ngx_http_punit_main_conf_t  *pmcf;
+
+    plcf = ctx->plcf;
+    pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
+
+    if (ngx_http_punit_token_find(r, plcf->token, &token) != NGX_OK) {
+
+        ctx->verdict = "none";
+
+        if (plcf->scope == NGX_HTTP_PUNIT_SCOPE_PUBLIC || plcf->optional) {
+            return NGX_OK;
+        }
+
+        return ngx_http_punit_refuse(r, ctx, NGX_HTTP_PUNIT_NO_TOKEN, NULL);
+    }
+
+    if (pmcf->keys == NULL) {
+
+        /* nothing here but public locations, and no keys for them */
+
+        ctx->verdict = "key";
+        return NGX_OK;
+    }
+
+    zone = ngx_http_punit_zone(pmcf);
+
+    rc = ngx_http_punit_verdict(r->pool, zone->sh->verdicts, zone->shpool,
+                                pmcf->keys, &plcf->policy, &token,
+                                &ctx->claims, &reason);
+
+    if (rc == NGX_OK) {
+        ctx->verdict = "ok";
+        ctx->user = (ctx->claims.user.len != 0);
+
+        if (ctx->user) {
+            return NGX_OK;
+        }
+
+        /* RFC 9068, 2.2: sub is required */
+
+        rc = NGX_DECLINED;
+        reason = "claims";
+    }
+
+    if (rc == NGX_ERROR) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->verdict = reason;
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "token refused: %s", reason);
+
+    if (plcf->scope == NGX_HTTP_PUNIT_SCOPE_PUBLIC) {
+        ngx_memzero(&ctx->claims, sizeof(ngx_http_punit_claims_t));
+        return NGX_OK;
+    }
+
+    return ngx_http_punit_refuse(r, ctx, NGX_HTTP_PUNIT_INVALID_TOKEN, reason);
+}
+
+
+ngx_int_t
+ngx_http_punit_require_step(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
+{
+    ngx_str_t                 *value;
+    ngx_uint_t                 i, n;
+    ngx_array_t               *requires;
+    ngx_http_punit_require_t  *require;
+
+    requires = ctx->plcf->require;
+
+    if (requires == NULL) {
+        return NGX_OK;
+    }
+
+    if (!ctx->user) {
+        return ngx_http_punit_refuse(r, ctx, NGX_HTTP_PUNIT_NO_TOKEN, NULL);
+    }
+
+    require = requires->elts;
+
+    for (i = 0; i < requires->nelts; i++) {
+
+        value = require[i].values.elts;
+
+        for (n = 0; n < require[i].values.nelts; n++) {
+            if (ngx_http_punit_claim_has(&ctx->claims, &require[i].claim,
+                                         &value[n]))
+            {
+                break;
+            }
+        }
+
+        if (n == require[i].values.nelts) {
+            ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                          "claim \"%V\" holds none of the required values",
+                          &require[i].claim);
+
+            return ngx_http_punit_refuse(r, ctx,
+                                         NGX_HTTP_PUNIT_INSUFFICIENT_SCOPE,
+                                         NULL);
+        }
+    }
+
+    return NGX_OK;
+}
