@@ -227,7 +227,7 @@ sub age {
         'with the same rights, of this unit and epoch';
     is $auth->get('/punit/reissue', PUNIT_USER => $me->{user_id})->{status}, 409,
         'a token without session or end is not issued again';
-    is $auth->get('/punit/reissue', %p, PUNIT_USER => '99999999-0000-4000-8000-000000000000')->{status}, 401,
+    is $auth->get('/punit/reissue', %p, PUNIT_USER => '99999999-0000-4000-8000-000000000000')->{status}, 409,
         'nor that of a user nobody knows';
 }
 

@@ -29,6 +29,10 @@ punit_reissue(punit_request_t *r, punit_answer_t *a)
     }
     punit_problem_t *problem = punit_owned_query(r, r->user,
         "select o.epoch from punit.own o where o.user_id = $1 and o.state = 'OWNED'", 1, &r->user, &rows, a);
+    if (problem != NULL && problem->kind == &punit_unknown_user) {
+        /* to NGINX a 401 would be a fault; it only has to know that there is no new token */
+        return punit_problem(r->arena, &punit_conflict, "nobody owns this user");
+    }
     if (problem != NULL || rows == NULL) {
         return problem;
     }
