@@ -34,7 +34,7 @@ LDFLAGS  += -pie -Wl,-z,relro,-z,now
 LDLIBS    = $(shell pkg-config --libs $(PKG_LIBS)) -lfcgi -lm
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKG_LIBS))
 
-.PHONY: help deps build module workers run stop test unit lint bench install clean
+.PHONY: help deps build module workers run stop test unit fuzz lint bench install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -104,6 +104,22 @@ NGINX_INCLUDES := $(addprefix -Ibuild/nginx/,src/core src/event src/event/module
 
 unit: $(UNIT_TESTS)
 	@for t in $(UNIT_TESTS); do $$t || exit 1; done
+
+# ---- fuzzers: t/fuzz/<name>_fuzz.c, linked like the unit tests, corpus in t/fuzz/corpus/<name>
+FUZZERS := $(patsubst t/fuzz/%.c,build/fuzz/%,$(wildcard t/fuzz/*_fuzz.c))
+FUZZ_SECONDS ?= 60
+build/fuzz/%: t/fuzz/%.c $(wildcard ngx_punit_module/*.[ch] t/unit/*.[ch]) | build/nginx/.configured
+	@mkdir -p $(@D)
+	links=$$(sed -n 's|^/\* links: \(.*\) \*/$$|\1|p' $<); \
+	clang -D_GNU_SOURCE -Ingx_punit_module $(NGINX_INCLUDES) -O1 -g -fsanitize=fuzzer,address,undefined \
+	    -fno-sanitize-recover=undefined $< $$links -ljansson -lcrypto -o $@
+
+fuzz: $(FUZZERS) ## each fuzzer for FUZZ_SECONDS (60), needs clang; findings stay in build/fuzz/
+	@for f in $(FUZZERS); do name=$$(basename $$f _fuzz); mkdir -p build/fuzz/corpus/$$name; \
+	    echo "$$name: $(FUZZ_SECONDS) s"; \
+	    $$f -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 -verbosity=0 -close_fd_mask=1 \
+	        -artifact_prefix=build/fuzz/$$name- build/fuzz/corpus/$$name t/fuzz/corpus/$$name 2>&1 \
+	        | grep -E '^stat::(number|new)|ERROR|SUMMARY|Test unit' || exit 1; done
 
 # ---- running
 run: deps build ## start units eu, us, ap under run/ and show a user crossing a border

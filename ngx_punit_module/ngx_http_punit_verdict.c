@@ -154,6 +154,8 @@ ngx_http_punit_verdict(ngx_pool_t *pool, ngx_http_punit_verdicts_t *cache,
                                      now, reason);
 
     if (rc != NGX_OK) {
+        /* claims of an expired token, say, are nobody's */
+        ngx_memzero(claims, sizeof(ngx_http_punit_claims_t));
         return rc;
     }
 

@@ -1,0 +1,43 @@
+/* links: ngx_punit_module/ngx_http_punit_memcached.c */
+
+/* What a memcached server sends: the verdict must not depend on how it is cut. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <ngx_http_punit_memcached.h>
+
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    ngx_http_punit_memcached_answer_t whole, part;
+    size_t pos = 0;
+    ngx_int_t rc, prc;
+
+    while (pos < size) {
+        memset(&whole, 0, sizeof(whole));
+        rc = ngx_http_punit_memcached_parse(&whole, data + pos, size - pos);
+        for (size_t n = 0; n < size - pos && n < 64; n++) {
+            u_char *p = malloc(n + 1);
+
+            memcpy(p, data + pos, n);
+            memset(&part, 0, sizeof(part));
+            prc = ngx_http_punit_memcached_parse(&part, p, n);
+            free(p);
+            if (prc != NGX_AGAIN
+                && (prc != rc || (rc == NGX_OK && memcmp(&part, &whole, sizeof(part)) != 0)))
+            {
+                abort();
+            }
+        }
+        if (rc != NGX_OK) {
+            break;
+        }
+        if (whole.head == 0 || whole.head > size - pos) {
+            abort();
+        }
+        pos += whole.head + (whole.kind == NGX_HTTP_PUNIT_MEMCACHED_HIT ? whole.size + 2 : 0);
+    }
+    return 0;
+}
