@@ -1,0 +1,109 @@
+#!/usr/bin/perl
+# A worker as a process: its socket, its start, its end.
+use strict;
+use warnings;
+use File::Temp qw(tempdir);
+use IO::Socket::UNIX;
+use Test::More;
+use Time::HiRes qw(time);
+
+use Punit::FastCGI;
+use Punit::Postgres;
+use Punit::Process;
+
+my $dir = tempdir('punit-worker-XXXXXX', DIR => '/tmp');
+my $pg  = Punit::Postgres->new(unit => 'eu');
+$pg->apply(Punit::Postgres->files(10, 79), Punit::Postgres->files(210, 210));
+my $dbh  = $pg->dbh;
+my $user = '0b6f2f0e-0000-4000-8000-000000000001';
+$dbh->begin_work;
+$dbh->do('select punit.create_user(?)', undef, $user);
+$dbh->do('select profile.create(?, ?)', undef, $user, 'Ann');
+$dbh->commit;
+
+my $socket = "$dir/profile.sock";
+my %env = (PUNIT_PG => $pg->conninfo);
+my $worker = Punit::Process->worker('profile', $dir, %env);
+my $profile = Punit::FastCGI->new($socket);
+sub get { return $profile->request(GET => '/profile', user => $user, @_) }
+
+# Runs the program until it ends by itself; gives its exit code and what it logged.
+sub ends {
+    my (%e) = @_;
+    my $p = Punit::Process->start(cmd => $worker->{cmd}, log => "$dir/ends-" . int(rand 1e9) . '.log',
+        env => { %{ $worker->{env} }, %e });
+    my $end = time + 10;
+    select undef, undef, undef, 0.02 while $p->alive && time < $end;
+    my $status = $p->alive ? 'runs' : $p->{status} >> 8;
+    $p->stop('KILL');
+    return ($status, $p->log_text);
+}
+
+is sprintf('%04o', (stat $socket)[2] & 07777), '0660', 'its socket is for owner and group';
+
+my ($status, $log) = ends();
+is $status, 1, 'a second worker does not take over a socket in use';
+like $log, qr/level=error .*event=socket .*another process listens/, 'and says so';
+is get()->{status}, 200, 'the first one goes on';
+
+($status, $log) = ends(PUNIT_UNIT => 'EU 1');
+is $status, 1, 'a malformed unit ends the start';
+like $log, qr/variable=PUNIT_UNIT value="EU 1" expected=/, 'naming variable, value and what was expected';
+($status, $log) = ends(PUNIT_PG => '');
+like $log, qr/variable=PUNIT_PG/, 'a missing variable is named';
+($status, $log) = ends(PUNIT_GRID => 'nonsense', PUNIT_SOCKET => "$dir/other.sock");
+like "$status $log", qr/^1 .*grid="nonsense" expected=/s, 'so is a grid that is no address';
+($status, $log) = ends(PUNIT_SOCKET => "$dir/profile.log");
+like "$status $log", qr/^1 .*is no socket/s, 'a file in place of the socket is not removed';
+
+# ---- the end
+$dbh->begin_work;
+$dbh->do('select from punit.own where user_id = ? for update', undef, $user);
+my $running = $profile->send_only(PATCH => '/profile', user => $user, body => { name => 'Bea' });
+my $other = $pg->dbh;
+$worker->until(sub {
+    $other->selectrow_array("select count(*) from pg_stat_activity where usename = 'punit_profile' and wait_event_type = 'Lock'");
+}, 'runs a request');
+my $idle = Punit::FastCGI->new($socket);
+$idle->request(GET => '/profile/health', keep => 1);
+my $start = time;
+$worker->signal('TERM');
+$worker->until(sub { !-e $socket }, 'removes its socket');
+ok $worker->alive, 'after SIGTERM a running request keeps it alive';
+ok !IO::Socket::UNIX->new(Peer => $socket), 'but it takes no more';
+$dbh->rollback;
+is $profile->collect($running)->{status}, 200, 'the running request is answered';
+$worker->until(sub { !$worker->alive }, 'ends') if $worker->alive;
+is $worker->{status}, 0, 'then it ends, with exit code 0';
+cmp_ok time - $start, '<', 2, 'within 2 s, idle kept connections or not';
+
+$worker->again->listening($socket);
+is get()->{json}{name}, 'Bea', 'it can be started again at once';
+
+$dbh->begin_work;
+$dbh->do('select from punit.own where user_id = ? for update', undef, $user);
+$running = $profile->send_only(PATCH => '/profile', user => $user, body => { name => 'Cleo' });
+$worker->until(sub {
+    $other->selectrow_array("select count(*) from pg_stat_activity where usename = 'punit_profile' and wait_event_type = 'Lock'");
+}, 'runs a request');
+$start = time;
+$worker->stop('TERM');
+cmp_ok time - $start, '<', 2.2, 'a request that does not end does not keep it from ending within 2 s';
+$dbh->rollback;
+$profile->collect($running);
+
+$worker->again->listening($socket);
+$worker->stop('KILL');
+ok -S $socket, 'killed it leaves its socket behind';
+$worker->again->until(sub { eval { get()->{status} == 200 } }, 'listens again');
+pass 'which the next one replaces';
+
+# ---- many at once
+my @many = map { $profile->send_only(PATCH => '/profile', user => $user, body => { name => "n$_" }) } 1 .. 24;
+my %count;
+$count{ $profile->collect($_)->{status} }++ for @many;
+is_deeply \%count, { 200 => 24 }, 'more clients than threads and connections are all served';
+is $dbh->selectrow_array('select ver from punit.own where user_id = ?', undef, $user),
+    24 + 2, 'each write has bumped once (those of before and the one that outlived its worker too)' or diag 'see PROTOCOL.md';
+
+done_testing;
