@@ -38,18 +38,20 @@ static const struct verb_option of_schema[] = {
 };
 static const struct verb_option of_mesh[] = {
 	UNIT_OPTION,
-	{ "wait", "SECONDS", "how long at most", "60" },
+	{ "within", "SECONDS", "how long at most", "60" },
 	END,
 };
 static const struct verb_option of_move[] = {
 	UNIT_OPTION,
 	{ "to", "UNIT", "who is to own the user", NULL },
-	{ "wait", "SECONDS", "wait until he does, so long at most", NULL },
+	{ "wait", NULL, "wait until that is so", NULL },
+	{ "within", "SECONDS", "how long at most", "60" },
 	END,
 };
 static const struct verb_option of_moves[] = {
 	UNIT_OPTION, JSON_OPTION,
 	{ "all", NULL, "finished ones too, the newest 500", NULL },
+	{ "user", "USER", "those of this user, finished ones too", NULL },
 	END,
 };
 

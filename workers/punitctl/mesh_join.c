@@ -133,11 +133,11 @@ static bool copied(void *context)
 static int wait_copied(const struct unit *unit, PGconn *db,
                        const struct arguments *arguments)
 {
-	double limit = wait_seconds(argument(arguments, "wait"));
+	double limit = wait_seconds(argument(arguments, "within"));
 	int keys;
 
 	if (limit < 0) {
-		complain("--wait: expected seconds");
+		complain("--within: expected seconds");
 		return EXIT_USAGE;
 	}
 	if (!wait_until(copied, db, limit)) {

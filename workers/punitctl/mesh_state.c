@@ -169,13 +169,13 @@ static bool arrived(void *context)
 
 int verb_mesh_wait(const struct arguments *arguments)
 {
-	double limit = wait_seconds(argument(arguments, "wait"));
+	double limit = wait_seconds(argument(arguments, "within"));
 	struct arrival arrival;
 	struct unit unit;
 	bool ok;
 
 	if (limit < 0) {
-		complain("--wait: expected seconds");
+		complain("--within: expected seconds");
 		return EXIT_USAGE;
 	}
 	if (!unit_open(&unit, arguments)) {

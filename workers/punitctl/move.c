@@ -22,13 +22,15 @@ static const char moves_query[] =
 	"select date_trunc('second', started_at) as started_at, user_id, from_unit,"
 	" to_unit, phase, mode, epoch, rounds, rows_sent, bytes, busy,"
 	" round(1000 * extract(epoch from activated_at - fenced_at), 1) as pause_ms,"
-	" result, error from punit.move"
-	" where finished_at is null or $1::boolean"
-	" order by finished_at is not null, started_at desc limit 500";
+	" result, error from (select * from punit.move"
+	"   where (finished_at is null or $1::boolean)"
+	"   and ($2::uuid is null or user_id = $2)"
+	"   order by started_at desc limit 500) m order by m.started_at";
 
-static void print_json(const PGresult *rows)
+static void print_json(const char *unit, const PGresult *rows)
 {
-	json_t *all = json_array();
+	json_t *moves = json_array();
+	json_t *all = json_pack("{s:s, s:o}", "unit", unit, "moves", moves);
 
 	for (int row = 0; row < PQntuples(rows); row++) {
 		json_t *move = json_object();
@@ -44,7 +46,7 @@ static void print_json(const PGresult *rows)
 			                    ? json_integer(strtoll(value, NULL, 10))
 			                    : json_string(value));
 		}
-		json_array_append_new(all, move);
+		json_array_append_new(moves, move);
 	}
 	json_dumpf(all, stdout, JSON_INDENT(2));
 	puts("");
@@ -72,18 +74,25 @@ static void print_table(const PGresult *rows)
 
 int verb_moves(const struct arguments *arguments)
 {
-	const char *all = argument(arguments, "all") != NULL ? "true" : "false";
+	const char *name = argument(arguments, "user");
+	bool all = name != NULL || argument(arguments, "all") != NULL;
+	const char *values[] = { all ? "true" : "false", NULL };
+	PGresult *rows = NULL;
 	struct unit unit;
-	PGresult *rows;
 	PGconn *db;
 
 	if (!unit_open(&unit, arguments)) {
 		return EXIT_FAILED;
 	}
 	db = database_open(&unit, "postgres", NULL);
-	rows = db != NULL ? database_query(db, NULL, moves_query, 1, &all) : NULL;
+	if (db != NULL && name != NULL) {
+		values[1] = person_id(&unit, db, name);
+	}
+	if (db != NULL && (name == NULL || values[1] != NULL)) {
+		rows = database_query(db, NULL, moves_query, 2, values);
+	}
 	if (rows != NULL && argument(arguments, "json") != NULL) {
-		print_json(rows);
+		print_json(unit.id, rows);
 	} else if (rows != NULL) {
 		print_table(rows);
 	}
@@ -141,15 +150,16 @@ static int wait_landed(const struct unit *unit, PGconn *db, const char *user,
 int verb_move(const struct arguments *arguments)
 {
 	const char *to = argument(arguments, "to");
-	const char *seconds = argument(arguments, "wait");
+	const char *seconds = argument(arguments, "within");
+	bool wait = argument(arguments, "wait") != NULL;
 	const char *user = NULL, *move = NULL;
 	struct unit unit;
 	PGconn *db, *mover = NULL;
 	int status = EXIT_FAILED;
 
-	if (to == NULL || (seconds != NULL && wait_seconds(seconds) < 0)) {
+	if (to == NULL || wait_seconds(seconds) < 0) {
 		complain(to == NULL ? "move needs --to UNIT"
-		                    : "--wait: expected seconds");
+		                    : "--within: expected seconds");
 		return EXIT_USAGE;
 	}
 	if (!unit_open(&unit, arguments)) {
@@ -169,8 +179,7 @@ int verb_move(const struct arguments *arguments)
 	}
 	if (move != NULL) {
 		say("asked for a move of %s to %s (move %s)", user, to, move);
-		status = seconds != NULL ? wait_landed(&unit, db, user, to, seconds)
-		                         : EXIT_OK;
+		status = wait ? wait_landed(&unit, db, user, to, seconds) : EXIT_OK;
 	}
 	PQfinish(mover);
 	PQfinish(db);
