@@ -1,0 +1,138 @@
+package Punit::Backend;
+
+# An HTTP server of a test's own, in place of a worker or a peer. What it answers is a Perl sub, called in one
+# process for all connections, so it may keep state; what it was asked is kept for the test to read.
+#
+#   my $b = Punit::Backend->new(sub { my ($req) = @_; return [200, ['X-A' => 1], 'body'] });
+#   $b->port;  $b->requests   # [{ method, uri, headers => {}, body }]
+#
+# The sub may return nothing to close the connection without an answer.
+
+use strict;
+use warnings;
+use Carp qw(croak);
+use File::Temp ();
+use IO::Select;
+use IO::Socket::INET;
+use JSON::PP ();
+use POSIX ();
+
+my @running;
+my $test_pid = $$;
+
+sub new {
+    my ($class, $answer) = @_;
+    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 128, ReuseAddr => 1) or croak "listen: $!";
+    my $self = bless { answer => $answer, port => $listen->sockport, log => File::Temp->new(DIR => '/tmp') }, $class;
+    push @running, $self;
+    return $self->_serve($listen);
+}
+
+sub port { return $_[0]{port} }
+
+# Listens again on the same port.
+sub again {
+    my ($self) = @_;
+    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $self->{port}, Listen => 128, ReuseAddr => 1)
+        or croak "listen: $!";
+    return $self->_serve($listen);
+}
+
+sub stop {
+    my ($self) = @_;
+    my $pid = delete $self->{pid} or return;
+    kill 'KILL', $pid;
+    waitpid $pid, 0;
+    return;
+}
+
+sub requests {
+    my ($self) = @_;
+    open my $f, '<', $self->{log}->filename or croak $!;
+    return map { JSON::PP::decode_json($_) } grep { /\n\z/ } <$f>;
+}
+
+sub forget {
+    my ($self) = @_;
+    truncate $self->{log}->filename, 0;
+    return;
+}
+
+sub _serve {
+    my ($self, $listen) = @_;
+    my $pid = fork // croak "fork: $!";
+    if ($pid) {
+        $self->{pid} = $pid;
+        return $self;
+    }
+    $SIG{PIPE} = 'IGNORE';
+    open my $log, '>>', $self->{log}->filename or POSIX::_exit(1);
+    $log->autoflush(1);
+    my $select = IO::Select->new($listen);
+    my %buf;
+    while (my @ready = $select->can_read) {
+        for my $s (@ready) {
+            if ($s == $listen) {
+                my $c = $listen->accept or next;
+                $buf{$c} = '';
+                $select->add($c);
+                next;
+            }
+            my $n = $s->sysread($buf{$s}, 65536, length $buf{$s});
+            my $keep = $n;
+            while ($keep && (my $req = _take(\$buf{$s}))) {
+                print $log JSON::PP::encode_json($req) . "\n";
+                my $a = $self->{answer}->($req);
+                $keep = $a && _send($s, $req, $a);
+            }
+            if (!$keep) {
+                $select->remove($s);
+                delete $buf{$s};
+                close $s;
+            }
+        }
+    }
+    POSIX::_exit(0);
+}
+
+sub _take {
+    my ($buf) = @_;
+    return unless $$buf =~ /\A(.*?)\r\n\r\n/s;
+    my ($head, $rest) = ($1, substr $$buf, length($1) + 4);
+    my ($line, @lines) = split /\r\n/, $head;
+    my ($method, $uri) = split / /, $line;
+    my %h;
+    for (@lines) {
+        my ($name, $value) = /^([^:]+):\s*(.*)$/ or next;
+        $name = lc $name;
+        $h{$name} = defined $h{$name} ? "$h{$name}, $value" : $value;
+    }
+    my $length = $h{'content-length'} // 0;
+    return if length $rest < $length;
+    $$buf = substr $rest, $length;
+    return { method => $method, uri => $uri, headers => \%h, body => substr($rest, 0, $length) };
+}
+
+sub _send {
+    my ($s, $req, $a) = @_;
+    my ($status, $headers, $body) = @$a;
+    $body //= '';
+    my @h = @{ $headers // [] };
+    my $text = "HTTP/1.1 $status X\r\n";
+    while (my ($name, $value) = splice @h, 0, 2) {
+        $text .= "$name: $value\r\n";
+    }
+    $text .= 'Content-Length: ' . length($body) . "\r\n\r\n";
+    $text .= $body unless $req->{method} eq 'HEAD';
+    return syswrite $s, $text;
+}
+
+END {
+    if ($$ == $test_pid) {
+        my $status = $?;
+        $_->stop for @running;
+        $? = $status;
+    }
+}
+
+1;
