@@ -28,10 +28,16 @@ my $tables = q{
     grant select, insert, update, delete on note.book, note.item to punit_training;
 };
 
+# Units by id, or as arguments of Punit::Postgres.
 sub new {
-    my ($class, @units) = @_;
-    my $self = bless { units => [@units] }, $class;
-    $self->{pg}{$_} = Punit::Postgres->new(unit => $_) for @units;
+    my ($class, @arguments) = @_;
+    my $self = bless {}, $class;
+    my @units;
+    for my $a (@arguments) {
+        my %o = ref $a ? %$a : (unit => $a);
+        push @units, $o{unit};
+        $self->{pg}{ $o{unit} } = Punit::Postgres->new(%o);
+    }
     $self->prepare($_) for @units;
     for my $a (@units) {
         $self->{pg}{$a}->know(map { $self->{pg}{$_} } grep { $_ ne $a } @units);

@@ -26,7 +26,7 @@ my $test_pid = $$;
 # certificates, CN = unit id -> punit_peer_<id>; settings => {name => value} for postgresql.conf
 sub new {
     my ($class, %o) = @_;
-    my $self = bless { unit => $o{unit} // 'eu', pid => $$ }, $class;
+    my $self = bless { unit => $o{unit} // 'eu', tls_peers => $o{tls} ? 1 : 0 }, $class;
     my $dir = $self->{dir} = tempdir('punit-pg-XXXXXX', DIR => '/tmp');
     chmod 0755, $dir or die;
     ($self->{bin}) = grep { -x "$_/initdb" } sort { $b cmp $a } glob '/usr/lib/postgresql/*/bin';
@@ -149,7 +149,7 @@ sub know {
         $dbh->do('insert into punit.unit (origin_unit, id, incarnation) values (?, ?, ?)', undef,
             $peer->{unit}, $peer->{unit}, $incarnation);
         $dbh->do('insert into punit.peer (id, pg) values (?, ?)', undef,
-            $peer->{unit}, $peer->peer_conninfo($self->{tls_peers}));
+            $peer->{unit}, $peer->peer_conninfo($peer->{tls_peers}));
     }
     $dbh->disconnect;
     return $self;
