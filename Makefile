@@ -119,7 +119,7 @@ fuzz: $(FUZZERS) ## each fuzzer for FUZZ_SECONDS (60), needs clang; findings sta
 	    echo "$$name: $(FUZZ_SECONDS) s"; \
 	    $$f -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 -verbosity=0 -close_fd_mask=1 \
 	        -artifact_prefix=build/fuzz/$$name- build/fuzz/corpus/$$name t/fuzz/corpus/$$name 2>&1 \
-	        | grep -E '^stat::(number|new)|ERROR|SUMMARY|Test unit' || exit 1; done
+	        | grep -E '^stat::(number|new)|^==.*ERROR|^SUMMARY|Test unit' || exit 1; done
 
 # ---- running
 run: deps build ## start units eu, us, ap under run/ and show a user crossing a border
