@@ -102,17 +102,15 @@ check_key(punit_request_t *r)
         return NULL;
     }
 
-    size_t len = strlen(key);
+    size_t len = 0;
 
-    for (size_t i = 0; i < len; i++) {
-        if (key[i] < 0x20 || key[i] > 0x7e) {
-            len = KEY_MAX + 1;
-        }
+    while (len <= KEY_MAX && key[len] >= 0x20 && key[len] <= 0x7e) {
+        len++;
     }
 
-    if (len > KEY_MAX) {
+    if (key[len] != '\0' || len > KEY_MAX) {
         return punit_problem(r->arena, &punit_invalid_header,
-                             "Idempotency-Key must have from 1 to 255 visible ASCII characters");
+                             "Idempotency-Key must have from 1 to %d visible ASCII characters", KEY_MAX);
     }
 
     r->key = key;

@@ -21,8 +21,11 @@
 #define DRAIN_MS        1500    /* running requests may take after SIGTERM */
 #define SETTLE_MS       30      /* a request just being read is not counted yet */
 
+typedef struct worker worker_t;
+
 typedef struct {
     const punit_service_t  *service;
+    worker_t               *workers;        /* as many as threads */
     punit_route_t          *routes;         /* the service's and /health */
     const char            **statements;     /* of the routes, in their order */
     punit_database_t       *database;
@@ -31,12 +34,12 @@ typedef struct {
     atomic_bool             stopping;
 } server_t;
 
-typedef struct {
+struct worker {
     server_t       *server;
     pthread_t       thread;
     punit_grid_t   *grid;
     punit_grid_t   *token_grid;
-} worker_t;
+};
 
 
 static punit_problem_t *
@@ -280,41 +283,46 @@ work(void *data)
 }
 
 
-static worker_t *
+/* One grid client a thread; they share what they know of the servers' health. */
+static bool
+create_workers(server_t *server)
+{
+    worker_t *workers = server->workers = calloc((size_t) punit_config.threads, sizeof(worker_t));
+
+    for (int i = 0; workers != NULL && i < punit_config.threads; i++) {
+        workers[i].server = server;
+        workers[i].grid = punit_grid_create(punit_config.grid, workers[0].grid);
+        workers[i].token_grid = punit_grid_create(punit_config.token_grid, workers[0].token_grid);
+
+        if (workers[i].grid == NULL || workers[i].token_grid == NULL) {
+            return false;
+        }
+    }
+
+    return workers != NULL;
+}
+
+
+static bool
 start_workers(server_t *server)
 {
-    worker_t      *workers = calloc((size_t) punit_config.threads, sizeof(worker_t));
     pthread_attr_t attr;
-
-    if (workers == NULL) {
-        return NULL;
-    }
 
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, STACK_BYTES);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 
     for (int i = 0; i < punit_config.threads; i++) {
-        worker_t *w = &workers[i];
-
-        w->server = server;
-        w->grid = punit_grid_create(punit_config.grid, workers[0].grid);
-        w->token_grid = punit_grid_create(punit_config.token_grid, workers[0].token_grid);
-
-        if (w->grid == NULL || w->token_grid == NULL) {
-            return NULL;
-        }
-
-        int error = pthread_create(&w->thread, &attr, work, w);
+        int error = pthread_create(&server->workers[i].thread, &attr, work, &server->workers[i]);
 
         if (error != 0) {
             punit_log(PUNIT_LOG_ERROR, "thread", "number=%d errno=%d", i, error);
-            return NULL;
+            return false;
         }
     }
 
     pthread_attr_destroy(&attr);
-    return workers;
+    return true;
 }
 
 
@@ -373,14 +381,9 @@ punit_service_run(const punit_service_t *service)
         return 1;
     }
 
-    server.listener = punit_socket_listen(punit_config.socket);
-    if (server.listener < 0) {
-        return 1;
-    }
-
-    worker_t *workers = start_workers(&server);
-
-    if (workers == NULL) {
+    if (!create_workers(&server) || (server.listener = punit_socket_listen(punit_config.socket)) < 0
+        || !start_workers(&server))
+    {
         return 1;
     }
 

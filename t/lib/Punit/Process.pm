@@ -19,7 +19,8 @@ my @running;
 my $test_pid = $$;
 (my $root = abs_path(__FILE__)) =~ s{/t/lib/Punit/Process\.pm$}{};
 
-sub root { return $root }
+# The program punit-NAME; PUNIT_BIN names another folder of them (build/san/bin).
+sub program { my ($class, $name) = @_; return ($ENV{PUNIT_BIN} // "$root/build/bin") . "/punit-$name" }
 
 # Runs cmd with env added to a clean environment; log: file.
 sub start {
@@ -50,9 +51,8 @@ sub again {
 # A worker listening on DIR/NAME.sock; returns when it listens.
 sub worker {
     my ($class, $name, $dir, %env) = @_;
-    my $bin = $ENV{PUNIT_BIN} // "$root/build/bin";
     my $self = $class->start(
-        cmd => ["$bin/punit-$name"], log => "$dir/$name.log",
+        cmd => [ $class->program($name) ], log => "$dir/$name.log",
         env => { PUNIT_UNIT => 'eu', PUNIT_SOCKET => "$dir/$name.sock", PUNIT_THREADS => 16, PUNIT_PG_POOL => 4, %env },
     );
     return $self->listening("$dir/$name.sock");

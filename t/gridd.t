@@ -1,0 +1,162 @@
+#!/usr/bin/perl
+# gridd keeps generations and ended tokens true on every memcached server, whatever of them is away for a while.
+use strict;
+use warnings;
+use File::Temp qw(tempdir);
+use IO::Socket::UNIX;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use Punit::Postgres;
+use Punit::Process;
+
+my $dir = tempdir('punit-gridd-XXXXXX', DIR => '/tmp');
+chmod 0777, $dir;
+my $pg = Punit::Postgres->new(unit => 'eu');
+$pg->apply(Punit::Postgres->files(10, 209), Punit::Postgres->files(240, 240));
+my $dbh = $pg->dbh;
+
+my @memcached = map { Punit::Process->memcached("$dir/grid$_.sock") } 1 .. 2;
+my $tokens = Punit::Process->memcached("$dir/tokens.sock");
+my $gridd;
+
+sub command {
+    my ($socket, $text) = @_;
+    my $s = IO::Socket::UNIX->new(Peer => "$dir/$socket.sock") or return;
+    print $s $text;
+    return $s;
+}
+
+sub lookup {
+    my ($socket, $key) = @_;
+    my $s = command($socket, "get $key\r\n") or return;
+    my $line = <$s> // return;
+    my ($len) = $line =~ /^VALUE \S+ \d+ (\d+)/ or return;
+    read $s, my ($value), $len;
+    return $value;
+}
+
+sub generation { return scalar $dbh->selectrow_array(q{select punit.generation_of('sports')}) }
+sub known      { return map { lookup("grid$_", 'punit:gen:sports') // 'none' } 1 .. 2 }
+sub token      { return lookup('tokens', "punit:tok:$_[0]") // 'none' }
+
+# Waits for the condition; gives the seconds it took, dies after 10.
+sub seconds_until {
+    my ($condition, $what) = @_;
+    my $start = time;
+    $gridd->until($condition, $what, 10);
+    return time - $start;
+}
+
+sub soon {
+    my ($condition, $limit, $name) = @_;
+    my $took = eval { seconds_until($condition, $name) };
+    ok defined $took && $took < $limit, $name or diag $took // $@;
+}
+
+sub all_are { my $g = generation(); return sub { !grep { $_ ne $g } known() } }
+
+my $n = 0;
+sub end_token {
+    my (%o) = @_;
+    my $jti = sprintf '0b6f2f0e-0000-4000-8000-%012d', ++$n;
+    $dbh->do('select auth.record_end(?, ?, null, now() + ?::interval)', undef, $o{kind} // 'jti', $jti, $o{in} // '15 min');
+    return $jti;
+}
+
+my $before = end_token();
+$gridd = Punit::Process->start(cmd => [ Punit::Process->program('gridd') ], log => "$dir/gridd.log",
+    env => { PUNIT_UNIT => 'eu', PUNIT_PG => $pg->conninfo, PUNIT_GRID => "unix:$dir/grid1.sock unix:$dir/grid2.sock",
+        PUNIT_TOKEN_GRID => "unix:$dir/tokens.sock" });
+
+# ---- generations
+soon(all_are(), 5, 'after the start every server has the generation');
+$dbh->do(q{insert into sports.sport (name, category, met) values ('Curling', 'ice', 4)});
+soon(all_are(), 0.5, 'a change is there at its NOTIFY, not at the next second');
+$dbh->do('set session_replication_role = replica');
+$dbh->do(q{insert into sports.sport (origin_unit, name, category, met) values ('us', 'Golf', 'lawn', 3)});
+$dbh->do('set session_replication_role = origin');
+soon(all_are(), 0.5, 'a replicated change too');
+
+my $end = time + 4.5;
+my $gaps = 0;
+while (time < $end) { $gaps++ if grep { $_ eq 'none' } known(); sleep 0.1 }
+is $gaps, 0, 'it stays there for longer than its 3 s to live';
+
+my $ahead = generation() + 100;
+command("grid1", sprintf "set punit:gen:sports 0 3 %d\r\n%d\r\n", length $ahead, $ahead);
+sleep 1.3;
+is +(known())[0], $ahead, 'an older generation is never written over a newer one';
+soon(all_are(), 4, 'which is not kept alive either');
+
+command("grid2", "flush_all\r\n");
+soon(all_are(), 2, 'a flushed server has it again');
+
+# ---- memcached away
+$memcached[0]->stop('KILL');
+$dbh->do(q{update sports.sport set name = 'Curling 2' where origin_unit = 'eu'});
+soon(sub { (known())[1] eq generation() }, 1, 'with one server gone the other one is served');
+unlink "$dir/grid1.sock";
+$memcached[0]->again->listening("$dir/grid1.sock");
+soon(all_are(), 3, 'a server that is back has it again');
+$memcached[1]->signal('STOP');
+$dbh->do(q{update sports.sport set name = 'Curling 3' where origin_unit = 'eu'});
+soon(sub { lookup('grid1', 'punit:gen:sports') eq generation() }, 1, 'a frozen server does not hold up the other one');
+$memcached[1]->signal('CONT');
+soon(all_are(), 3, 'and is served when it goes on');
+
+# ---- tokens
+soon(sub { token($before) eq 'revoked' }, 2, 'what had ended before the start is in the token grid');
+my $jti = end_token();
+soon(sub { token($jti) eq 'revoked' }, 0.5, 'what ends is there at once');
+my $brief = end_token(in => '2 s');
+soon(sub { token($brief) eq 'revoked' }, 0.5, 'a token about to expire too');
+soon(sub { token($brief) eq 'none' }, 5, 'and is gone when it has expired');
+command('tokens', "set punit:tok:" . ($jti = sprintf('0b6f2f0e-0000-4000-8000-%012d', $n + 1)) . " 0 60 2\r\nok\r\n");
+end_token();
+soon(sub { token($jti) eq 'revoked' }, 0.5, 'it goes over an entry that says ok');
+my $expired = end_token(in => '-1 s');
+my $session = end_token(kind => 'session');
+my $after = end_token();
+soon(sub { token($after) eq 'revoked' }, 0.5, 'the next one follows');
+is token($expired), 'none', 'an expired token is not written';
+is token($session), 'none', 'a session is no token';
+$dbh->do(q{select pg_notify('punit_ended', ?)}, undef, $_) for 'jti', 'jti x', 'nonsense', '', 'jti ' . 'x' x 36 . ' 99999999999';
+$after = end_token();
+soon(sub { token($after) eq 'revoked' }, 0.5, 'malformed notifications do no harm');
+
+$tokens->stop('KILL');
+my $missed = end_token();
+sleep 0.2;
+unlink "$dir/tokens.sock";
+$tokens->again->listening("$dir/tokens.sock");
+soon(sub { token($missed) eq 'revoked' && token($before) eq 'revoked' }, 3, 'after memcached was away all that has ended is written again');
+
+# ---- PostgreSQL away
+$dbh->disconnect;
+$pg->kill9;
+soon(sub { 2 == grep { $_ eq 'none' } known() }, 5, 'without PostgreSQL the generation expires: the grid misses rather than lies');
+$pg->start;
+$dbh = $pg->dbh;
+$missed = end_token();
+soon(all_are(), 2, 'PostgreSQL back: the generation is there');
+soon(sub { token($missed) eq 'revoked' }, 2, 'and what ended before it listened again');
+$dbh->do(q{select pg_terminate_backend(pid) from pg_stat_activity where usename = 'punit_gridd'});
+$dbh->do(q{update sports.sport set name = 'Curling 4' where origin_unit = 'eu'});
+soon(all_are(), 2, 'a lost connection is made anew');
+$jti = end_token();
+soon(sub { token($jti) eq 'revoked' }, 1, 'and listens');
+
+# ---- the log
+my $log = $gridd->log_text;
+my %lines;
+$lines{$1}++ while $log =~ /event=(\S+)/g;
+is $lines{'database-down'}, $lines{'database-up'}, 'the log has one line for each change of PostgreSQL';
+is $lines{'grid-down'}, $lines{'grid-up'}, 'and of memcached';
+cmp_ok scalar(() = $log =~ /\n/g), '<', 30, 'and none a second' or diag $log;
+
+my $start = time;
+is $gridd->stop, 0, 'SIGTERM ends it';
+cmp_ok time - $start, '<', 1, 'at once';
+
+done_testing;
