@@ -1,0 +1,206 @@
+# 421 and what comes after it: replayed where the user is, bounded, and never a way round.
+
+use strict;
+use warnings;
+use lib 't/lib';
+use Test::More;
+
+use Punit::Backend;
+use Punit::Client;
+use Punit::Nginx;
+use Punit::Token;
+
+my $n = Punit::Nginx->new;
+my $keys = Punit::Token->new($n->dir . '/keys');
+$keys->es256($_) for qw(eu-1 us-1 ap-1 zz-1);
+
+# every unit answers what the path tells it to: /user/<case>; %s is the unit
+my %cases = (
+    here     => { eu => 200, us => ['Punit-Owner' => 'eu; epoch=2'], ap => 200 },
+    us       => { eu => ['Punit-Owner' => 'us; epoch=2'], us => 200 },
+    round    => { eu => ['Punit-Owner' => 'us; epoch=2'], us => ['Punit-Owner' => 'ap; epoch=3'], ap => 200 },
+    circle   => { eu => ['Punit-Owner' => 'us; epoch=2'], us => ['Punit-Owner' => 'eu; epoch=2'] },
+    endless  => { eu => 'us', us => 'ap', ap => 'eu' },    # with an epoch one higher than the one it is asked with
+    itself   => { us => ['Punit-Owner' => 'us; epoch=1'], eu => ['Punit-Owner' => 'us; epoch=2'] },
+    higher   => { us => ['Punit-Owner' => 'eu; epoch=4'], eu => ['Punit-Owner' => 'us; epoch=5'] },
+    nobody   => { eu => [], us => [] },
+    stranger => { eu => ['Punit-Owner' => 'mars; epoch=2'], us => ['Punit-Owner' => 'mars; epoch=2'] },
+    garbage  => { us => ['Punit-Owner' => 'eu epoch=2'] },
+    down     => { eu => ['Punit-Owner' => 'xx; epoch=2'] },
+    author   => { eu => ['Punit-Author' => 'us'], us => 200 },
+    gone     => { eu => ['Punit-Owner' => 'dead; epoch=7'] },
+    status   => { eu => 200, us => 502 },
+    busy     => { us => 503 },
+);
+
+my (%unit, %count);
+for my $unit (qw(eu us ap)) {
+    $unit{$unit} = Punit::Backend->new(
+        sub {
+            my ($req) = @_;
+            my ($case) = $req->{uri} =~ m{^/\w+/(\w+)} or return [404];
+            my $a = $cases{$case}{$unit} // 500;
+            if ($case eq 'endless') {
+                my ($epoch) = ($req->{headers}{'punit-owner'} // $req->{headers}{'x-epoch'} // 0) =~ /(\d+)$/;
+                return [421, ['Punit-Owner' => "$a; epoch=" . ($epoch + 1)]];
+            }
+            $a = [200] if $case eq 'higher' && $unit eq 'us' && $count{$req->{uri}}++;
+            return [421, $a] if ref $a && (!@$a || $a->[0] ne '200');
+            my $status = ref $a ? 200 : $a;
+            return [$status, ['Punit-Owner' => "$unit; epoch=8"], "$unit:$req->{method}:" . length $req->{body}];
+        }
+    );
+}
+
+my $dead = $n->foreign('dead');
+
+$n->http(<<"EOF_CONF");
+    punit_zone z 1m;
+    punit_unit eu;
+    punit_peer us;
+    punit_peer ap;
+    punit_peer xx down;
+    punit_peer dead;
+    punit_keys keys;
+    punit_token_check off;
+    client_max_body_size 1m;
+    client_body_buffer_size 16k;
+    upstream us { server 127.0.0.1:@{[$unit{us}->port]}; keepalive 4; }
+    upstream ap { server 127.0.0.1:@{[$unit{ap}->port]}; keepalive 4; }
+    upstream xx { server 127.0.0.1:$dead; }
+    upstream dead { server 127.0.0.1:$dead; }
+    server {
+        listen 127.0.0.1:@{[$n->port('http')]};
+        punit_local \@local;
+        punit_forward \@forward;
+        location /public/ { punit_scope public; }
+        location /reference/ { punit_scope reference; }
+        location /user/ { punit_scope user; }
+        location /copy/ { punit_scope user; punit_stale unreachable; }
+        location /fresh/ { punit_scope user; punit_stale off; }
+        location /secret/ { punit_scope user; proxy_pass http://127.0.0.1:@{[$unit{eu}->port]}; error_page 404 = \@inner; }
+        location \@local {
+            proxy_pass http://127.0.0.1:@{[$unit{eu}->port]};
+            proxy_set_header X-Route \$punit_route;
+            proxy_set_header X-Epoch \$punit_epoch;
+            proxy_intercept_errors on;
+            recursive_error_pages on;
+            error_page 421 = \@follow;
+        }
+        location \@forward {
+            proxy_pass http://\$punit_owner;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Host \$punit_owner;
+            proxy_set_header Punit-Owner \$punit_owner_hint;
+            proxy_intercept_errors on;
+            recursive_error_pages on;
+            proxy_next_upstream off;
+            error_page 421 502 504 = \@follow;
+        }
+        location \@follow { punit_scope user; }
+        location \@inner { punit_scope user; proxy_pass http://127.0.0.1:@{[$unit{eu}->port]}; }
+    }
+    server {
+        listen 127.0.0.1:@{[$n->port('lax')]};
+        punit_local \@local;
+        punit_forward \@local;
+        location / { punit_scope user; }
+        location \@local { proxy_pass http://127.0.0.1:@{[$unit{eu}->port]}; }
+    }
+EOF_CONF
+$n->start;
+
+sub ask {
+    my ($method, $path, $unit, %o) = @_;
+    my $token = $o{token} // $keys->token(unit => $unit, epoch => $o{epoch} // 1);
+    return Punit::Client->once($n->port($o{port} // 'http'), $method, $path,
+        headers => [Authorization => "Bearer $token"], body => $o{body});
+}
+
+sub tries { return map { my $u = $_; map { "$u $_->{method} $_->{uri}" } $unit{$u}->requests } qw(eu us ap) }
+sub forget { $_->forget for values %unit; return }
+
+my $a = ask(GET => '/user/us', 'eu');
+is($a->{status}, 200, 'a 421 of the own worker is followed to the peer it names');
+is($a->{headers}{'punit-route'}, 'forward', 'and the route is forward');
+is($a->{headers}{'punit-unit'}, 'us', 'by that unit');
+my ($req) = $unit{us}->requests;
+is($req->{headers}{'punit-owner'}, 'us; epoch=2', 'which is told the epoch');
+
+forget();
+my $token = $keys->token(unit => 'eu');
+ask(GET => '/user/us', 'eu', token => $token);
+forget();
+$a = ask(GET => '/user/us', 'eu', token => $token);
+is(join(',', tries()), 'us GET /user/us', 'what was learned is used: no second 421 for the same user');
+
+forget();
+$a = ask(GET => '/user/here', 'us');
+is($a->{headers}{'punit-route'}, 'local', 'a 421 of a peer that names this unit leads here');
+($req) = $unit{eu}->requests;
+is($req->{headers}{'x-epoch'}, 2, 'with the epoch, so that the worker waits for it');
+
+is(ask(GET => '/user/round', 'eu')->{body}, 'ap:GET:0', 'a second 421 is followed as well');
+
+for my $size (10, 100_000, 900_000) {
+    $a = ask(POST => '/user/round', 'eu', body => 'x' x $size);
+    is($a->{body}, "ap:POST:$size", "a body of $size bytes is replayed whole");
+}
+
+forget();
+$a = ask(POST => '/user/circle', 'eu', body => 'x');
+is($a->{status}, 508, 'a unit that was tried is not tried again without a higher epoch');
+is($a->{json}{type}, 'urn:punit:loop', 'the problem says so') or diag explain $a;
+is(join(',', tries()), 'eu POST /user/circle,eu POST /user/circle,us POST /user/circle', 'one more for the higher epoch');
+
+is(ask(GET => '/user/higher', 'us')->{status}, 200, 'one that is named with a higher epoch is tried again');
+forget();
+is(ask(GET => '/user/endless', 'eu')->{status}, 508, 'but never more often than there are units');
+is(scalar(tries()), 5, 'five units, five tries');
+is(ask(GET => '/user/itself', 'us')->{status}, 508, 'a unit that names itself is not asked again');
+
+$a = ask(GET => '/user/nobody', 'eu');
+is($a->{status}, 502, 'a 421 without Punit-Owner is an error');
+is($a->{json}{type}, 'urn:punit:bad-owner', 'and named');
+is(ask(GET => '/user/nobody', 'us')->{status}, 502, 'also from a peer');
+is(ask(GET => '/user/stranger', 'us')->{status}, 502, 'an owner that is no peer is an error');
+is(ask(GET => '/user/garbage', 'us')->{status}, 502, 'an owner that cannot be read is an error');
+is(ask(GET => '/user/busy', 'eu', port => 'lax')->{status}, 500, 'other errors pass');
+is(ask(GET => '/user/us', 'eu', port => 'lax')->{json}{type}, 'urn:punit:bad-owner', 'a 421 never reaches a client, even if nothing follows it');
+
+$a = ask(GET => '/user/down', 'eu');
+is($a->{status}, 503, 'followed to a peer that is down: 503, when the copy was refused');
+is($a->{json}{type}, 'urn:punit:unit-down', 'unit-down');
+is(ask(POST => '/user/down', 'eu')->{headers}{'retry-after'}, 10, 'with Retry-After');
+
+$a = ask(POST => '/user/gone', 'eu', body => 'x');
+is($a->{status}, 503, 'a peer that refuses the connection: 503');
+is($a->{json}{type}, 'urn:punit:unit-unreachable', 'unit-unreachable');
+is($a->{headers}{'retry-after'}, 1, 'with Retry-After');
+is(ask(GET => '/user/status', 'us')->{json}{type}, 'urn:punit:unit-unreachable', 'a 502 of a peer is the same');
+is(ask(GET => '/user/busy', 'us')->{status}, 503, 'a 503 of a peer is its answer');
+
+$a = ask(GET => '/copy/status', 'us');
+is($a->{status}, 200, 'punit_stale unreachable: a read gets the copy');
+is($a->{headers}{'punit-route'}, 'stale', 'by the route stale');
+is(ask(POST => '/copy/status', 'us')->{status}, 503, 'a write does not');
+is(ask(GET => '/user/status', 'us')->{status}, 503, 'and not with punit_stale down');
+
+forget();
+$a = ask(PUT => '/reference/author', 'eu', body => 'x');
+is($a->{body}, 'us:PUT:1', 'Punit-Author is followed for reference rows');
+($req) = $unit{us}->requests;
+is($req->{headers}{'punit-owner'}, undef, 'which says nothing of the user');
+forget();
+my $coach = $keys->token(unit => 'eu');
+ask(PUT => '/reference/author', 'eu', token => $coach);
+forget();
+ask(GET => '/user/here', 'eu', token => $coach);
+is(join(',', tries()), 'eu GET /user/here', 'and is never learned as an owner');
+
+is(ask(POST => '/public/us', 'eu')->{body}, 'us:POST:0', 'a 421 of a public location is followed');
+
+like($n->log_text, qr/unit "dead" is unreachable/, 'the log names a peer that is unreachable');
+is($n->stop, '', 'the log is clean');
+done_testing;
