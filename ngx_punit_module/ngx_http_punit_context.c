@@ -186,6 +186,7 @@ ngx_http_punit_ask(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     ngx_str_t *uri)
 {
     ngx_http_request_t          *sr;
+    ngx_http_core_main_conf_t   *cmcf;
     ngx_http_post_subrequest_t  *ps;
 
     ps = ngx_palloc(r->pool, sizeof(ngx_http_post_subrequest_t));
@@ -217,6 +218,19 @@ ngx_http_punit_ask(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     sr->headers_in.content_length = NULL;
     sr->headers_in.content_length_n = -1;
     sr->headers_in.chunked = 0;
+
+    /*
+     * Variables of its own: nginx lets subrequests share the cache, and the
+     * request would inherit that $content_length is empty, and lose its body.
+     */
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+
+    sr->variables = ngx_pcalloc(r->pool, cmcf->variables.nelts
+                                         * sizeof(ngx_http_variable_value_t));
+    if (sr->variables == NULL) {
+        return NGX_ERROR;
+    }
 
     ctx->subrequest = sr;
     ctx->waiting = 1;
