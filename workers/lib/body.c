@@ -71,14 +71,15 @@ single_fault(punit_arena_t *arena, const char *detail)
 punit_problem_t *
 punit_body_parse(punit_arena_t *arena, const char *text, size_t len, json_t **json)
 {
-    /* Valid JSON that we will not take is a 422 like any other value out of bounds. */
-    static const struct { enum json_error_code code; const char *detail; } refused[] = {
-        { json_error_duplicate_key, "a member is there twice" },
-        { json_error_null_byte_in_key, "a member's name holds U+0000" },
-        { json_error_numeric_overflow, "a number is out of range" },
-    };
     const size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL;
     json_error_t error;
+
+    *json = NULL;
+
+    /* jansson takes a zero byte behind the value for the end. */
+    if (memchr(text, '\0', len) != NULL) {
+        return punit_problem(arena, &punit_malformed, "It holds a zero byte");
+    }
 
     *json = json_loadb(text, len, flags | JSON_REJECT_DUPLICATES, &error);
 
@@ -87,23 +88,30 @@ punit_body_parse(punit_arena_t *arena, const char *text, size_t len, json_t **js
         return NULL;
     }
 
-    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
-        if (json_error_code(&error) != refused[i].code) {
-            continue;
-        }
+    switch (json_error_code(&error)) {
 
-        /* Behind a doubled member the text may still be broken. */
-        if (refused[i].code == json_error_duplicate_key) {
-            json_t *again = json_loadb(text, len, flags, NULL);
+    /* Valid JSON that we will not take is a 422 like any other fault of a value; but behind a doubled member
+     * the text may still be broken. */
+    case json_error_duplicate_key: {
+        json_t *again = json_loadb(text, len, flags, NULL);
 
-            if (again == NULL) {
-                break;
-            }
-
+        if (again != NULL) {
             json_decref(again);
+            return single_fault(arena, "a member is there twice");
         }
 
-        return single_fault(arena, refused[i].detail);
+        break;
+    }
+
+    case json_error_null_byte_in_key:
+        return single_fault(arena, "a member's name holds U+0000");
+
+    /* A limit that RFC 8259 section 6 allows for: 64 bits, or a double's range. */
+    case json_error_numeric_overflow:
+        return punit_problem(arena, &punit_malformed, "A number is out of range");
+
+    default:
+        break;
     }
 
     return punit_problem(arena, &punit_malformed, "line %d, column %d", error.line, error.column);
@@ -164,6 +172,33 @@ is_type(const json_t *value, punit_type_t type)
 }
 
 
+/* Whether a text anywhere in a value holds U+0000 (names cannot: the parser refuses those). */
+static bool
+holds_zero(const json_t *value)
+{
+    const char *name;
+    json_t     *member;
+
+    if (json_is_string(value)) {
+        return memchr(json_string_value(value), '\0', json_string_length(value)) != NULL;
+    }
+
+    for (size_t i = 0; json_is_array(value) && i < json_array_size(value); i++) {
+        if (holds_zero(json_array_get(value, i))) {
+            return true;
+        }
+    }
+
+    json_object_foreach((json_t *) value, name, member) {
+        if (holds_zero(member)) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
 static void check_members(check_t *c, const json_t *object, const punit_member_t *members,
                           const char *pointer);
 
@@ -214,6 +249,11 @@ check_value(check_t *c, const json_t *value, const punit_member_t *m, const char
 
     } else if (json_is_object(value) && m->members != NULL) {
         check_members(c, value, m->members, pointer);
+    }
+
+    /* Where no table looks inside. */
+    if (wrong == NULL && (json_is_array(value) ? m->item == NULL : m->members == NULL) && holds_zero(value)) {
+        wrong = "must not hold U+0000";
     }
 
     if (wrong != NULL) {
