@@ -1,0 +1,91 @@
+# What a client sees while something is down, and that all is well again when it is back.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Punit::Units;
+use Punit::User;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $units = Punit::Units->start(units => ['eu', 'us'], env => { PUNIT_MOVE_DWELL => '1s', PUNIT_MOVE_QUIET => '1s' });
+
+sub refused_for_now {
+    my ($answer, $name) = @_;
+    is $answer->{status}, 503, "$name: 503" or diag $answer->{content};
+    like $answer->{headers}{'content-type'} // '', qr{^application/problem\+json}, "$name: a problem";
+    like $answer->{headers}{'retry-after'} // '', qr/^\d+$/, "$name: Retry-After";
+    return;
+}
+
+sub good_again {
+    my ($user, $unit, $name) = @_;
+    ok Punit::Units::wait_until(sub { $user->ask($unit, GET => '/profile')->{status} == 200 }, 15), $name;
+    return;
+}
+
+subtest 'memcached down: served without it' => sub {
+    my $user = Punit::User->register($units, 'eu');
+    $user->ask('eu', GET => '/training/exercises?limit=3') for 1 .. 2;
+    $units->process('eu', $_, 'down') for qw(grid tokens);
+    for my $path ('/training/exercises?limit=3', '/profile', '/sports?limit=3') {
+        my $answer = $user->ask('eu', GET => $path);
+        is $answer->{status}, 200, $path;
+        is $answer->{route}, 'local', "$path: by the service";
+    }
+    is $user->post('eu')->{status}, 201, 'a write';
+    my $broken = $units->http('eu', GET => '/profile', 'broken');
+    is $broken->{status}, 401, 'and nobody else gets in';
+    $units->process('eu', $_, 'up') for qw(grid tokens);
+    ok Punit::Units::wait_until(sub { $user->ask('eu', GET => '/training/exercises?limit=3')->{route} eq 'grid' }, 15),
+        'the grid is used again when it is back';
+};
+
+subtest 'PostgreSQL down: 503, and no service ends' => sub {
+    my $user  = Punit::User->register($units, 'eu');
+    my %pids  = map { $_ => $units->pid('eu', $_) } qw(auth profile training metrics sports social mover gridd);
+    my $cached = $user->ask('eu', GET => '/training/exercises?limit=4');
+    $units->process('eu', 'postgres', 'down');
+    refused_for_now($user->ask('eu', GET => '/profile'), 'a read');
+    refused_for_now($user->ask('eu', POST => '/social/posts', { text => 'lost?' }), 'a write');
+    refused_for_now($units->http('eu', POST => '/auth/login', undef,
+        { email => $user->email, password => 'correct horse battery' }), 'a login');
+    refused_for_now($user->ask('us', GET => '/profile'), 'a read at the other unit');
+    $units->process('eu', 'postgres', 'up');
+    good_again($user, 'eu', 'served again');
+    good_again($user, 'us', 'at the other unit too');
+    is $units->pid('eu', $_), $pids{$_}, "$_ lived through it" for sort keys %pids;
+};
+
+subtest 'a peer down: 503 for its users, service for all others' => sub {
+    my $away = Punit::User->register($units, 'us');
+    my $here = Punit::User->register($units, 'eu');
+    $units->process('us', 'nginx', 'down');
+    my $from   = time;
+    my $answer = $away->ask('eu', GET => '/profile');
+    refused_for_now($answer, 'a user of the peer');
+    is $answer->{json}{type}, 'urn:punit:unit-unreachable', 'says what it is';
+    cmp_ok time - $from, '<', 5, 'soon';
+    refused_for_now($away->ask('eu', POST => '/social/posts', { text => 'x' }), 'his write');
+    is $away->ask('eu', GET => '/training/exercises?limit=3')->{status}, 200, 'reference data is served to him';
+    is $here->ask('eu', GET => '/profile')->{status}, 200, 'a user of this unit';
+    $units->process('us', 'nginx', 'up');
+    good_again($away, 'eu', 'served again when it is back');
+};
+
+subtest 'a service down: its paths are 503, others go on, and the supervisor brings it back in under 2 s' => sub {
+    my $user = Punit::User->register($units, 'eu');
+    for my $service (qw(social auth mover gridd grid nginx)) {
+        my $pid  = $units->pid('eu', $service);
+        my $from = time;
+        kill KILL => $pid;
+        ok Punit::Units::wait_until(sub { my $new = $units->pid('eu', $service); $new && $new != $pid }, 10), "$service is back";
+        cmp_ok time - $from, '<', 2, "$service: in under 2 s";
+    }
+    good_again($user, 'eu', 'a read');
+    is $user->post('eu', seconds => 5)->{status}, 201, 'a write';
+    is $units->http('eu', POST => '/auth/login', undef,
+        { email => $user->email, password => 'correct horse battery' })->{status}, 200, 'a login';
+};
+
+done_testing;
