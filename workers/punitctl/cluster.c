@@ -4,10 +4,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "punitctl/database.h"
 #include "punitctl/process.h"
 #include "punitctl/text.h"
+#include "punitctl/units_file.h"
+#include "punitctl/wait.h"
 
 #define INCLUDE_LINE "include 'punit.conf'"
 
@@ -168,6 +171,24 @@ bool cluster_runs(const struct unit *unit)
 	return process_of(unit_path(unit, "pg/postmaster.pid"), "postgres") > 0;
 }
 
+static bool lets_in(void *context)
+{
+	return PQping(context) == PQPING_OK;
+}
+
+bool cluster_wait(const struct unit *unit, double seconds)
+{
+	char *conninfo = text("%s user=postgres",
+	                      unit_setting(unit, "PUNIT_PG"));
+
+	if (!wait_until(lets_in, conninfo, seconds)) {
+		complain("PostgreSQL runs but lets nobody in after %g s; see"
+		         " %s/log/postgres.log", seconds, unit->dir);
+		return false;
+	}
+	return true;
+}
+
 static bool control(const struct unit *unit, const char *action)
 {
 	const char *programs = cluster_programs();
@@ -193,6 +214,16 @@ static bool control(const struct unit *unit, const char *action)
 
 bool cluster_start(const struct unit *unit)
 {
+	const char *pid_file = unit_path(unit, "pg/postmaster.pid");
+
+	/* PostgreSQL sees to a dead one itself, but not if the number is now a
+	 * stranger's or a zombie's; the shared memory tells it of live children */
+	if (process_of(pid_file, "postgres") == 0) {
+		unlink(pid_file);
+		unlink(unit_path(unit, "sock/.s.PGSQL.%s.lock",
+		                 address_port(unit_setting(unit,
+		                                           "PUNIT_PG_LISTEN"))));
+	}
 	return control(unit, "start");
 }
 

@@ -24,6 +24,10 @@ enum file_result cluster_configure(const struct unit *unit, const char *listen);
 /* True if a server of this cluster runs. */
 bool cluster_runs(const struct unit *unit);
 
+/* Waits until a server that was just started lets clients in; false, said,
+ * after `seconds`. */
+bool cluster_wait(const struct unit *unit, double seconds);
+
 /* Starts it, reachable through the unix socket alone, and waits; stops it. */
 bool cluster_start(const struct unit *unit);
 bool cluster_stop(const struct unit *unit);

@@ -248,6 +248,8 @@ static bool make_database(const struct unit *unit, const char *sql, int *kept)
 			return false;
 		}
 		say("started PostgreSQL for this");
+	} else if (!cluster_wait(unit, 30)) {
+		return false;
 	}
 	ok = step(cluster_database(unit), kept, "created the database punit")
 	     && schema_apply(unit, sql) == EXIT_OK && announce(unit);

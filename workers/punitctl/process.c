@@ -66,11 +66,27 @@ bool process_run(const char *const *argv, const char *const *extra)
 	return false;
 }
 
+/* proc(5): "pid (name) state parent ..."; the name may hold anything. What
+ * comes after it, or NULL if the process is not there or a zombie. */
+static const char *process_stat(pid_t pid, char *line, int size)
+{
+	FILE *file = fopen(text("/proc/%d/stat", (int) pid), "re");
+	char *at;
+
+	if (file == NULL) {
+		return NULL;
+	}
+	at = fgets(line, size, file);
+	fclose(file);
+	at = at != NULL ? strrchr(line, ')') : NULL;
+	return at != NULL && strncmp(at, ") Z", 3) != 0 ? at : NULL;
+}
+
 pid_t process_of(const char *pid_file, const char *name)
 {
-	char line[64] = "";
-	char *path;
+	char line[1024] = "";
 	FILE *file = fopen(pid_file, "re");
+	const char *end, *begin;
 	long pid = 0;
 
 	if (file == NULL) {
@@ -80,38 +96,28 @@ pid_t process_of(const char *pid_file, const char *name)
 		pid = strtol(line, NULL, 10);
 	}
 	fclose(file);
-	if (pid <= 1) {
+	end = pid > 1 ? process_stat((pid_t) pid, line, sizeof line) : NULL;
+	begin = end != NULL ? strchr(line, '(') : NULL;
+	if (begin == NULL) {
 		return 0;
 	}
-	path = text("/proc/%ld/comm", pid);
-	file = fopen(path, "re");
-	if (file == NULL) {
-		return 0;
-	}
-	if (fgets(line, sizeof line, file) == NULL) {
-		line[0] = '\0';
-	}
-	fclose(file);
-	line[strcspn(line, "\n")] = '\0';
 	/* the kernel keeps 15 bytes of a name */
-	return strncmp(line, name, 15) == 0 ? (pid_t) pid : 0;
+	begin++;
+	if ((size_t) (end - begin) != strnlen(name, 15)
+	    || memcmp(begin, name, (size_t) (end - begin)) != 0) {
+		return 0;
+	}
+	return (pid_t) pid;
 }
 
 double process_age(pid_t pid)
 {
-	FILE *file = fopen(text("/proc/%d/stat", (int) pid), "re");
 	unsigned long long started;
 	struct timespec now;
 	char line[1024];
-	char *at;
+	const char *at = process_stat(pid, line, sizeof line);
 
-	if (file == NULL) {
-		return -1;
-	}
-	at = fgets(line, sizeof line, file);
-	fclose(file);
-	at = at != NULL ? strrchr(line, ')') : NULL;
-	/* proc(5): starttime is field 22, the state after ")" is field 3 */
+	/* starttime is field 22, the state after ")" is field 3 */
 	for (int field = 2; at != NULL && field < 22; field++) {
 		at = strchr(at + 1, ' ');
 	}

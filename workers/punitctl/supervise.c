@@ -37,11 +37,22 @@ static const char head[] =
 /* runsv restarts what ended; a server may have been killed so hard that its
  * children still hold what the next one needs. */
 static const char postgres_run[] =
-	"# a pid file whose number a stranger has now would keep the server down\n"
-	"if read -r pid <'%1$s/pg/postmaster.pid' 2>/dev/null &&\n"
-	"   [ \"$(cat /proc/$pid/comm 2>/dev/null)\" != postgres ]; then\n"
-	"    rm -f '%1$s/pg/postmaster.pid'\n"
-	"fi\n"
+	"read -r pid <'%1$s/pg/postmaster.pid' || pid=none\n"
+	"read -r number name state rest </proc/$pid/stat || name=none\n"
+	"if [ \"$name\" != '(postgres)' ] || [ \"$state\" = Z ]; then\n"
+	"    # a stranger or a zombie has the number: PostgreSQL would not start\n"
+	"    [ ! -e \"/proc/$pid\" ] ||\n"
+	"        rm -f '%1$s/pg/postmaster.pid' '%1$s'/sock/.s.PGSQL.*.lock\n"
+	"    # without a postmaster its children end by themselves; sooner, so that\n"
+	"    # the next one finds the shared memory free\n"
+	"    for comm in /proc/[0-9]*/comm; do\n"
+	"        read -r name <$comm || continue\n"
+	"        [ \"$name\" = postgres ] || continue\n"
+	"        [ \"$(readlink \"${comm%%comm}cwd\")\" = '%1$s/pg' ] || continue\n"
+	"        pid=${comm#/proc/}\n"
+	"        kill -9 \"${pid%%/comm}\"\n"
+	"    done\n"
+	"fi 2>/dev/null\n"
 	"exec '%2$s/postgres' -D '%1$s/pg'\n";
 
 static const char nginx_run[] =
@@ -52,6 +63,10 @@ static const char nginx_run[] =
 	"    read -r pid name state parent its rest <$stat 2>/dev/null || continue\n"
 	"    [ \"$name\" = '(nginx)' ] && [ \"$its\" = \"$group\" ] && kill -9 $pid\n"
 	"done 2>/dev/null\n"
+	"# as many connections as may be had; worker_rlimit_nofile alerts if refused\n"
+	"most=$(ulimit -H -n)\n"
+	"[ \"$most\" != unlimited ] && [ \"$most\" -lt 65536 ] || most=65536\n"
+	"ulimit -n \"$most\"\n"
 	"exec '%2$s' -p '%1$s/nginx/' -e '%1$s/log/nginx.log' -c nginx.conf"
 	" -g 'daemon off;'\n";
 
