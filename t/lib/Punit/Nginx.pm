@@ -32,6 +32,7 @@ sub new {
     my ($class, %o) = @_;
     my $self = bless { dir => tempdir('punit-nginx-XXXXXX', DIR => '/tmp'), ports => {}, workers => 1, %o }, $class;
     make_path("$self->{dir}/logs", "$self->{dir}/tmp");
+    _chown($self->{dir});
     copy($module, "$self->{dir}/module.so") or croak "$module: $!, build it first";
     push @all, $self;
     return $self;
@@ -72,10 +73,7 @@ $text
 }
 EOF_CONF
     close $f or croak $!;
-    if ($> == 0) {
-        my (undef, undef, $uid, $gid) = getpwnam 'punit' or croak 'no user punit: make deps';
-        _chown($uid, $gid, $dir);
-    }
+    _chown($dir);
     return $self;
 }
 
@@ -155,12 +153,15 @@ sub stop {
     return $bad;
 }
 
+# As root everything runs as user punit: what is in the directory is his.
 sub _chown {
-    my ($uid, $gid, $dir) = @_;
+    my ($dir) = @_;
+    return if $> != 0;
+    my (undef, undef, $uid, $gid) = getpwnam 'punit' or croak 'no user punit: make deps';
     chown $uid, $gid, $dir;
     chmod 0755, $dir;
     for (glob "$dir/*") {
-        -d $_ ? _chown($uid, $gid, $_) : chown $uid, $gid, $_;
+        -d $_ ? _chown($_) : chown $uid, $gid, $_;
     }
     return;
 }
