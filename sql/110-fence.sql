@@ -9,6 +9,7 @@ as $$
 declare
     o punit.own;
     w record;
+    s text := punit.shape();    -- before the lock: the user's writers wait behind it
 begin
     wait_ms := 0;
     detail := punit.void(p_from, p_to);
@@ -42,9 +43,9 @@ begin
         select x.unit, x.epoch into unit, unit_epoch from punit.owner_of(p_user) x;
     elsif o.epoch <> p_epoch then
         result := 'EPOCH';
-    elsif md5(punit.shape()) <> p_shape then
+    elsif md5(s) <> p_shape then
         result := 'SHAPE';
-        detail := punit.shape();
+        detail := s;
     elsif p_fork is distinct from o.fork or p_base < o.gc_ver or p_base > o.ver then
         result := 'STALE';
     else

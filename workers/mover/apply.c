@@ -213,7 +213,17 @@ enter_delta(apply_t *a)
 {
     char   *sql;
     size_t  size;
-    FILE   *f = open_memstream(&sql, &size);
+    bool    any = false;
+
+    for (int i = 0; i < a->plan->ntables; i++) {
+        any |= a->staged[i];
+    }
+
+    if (!any) {
+        return true;
+    }
+
+    FILE *f = open_memstream(&sql, &size);
 
     if (f == NULL) {
         return false;

@@ -179,6 +179,12 @@ activate(handover_t *h, const verdict_t *v)
         return;
     }
 
+    if (s.result == PULL_SHAPE) {
+        link_settle(h->peer);
+        abort_move(h, v->epoch, "the tables that move have changed since FENCE");
+        return;
+    }
+
     if (s.result != PULL_OK) {
         /* retired or resolved between the two: what the owner says next time decides */
         link_settle(h->peer);

@@ -3,9 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "mover/stop.h"
+
 static const char applied_sql[] =
     "insert into punit.move as m (user_id, from_unit, to_unit, phase, mode, epoch, base_ver, final_ver, rounds, "
-    "rows_sent, bytes, tombs) values ($1, $2, punit.self(), 'copy', $3, $4, $5, $6, 1, $7, $8, $9) "
+    "rows_sent, bytes, tombs, started_at) values ($1, $2, punit.self(), 'copy', $3, $4, $5, $6, 1, $7, $8, $9, "
+    "clock_timestamp() - $10 * interval '1 millisecond') "
     "on conflict (user_id, to_unit) where finished_at is null do update set from_unit = excluded.from_unit, "
     "mode = case when 'full' in (m.mode, excluded.mode) then 'full' else 'delta' end, epoch = excluded.epoch, "
     "base_ver = coalesce(m.base_ver, excluded.base_ver), final_ver = excluded.final_ver, rounds = m.rounds + 1, "
@@ -71,17 +74,17 @@ run(link_t *local, const char *sql, int n, const char *const *values)
 bool
 record_applied(link_t *local, const task_t *task, const snapshot_t *s, long long epoch)
 {
-    char        text[6][24];
-    long long   numbers[] = { s->epoch, task->ver, s->ver, s->rows, s->bytes, s->tombs };
+    char        text[7][24];
+    long long   numbers[] = { s->epoch, task->ver, s->ver, s->rows, s->bytes, s->tombs, clock_ms() - task->read_ms };
     const char *values[] = {
-        task->user, task->unit, s->full ? "full" : "delta", text[0], text[1], text[2], text[3], text[4], text[5]
+        task->user, task->unit, s->full ? "full" : "delta", text[0], text[1], text[2], text[3], text[4], text[5], text[6]
     };
 
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 7; i++) {
         snprintf(text[i], sizeof(text[i]), "%lld", numbers[i]);
     }
 
-    if (!run(local, applied_sql, 9, values)) {
+    if (!run(local, applied_sql, 10, values)) {
         return false;
     }
 

@@ -93,6 +93,10 @@ END {
         my $status = $?;
         for my $m (@running) {
             $m->stop('KILL');
+            if ($m->text =~ /(\w+Sanitizer.*|.*runtime error:.*)/) {
+                Test::More::diag("sanitizer: $1");
+                $status ||= 1;
+            }
             Test::More::diag('log of the mover of ' . $m->{pg}->unit . ": $m->{log}")
                 if $status || !Test::More->builder->is_passing;
         }
