@@ -10,7 +10,7 @@ use Time::HiRes qw(sleep time);
 use Punit::Postgres;
 use Punit::Process;
 
-my $dir = tempdir('punit-gridd-XXXXXX', DIR => '/tmp');
+my $dir = tempdir('punit-gridd-XXXXXX', DIR => '/tmp', CLEANUP => 1);
 chmod 0777, $dir;
 my $pg = Punit::Postgres->new(unit => 'eu');
 $pg->apply(Punit::Postgres->files(10, 209), Punit::Postgres->files(240, 240));

@@ -11,7 +11,7 @@ use Punit::FastCGI;
 use Punit::Postgres;
 use Punit::Process;
 
-my $dir = tempdir('punit-worker-XXXXXX', DIR => '/tmp');
+my $dir = tempdir('punit-worker-XXXXXX', DIR => '/tmp', CLEANUP => 1);
 chmod 0777, $dir;
 my $pg = Punit::Postgres->new(unit => 'eu');
 $pg->apply(Punit::Postgres->files(10, 299));

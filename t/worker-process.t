@@ -11,7 +11,7 @@ use Punit::FastCGI;
 use Punit::Postgres;
 use Punit::Process;
 
-my $dir = tempdir('punit-worker-XXXXXX', DIR => '/tmp');
+my $dir = tempdir('punit-worker-XXXXXX', DIR => '/tmp', CLEANUP => 1);
 my $pg  = Punit::Postgres->new(unit => 'eu');
 $pg->apply(Punit::Postgres->files(10, 79), Punit::Postgres->files(210, 210));
 my $dbh  = $pg->dbh;

@@ -26,9 +26,9 @@ char *punit_copy_n(punit_arena_t *arena, const void *bytes, size_t len);
 
 /* As sprintf(3), into memory of the arena. */
 char *punit_format(punit_arena_t *arena, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+    __attribute__((format(printf, 2, 3), nonnull(2)));
 char *punit_vformat(punit_arena_t *arena, const char *format, va_list args)
-    __attribute__((format(printf, 2, 0)));
+    __attribute__((format(printf, 2, 0), nonnull(2)));
 
 /* Calls free_object(object) when the arena is reset or destroyed: for what foreign libraries made. */
 void punit_arena_own(punit_arena_t *arena, void (*free_object)(void *), void *object);

@@ -10,6 +10,7 @@ use strict;
 use warnings;
 use Carp qw(croak);
 use Cwd qw(abs_path);
+use File::Temp ();
 use IO::Socket::UNIX;
 use POSIX qw(:sys_wait_h);
 use Time::HiRes qw(time sleep);
@@ -122,13 +123,15 @@ END {
         my $status = $?;
         $_->stop for @running;
         for my $p (@running) {
-            if ($p->log_text =~ /(ERROR: \w+Sanitizer|runtime error:)/) {
+            if ($p->log_text =~ /(ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:)/) {
                 Test::More::diag("$1 in $p->{log}");
                 $status ||= 1;
             }
         }
         if ($status || !eval { Test::More->builder->is_passing }) {
             Test::More::diag("log of $_->{cmd}[0]: $_->{log}") for @running;
+            # tempdir(CLEANUP => 1) of the test: what failed stays
+            $File::Temp::KEEP_ALL = 1;
         }
         $? = $status;
     }
