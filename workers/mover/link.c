@@ -58,6 +58,15 @@ wait_for(link_t *link, short events)
 }
 
 
+/* What a server says besides results (that it shuts down, say) shows in the results too. */
+static void
+no_notice(void *unused, const char *text)
+{
+    (void) unused;
+    (void) text;
+}
+
+
 bool
 link_open(link_t *link, const char *conninfo, long timeout_ms)
 {
@@ -71,6 +80,8 @@ link_open(link_t *link, const char *conninfo, long timeout_ms)
         set_error(link, NULL, "out of memory");
         return false;
     }
+
+    PQsetNoticeProcessor(link->pg, no_notice, NULL);
 
     while (PQstatus(link->pg) != CONNECTION_BAD && status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED) {
         if (!wait_for(link, status == PGRES_POLLING_READING ? POLLIN : POLLOUT)) {

@@ -151,6 +151,11 @@ pull_rounds(handover_t *h, bool want)
     snapshot_t  s;
     pull_next_t next = PULL_DONE;
 
+    if (*h->task.move_id == '\0' && !record_begin(&h->mover->local, &h->task)) {
+        handover_stuck(h);
+        return PULL_STOP;
+    }
+
     for (int round = 0; round < ROUNDS_MAX && next == PULL_DONE && !stop_now(); round++) {
         long began = clock_ms();
 

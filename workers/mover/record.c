@@ -3,12 +3,16 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "mover/stop.h"
+/* a crash that forgets a record just begun forgets nothing that another unit was told */
+static const char begin_sql[] =
+    "with quick as (select set_config('synchronous_commit', 'off', true)) "
+    "insert into punit.move (user_id, from_unit, to_unit, phase, base_ver) "
+    "select $1, $2, punit.self(), 'copy', $3 from quick "
+    "on conflict (user_id, to_unit) where finished_at is null do nothing";
 
 static const char applied_sql[] =
     "insert into punit.move as m (user_id, from_unit, to_unit, phase, mode, epoch, base_ver, final_ver, rounds, "
-    "rows_sent, bytes, tombs, started_at) values ($1, $2, punit.self(), 'copy', $3, $4, $5, $6, 1, $7, $8, $9, "
-    "clock_timestamp() - $10 * interval '1 millisecond') "
+    "rows_sent, bytes, tombs) values ($1, $2, punit.self(), 'copy', $3, $4, $5, $6, 1, $7, $8, $9) "
     "on conflict (user_id, to_unit) where finished_at is null do update set from_unit = excluded.from_unit, "
     "mode = case when 'full' in (m.mode, excluded.mode) then 'full' else 'delta' end, epoch = excluded.epoch, "
     "base_ver = coalesce(m.base_ver, excluded.base_ver), final_ver = excluded.final_ver, rounds = m.rounds + 1, "
@@ -72,19 +76,30 @@ run(link_t *local, const char *sql, int n, const char *const *values)
 
 
 bool
+record_begin(link_t *local, const task_t *task)
+{
+    char        base[24];
+    const char *values[] = { task->user, task->unit, base };
+
+    snprintf(base, sizeof(base), "%lld", task->ver);
+    return run(local, begin_sql, 3, values);
+}
+
+
+bool
 record_applied(link_t *local, const task_t *task, const snapshot_t *s, long long epoch)
 {
-    char        text[7][24];
-    long long   numbers[] = { s->epoch, task->ver, s->ver, s->rows, s->bytes, s->tombs, clock_ms() - task->read_ms };
+    char        text[6][24];
+    long long   numbers[] = { s->epoch, task->ver, s->ver, s->rows, s->bytes, s->tombs };
     const char *values[] = {
-        task->user, task->unit, s->full ? "full" : "delta", text[0], text[1], text[2], text[3], text[4], text[5], text[6]
+        task->user, task->unit, s->full ? "full" : "delta", text[0], text[1], text[2], text[3], text[4], text[5]
     };
 
-    for (int i = 0; i < 7; i++) {
+    for (int i = 0; i < 6; i++) {
         snprintf(text[i], sizeof(text[i]), "%lld", numbers[i]);
     }
 
-    if (!run(local, applied_sql, 10, values)) {
+    if (!run(local, applied_sql, 9, values)) {
         return false;
     }
 

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mover/stop.h"
-
 static const char task_sql[] =
     "select state, epoch, ver, fork, fence_epoch, fenced_ms, unit, here, there, shape, move_id, phase, asked, "
     "move_epoch, pass_id, pass_to, pass_there from punit.task($1, $2, $3)";
@@ -47,7 +45,6 @@ task_load(task_t *task, link_t *local, const errand_t *errand)
         v[i] = PQgetvalue(row, 0, i);
     }
 
-    task->read_ms = clock_ms();
     memcpy(task->user, errand->user, sizeof(task->user));
     task->state = (task_state_t) index_of(states, 4, v[0]);
     task->epoch = atoll(v[1]);

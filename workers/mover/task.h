@@ -12,7 +12,6 @@ typedef enum {
 } task_phase_t;
 
 typedef struct {
-    long            read_ms;            /* when this was read (clock_ms) */
     char            user[USER_SIZE];
     task_state_t    state;
     long long       epoch;              /* here */
