@@ -1,7 +1,6 @@
 
 /*
- * The context of a request, waiting for something, and asking an internal
- * location by a subrequest.
+ * The context of a request, and waiting for something.
  */
 
 
@@ -9,8 +8,6 @@
 
 
 static void ngx_http_punit_ctx_cleanup(void *data);
-static ngx_int_t ngx_http_punit_asked(ngx_http_request_t *r, void *data,
-    ngx_int_t rc);
 
 
 /*
@@ -172,84 +169,6 @@ ngx_http_punit_resume(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 
     ngx_http_core_run_phases(r);
     ngx_http_run_posted_requests(c);
-}
-
-
-/*
- * Asks an internal location; the phase handler returns NGX_AGAIN and is called
- * again with ctx->waiting 0 and the answer in ctx->subrequest.  The timers are
- * those of that location's upstream.
- */
-
-ngx_int_t
-ngx_http_punit_ask(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
-    ngx_str_t *uri)
-{
-    ngx_http_request_t          *sr;
-    ngx_http_core_main_conf_t   *cmcf;
-    ngx_http_post_subrequest_t  *ps;
-
-    ps = ngx_palloc(r->pool, sizeof(ngx_http_post_subrequest_t));
-    if (ps == NULL) {
-        return NGX_ERROR;
-    }
-
-    ps->handler = ngx_http_punit_asked;
-    ps->data = ctx;
-
-    if (ngx_http_subrequest(r, uri, NULL, &sr, ps,
-                            NGX_HTTP_SUBREQUEST_IN_MEMORY
-                            |NGX_HTTP_SUBREQUEST_WAITED)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    /*
-     * An empty body: the real one, if already read, stays with the request,
-     * its file must not be closed by the subrequest's upstream.
-     */
-
-    sr->request_body = ngx_pcalloc(r->pool, sizeof(ngx_http_request_body_t));
-    if (sr->request_body == NULL) {
-        return NGX_ERROR;
-    }
-
-    sr->headers_in.content_length = NULL;
-    sr->headers_in.content_length_n = -1;
-    sr->headers_in.chunked = 0;
-
-    /*
-     * Variables of its own: nginx lets subrequests share the cache, and the
-     * request would inherit that $content_length is empty, and lose its body.
-     */
-
-    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
-
-    sr->variables = ngx_pcalloc(r->pool, cmcf->variables.nelts
-                                         * sizeof(ngx_http_variable_value_t));
-    if (sr->variables == NULL) {
-        return NGX_ERROR;
-    }
-
-    ctx->subrequest = sr;
-    ctx->waiting = 1;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_punit_asked(ngx_http_request_t *r, void *data, ngx_int_t rc)
-{
-    ngx_http_punit_ctx_t  *ctx = data;
-
-    /* called once more after a special response, with the status set */
-
-    ctx->waiting = 0;
-    ctx->error = rc;
-
-    return rc;
 }
 
 

@@ -240,6 +240,7 @@ typedef struct {
     unsigned                        stale_tried:1;
     unsigned                        refused:1; /* an owner we knew refused */
     unsigned                        grid_trouble:1;
+    unsigned                        answer_failed:1;
     unsigned                        body_sent:1;
 } ngx_http_punit_ctx_t;
 
@@ -252,10 +253,15 @@ void ngx_http_punit_ctx_reset(ngx_http_punit_ctx_t *ctx);
 ngx_http_punit_ctx_t *ngx_http_punit_ctx_of_parent(ngx_http_request_t *r);
 void ngx_http_punit_wait(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx);
 void ngx_http_punit_resume(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx);
-ngx_int_t ngx_http_punit_ask(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
-    ngx_str_t *uri);
 ngx_table_elt_t *ngx_http_punit_header(ngx_list_t *headers, const char *name,
     size_t len);
+
+/* ask: the auth worker */
+
+ngx_int_t ngx_http_punit_ask(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
+    ngx_str_t *uri);
+ngx_int_t ngx_http_punit_answer(ngx_http_punit_ctx_t *ctx, ngx_str_t *body);
+void ngx_http_punit_answer_filter(ngx_http_request_t *r, ngx_chain_t *in);
 
 /* access: the PREACCESS phase */
 

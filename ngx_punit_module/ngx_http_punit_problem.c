@@ -328,7 +328,12 @@ ngx_http_punit_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     ngx_chain_t           *cl, out;
     ngx_http_punit_ctx_t  *ctx;
 
-    if (in == NULL || r != r->main) {
+    if (r != r->main) {
+        ngx_http_punit_answer_filter(r, in);
+        return ngx_http_next_body_filter(r, in);
+    }
+
+    if (in == NULL) {
         return ngx_http_next_body_filter(r, in);
     }
 

@@ -88,26 +88,19 @@ ngx_http_punit_reissue_answer(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx)
 {
     size_t                       i;
-    ngx_buf_t                   *b;
     ngx_str_t                    token;
-    ngx_http_request_t          *sr;
+    ngx_uint_t                   status;
     ngx_http_punit_main_conf_t  *pmcf;
 
     ctx->reissuing = 0;
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
+    status = ctx->subrequest->headers_out.status;
 
-    sr = ctx->subrequest;
-    b = sr->out ? sr->out->buf : NULL;
-
-    ngx_str_null(&token);
-
-    if (sr->headers_out.status == NGX_HTTP_OK && b) {
-        token.data = b->pos;
-        token.len = b->last - b->pos;
+    if (ngx_http_punit_answer(ctx, &token) == NGX_OK) {
 
         for (i = 0; i < token.len; i++) {
-            if (b->pos[i] <= 0x20 || b->pos[i] >= 0x7f) {
+            if (token.data[i] <= 0x20 || token.data[i] >= 0x7f) {
                 break;
             }
         }
@@ -118,11 +111,17 @@ ngx_http_punit_reissue_answer(ngx_http_request_t *r,
             token.len = 0;
         }
 
-    } else if (sr->headers_out.status != NGX_HTTP_MISDIRECTED_REQUEST
-               && sr->headers_out.status != NGX_HTTP_CONFLICT)
-    {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "punit_reissue answered %ui", sr->headers_out.status);
+    } else {
+        token.len = 0;
+
+        /* these say that the user is not owned here (yet) */
+
+        if (status != NGX_HTTP_MISDIRECTED_REQUEST
+            && status != NGX_HTTP_CONFLICT)
+        {
+            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                          "punit_reissue gave no answer (%ui)", status);
+        }
     }
 
     if (token.len) {

@@ -193,23 +193,19 @@ static ngx_int_t
 ngx_http_punit_revocation_answer(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx)
 {
-    json_t               *answer, *active;
-    ngx_int_t             rc;
-    ngx_buf_t            *b;
-    ngx_http_request_t   *sr;
+    json_t     *answer, *active;
+    ngx_int_t   rc;
+    ngx_str_t   body;
 
-    sr = ctx->subrequest;
-    b = sr->out ? sr->out->buf : NULL;
-
-    if (sr->headers_out.status != NGX_HTTP_OK || b == NULL) {
+    if (ngx_http_punit_answer(ctx, &body) != NGX_OK) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "punit_introspect answered %ui",
-                      sr->headers_out.status);
+                      "punit_introspect gave no answer (%ui)",
+                      ctx->subrequest->headers_out.status);
 
         return ngx_http_punit_revocation_unknown(r, ctx);
     }
 
-    answer = json_loadb((char *) b->pos, b->last - b->pos,
+    answer = json_loadb((char *) body.data, body.len,
                         JSON_REJECT_DUPLICATES, NULL);
 
     active = json_object_get(answer, "active");

@@ -182,7 +182,9 @@ ngx_http_punit_value_request_id(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    vv = ngx_http_get_indexed_variable(r, pmcf->request_id);
+    /* a subrequest has variables of its own, and would get another id */
+
+    vv = ngx_http_get_indexed_variable(ctx->request, pmcf->request_id);
 
     if (vv && !vv->not_found) {
         value->data = vv->data;

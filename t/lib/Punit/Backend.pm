@@ -6,7 +6,8 @@ package Punit::Backend;
 #   my $b = Punit::Backend->new(sub { my ($req) = @_; return [200, ['X-A' => 1], 'body'] });
 #   $b->port;  $b->requests   # [{ method, uri, headers => {}, body }]
 #
-# The sub may return nothing to close the connection without an answer.
+# The sub may return nothing to close the connection without an answer; an answer whose own Content-Length is not
+# that of its body is cut off.
 
 use strict;
 use warnings;
@@ -122,9 +123,10 @@ sub _send {
     while (my ($name, $value) = splice @h, 0, 2) {
         $text .= "$name: $value\r\n";
     }
-    $text .= 'Content-Length: ' . length($body) . "\r\n\r\n";
-    $text .= $body unless $req->{method} eq 'HEAD';
-    return syswrite $s, $text;
+    my $own = $text =~ /^content-length:/im;
+    $text .= 'Content-Length: ' . length($body) . "\r\n" unless $own;
+    $text .= "\r\n" . ($req->{method} eq 'HEAD' ? '' : $body);
+    return syswrite($s, $text) && !$own;
 }
 
 END {
