@@ -167,7 +167,8 @@ a_root_may_be_an_array(void **state)
 static void
 what_is_no_json_is_malformed(void **state)
 {
-    static const char *const texts[] = { "", " ", "{", "{\"a\":1,}", "[1] 2", "'a'", "nul", "\"\xff\"", "\"\xed\xa0\x80\"", "01", "+1", "{\"a\":1,\"a\":", "1e400", "{\"a\":123456789012345678901}" };
+    static const char *const texts[] = { "", " ", "{", "{\"a\":1,}", "[1] 2", "'a'", "nul", "\"\xff\"", "\"\xed\xa0\x80\"", "01", "+1", "{\"a\":1,\"a\":",
+        "{1e400:1}", "[1e400,]", "[1e400 01]", "[1e+400e]", "[123456789012345678901e]", "[1e400,\"\\x\"]", "[1e400.5]", "[1e400-1]" };
 
     (void) state;
 
@@ -184,6 +185,8 @@ json_that_cannot_be_kept_is_invalid(void **state)
     bad("{\"name\":\"a\",\"name\":\"b\"}", "[{\"pointer\":\"\",\"detail\":\"a member is there twice\"}]");
     bad("{\"name\":\"\\u0000\"}", "[{\"pointer\":\"/name\",\"detail\":\"must not hold U+0000\"}]");
     bad("{\"\\u0000\":1}", "[{\"pointer\":\"\",\"detail\":\"a member's name holds U+0000\"}]");
+    bad("{\"weight\":1e400}", "[{\"pointer\":\"\",\"detail\":\"a number is out of range\"}]");
+    bad("[123456789012345678901,-1E+999,\"\\\\\",\"1e\\\"\"]", "[{\"pointer\":\"\",\"detail\":\"a number is out of range\"}]");
     bad("{\"name\":\"a\",\"any\":{\"x\":[{\"y\":\"\\u0000\"}]}}", "[{\"pointer\":\"/any\",\"detail\":\"must not hold U+0000\"}]");
 }
 

@@ -7,6 +7,8 @@
 #include "lib/rule.h"
 
 #define FAULTS_MAX  20
+#define DIGITS_MAX  15
+#define PARSE_FLAGS (JSON_DECODE_ANY | JSON_ALLOW_NUL)
 
 typedef struct {
     punit_arena_t  *arena;
@@ -68,10 +70,61 @@ single_fault(punit_arena_t *arena, const char *detail)
 }
 
 
+static bool
+is_json(const char *text, size_t len)
+{
+    json_t *json = json_loadb(text, len, PARSE_FLAGS, NULL);
+    bool    is = json != NULL;
+
+    json_decref(json);
+    return is;
+}
+
+
+/* A copy that is JSON exactly if the text is, with numbers that fit: outside of strings no more than 15
+ * digits in a row, and 0 for each exponent. */
+static const char *
+tame_numbers(punit_arena_t *arena, const char *text, size_t *len)
+{
+    char  *copy = punit_alloc(arena, *len + 1);
+    size_t n = 0, run = 0;
+    bool   in_string = false, in_exponent = false;
+
+    for (size_t i = 0; i < *len; i++) {
+        char c = text[i];
+
+        if (in_string) {
+            in_string = c != '"';
+
+            if (c == '\\' && i + 1 < *len) {
+                copy[n++] = c;
+                c = text[++i];
+            }
+
+        } else if (c >= '0' && c <= '9') {
+            if (++run > (in_exponent ? 1 : DIGITS_MAX)) {
+                continue;
+            }
+
+            c = in_exponent ? '0' : c;
+
+        } else {
+            in_exponent = ((c == 'e' || c == 'E') && run > 0) || (in_exponent && (c == '+' || c == '-'));
+            in_string = c == '"';
+            run = 0;
+        }
+
+        copy[n++] = c;
+    }
+
+    *len = n;
+    return copy;
+}
+
+
 punit_problem_t *
 punit_body_parse(punit_arena_t *arena, const char *text, size_t len, json_t **json)
 {
-    const size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL;
     json_error_t error;
 
     *json = NULL;
@@ -81,23 +134,30 @@ punit_body_parse(punit_arena_t *arena, const char *text, size_t len, json_t **js
         return punit_problem(arena, &punit_malformed, "It holds a zero byte");
     }
 
-    *json = json_loadb(text, len, flags | JSON_REJECT_DUPLICATES, &error);
+    *json = json_loadb(text, len, PARSE_FLAGS | JSON_REJECT_DUPLICATES, &error);
 
     if (*json != NULL) {
         punit_arena_own(arena, free_json, *json);
         return NULL;
     }
 
+    /* Valid JSON that we will not take is a 422 like any other fault of a value; but behind such a place the
+     * text may still be broken. */
     switch (json_error_code(&error)) {
 
-    /* Valid JSON that we will not take is a 422 like any other fault of a value; but behind a doubled member
-     * the text may still be broken. */
-    case json_error_duplicate_key: {
-        json_t *again = json_loadb(text, len, flags, NULL);
-
-        if (again != NULL) {
-            json_decref(again);
+    case json_error_duplicate_key:
+        if (is_json(text, len)) {
             return single_fault(arena, "a member is there twice");
+        }
+
+        break;
+
+    case json_error_numeric_overflow: {
+        size_t      tame_len = len;
+        const char *tame = tame_numbers(arena, text, &tame_len);
+
+        if (is_json(tame, tame_len)) {
+            return single_fault(arena, "a number is out of range");
         }
 
         break;
@@ -105,10 +165,6 @@ punit_body_parse(punit_arena_t *arena, const char *text, size_t len, json_t **js
 
     case json_error_null_byte_in_key:
         return single_fault(arena, "a member's name holds U+0000");
-
-    /* A limit that RFC 8259 section 6 allows for: 64 bits, or a double's range. */
-    case json_error_numeric_overflow:
-        return punit_problem(arena, &punit_malformed, "A number is out of range");
 
     default:
         break;
