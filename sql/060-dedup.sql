@@ -14,6 +14,8 @@ create table punit.dedup (
 comment on table punit.dedup is
     'answers given to requests that carried an Idempotency-Key, valid for 24 h, written in the transaction of the effect';
 
+create index dedup_created on punit.dedup (created_at);
+
 create function punit.dedup_find(p_user uuid, p_key text, p_route text, p_sha bytea)
 returns table (status int, body text, conflict boolean)
 language sql stable rows 1 security definer set search_path = pg_catalog, pg_temp

@@ -22,6 +22,7 @@ create table punit.move (
     activated_at timestamptz,
     retired_at   timestamptz,
     finished_at  timestamptz,
+    touched_at   timestamptz not null default clock_timestamp(),
     result       text check (result in ('moved', 'copied', 'aborted', 'refused', 'passed', 'failed', 'cancelled', 'erased')),
     error        text,
     check ((phase = 'done') = (finished_at is not null)),
@@ -36,6 +37,7 @@ comment on column punit.move.epoch is 'epoch of the old owner; this unit''s will
 comment on column punit.move.base_ver is 'ver of the copy here when the move began';
 comment on column punit.move.rows_sent is 'rows that came over the wire, tombstones and idempotency records included';
 comment on column punit.move.fenced_at is 'when this unit had FENCE''s answer';
+comment on column punit.move.touched_at is 'last step; a warm copy that nobody asked for within the window is done';
 create unique index move_unfinished on punit.move (user_id, to_unit) where finished_at is null;
 create index move_user on punit.move (user_id, started_at);
 

@@ -1,8 +1,5 @@
 -- What the mover asks before it does anything about a user, and what its sweeper looks for.
 
-alter table punit.move add column touched_at timestamptz not null default clock_timestamp();
-comment on column punit.move.touched_at is 'last step; a warm copy that nobody asked for within the window is done';
-
 create function punit.task(p_user uuid, p_unit text default null, p_epoch bigint default 0)
 returns table (state text, epoch bigint, ver bigint, fork uuid, fence_to text, fence_epoch bigint, fenced_ms bigint,
                unit text, unit_epoch bigint, here uuid, there uuid, shape text,
@@ -83,6 +80,5 @@ end
 $$;
 comment on function punit.tidy(double precision) is
     'closes records of warm copies that led to no move within the window; forgets answers past their 24 h and old sightings';
-create index dedup_created on punit.dedup (created_at);
 
 grant execute on function punit.task(uuid, text, bigint), punit.unfinished(), punit.tidy(double precision) to punit_mover;

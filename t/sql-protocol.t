@@ -360,6 +360,31 @@ subtest 'an erased user stays erased through every late message' => sub {
     is one($db{us}, 'select count(*) from note.item where user_id = ?', $u), 0, 'nothing came back';
 };
 
+subtest 'a move that was begun is found again; a warm copy that led to nothing is closed after the window' => sub {
+    my ($u, $v, $w) = map { user() } 1 .. 3;
+    my $add = sub { $db{us}->do(q{insert into punit.move (user_id, from_unit, to_unit, phase, touched_at)
+        values (?, 'eu', 'us', ?, now() - ? * interval '1 minute')}, undef, @_) };
+    $add->($u, 'fence', 60);
+    $add->($v, 'copy', 60);
+    $add->($w, 'copy', 0);
+    my %found = map { $_ => 1 } @{ $db{us}->selectcol_arrayref('select punit.unfinished()') };
+    is_deeply [map { $found{$_} // 0 } $u, $v, $w], [1, 0, 0], 'FENCE may have been sent for the first';
+    $db{us}->do('select punit.tidy(600)');
+    is_deeply [map { one($db{us}, 'select coalesce(result, phase) from punit.move where user_id = ?', $_) } $u, $v, $w],
+        ['fence', 'copied', 'copy'], 'only the old warm copy is closed';
+    my $t = row($db{us}, 'select * from punit.task(?)', $u);
+    is "$t->{state} $t->{ver} $t->{phase} $t->{unit}", 'COPY -1 fence eu', 'and the mover is told where to go on';
+};
+
+subtest 'the unit to talk to is that of the highest epoch' => sub {
+    my $u = user();
+    my $unit = sub { row($db{us}, 'select * from punit.task(?, ?, ?)', $u, @_)->{unit} };
+    is $unit->('eu', 1), 'eu', 'what a request said, as nothing is known here';
+    $db{us}->do(q{insert into punit.home values ('ap', ?, 3)}, undef, $u);
+    is $unit->('eu', 1), 'ap', 'the directory knows a later owner';
+    is $unit->('eu', 4), 'eu', 'a request knows a later one';
+};
+
 subtest 'a peer has no rights but the messages and the reading of users\' rows' => sub {
     my $h = at('eu', 'us');
     for my $sql ('update punit.own set epoch = 9', 'delete from note.item', 'select punit.retire_to(gen_random_uuid(), \'us\', 2)',

@@ -195,7 +195,9 @@ handover_errand(mover_t *mover, errand_t *errand, outcome_t *outcome)
 
     switch (h.task.state) {
     case STATE_ERASED:
-        if (!record_done(&mover->local, h.task.move_id, "erased", NULL)) {
+        if (h.task.phase == PHASE_RETIRE) {
+            settle_retire(&h);
+        } else if (!record_done(&mover->local, h.task.move_id, "erased", NULL)) {
             handover_stuck(&h);
         }
 

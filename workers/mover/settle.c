@@ -110,7 +110,10 @@ settle_resolve(handover_t *h)
         return;
     }
 
-    punit_log(PUNIT_LOG_INFO, "resolved", "user=%s peer=%s epoch=%lld answer=%s effect=%s", h->task.user, h->task.unit,
+    /* ERASED changes nothing: the message that erases him is on its way here too */
+    bool changed = strcmp(PQgetvalue(row, 0, 0), "UNCHANGED") != 0;
+
+    punit_log(changed ? PUNIT_LOG_INFO : PUNIT_LOG_DEBUG, "resolved", "user=%s peer=%s epoch=%lld answer=%s effect=%s", h->task.user, h->task.unit,
               h->task.fence_epoch, answer, PQgetvalue(row, 0, 0));
     PQclear(row);
 }
