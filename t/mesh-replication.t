@@ -6,6 +6,7 @@ use DBI;
 use FindBin ();
 use lib "$FindBin::Bin/lib";
 use JSON::PP qw(decode_json);
+use MIME::Base64 qw(decode_base64url);
 use Punit::Units;
 use Test::More;
 use Time::HiRes qw(time);
@@ -131,5 +132,13 @@ ok(wait_until(sub { one($eu, q{select count(*) from punit.unit_key_held where ki
     'eu hears of that');
 ($status, $output) = ctl('eu', 'keys', 'rotate');
 ok($status == 0 && -s $units->dir . '/eu/private/eu-2.ES256.key.pem', 'then it signs') or diag($output);
+my $email = 'rotated@example.org';
+my $answer;
+ok(wait_until(sub {
+    $answer = $units->http('eu', POST => '/auth/register', undef, { email => $email, password => 'correct horse battery', name => 'R' });
+    $answer->{status} == 201 }, 10), 'somebody registers') or diag($answer->{content});
+my $token = $answer->{json}{access_token};
+is(decode_json(decode_base64url((split /\./, $token)[0]))->{kid}, 'eu-2', 'his token is signed by the new key');
+is($units->http('us', GET => '/profile', $token)->{status}, 200, 'which us takes at once');
 
 done_testing();

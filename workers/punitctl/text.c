@@ -37,17 +37,17 @@ char *text_copy(const char *s, size_t n)
 char *text(const char *format, ...)
 {
 	va_list args;
-	char *s;
+	char *s, *copy;
 	int n;
 
 	va_start(args, format);
-	n = vsnprintf(NULL, 0, format, args);
+	n = vasprintf(&s, format, args);
 	va_end(args);
-	s = text_space((size_t) n + 1);
-	va_start(args, format);
-	vsnprintf(s, (size_t) n + 1, format, args);
-	va_end(args);
-	return s;
+	copy = text_copy(n >= 0 ? s : "", n >= 0 ? (size_t) n : 0);
+	if (n >= 0) {
+		free(s);
+	}
+	return copy;
 }
 
 char *text_replace(const char *s, char from, char to)

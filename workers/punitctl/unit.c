@@ -87,6 +87,13 @@ bool unit_open(struct unit *unit, const struct arguments *arguments)
 		         unit->dir, unit->id != NULL ? unit->id : "");
 		return false;
 	}
+	if (unit->settings != NULL && unit_setting(unit, "PUNIT_DIR") != NULL
+	    && strcmp(unit_setting(unit, "PUNIT_DIR"), unit->dir) != 0) {
+		complain("%s/unit.env belongs to a unit in %s: paths in it and in its"
+		         " configuration lead there", unit->dir,
+		         unit_setting(unit, "PUNIT_DIR"));
+		return false;
+	}
 	say_about(unit->id);
 	return true;
 }
