@@ -207,7 +207,9 @@ static bool control(const struct unit *unit, const char *action)
 	if (strcmp(action, "start") == 0) {
 		return process_run(argv, NULL);
 	}
-	memcpy(stop, argv, 8 * sizeof *argv);
+	for (int i = 0; i < 8; i++) {
+		stop[i] = argv[i];
+	}
 	stop[8] = NULL;
 	return process_run(stop, NULL);
 }
