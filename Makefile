@@ -18,17 +18,17 @@ PROGRAMS := $(WORKERS:%=$(B)/bin/punit-%) $(B)/bin/punitctl
 MODULE   := build/ngx_http_punit_module.so
 
 BUILD_PACKAGES := gcc make pkg-config nginx-dev libpcre2-dev zlib1g-dev libssl-dev \
-	libpq-dev libjansson-dev libjwt-dev libsodium-dev libmemcached-dev libfcgi-dev
+	libpq-dev libjansson-dev libsodium-dev libmemcached-dev libfcgi-dev
 RUN_PACKAGES   := nginx postgresql-15 memcached runit openssl curl perl adduser
-TEST_PACKAGES  := libcmocka-dev libdbd-pg-perl libjson-xs-perl cppcheck procps
+TEST_PACKAGES  := libcmocka-dev libdbd-pg-perl cppcheck procps
 
-PKG_LIBS := libpq jansson libjwt libsodium libmemcached libcrypto
+PKG_LIBS := libpq jansson libsodium libmemcached libcrypto
 CFLAGS   ?= -O2 -g
 CPPFLAGS += -D_GNU_SOURCE -D_FORTIFY_SOURCE=3 -Iworkers -DPUNIT_VERSION='"$(shell cat VERSION)"'
 WFLAGS   := -std=c17 -Wall -Wextra -Werror -Wshadow -Wvla -fstack-protector-strong -fPIE -pthread
 ifdef SAN
 CPPFLAGS := $(filter-out -D_FORTIFY_SOURCE=3,$(CPPFLAGS))
-WFLAGS   += -fsanitize=address,undefined -fno-omit-frame-pointer
+WFLAGS   += -fsanitize=address,undefined -fno-omit-frame-pointer -Wno-format-truncation
 endif
 LDFLAGS  += -pie -Wl,-z,relro,-z,now
 LDLIBS    = $(shell pkg-config --libs $(PKG_LIBS)) -lfcgi -lm
@@ -95,7 +95,7 @@ $(eval $(call program,$(B)/bin/punitctl,punitctl))
 # ---- unit tests: each t/unit/*_test.c is one program; its first lines name what it links:
 #      /* links: ngx_punit_module/x.c workers/lib/y.c */
 UNIT_TESTS := $(patsubst t/unit/%.c,build/unit/%,$(wildcard t/unit/*_test.c))
-build/unit/%: t/unit/%.c $(wildcard ngx_punit_module/*.[ch] workers/lib/*.[ch] t/unit/*.h) | build/nginx/.configured
+build/unit/%: t/unit/%.c $(wildcard ngx_punit_module/*.[ch] workers/*/*.[ch] t/unit/*.h) | build/nginx/.configured
 	@mkdir -p $(@D)
 	links=$$(sed -n 's|^/\* links: \(.*\) \*/$$|\1|p' $<); \
 	$(CC) -D_GNU_SOURCE -Iworkers -Ingx_punit_module $(NGINX_INCLUDES) $(CFLAGS) -fsanitize=address,undefined \
@@ -123,7 +123,7 @@ fuzz: $(FUZZERS) ## each fuzzer for FUZZ_SECONDS (60), needs clang; findings sta
 
 # ---- running
 run: deps build ## start units eu, us, ap under run/ and show a user crossing a border
-	demo/units up --dir run --port 8100 eu us ap
+	demo/units up --dir run --port 8100 --env PUNIT_MOVE_DWELL=1s --env PUNIT_MOVE_QUIET=1s eu us ap
 	demo/crossing --dir run
 
 stop: ## end what `make run` started
@@ -133,9 +133,10 @@ test: deps build ## all tests: they start and stop servers of their own
 	@$(MAKE) -s --no-print-directory $(UNIT_TESTS)
 	prove -j2 --timer -It/lib $(if $(TESTS),$(TESTS),t/)
 
-lint: ## cppcheck, shell and Perl syntax, file sizes
+lint: ## cppcheck over the C, syntax of the Perl
 	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr -j2 \
 	    --enable=warning,portability --suppress=missingIncludeSystem -Iworkers workers
+	@for f in demo/* t/*.t t/lib/Punit/*.pm; do perl -It/lib -c $$f 2>&1 | grep -v 'syntax OK$$' && exit 1; done; true
 
 bench: build ## every figure as a ratio in one run
 	bench/run
