@@ -7,7 +7,7 @@
  *
  * The zone counts, and lets a user be told at most once per interval; a worker
  * process queues whom it has to tell and does so from a short timer.  Nothing
- * waits for the mover, and nothing is lost while it is away but its attention.
+ * waits for the mover; what it does not take is tried again for a little while.
  */
 
 
@@ -16,6 +16,7 @@
 
 #define NGX_HTTP_PUNIT_MOVE_DELAY    10        /* ms that lines are gathered */
 #define NGX_HTTP_PUNIT_MOVE_BACKOFF  200       /* ms, after a failed send */
+#define NGX_HTTP_PUNIT_MOVE_TRIES    10        /* then his next request tells */
 #define NGX_HTTP_PUNIT_MOVE_PENDING  4096      /* users of a worker */
 #define NGX_HTTP_PUNIT_MOVE_SIZE     8192      /* bytes of a datagram */
 
@@ -27,6 +28,7 @@
 typedef struct {
     ngx_queue_t                     queue;
     ngx_msec_t                      due;
+    ngx_uint_t                      tries;
     size_t                          len;
     u_char                          user[NGX_HTTP_PUNIT_USER_MAX];
 } ngx_http_punit_pending_t;
@@ -214,6 +216,7 @@ ngx_http_punit_move_log_handler(ngx_http_request_t *r,
     pending = ngx_queue_data(q, ngx_http_punit_pending_t, queue);
 
     pending->due = due;
+    pending->tries = 0;
     pending->len = ctx->claims.user.len;
     ngx_memcpy(pending->user, ctx->claims.user.data, pending->len);
 
@@ -290,7 +293,7 @@ ngx_http_punit_move_flush(ngx_http_punit_move_t *move, ngx_uint_t all)
 {
     u_char                    *p, *last;
     ngx_str_t                  user;
-    ngx_uint_t                 i, n;
+    ngx_uint_t                 again, i, n;
     ngx_queue_t               *q;
     ngx_http_punit_told_t      told[NGX_HTTP_PUNIT_MOVE_SIZE / 40];
     ngx_http_punit_pending_t  *pending;
@@ -316,17 +319,19 @@ ngx_http_punit_move_flush(ngx_http_punit_move_t *move, ngx_uint_t all)
             }
 
             ngx_queue_remove(q);
-            ngx_queue_insert_tail(&move->free, q);
 
             user.data = pending->user;
             user.len = pending->len;
 
             if (ngx_http_punit_owner_take(move->zone, &user, &told[n].tally)
-                == NGX_OK)
+                != NGX_OK)
             {
-                p = ngx_http_punit_move_line(p, pending, &told[n].tally);
-                told[n++].pending = pending;
+                ngx_queue_insert_tail(&move->free, q);
+                continue;
             }
+
+            p = ngx_http_punit_move_line(p, pending, &told[n].tally);
+            told[n++].pending = pending;
         }
 
         if (n == 0) {
@@ -335,16 +340,28 @@ ngx_http_punit_move_flush(ngx_http_punit_move_t *move, ngx_uint_t all)
 
         if (p == buf || ngx_http_punit_move_send(move, buf, p - buf) == NGX_OK)
         {
+            for (i = 0; i < n; i++) {
+                ngx_queue_insert_tail(&move->free, &told[i].pending->queue);
+            }
+
             continue;
         }
 
-        /* the places are free but untouched: nobody else runs meanwhile */
+        /* back to where they were: the first ones, and due */
 
-        for (i = 0; i < n; i++) {
-            user.data = told[i].pending->user;
-            user.len = told[i].pending->len;
+        for (i = n; i-- > 0; /* void */) {
+            pending = told[i].pending;
 
-            ngx_http_punit_owner_give_back(move->zone, &user, &told[i].tally);
+            user.data = pending->user;
+            user.len = pending->len;
+
+            again = (!all && ++pending->tries < NGX_HTTP_PUNIT_MOVE_TRIES);
+
+            ngx_http_punit_owner_give_back(move->zone, &user, &told[i].tally,
+                               again ? 2 * NGX_HTTP_PUNIT_MOVE_BACKOFF : 0);
+
+            ngx_queue_insert_head(again ? &move->queue : &move->free,
+                                  &pending->queue);
         }
 
         if (!all && !ngx_exiting && !move->timer.timer_set) {

@@ -230,7 +230,7 @@ ngx_http_punit_owner_take(ngx_http_punit_zone_t *zone, ngx_str_t *user,
 
 void
 ngx_http_punit_owner_give_back(ngx_http_punit_zone_t *zone, ngx_str_t *user,
-    ngx_http_punit_tally_t *tally)
+    ngx_http_punit_tally_t *tally, ngx_msec_t again)
 {
     ngx_http_punit_owner_t  *owner;
 
@@ -242,6 +242,12 @@ ngx_http_punit_owner_give_back(ngx_http_punit_zone_t *zone, ngx_str_t *user,
         owner->foreign += tally->foreign;
         owner->local += tally->local;
         owner->was_told = 0;
+
+        if (again) {
+            owner->is_queued = 1;
+            owner->queued = ngx_current_msec + again
+                            + NGX_HTTP_PUNIT_QUEUED_EXTRA;
+        }
     }
 
     ngx_shmtx_unlock(&zone->shpool->mutex);

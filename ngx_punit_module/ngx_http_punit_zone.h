@@ -213,12 +213,13 @@ typedef struct {
     u_char                          unit[NGX_HTTP_PUNIT_ID_MAX];
 } ngx_http_punit_tally_t;
 
-/* takes what was counted; give_back: it could not be told */
+/* takes what was counted; give_back: it could not be told, and the caller will
+   try again within so many milliseconds, or not (0) */
 
 ngx_int_t ngx_http_punit_owner_take(ngx_http_punit_zone_t *zone,
     ngx_str_t *user, ngx_http_punit_tally_t *tally);
 void ngx_http_punit_owner_give_back(ngx_http_punit_zone_t *zone,
-    ngx_str_t *user, ngx_http_punit_tally_t *tally);
+    ngx_str_t *user, ngx_http_punit_tally_t *tally, ngx_msec_t again);
 
 
 /* reissue */
