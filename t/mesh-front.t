@@ -8,7 +8,7 @@ use JSON::PP qw(decode_json);
 use Punit::Units;
 use Test::More;
 
-my $units = Punit::Units->start(units => ['eu', 'us'], env => { PUNIT_MOVE_AFTER => 100_000 });
+my $units = Punit::Units->start(units => ['eu', 'us'], env => { PUNIT_MOVE_AFTER => 64 });
 my $dir   = $units->dir;
 sub wait_until { return Punit::Units::wait_until(@_) }
 
