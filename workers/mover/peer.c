@@ -228,7 +228,12 @@ connect_peer(link_t *link, const char *unit, link_t *local)
 
     link->timeout_ms = options.peer_ms;
     note_success(unit);
-    return true;
+
+    if (!link_run(link, "select punit.warm()")) {
+        link_settle(link);
+    }
+
+    return link_ready(link);
 }
 
 
