@@ -148,7 +148,7 @@ static const punit_service_t service = { "auth", routes, start };
 
 
 int
-main(void)
+main(int argc, char **argv)
 {
-    return punit_service_run(&service);
+    return punit_service_run(&service, argc, argv);
 }

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sodium.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -346,13 +347,45 @@ drained(server_t *server)
 }
 
 
+static int
+print_routes(const punit_service_t *service)
+{
+    static const char *const classes[] = {
+        [PUNIT_PUBLIC] = "public", [PUNIT_REFERENCE] = "reference", [PUNIT_OWNED] = "owned",
+        [PUNIT_INTERNAL] = "internal",
+    };
+    server_t server;
+
+    if (!build_routes(&server, service)) {
+        return 1;
+    }
+
+    for (const punit_route_t *r = server.routes; r->method != NULL; r++) {
+        printf("%s %s %s%s%s\n", r->method, r->path, classes[r->class], r->role != NULL ? " " : "",
+               r->role != NULL ? r->role : "");
+    }
+
+    return fflush(stdout) == 0 ? 0 : 1;
+}
+
+
 int
-punit_service_run(const punit_service_t *service)
+punit_service_run(const punit_service_t *service, int argc, char **argv)
 {
     /* Static: threads may still look at it while the process ends. */
     static server_t server;
     sigset_t        ends;
     int             signal_number;
+
+    if (argc == 2 && strcmp(argv[1], "--routes") == 0) {
+        return print_routes(service);
+    }
+
+    if (argc > 1) {
+        fprintf(stderr, "punit-%s is told everything by its environment; its one option is --routes\n",
+                service->name);
+        return 2;
+    }
 
     if (!punit_config_load(service->name)) {
         return 1;

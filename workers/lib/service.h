@@ -1,7 +1,7 @@
 /* Service: a FastCGI program that is a table of routes.
  *
  *     static const punit_service_t service = { "profile", routes };
- *     int main(void) { return punit_service_run(&service); }
+ *     int main(int argc, char **argv) { return punit_service_run(&service, argc, argv); }
  */
 #ifndef PUNIT_SERVICE_H
 #define PUNIT_SERVICE_H
@@ -22,7 +22,9 @@ typedef struct punit_service {
 } punit_service_t;
 
 /* Serves until SIGTERM or SIGINT: then takes no more, lets running requests end and returns within 2 s.
- * PostgreSQL or memcached being away is no reason to end. Gives the exit code. */
-int punit_service_run(const punit_service_t *service);
+ * PostgreSQL or memcached being away is no reason to end. Gives the exit code.
+ * The one option is --routes: prints the table, a line each of `METHOD path class [role]`, and nothing is
+ * served. */
+int punit_service_run(const punit_service_t *service, int argc, char **argv);
 
 #endif

@@ -46,7 +46,7 @@ static const punit_service_t service = { .name = "social", .routes = routes };
 
 
 int
-main(void)
+main(int argc, char **argv)
 {
-    return punit_service_run(&service);
+    return punit_service_run(&service, argc, argv);
 }

@@ -115,7 +115,7 @@ static const punit_service_t service = { .name = "sports", .routes = routes };
 
 
 int
-main(void)
+main(int argc, char **argv)
 {
-    return punit_service_run(&service);
+    return punit_service_run(&service, argc, argv);
 }

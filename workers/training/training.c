@@ -129,7 +129,7 @@ static const punit_service_t service = { .name = "training", .routes = routes };
 
 
 int
-main(void)
+main(int argc, char **argv)
 {
-    return punit_service_run(&service);
+    return punit_service_run(&service, argc, argv);
 }
