@@ -10,9 +10,9 @@
 
 /* What `unit init` was told; NULL where it was not. */
 struct environment {
-	const char *http, *listener, *pg;
-	const char *const *own; /* NAME=value, own_count of them */
-	int own_count;
+    const char *http, *listener, *pg;
+    const char *const *own; /* NAME=value, own_count of them */
+    int own_count;
 };
 
 /* Fills unit->settings from DIR/unit.env if there is one, then from `given`,

@@ -8,60 +8,60 @@ static const char *about;
 
 void say_about(const char *subject)
 {
-	about = subject;
+    about = subject;
 }
 
 void say(const char *format, ...)
 {
-	va_list args;
+    va_list args;
 
-	if (about != NULL) {
-		printf("%s: ", about);
-	}
-	va_start(args, format);
-	vprintf(format, args);
-	va_end(args);
-	putchar('\n');
-	fflush(stdout);
+    if (about != NULL) {
+        printf("%s: ", about);
+    }
+    va_start(args, format);
+    vprintf(format, args);
+    va_end(args);
+    putchar('\n');
+    fflush(stdout);
 }
 
 int complain(const char *format, ...)
 {
-	va_list args;
-	char line[2048];
-	size_t n;
+    va_list args;
+    char line[2048];
+    size_t n;
 
-	va_start(args, format);
-	vsnprintf(line, sizeof line, format, args);
-	va_end(args);
-	n = strlen(line);
-	while (n > 0 && line[n - 1] == '\n') {
-		line[--n] = '\0'; /* libpq's messages end with one */
-	}
-	fprintf(stderr, "punitctl: %s%s%s\n", about != NULL ? about : "",
-	        about != NULL ? ": " : "", line);
-	return EXIT_FAILED;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    n = strlen(line);
+    while (n > 0 && line[n - 1] == '\n') {
+        line[--n] = '\0'; /* libpq's messages end with one */
+    }
+    fprintf(stderr, "punitctl: %s%s%s\n", about != NULL ? about : "",
+            about != NULL ? ": " : "", line);
+    return EXIT_FAILED;
 }
 
 void say_table(const char *const *cells, size_t rows, size_t columns)
 {
-	for (size_t row = 0; row < rows; row++) {
-		for (size_t column = 0; column < columns; column++) {
-			const char *cell = cells[row * columns + column];
-			size_t width = 0;
+    for (size_t row = 0; row < rows; row++) {
+        for (size_t column = 0; column < columns; column++) {
+            const char *cell = cells[row * columns + column];
+            size_t width = 0;
 
-			for (size_t i = 0; i < rows; i++) {
-				const char *other = cells[i * columns + column];
-				size_t n = other != NULL ? strlen(other) : 1;
+            for (size_t i = 0; i < rows; i++) {
+                const char *other = cells[i * columns + column];
+                size_t n = other != NULL ? strlen(other) : 1;
 
-				width = n > width ? n : width;
-			}
-			if (column + 1 == columns) {
-				width = 0;
-			}
-			printf("%-*s%s", (int) width, cell != NULL ? cell : "-",
-			       column + 1 < columns ? "  " : "\n");
-		}
-	}
-	fflush(stdout);
+                width = n > width ? n : width;
+            }
+            if (column + 1 == columns) {
+                width = 0;
+            }
+            printf("%-*s%s", (int) width, cell != NULL ? cell : "-",
+                   column + 1 < columns ? "  " : "\n");
+        }
+    }
+    fflush(stdout);
 }

@@ -12,9 +12,9 @@
 #include "punitctl/unit.h"
 
 struct unit_process {
-	const char *name;    /* of its service directory and log */
-	const char *program; /* as the kernel calls it */
-	const char *socket;  /* under DIR/sock, or NULL */
+    const char *name;    /* of its service directory and log */
+    const char *program; /* as the kernel calls it */
+    const char *socket;  /* under DIR/sock, or NULL */
 };
 
 extern const struct unit_process unit_processes[];

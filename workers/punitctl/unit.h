@@ -10,15 +10,15 @@
 #include "punitctl/verb.h"
 
 struct setting {
-	const char *name;
-	const char *value;
+    const char *name;
+    const char *value;
 };
 
 struct unit {
-	const char *id;
-	const char *dir; /* absolute */
-	struct setting *settings; /* of unit.env; NULL: the environment */
-	size_t count;
+    const char *id;
+    const char *dir; /* absolute */
+    struct setting *settings; /* of unit.env; NULL: the environment */
+    size_t count;
 };
 
 /* [a-z0-9-]{1,32} */
@@ -34,7 +34,7 @@ const char *unit_setting(const struct unit *unit, const char *name);
 
 /* DIR/<format...> */
 char *unit_path(const struct unit *unit, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+    __attribute__((format(printf, 2, 3)));
 
 /* The settings of a file of KEY=value lines, value perhaps in double quotes
  * (systemd.exec(5) and sh read it alike); NULL with the reason said. */
@@ -42,7 +42,7 @@ struct setting *settings_read(const char *path, size_t *count);
 
 /* Row of the options table that every verb on a unit has. */
 #define UNIT_OPTION \
-	{ "dir", "DIR", "the unit's directory (else PUNIT_DIR of the environment)", \
-	  NULL }
+    { "dir", "DIR", "the unit's directory (else PUNIT_DIR of the environment)", \
+      NULL }
 
 #endif

@@ -15,10 +15,10 @@
 #include <stddef.h>
 
 struct unit_address {
-	const char *id;
-	const char *http;
-	const char *listener;
-	const char *pg;
+    const char *id;
+    const char *http;
+    const char *listener;
+    const char *pg;
 };
 
 /* True for "a.b.c.d:port". */

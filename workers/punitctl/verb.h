@@ -15,26 +15,26 @@
 #define VERB_OPTIONS 24
 
 struct verb_option {
-	const char *name;    /* without the dashes; NULL ends the table */
-	const char *value;   /* what --help calls its value; NULL: a flag */
-	const char *help;
-	const char *otherwise; /* the value when it is not given */
+    const char *name;    /* without the dashes; NULL ends the table */
+    const char *value;   /* what --help calls its value; NULL: a flag */
+    const char *help;
+    const char *otherwise; /* the value when it is not given */
 };
 
 struct arguments {
-	const struct verb_option *options;
-	const char *value[VERB_OPTIONS]; /* by place in `options` */
-	const char *operand[VERB_OPERANDS];
-	int operands;
+    const struct verb_option *options;
+    const char *value[VERB_OPTIONS]; /* by place in `options` */
+    const char *operand[VERB_OPERANDS];
+    int operands;
 };
 
 struct verb {
-	const char *words;    /* "unit init" */
-	const char *operands; /* as --help prints them */
-	int least, most;      /* operands */
-	const char *help;
-	const struct verb_option *options;
-	int (*run)(const struct arguments *arguments); /* an EXIT_ code */
+    const char *words;    /* "unit init" */
+    const char *operands; /* as --help prints them */
+    int least, most;      /* operands */
+    const char *help;
+    const struct verb_option *options;
+    int (*run)(const struct arguments *arguments); /* an EXIT_ code */
 };
 
 /* The value of an option, its default, or NULL; a flag gives "" or NULL.
