@@ -42,6 +42,10 @@ sub strike {
 for my $victim (['us', 'mover'], ['eu', 'mover'], ['us', 'social'], ['eu', 'social'], ['eu', 'postgres'], ['us', 'postgres']) {
     my ($unit, $process) = @$victim;
     subtest "kill -9 of $process at $unit" => sub {
+        for my $u (qw(eu us)) {
+            Punit::Units::wait_until(sub { $units->http($u, GET => "/$_/health")->{status} == 200 }, 15) or die "$u: $_ is ill"
+                for qw(auth profile metrics social);
+        }
         my $user = heavy_user();
         $user->ask('us', GET => '/profile') for 1 .. 3;
         ok Punit::Units::wait_until(sub { unfinished($user) }, 10), 'a crossing is under way';
