@@ -52,16 +52,21 @@ ngx_http_punit_access_handler(ngx_http_request_t *r)
         if (ctx == NULL) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
+    }
 
+    if (ctx->plcf == NULL) {
         ctx->plcf = plcf;
+        ctx->at = plcf;
+        ctx->restart = 0;
     }
 
     if (ctx->waiting) {
         return NGX_AGAIN;
     }
 
-    if (ctx->step >= NGX_HTTP_PUNIT_STEP_DECIDED || ctx->problem) {
-
+    if (ctx->at != plcf || ctx->restart || ctx->problem
+        || ctx->step >= NGX_HTTP_PUNIT_STEP_DECIDED)
+    {
         /*
          * Here again: in the location we sent it to, in the one that follows,
          * or by somebody else's redirect (error_page, X-Accel-Redirect).  The
@@ -76,6 +81,9 @@ ngx_http_punit_access_handler(ngx_http_request_t *r)
             status = ngx_http_punit_follow_status(r, ctx);
 
             if (status) {
+                ctx->at = plcf;
+                ctx->restart = 0;
+
                 rc = ngx_http_punit_follow(r, ctx, status);
 
                 if (rc != NGX_OK) {
@@ -96,6 +104,7 @@ ngx_http_punit_access_handler(ngx_http_request_t *r)
 
         ngx_http_punit_ctx_reset(ctx);
         ctx->plcf = plcf;
+        ctx->at = plcf;
     }
 
 steps:

@@ -98,10 +98,12 @@ void
 ngx_http_punit_ctx_reset(ngx_http_punit_ctx_t *ctx)
 {
     ngx_str_t            id;
+    ngx_uint_t           inherited;
     ngx_http_request_t  *r;
 
     r = ctx->request;
     id = ctx->id;
+    inherited = ctx->inherited;
 
     ngx_http_punit_ctx_cleanup(ctx);
 
@@ -109,6 +111,7 @@ ngx_http_punit_ctx_reset(ngx_http_punit_ctx_t *ctx)
 
     ctx->request = r;
     ctx->id = id;
+    ctx->inherited = inherited;
     ctx->verdict = "none";
     ctx->why = "";
 }

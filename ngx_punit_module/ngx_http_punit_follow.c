@@ -55,6 +55,10 @@ ngx_http_punit_follow(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
 {
     ctx->upstream = r->upstream;
 
+    /* without "=" in error_page the answer would keep the status */
+
+    r->err_status = 0;
+
     /* each try costs two redirects, what bounds them is the number of units */
 
     r->uri_changes = NGX_HTTP_MAX_URI_CHANGES + 1;

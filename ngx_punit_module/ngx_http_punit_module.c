@@ -246,7 +246,7 @@ static ngx_command_t  ngx_http_punit_commands[] = {
       NULL },
 
     { ngx_string("punit_status"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_1MORE,
+      NGX_HTTP_LOC_CONF|NGX_CONF_ANY,
       ngx_http_punit_conf_status,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -604,6 +604,7 @@ ngx_http_punit_postconfiguration(ngx_conf_t *cf)
         ngx_http_handler_pt  handler;
     } handlers[] = {
         { NGX_HTTP_POST_READ_PHASE, ngx_http_punit_post_read_handler },
+        { NGX_HTTP_REWRITE_PHASE, ngx_http_punit_problem_inherit },
 
         /* not ACCESS: "satisfy any" would let others open the location, and
            subrequests would not come by */

@@ -194,6 +194,7 @@ typedef struct {
 typedef struct {
     ngx_http_request_t             *request;
     ngx_http_punit_loc_conf_t      *plcf;      /* of the location asked for */
+    ngx_http_punit_loc_conf_t      *at;        /* whose steps are taken */
 
     ngx_uint_t                      step;      /* next of the access steps */
     ngx_int_t                       error;     /* of what was waited for */
@@ -226,12 +227,13 @@ typedef struct {
     ngx_http_request_t             *subrequest;
 
     ngx_http_punit_problem_e        problem;
-    ngx_uint_t                      problem_status;
+    ngx_uint_t                      inherited; /* status of error_page */
     const char                     *detail;
     ngx_str_t                       body;      /* of the problem */
 
     unsigned                        peer:1;    /* came by the peer listener */
     unsigned                        waiting:1;
+    unsigned                        restart:1; /* another location's page */
     unsigned                        user:1;    /* claims are good */
     unsigned                        author:1;  /* follows Punit-Author */
     unsigned                        lookup:1;  /* ask the grid first */
@@ -333,6 +335,7 @@ ngx_int_t ngx_http_punit_refuse(ngx_http_request_t *r,
     const char *detail);
 ngx_int_t ngx_http_punit_problem_header(ngx_http_request_t *r,
     ngx_http_punit_ctx_t **ctx);
+ngx_int_t ngx_http_punit_problem_inherit(ngx_http_request_t *r);
 ngx_int_t ngx_http_punit_problem_init(ngx_conf_t *cf);
 
 /* variables */

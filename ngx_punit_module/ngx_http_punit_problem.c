@@ -25,7 +25,8 @@ static ngx_int_t ngx_http_punit_problem_headers(ngx_http_request_t *r,
     ngx_uint_t status);
 static const ngx_http_punit_problem_t *ngx_http_punit_problem_of_status(
     ngx_uint_t status);
-static ngx_uint_t ngx_http_punit_problem_is_special(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_punit_problem_is_special(ngx_http_request_t *r,
+    ngx_http_punit_ctx_t *ctx);
 static ngx_int_t ngx_http_punit_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
 
@@ -146,7 +147,7 @@ ngx_http_punit_problem_header(ngx_http_request_t *r,
         r->headers_out.status = NGX_HTTP_BAD_GATEWAY;
         r->headers_out.status_line.len = 0;
 
-    } else if (!ngx_http_punit_problem_is_special(r)) {
+    } else if (!ngx_http_punit_problem_is_special(r, ctx)) {
         return NGX_OK;
     }
 
@@ -290,15 +291,53 @@ ngx_http_punit_problem_of_status(ngx_uint_t status)
 
 
 /*
+ * Of the REWRITE phase, which each redirect comes by: the error that led here.
+ * What is sent from here with that status is somebody's page for it.
+ */
+
+ngx_int_t
+ngx_http_punit_problem_inherit(ngx_http_request_t *r)
+{
+    ngx_http_punit_ctx_t  *ctx;
+
+    if (r->err_status == 0 || r != r->main) {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_punit_ctx(r);
+
+    if (ctx == NULL) {
+        ctx = ngx_http_punit_ctx_create(r);
+        if (ctx == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    ctx->inherited = r->err_status;
+    ctx->problem = NGX_HTTP_PUNIT_NO_PROBLEM;
+    ctx->restart = 1;
+
+    return NGX_DECLINED;
+}
+
+
+/*
  * Made by ngx_http_special_response_handler(), as opposed to a page of
- * error_page, which comes from a file or from an upstream.
+ * error_page.
  */
 
 static ngx_uint_t
-ngx_http_punit_problem_is_special(ngx_http_request_t *r)
+ngx_http_punit_problem_is_special(ngx_http_request_t *r,
+    ngx_http_punit_ctx_t *ctx)
 {
     if (r->err_status < NGX_HTTP_BAD_REQUEST
         || r->headers_out.status != r->err_status)
+    {
+        return 0;
+    }
+
+    if (ctx && ctx->inherited == r->err_status
+        && ngx_http_punit_problems[ctx->problem].status != r->err_status)
     {
         return 0;
     }

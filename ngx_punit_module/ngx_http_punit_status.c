@@ -484,11 +484,11 @@ ngx_http_punit_status_mark(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
     b = (r->request_body && r->request_body->bufs) ? r->request_body->bufs->buf
                                                    : NULL;
 
-    if (b && !ngx_buf_in_memory(b)) {
+    if (b && b->in_file) {
         return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
     }
 
-    len = b ? b->last - b->pos : 0;
+    len = (b && ngx_buf_in_memory(b)) ? b->last - b->pos : 0;
 
     body = len ? json_loadb((char *) b->pos, len, JSON_REJECT_DUPLICATES, NULL)
                : NULL;

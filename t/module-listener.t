@@ -5,6 +5,10 @@ use warnings;
 use lib 't/lib';
 use Test::More;
 
+use IO::Select;
+use IO::Socket::UNIX;
+use Socket;
+
 use Punit::Backend;
 use Punit::Client;
 use Punit::Nginx;
@@ -35,7 +39,8 @@ my $worker = Punit::Backend->new(
         return [200, ['Punit-Owner' => 'eu; epoch=4'], 'eu'];
     }
 );
-my $edge = Punit::Backend->new(sub { [200, [], 'edge'] });
+my $mover = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => "$dir/mover.sock") or die "mover: $!";
+chmod 0777, "$dir/mover.sock";
 
 $n->http(<<"EOF_CONF");
     punit_zone z 1m;
@@ -43,6 +48,7 @@ $n->http(<<"EOF_CONF");
     punit_peer us;
     punit_keys keys;
     punit_token_check off;
+    punit_move unix:$dir/mover.sock;
     upstream us { server 127.0.0.1:@{[$n->port('public')]}; }
     server {
         listen 127.0.0.1:@{[$n->port('peer')]} ssl http2;
@@ -72,7 +78,10 @@ $n->http(<<"EOF_CONF");
     }
     server {
         listen 127.0.0.1:@{[$n->port('public')]};
-        location / { return 200 edge; }
+        punit_local \@local;
+        punit_forward \@local;
+        location / { punit_scope user; }
+        location \@local { proxy_pass http://127.0.0.1:@{[$worker->port]}; }
     }
 EOF_CONF
 $n->start;
@@ -129,6 +138,18 @@ is((ask('us', '/x', "Authorization: Bearer $token", 'Punit-From: us'))[0], 400, 
 is((ask('us', '/x', "Authorization: Bearer $token", 'Punit-From: us', 'Punit-Hops: 2'))[0], 508, 'forwarded twice: 508');
 is((ask('us', '/x', "Authorization: Bearer $token", @from, 'CDN-Loop: punit-us, punit-eu'))[0], 508, 'been here before: 508');
 is((ask('us', '/x', @from))[0], 401, 'a peer needs the token of the user, too');
+
+my $user = Punit::Token::uuid();
+my $mine = $keys->token(unit => 'eu', sub => $user);
+my $home = sub { Punit::Client->once($n->port('public'), 'GET', '/x', headers => [Authorization => "Bearer $mine"])->{status} };
+is($home->(), 200, 'a local request of a user');
+is(IO::Select->new($mover)->can_read(0.1), undef, 'is nothing to tell');
+is((ask('us', '/x', "Authorization: Bearer $mine", @from))[0], 200, 'a peer forwards for him');
+is(IO::Select->new($mover)->can_read(0.1), undef, 'nor is that');
+is($home->(), 200, 'but local requests after it');
+ok(IO::Select->new($mover)->can_read(5), 'are told to the mover');
+$mover->recv(my $data, 8192);
+is($data, "l $user 1\n", 'as local');
 
 is($n->stop, '', 'the log is clean');
 done_testing;

@@ -1,6 +1,6 @@
 package Punit::Token;
 
-# Keys and access tokens for tests: ES256 signed by `openssl dgst`, HS256 by Digest::SHA.
+# Keys and access tokens for tests: ES256 and RS256 signed by `openssl dgst`, HS256 by Digest::SHA.
 #
 #   my $keys = Punit::Token->new("$dir/keys");     # a directory for punit_keys
 #   $keys->es256('eu-1');                          # writes eu-1.ES256.pem
@@ -36,9 +36,18 @@ sub es256 {
     return $self;
 }
 
-sub hs256 {
+sub rs256 {
     my ($self, $kid) = @_;
-    my $secret = join '', map { chr 33 + int rand 90 } 1 .. 48;
+    my $private = "$self->{dir}.private/$kid.pem";
+    _run(qw(openssl genrsa -traditional -out), $private, '2048');
+    _run(qw(openssl rsa -pubout -in), $private, '-out', "$self->{dir}/$kid.RS256.pem");
+    $self->{keys}{$kid} = { alg => 'RS256', private => $private };
+    return $self;
+}
+
+sub hs256 {
+    my ($self, $kid, $secret) = @_;
+    $secret //= join '', map { chr 33 + int rand 90 } 1 .. 48;
     _write("$self->{dir}/$kid.HS256.secret", $secret);
     $self->{keys}{$kid} = { alg => 'HS256', secret => $secret };
     return $self;
@@ -73,28 +82,29 @@ sub token {
     my $key = $self->{keys}{$kid};
     my $input = join '.', map { encode_base64url($json->encode($_)) }
         { alg => $key->{alg}, typ => 'at+jwt', kid => $kid, %{ $head // {} } }, $claims;
-    return "$input." . encode_base64url($key->{secret} ? hmac_sha256($input, $key->{secret}) : _es256($key, $input));
+    return "$input." . encode_base64url($key->{secret} ? hmac_sha256($input, $key->{secret}) : _signed($key, $input));
 }
 
 # Another signature: the last of its bits that count is turned over.
 sub spoiled {
     my ($self, $token) = @_;
     my ($rest, $signature) = $token =~ /^(.*\.)([^.]+)$/ or croak 'not a token';
-    substr($signature, 10, 1) =~ tr/A-Za-z0-9_-/B-ZAb-za0-9A_/;
+    substr($signature, 10, 1) =~ tr/A-Za-z0-9_-/B-ZAb-za1-90A_/;
     return "$rest$signature";
 }
 
-# DER (SEQUENCE of two INTEGERs) to r || s, RFC 7518, 3.4.
-sub _es256 {
+# An ECDSA signature is DER (SEQUENCE of two INTEGERs) and becomes r || s, RFC 7518, 3.4.
+sub _signed {
     my ($key, $input) = @_;
     my $file = "$key->{private}.input";
     _write($file, $input);
     open my $p, '-|', qw(openssl dgst -sha256 -sign), $key->{private}, $file or croak "openssl: $!";
     binmode $p;
-    my $der = do { local $/; <$p> };
+    my $signature = do { local $/; <$p> };
     close $p or croak 'openssl dgst failed';
-    my ($r, $s) = $der =~ /\A\x30.\x02(?s:(.))/s ? _integers($der) : croak 'not a signature';
-    return join '', map { substr(("\0" x 32) . $_, -32) } $r, $s;
+    return $signature if $key->{alg} eq 'RS256';
+    $signature =~ /\A\x30.\x02/s or croak 'not a signature';
+    return join '', map { substr(("\0" x 32) . $_, -32) } _integers($signature);
 }
 
 sub _integers {
