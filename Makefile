@@ -21,6 +21,8 @@ BUILD_PACKAGES := gcc make pkg-config nginx-dev libpcre2-dev zlib1g-dev libssl-d
 	libpq-dev libjansson-dev libsodium-dev libmemcached-dev libfcgi-dev
 RUN_PACKAGES   := nginx postgresql-15 memcached runit openssl curl perl adduser
 TEST_PACKAGES  := libcmocka-dev libdbd-pg-perl cppcheck procps
+# the load, and the peers that are compared with
+BENCH_PACKAGES := wrk haproxy libnginx-mod-http-js libnginx-mod-http-lua libnginx-mod-http-memc lua-cjson lua-luaossl
 
 PKG_LIBS := libpq jansson libsodium libmemcached libcrypto
 CFLAGS   ?= -O2 -g
@@ -34,13 +36,18 @@ LDFLAGS  += -pie -Wl,-z,relro,-z,now
 LDLIBS    = $(shell pkg-config --libs $(PKG_LIBS)) -lfcgi -lm
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKG_LIBS))
 
-.PHONY: help deps build module workers run stop test unit fuzz lint bench install clean
+.PHONY: help deps build module workers run stop test unit fuzz lint bench bench-deps install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 deps: ## install what is missing of Debian's packages (root or sudo) and make the system user punit
-	@missing=$$(for p in $(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES); do \
+	@$(call install_packages,$(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES)) && \
+	if [ $$(id -u) = 0 ] && ! id punit >/dev/null 2>&1; then \
+	    adduser --quiet --system --group --no-create-home --home /nonexistent punit; fi
+
+define install_packages
+	missing=$$(for p in $(1); do \
 	    dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	asroot=; [ $$(id -u) = 0 ] || asroot=sudo; \
 	if [ -n "$$missing" ]; then \
@@ -48,9 +55,8 @@ deps: ## install what is missing of Debian's packages (root or sudo) and make th
 	    $$asroot apt-get -q update && \
 	    $$asroot env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
 	        apt-get -q install -y --no-install-recommends $$missing; \
-	fi && \
-	if [ $$(id -u) = 0 ] && ! id punit >/dev/null 2>&1; then \
-	    adduser --quiet --system --group --no-create-home --home /nonexistent punit; fi
+	fi
+endef
 
 build: module workers ## build build/ngx_http_punit_module.so and build/bin/
 
@@ -138,8 +144,15 @@ lint: ## cppcheck over the C, syntax of the Perl
 	    --enable=warning,portability --suppress=missingIncludeSystem -Iworkers workers
 	@for f in demo/* t/*.t t/lib/Punit/*.pm; do perl -It/lib -c $$f 2>&1 | grep -v 'syntax OK$$' && exit 1; done; true
 
-bench: build ## every figure as a ratio in one run
+bench: deps bench-deps build build/bench/responder ## every figure as a ratio in one run, into bench/results.json
 	bench/run
+
+bench-deps:
+	@$(call install_packages,$(BENCH_PACKAGES))
+
+build/bench/responder: bench/responder.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(WFLAGS) $(LDFLAGS) $< -lfcgi -o $@
 
 install: build ## install into $(DESTDIR)$(prefix)
 	install -d $(DESTDIR)$(prefix)/{bin,lib/punit,share/punit/sql,share/punit/conf}

@@ -1,0 +1,85 @@
+package Punit::Bench::Pair;
+
+# Two loads in turn, A B A B ..., and what is read out of them. A pair gives one row of the table for each figure
+# that is asked of it; a round's figure is ours against the peer's of the same round, the row's is their median.
+#
+#   my $pair = Punit::Bench::Pair->new(ours => $load, peer => $load, connections => 64,
+#       rows => [{ name => 'grid-hit', figure => 'rate', goal => '>= 1.8' }]);
+#   my @rows = $pair->run(rounds => 5, seconds => 2);
+#
+# figure: rate (throughput), p50 (latency) or cpu (microseconds of the server's processes a request).
+# goal: ">= 1.8" and "<= 1.2" are of the ratio, "<= +2.5 us" is of the difference; none: the row only informs.
+
+use strict;
+use warnings;
+use Carp qw(croak);
+
+my %unit = (
+    rate => sub { my ($n) = @_; return sprintf '%.1f k/s', $n / 1000 },
+    p50  => sub { my ($n) = @_; return sprintf '%.0f us', $n },
+    cpu  => sub { my ($n) = @_; return sprintf '%.2f us', $n },
+);
+
+sub new {
+    my ($class, %o) = @_;
+    $o{connections} //= 64;
+    for my $row (@{ $o{rows} }) {
+        $unit{ $row->{figure} } or croak "$row->{name}: no figure $row->{figure}";
+        defined $row->{goal} && _goal($row->{goal});
+    }
+    return bless {%o}, $class;
+}
+
+sub names { my ($self) = @_; return map { $_->{name} } @{ $self->{rows} } }
+
+sub run {
+    my ($self, %o) = @_;
+    my (@ours, @peer);
+    $_->burst($self->{connections}, 1) for $self->{ours}, $self->{peer};    # caches filled, connections made
+    for (1 .. $o{rounds}) {
+        push @ours, $self->{ours}->burst($self->{connections}, $o{seconds});
+        push @peer, $self->{peer}->burst($self->{connections}, $o{seconds});
+    }
+    return map { $self->_row($_, \@ours, \@peer) } @{ $self->{rows} };
+}
+
+sub _row {
+    my ($self, $row, $ours, $peer) = @_;
+    my $figure = $row->{figure};
+    my @ratios = sort { $a <=> $b } map { $ours->[$_]{$figure} / $peer->[$_]{$figure} } 0 .. $#$ours;
+    my @differences = map { $ours->[$_]{$figure} - $peer->[$_]{$figure} } 0 .. $#$ours;
+    my ($ratio, $difference) = (median(@ratios), median(@differences));
+    return {
+        name       => $row->{name},
+        what       => $self->{ours}->what . ", $figure" . ($self->{connections} == 1 ? ', one at a time' : ''),
+        against    => $self->{peer}->what,
+        ours       => $unit{$figure}->(median(map { $_->{$figure} } @$ours)),
+        peer       => $unit{$figure}->(median(map { $_->{$figure} } @$peer)),
+        ratio      => $ratio,
+        difference => $figure eq 'cpu' ? $difference : undef,
+        goal       => $row->{goal},
+        met        => defined $row->{goal} ? _met($row->{goal}, $ratio, $difference) : undef,
+        rounds     => scalar @ratios,
+        spread     => [ @ratios[0, -1] ],
+    };
+}
+
+sub median {
+    my @n = sort { $a <=> $b } @_;
+    return ($n[$#n / 2] + $n[@n / 2]) / 2;
+}
+
+sub _goal {
+    my ($goal) = @_;
+    $goal =~ /^(<=|>=|>) (\+?)([\d.]+)(?: us)?$/ or croak "not a goal: $goal";
+    return ($1, $2, $3);
+}
+
+sub _met {
+    my ($goal, $ratio, $difference) = @_;
+    my ($than, $plus, $limit) = _goal($goal);
+    my $n = $plus ? $difference : $ratio;
+    return $than eq '<=' ? $n <= $limit : $than eq '>=' ? $n >= $limit : $n > $limit;
+}
+
+1;

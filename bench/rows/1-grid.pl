@@ -1,0 +1,45 @@
+# A document from the grid, the token verified and checked, against memcached_pass that asks for no token, and
+# against others that verify one. 1 KiB, one NGINX worker each, the same memcached.
+
+use strict;
+use warnings;
+
+use Punit::Bench::Pair;
+use Punit::Bench::Unit;
+
+return sub {
+    my ($dir) = @_;
+    my $unit = Punit::Bench::Unit->of($dir);
+    my $lua = $unit->nginx('lua', files => ['jwt.lua']);
+    my $hs256 = $unit->token('eu', 'HS256');
+
+    my $ours = $unit->load('grid hit, ES256', '/sports', 'eu');
+    my $ours_hs256 = $unit->load('grid hit, HS256', '/sports', 'eu', 'HS256');
+    my $memcached = $unit->of_server($unit->nginx('memcached'), 'memcached_pass, no token', '/sports');
+    my $again = $unit->of_server($unit->nginx('memcached', name => 'memcached-again'), 'memcached_pass, no token', '/sports');
+    my $njs = $unit->of_server($unit->nginx('njs', files => ['jwt.js']), 'njs HS256, memcached_pass', '/sports', $hs256);
+    my $lua_each = $unit->of_server($lua, 'Lua HS256 each time, memc', '/sports', $hs256);
+    my $lua_cached = $unit->of_server($lua, 'Lua HS256 verdict cached, memc', '/cached/sports', $hs256);
+
+    return map { Punit::Bench::Pair->new(%$_) } (
+        { ours => $again, peer => $memcached, rows => [ { name => 'noise-grid', figure => 'rate' } ] },
+        {
+            ours => $ours, peer => $memcached,
+            rows => [
+                { name => 'grid-hit',     figure => 'rate', goal => '>= 1.8' },
+                { name => 'grid-hit-cpu', figure => 'cpu' },
+            ],
+        },
+        { ours => $again, peer => $memcached, connections => 1, rows => [ { name => 'noise-grid-p50', figure => 'p50' } ] },
+        {
+            ours => $ours, peer => $memcached, connections => 1,
+            rows => [ { name => 'grid-hit-p50', figure => 'p50', goal => '<= 1.2' } ],
+        },
+        { ours => $ours_hs256, peer => $njs, rows => [ { name => 'grid-hit-njs', figure => 'rate', goal => '>= 4.5' } ] },
+        { ours => $ours_hs256, peer => $lua_each, rows => [ { name => 'grid-hit-lua', figure => 'rate', goal => '>= 4.5' } ] },
+        {
+            ours => $ours_hs256, peer => $lua_cached,
+            rows => [ { name => 'grid-hit-lua-cached', figure => 'rate', goal => '>= 2.4' } ],
+        },
+    );
+};

@@ -1,0 +1,39 @@
+# What the routes forward and local cost over stock proxy_pass and fastcgi_pass: the same upstreams, which are told
+# the same, and answers with the same headers. Throughput stands beside, as the A/A pair does.
+
+use strict;
+use warnings;
+
+use Punit::Bench::Pair;
+use Punit::Bench::Unit;
+
+return sub {
+    my ($dir) = @_;
+    my $unit = Punit::Bench::Unit->of($dir);
+    my ($stock, $again) = map { $unit->nginx('stock', name => $_) } qw(stock stock-again);
+
+    my %ours = (
+        forward => $unit->load('forward, ES256', '/profile', 'us'),
+        local   => $unit->load('local, ES256', '/profile', 'eu'),
+    );
+    my %pass = (forward => 'proxy_pass', local => 'fastcgi_pass');
+
+    return map {
+        my $route = $_;
+        my ($floor, $other) = map { $unit->of_server($_, "$pass{$route}, no token", "/$route") } $stock, $again;
+        $unit->same_headers($ours{$route}, $floor);
+        (
+            Punit::Bench::Pair->new(
+                ours => $other, peer => $floor,
+                rows => [ { name => "noise-$route-cpu", figure => 'cpu' }, { name => "noise-$route", figure => 'rate' } ],
+            ),
+            Punit::Bench::Pair->new(
+                ours => $ours{$route}, peer => $floor,
+                rows => [
+                    { name => "$route-cpu", figure => 'cpu', goal => '<= +2.5 us' },
+                    { name => $route,       figure => 'rate' },
+                ],
+            ),
+        )
+    } qw(forward local);
+};
