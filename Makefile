@@ -12,8 +12,8 @@ endif
 
 SERVICES := auth profile training metrics sports social
 WORKERS  := $(SERVICES) mover gridd
-# SAN=1 builds the workers under ASan and UBSan, beside the ordinary build.
-B        := build$(if $(SAN),/san)
+# Beside the ordinary build: SAN=1 builds the workers under ASan and UBSan, FAILPOINTS=1 the mover with failpoints.
+B        := build$(if $(SAN),/san)$(if $(FAILPOINTS),/failpoints)
 PROGRAMS := $(WORKERS:%=$(B)/bin/punit-%) $(B)/bin/punitctl
 MODULE   := build/ngx_http_punit_module.so
 
@@ -31,6 +31,9 @@ WFLAGS   := -std=c17 -Wall -Wextra -Werror -Wshadow -Wvla -fstack-protector-stro
 ifdef SAN
 CPPFLAGS := $(filter-out -D_FORTIFY_SOURCE=3,$(CPPFLAGS))
 WFLAGS   += -fsanitize=address,undefined -fno-omit-frame-pointer -Wno-format-truncation
+endif
+ifdef FAILPOINTS
+CPPFLAGS += -DPUNIT_FAILPOINTS
 endif
 LDFLAGS  += -pie -Wl,-z,relro,-z,now
 LDLIBS    = $(shell pkg-config --libs $(PKG_LIBS)) -lfcgi -lm

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mover/failpoint.h"
 #include "mover/options.h"
 
 static const char open_sql[] = "select punit.apply_open($1, $2, $3, $4, $5, $6, $7, $8, $9)";
@@ -314,6 +315,27 @@ result_of(apply_t *a)
 }
 
 
+static bool
+commit(apply_t *a)
+{
+    if (a->epoch) {
+        FAILPOINT("activate.commit", a->local);
+    } else {
+        FAILPOINT("copy.commit", a->local);
+    }
+
+    bool ok = link_run(a->local, "commit");
+
+    if (a->epoch) {
+        FAILPOINT("activate.committed", a->local);
+    } else {
+        FAILPOINT("copy.committed", a->local);
+    }
+
+    return ok;
+}
+
+
 apply_result_t
 apply_snapshot(apply_t *a, link_t *local, link_t *peer, const plan_t *plan, const task_t *task, snapshot_t *snapshot,
                long long epoch)
@@ -347,7 +369,7 @@ apply_snapshot(apply_t *a, link_t *local, link_t *peer, const plan_t *plan, cons
     } else if (a->failed || (!snapshot->full && !enter_delta(a)) || !close_copy(a)) {
         result = result_of(a);
 
-    } else if (record_applied(local, task, snapshot, epoch) && link_run(local, "commit")) {
+    } else if (record_applied(local, task, snapshot, epoch) && commit(a)) {
         result = APPLY_OK;
 
     } else {

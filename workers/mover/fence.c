@@ -8,6 +8,7 @@
 #include "lib/config.h"
 #include "lib/log.h"
 #include "mover/apply.h"
+#include "mover/failpoint.h"
 #include "mover/pull.h"
 #include "mover/settle.h"
 #include "mover/stop.h"
@@ -75,11 +76,14 @@ not_fenced(handover_t *h, const verdict_t *v)
     bool busy = strcmp(v->result, "BUSY") == 0;
 
     link_settle(h->peer);
+    FAILPOINT("unfence.commit", &h->mover->local);
 
     if (!record_unfence(&h->mover->local, &h->task, busy, busy ? NULL : v->detail)) {
         handover_stuck(h);
         return FENCE_STOP;
     }
+
+    FAILPOINT("unfence.committed", &h->mover->local);
 
     if (h->task.phase == PHASE_FENCE) {
         h->task.phase = PHASE_COPY;
@@ -124,10 +128,14 @@ abort_move(handover_t *h, long long epoch, const char *why)
     punit_log(PUNIT_LOG_ERROR, "move-aborted", "user=%s from=%s epoch=%lld why=%s", h->task.user, h->task.unit, epoch + 1,
               punit_log_quote(quoted, sizeof(quoted), why));
 
+    FAILPOINT("refuse.commit", &h->mover->local);
+
     if (!record_refuse(&h->mover->local, &h->task, epoch + 1, why, &active)) {
         handover_stuck(h);
         return;
     }
+
+    FAILPOINT("refuse.committed", &h->mover->local);
 
     if (active) {
         h->outcome->again_ms = 0;
@@ -194,6 +202,11 @@ activate(handover_t *h, const verdict_t *v)
 
     s.fenced_at = fenced_at;
 
+    /* spoiled: another digest than the rows have */
+    if (FAILPOINT("fence.read", h->peer)) {
+        snprintf(s.digest, sizeof(s.digest), "-1");
+    }
+
     switch (apply_snapshot(&a, &h->mover->local, h->peer, &h->mover->plan, &h->task, &s, v->epoch + 1)) {
     case APPLY_OK:
         log_moved(h, &s, now_s() - fenced_at);
@@ -235,6 +248,8 @@ fence_and_activate(handover_t *h)
         return FENCE_STOP;
     }
 
+    FAILPOINT("fence.note", &h->mover->local);
+
     /* from this commit on a restart repeats FENCE */
     if (!record_fence(&h->mover->local, &h->task, h->task.move_epoch)) {
         handover_stuck(h);
@@ -242,8 +257,14 @@ fence_and_activate(handover_t *h)
     }
 
     char *sql = snapshot_fence_sql(&h->mover->plan, &h->task, h->task.move_epoch);
-    bool  sent = sql != NULL && link_send(h->peer, sql) && read_verdict(&v, h->peer);
 
+    FAILPOINT("fence.send", h->peer);
+
+    bool sent = sql != NULL && link_send(h->peer, sql);
+
+    FAILPOINT("fence.sent", h->peer);
+    sent = sent && read_verdict(&v, h->peer);
+    FAILPOINT("fence.answered", h->peer);
     free(sql);
 
     if (!sent) {

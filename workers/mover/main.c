@@ -10,6 +10,7 @@
 #include "lib/config.h"
 #include "lib/log.h"
 #include "mover/datagram.h"
+#include "mover/failpoint.h"
 #include "mover/mover.h"
 #include "mover/options.h"
 #include "mover/seen.h"
@@ -51,10 +52,14 @@ read_reports(int socket, int signals)
 
 
 int
-main(void)
+main(int argc, char **argv)
 {
     sigset_t    set;
     pthread_t   sweeper, dog, movers[64];
+
+    if (failpoint_list(argc, argv)) {
+        return 0;
+    }
 
     if (!punit_config_load("mover") || !options_load()) {
         return 1;

@@ -6,6 +6,7 @@
 
 #include "lib/log.h"
 #include "mover/apply.h"
+#include "mover/failpoint.h"
 #include "mover/stop.h"
 
 /* A round that was this short is the last: FENCE sends the rest while the user waits. */
@@ -90,8 +91,13 @@ pull_once(handover_t *h, snapshot_t *s)
         return PULL_STOP;
     }
 
-    bool sent = link_send(h->peer, sql) && snapshot_read(s, h->peer);
+    FAILPOINT("pull.send", h->peer);
 
+    bool sent = link_send(h->peer, sql);
+
+    FAILPOINT("pull.sent", h->peer);
+    sent = sent && snapshot_read(s, h->peer);
+    FAILPOINT("pull.answered", h->peer);
     free(sql);
 
     if (!sent) {

@@ -5,6 +5,7 @@
 
 #include "lib/config.h"
 #include "lib/log.h"
+#include "mover/failpoint.h"
 #include "mover/options.h"
 #include "mover/record.h"
 
@@ -20,6 +21,7 @@ say(handover_t *h, const char *sql, long long epoch, char *answer, size_t size)
         return false;
     }
 
+    FAILPOINT("message.send", h->peer);
     snprintf(e, sizeof(e), "%lld", epoch);
 
     PGresult *row = link_call(h->peer, sql, 4, values);
@@ -46,14 +48,21 @@ settle_retire(handover_t *h)
 {
     char answer[200];
 
+    FAILPOINT("retire.send", h->peer);
+
     if (!say(h, "select punit.retire($1, $2, $3, $4)", h->task.move_epoch + 1, answer, sizeof(answer))) {
         return;
     }
 
+    FAILPOINT("retire.answered", &h->mover->local);
+
     /* UNCHANGED: it knows already */
     if (!record_retired(&h->mover->local, &h->task)) {
         handover_stuck(h);
+        return;
     }
+
+    FAILPOINT("retire.noted", &h->mover->local);
 }
 
 
@@ -62,9 +71,13 @@ settle_refuse(handover_t *h)
 {
     char answer[200];
 
+    FAILPOINT("refused.send", h->peer);
+
     if (!say(h, "select punit.refused($1, $2, $3, $4)", h->task.move_epoch + 1, answer, sizeof(answer))) {
         return;
     }
+
+    FAILPOINT("refused.answered", &h->mover->local);
 
     const char *values[] = { h->task.user };
     PGresult   *r = link_call(&h->mover->local,
@@ -95,9 +108,13 @@ settle_resolve(handover_t *h)
         return;
     }
 
+    FAILPOINT("resolve.send", h->peer);
+
     if (!say(h, "select punit.resolve($1, $2, $3, $4)", h->task.fence_epoch, answer, sizeof(answer))) {
         return;
     }
+
+    FAILPOINT("resolve.answered", &h->mover->local);
 
     const char *values[] = { h->task.user, h->task.unit, epoch, answer };
 
@@ -109,6 +126,8 @@ settle_resolve(handover_t *h)
         handover_stuck(h);
         return;
     }
+
+    FAILPOINT("resolve.settled", &h->mover->local);
 
     /* ERASED changes nothing: the message that erases him is on its way here too */
     bool changed = strcmp(PQgetvalue(row, 0, 0), "UNCHANGED") != 0;

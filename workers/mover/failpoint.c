@@ -1,0 +1,98 @@
+#include "mover/failpoint.h"
+
+#ifdef PUNIT_FAILPOINTS
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/config.h"
+#include "lib/log.h"
+#include "mover/stop.h"
+
+#define HOLD_MS     30000
+
+/* the linker's names for the ends of the section that FAILPOINT fills */
+extern const char *const __start_punit_failpoints[];
+extern const char *const __stop_punit_failpoints[];
+
+
+static void
+act(const char *action, long ms, const char *hit, link_t *link)
+{
+    if (strcmp(action, "kill") == 0) {
+        kill(getpid(), SIGKILL);
+
+    } else if (strcmp(action, "sleep") == 0) {
+        poll(NULL, 0, (int) ms);
+
+    } else if (strcmp(action, "hold") == 0) {
+        long end = clock_ms() + HOLD_MS;
+
+        while (access(hit, F_OK) == 0 && clock_ms() < end && !stop_now()) {
+            poll(NULL, 0, 5);
+        }
+
+    } else if (link != NULL && link->pg != NULL) {
+        if (strcmp(action, "drop") == 0) {
+            shutdown(PQsocket(link->pg), SHUT_RDWR);
+        } else if (strcmp(action, "deaf") == 0) {
+            shutdown(PQsocket(link->pg), SHUT_RD);
+        }
+    }
+}
+
+
+bool
+failpoint_reached(const char *name, link_t *link)
+{
+    char    path[512], hit[520], armed[64], action[16];
+    long    ms = 0;
+
+    snprintf(path, sizeof(path), "%s/failpoint", punit_config.dir);
+    snprintf(hit, sizeof(hit), "%s.hit", path);
+
+    FILE *f = fopen(path, "re");
+
+    if (f == NULL) {
+        return false;
+    }
+
+    int n = fscanf(f, "%63s %15s %ld", armed, action, &ms);
+
+    fclose(f);
+
+    /* of several threads one has the file */
+    if (n < 2 || strcmp(armed, name) != 0 || rename(path, hit) != 0) {
+        return false;
+    }
+
+    punit_log(PUNIT_LOG_WARN, "failpoint", "name=%s action=%s", name, action);
+    act(action, ms, hit, link);
+    return strcmp(action, "spoil") == 0;
+}
+
+
+bool
+failpoint_list(int argc, char **argv)
+{
+    if (argc != 2 || strcmp(argv[1], "--failpoints") != 0) {
+        return false;
+    }
+
+    for (const char *const *name = __start_punit_failpoints; name < __stop_punit_failpoints; name++) {
+        puts(*name);
+    }
+
+    return true;
+}
+
+#else
+
+/* ISO C wants a declaration in every file */
+typedef int failpoint_nothing_t;
+
+#endif
