@@ -10,7 +10,7 @@ use Punit::Postgres;
 my $pg   = Punit::Postgres->new(unit => 'eu')->apply(Punit::Postgres->files(10, 219));
 my $dbh  = $pg->dbh;
 $dbh->do(q(select auth.assign_buckets('{eu}')));
-my $auth = Punit::AuthWorker->new($pg, env => { PUNIT_ARGON_THREADS => 1, PUNIT_ARGON_WAITING => 2 });
+my $auth = Punit::AuthWorker->new($pg, env => { PUNIT_ARGON_THREADS => 1, PUNIT_ARGON_WAITING => 2, PUNIT_AUTH_NAME_BURST => 100 });
 my %ann  = (email => 'ann@example.org', password => 'correct horse');
 
 my $me = $auth->post('/auth/register', { %ann, name => 'Ann' })->{json};

@@ -6,6 +6,7 @@
 #include "auth/access_token.h"
 #include "auth/arbiter.h"
 #include "auth/argon.h"
+#include "auth/attempt.h"
 #include "auth/keys.h"
 #include "auth/login_name.h"
 #include "lib/service.h"
@@ -16,6 +17,7 @@ typedef struct {
     punit_pepper      pepper;
     punit_keys       *keys;     /* the unit's own */
     punit_issuer      issuer;
+    punit_attempt_limits_t limits;
 } punit_auth_t;
 
 extern punit_auth_t punit_auth;

@@ -12,6 +12,10 @@
 #include "auth/pair.h"
 #include "auth/password.h"
 
+static const char credential[] =
+    "select o.epoch, c.password from punit.own o left join auth.credential c using (user_id)"
+    " where o.user_id = $1 and o.state = 'OWNED'";
+
 static const punit_kind_t bad_credentials = { 401, "bad-credentials", "E-mail address or password is wrong" };
 
 
@@ -21,6 +25,24 @@ refuse(punit_request_t *r, punit_answer_t *a)
 {
     a->owner_unit = NULL;
     return punit_problem(r->arena, &bad_credentials, NULL);
+}
+
+
+/* Whether this is the password of `hash`, or of nobody (NULL), for the same work. Only guesses count. */
+static punit_problem_t *
+verify(punit_request_t *r, const punit_entry_t *entry, const char *hash, bool *right)
+{
+    const char       *who = punit_attempt_name(r, entry->hash);
+    punit_problem_t  *problem = punit_attempt_take(r, who);
+
+    if (problem != NULL) {
+        return problem;
+    }
+    problem = punit_password_verify(r, "password", hash, right);
+    if (problem != NULL || *right) {
+        punit_attempt_return(r, who);
+    }
+    return problem;
 }
 
 
@@ -41,12 +63,16 @@ ask_arbiter(punit_request_t *r, punit_entry_t *entry)
             return problem;
         }
     }
-    busy = punit_password_verify(r, "password", NULL, &right);
+    busy = verify(r, entry, NULL, &right);
     if (asked != NULL) {
         problem = punit_arbiter_answer(punit_auth.arbiters, r, asked, &rows);
         if (problem == NULL) {
             entry->user = punit_column(rows, 0, "user_id");
             entry->unit = punit_column(rows, 0, "unit");
+        }
+        if (entry->user != NULL && busy == NULL) {
+            /* his password is looked at below: that one counts */
+            punit_attempt_return(r, punit_attempt_name(r, entry->hash));
         }
     }
     return busy != NULL ? busy : problem;
@@ -89,6 +115,11 @@ punit_login(punit_request_t *r, punit_answer_t *a)
 
     punit_problem_t *problem = punit_directory_find(r, &entry);
     if (problem == NULL && entry.user == NULL) {
+        /* what is asked for a name that somebody has is asked for one that nobody has */
+        const char *nobody = "00000000-0000-0000-0000-000000000000";
+        problem = punit_query(r, credential, 1, &nobody, &rows, NULL);
+    }
+    if (problem == NULL && entry.user == NULL) {
         problem = ask_arbiter(r, &entry);
         if (problem == NULL && entry.user == NULL) {
             problem = refuse(r, a);
@@ -98,9 +129,7 @@ punit_login(punit_request_t *r, punit_answer_t *a)
         return problem;
     }
 
-    problem = punit_owned_query(r, entry.user,
-        "select o.epoch, c.password from punit.own o left join auth.credential c using (user_id)"
-        " where o.user_id = $1 and o.state = 'OWNED'", 1, &entry.user, &rows, a);
+    problem = punit_owned_query(r, entry.user, credential, 1, &entry.user, &rows, a);
     if (problem != NULL && problem->kind == &punit_unknown_user) {
         /* The name is claimed and no unit is known to own its user: he registered elsewhere a moment ago and
          * the directory is late, or the registration was never finished. His unit knows. */
@@ -110,7 +139,7 @@ punit_login(punit_request_t *r, punit_answer_t *a)
             a->owner_epoch = 1;
             return NULL;
         }
-        problem = punit_password_verify(r, "password", NULL, &right);
+        problem = verify(r, &entry, NULL, &right);
         return problem != NULL ? problem : refuse(r, a);
     }
     if (problem != NULL || rows == NULL) {
@@ -118,7 +147,7 @@ punit_login(punit_request_t *r, punit_answer_t *a)
     }
 
     const char *hash = punit_column(rows, 0, "password");
-    problem = punit_password_verify(r, "password", hash, &right);
+    problem = verify(r, &entry, hash, &right);
     if (problem != NULL) {
         return problem;
     }

@@ -132,6 +132,8 @@ start(void)
         punit_config_text("PUNIT_TLS_CERT", NULL), punit_config_text("PUNIT_TLS_KEY", NULL),
         punit_config_text("PUNIT_TLS_CA", NULL));
 
+    punit_auth.limits = punit_attempt_limits();
+
     /* half the processors: the other half serves everything else */
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     punit_auth.argon = punit_argon_start(

@@ -53,7 +53,15 @@ punit_password(punit_request_t *r, punit_answer_t *a)
         return problem;
     }
     const char *old = punit_column(rows, 0, "password");
+    const char *who = punit_attempt_user(r, r->user);
+    problem = punit_attempt_take(r, who);
+    if (problem != NULL) {
+        return problem;
+    }
     problem = punit_password_verify(r, "old", old, &right);
+    if (problem != NULL || right) {
+        punit_attempt_return(r, who);
+    }
     if (problem == NULL && !right) {
         problem = punit_problem(r->arena, &wrong_password, NULL);
     }

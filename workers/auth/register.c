@@ -49,6 +49,11 @@ punit_register(punit_request_t *r, punit_answer_t *a)
     char              password[PUNIT_ARGON_STR], proposed[PUNIT_UUID_SIZE];
 
     problem = punit_directory_find(r, &entry);
+    const char *who = problem == NULL ? punit_attempt_name(r, entry.hash) : NULL;
+    /* before it is told that the name is taken: who goes through a list of addresses is slowed down too */
+    if (problem == NULL) {
+        problem = punit_attempt_take(r, who);
+    }
     if (problem == NULL && entry.user != NULL) {
         problem = punit_directory_is_settled(r, &entry, &settled);
         if (problem == NULL && settled) {
@@ -70,7 +75,11 @@ punit_register(punit_request_t *r, punit_answer_t *a)
         return problem;
     }
     if (strcmp(entry.unit, punit_config.unit) == 0) {
-        return create_account(r, &entry, password, a);
+        problem = create_account(r, &entry, password, a);
+        if (problem == NULL) {
+            punit_attempt_return(r, who);
+        }
+        return problem;
     }
 
     problem = punit_directory_is_settled(r, &entry, &settled);
