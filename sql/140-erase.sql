@@ -1,23 +1,57 @@
 -- Erasure. ERASED is final: the row stays, so that no late PULL, FENCE or REFUSED can bring the user back.
+-- Two parts: his own rows go at once, here and (by the message erase) in each unit with a copy of them; what others'
+-- rows say of him goes by the message forget, which each unit sends itself, since it locks those others.
+
+create table punit.forgetter (
+    fn     text primary key,
+    before boolean not null default false
+);
+comment on table punit.forgetter is
+    'functions (user uuid) -> boolean that forget what a service holds of an erased user outside his own rows, a part at a time; true: there is more';
+comment on column punit.forgetter.before is
+    'it reads his rows: called once, at his owner, while they are there';
+
+create index own_erased on punit.own (touched_at) where state = 'ERASED';
+
+create function punit.forget_moves(p_user uuid) returns boolean
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- an unfinished one is the mover's, who will end it as erased
+    delete from punit.move m where m.user_id = p_user and m.finished_at is not null;
+    delete from punit.home h where h.user_id = p_user and h.origin_unit = punit.self();
+    delete from punit.stay s where s.user_id = p_user;
+    delete from punit.local_seen s where s.user_id = p_user;
+    return exists (select from punit.move m where m.user_id = p_user);
+end
+$$;
+comment on function punit.forget_moves(uuid) is 'where an erased user was and whither he went; true: a move is still to end';
+insert into punit.forgetter (fn) values ('punit.forget_moves');
 
 create function punit.erase_user(p_user uuid) returns boolean
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
     e bigint;
+    f text;
 begin
-    update punit.own o set state = 'ERASED', ver = o.ver + 1, bump_xid = null, owner_hint = null,
-        touched_at = clock_timestamp()
-    where o.user_id = p_user and o.state = 'OWNED'
-    returning o.epoch into e;
+    perform from punit.own o where o.user_id = p_user and o.state = 'OWNED' for update;
     if not found then
         return false;
     end if;
+    for f in select x.fn from punit.forgetter x where x.before order by x.fn loop
+        execute format('select %s($1)', f) using p_user;
+    end loop;
+    update punit.own o set state = 'ERASED', ver = o.ver + 1, bump_xid = null, owner_hint = null,
+        touched_at = clock_timestamp()
+    where o.user_id = p_user
+    returning o.epoch into e;
     perform punit.user_clear(p_user);
-    delete from punit.home h where h.user_id = p_user and h.origin_unit = punit.self();
-    delete from punit.stay s where s.user_id = p_user;
-    delete from punit.local_seen s where s.user_id = p_user;
+    perform punit.forget_moves(p_user);
+    -- what he was about to tell; the mesh takes it back from where it has arrived
+    delete from punit.outbox x where x.origin_unit = punit.self() and x.user_id = p_user;
     perform punit.send(p.id, 'erase', p_user, jsonb_build_object('epoch', e)) from punit.peer p;
+    perform punit.send(punit.self(), 'forget', p_user);
     return true;
 end
 $$;
@@ -32,40 +66,44 @@ begin
     on conflict (user_id) do update set state = 'ERASED', epoch = greatest(punit.own.epoch, excluded.epoch),
         fence_to = null, fence_epoch = null, owner_hint = null, touched_at = clock_timestamp();
     perform punit.user_clear(p_user);
-    delete from punit.home h where h.user_id = p_user and h.origin_unit = punit.self();
-    delete from punit.stay s where s.user_id = p_user;
-    delete from punit.local_seen s where s.user_id = p_user;
+    perform punit.forget_moves(p_user);
+    delete from punit.outbox x where x.origin_unit = punit.self() and x.user_id = p_user and x.kind not in ('erase', 'forget');
+    perform punit.send(punit.self(), 'forget', p_user);
 end
 $$;
 comment on function punit.erased(uuid, bigint) is
     'effect of the message erase: his owner erased him at this epoch, so whatever is here goes; repeatable';
 
-create function punit.work_off_erasures() returns bigint
+create function punit.forget(p_user uuid) returns boolean
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    m punit.outbox;
-    n bigint := 0;
+    f    text;
+    v    boolean;
+    more boolean := false;
 begin
-    for m in select * from punit.outbox x
-              where x.target_unit = punit.self() and x.origin_unit <> punit.self() and x.kind = 'erase'
-                and not exists (select from punit.outbox_ack a where a.origin_unit = x.origin_unit
-                                  and a.target_unit = x.target_unit and a.seq = x.seq)
-              order by x.origin_unit, x.seq limit 1000 loop
-        perform punit.erased(m.user_id, coalesce((m.payload ->> 'epoch')::bigint, 0));
-        insert into punit.outbox_ack (origin_unit, target_unit, seq) values (m.origin_unit, m.target_unit, m.seq)
-        on conflict do nothing;
-        n := n + 1;
+    if not exists (select from punit.own o where o.user_id = p_user and o.state = 'ERASED') then
+        raise exception 'user % is not erased', p_user using errcode = 'PU500';
+    end if;
+    for f in select x.fn from punit.forgetter x where not x.before order by x.fn loop
+        execute format('select %s($1)', f) into v using p_user;
+        more := more or v;
     end loop;
-    -- what the peers have acknowledged is done with
-    delete from punit.outbox x using punit.outbox_ack a
-     where x.origin_unit = punit.self() and a.origin_unit = x.origin_unit and a.target_unit = x.target_unit and a.seq = x.seq;
-    return n;
+    return more;
 end
 $$;
-comment on function punit.work_off_erasures() is
-    'erases whom peers erased, acknowledges, and forgets own messages that were acknowledged; called by the mover''s sweeper';
+comment on function punit.forget(uuid) is 'deletes what is held here of an erased user outside his rows, in parts; true: there is more';
 
-revoke all on function punit.erased(uuid, bigint) from public;
+create function punit.forget_again() returns void
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+    -- somebody who was between two units when he was forgotten may have brought something of him since
+    select punit.forget(o.user_id) from punit.own o
+     where o.state = 'ERASED' and o.touched_at > now() - interval '1 day'
+$$;
+comment on function punit.forget_again() is 'looks again for users erased within a day; called by the inbox''s worker now and then';
+
+revoke all on punit.forgetter from public;
+revoke all on function punit.erased(uuid, bigint), punit.forget(uuid), punit.forget_moves(uuid) from public;
 grant execute on function punit.erase_user(uuid) to punit_profile;
-grant execute on function punit.work_off_erasures() to punit_mover;
+grant execute on function punit.forget_again() to punit_mover;

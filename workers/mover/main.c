@@ -11,6 +11,7 @@
 #include "lib/log.h"
 #include "mover/datagram.h"
 #include "mover/failpoint.h"
+#include "mover/inbox.h"
 #include "mover/mover.h"
 #include "mover/options.h"
 #include "mover/seen.h"
@@ -55,7 +56,7 @@ int
 main(int argc, char **argv)
 {
     sigset_t    set;
-    pthread_t   sweeper, dog, movers[64];
+    pthread_t   sweeper, inbox, dog, movers[64];
 
     if (failpoint_list(argc, argv)) {
         return 0;
@@ -84,6 +85,11 @@ main(int argc, char **argv)
         return 1;
     }
 
+    if (pthread_create(&inbox, NULL, inbox_run, NULL) != 0) {
+        punit_log(PUNIT_LOG_ERROR, "thread", "which=inbox");
+        return 1;
+    }
+
     for (int i = 0; i < options.movers; i++) {
         if (pthread_create(&movers[i], NULL, mover_run, NULL) != 0) {
             punit_log(PUNIT_LOG_ERROR, "thread", "which=mover");
@@ -108,6 +114,7 @@ main(int argc, char **argv)
     }
 
     pthread_join(sweeper, NULL);
+    pthread_join(inbox, NULL);
     unlink(options.socket);
     punit_log(PUNIT_LOG_INFO, "stopped", "how=finished");
     return 0;

@@ -67,26 +67,6 @@ tidy(link_t *local)
 }
 
 
-static void
-erase(link_t *local)
-{
-    char      quoted[600];
-    PGresult *r = link_call(local, "select punit.work_off_erasures()", 0, NULL);
-
-    if (r == NULL) {
-        punit_log(PUNIT_LOG_WARN, "erasure-failed", "error=%s", punit_log_quote(quoted, sizeof(quoted), local->error));
-        link_settle(local);
-        return;
-    }
-
-    if (atol(PQgetvalue(r, 0, 0)) > 0) {
-        punit_log(PUNIT_LOG_INFO, "erased", "users=%s", PQgetvalue(r, 0, 0));
-    }
-
-    PQclear(r);
-}
-
-
 static bool
 store_seen(link_t *local)
 {
@@ -162,8 +142,6 @@ sweep_run(void *unused)
                 link_settle(&local);
                 continue;
             }
-
-            erase(&local);
         }
 
         if (clock_ms() - tidied_at >= TIDY_MS) {

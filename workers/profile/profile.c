@@ -1,4 +1,4 @@
-/* Profile: what a user says of himself. */
+/* Profile: what a user says of himself; all that is held on him; his erasure. */
 #include <string.h>
 #include <time.h>
 
@@ -59,6 +59,12 @@ static const punit_route_t routes[] = {
       .bind = { PUNIT_P_USER, PUNIT_P_STALE } },
     { "PATCH", "/profile", PUNIT_OWNED, .merge = true, .members = profile, .sql = patch_profile,
       .bind = { PUNIT_P_USER, PUNIT_P_BODY } },
+    { "DELETE", "/profile", PUNIT_OWNED, .sql = "select epoch, status from profile.erase($1)",
+      .bind = { PUNIT_P_USER } },
+    { "GET", "/profile/export", PUNIT_OWNED,
+      .sql = "select o.epoch, punit.export_user($1) as body from punit.own o"
+             " where o.user_id = $1 and o.state = 'OWNED'",
+      .bind = { PUNIT_P_USER } },
     {0}
 };
 

@@ -1,4 +1,4 @@
-/* Social: the posts of each user (owned). */
+/* Social: posts, who follows whom, likes, the feed (all owned; what others see of it goes by punit.outbox). */
 #include "lib/service.h"
 
 static const punit_member_t post[] = {
@@ -13,25 +13,54 @@ static const punit_member_t post[] = {
                 " and (o.state = 'OWNED' or $2 and o.ver >= 0 and o.state <> 'ERASED')"
 #define AGE     "floor(extract(epoch from now() - o.touched_at))::bigint as age"
 
+/* A page of users on the other side of a relation, newest first. */
+#define RELATED(table, other)                                                                               \
+    "with page as (select row_number() over (order by f.followed_at desc, f." other " desc) as n,"          \
+    " json_build_object('user_id', f." other ", 'since', punit.rfc3339(f.followed_at)) as item,"            \
+    " json_build_array(punit.rfc3339(f.followed_at), f." other ") as key from " table " f"                  \
+    " where f.user_id = $1 and f.followed_at is not null"                                                   \
+    " and ($4::timestamptz is null or (f.followed_at, f." other ") < ($4, $5::uuid))"                       \
+    " order by f.followed_at desc, f." other " desc limit $3::int + 1)"                                     \
+    " select o.epoch, " AGE ", " PUNIT_PAGE("$3::int") OWN MAY
+#define RELATED_BIND { PUNIT_P_USER, PUNIT_P_STALE, PUNIT_P_LIMIT, PUNIT_P_CURSOR(0), PUNIT_P_CURSOR(1) }
+
 static const punit_route_t routes[] = {
     { "POST", "/social/posts", PUNIT_OWNED, .idempotent = true, .members = post,
       .sql = "select * from social.add_post($1, $2, $3, $4, $5)",
       .bind = { PUNIT_P_USER, PUNIT_P_KEY, PUNIT_P_ROUTE, PUNIT_P_SHA, PUNIT_P_BODY } },
 
     { "GET", "/social/posts/{id:uuid}", PUNIT_OWNED, .stale = true,
-      .sql = "select o.epoch, " AGE ", case when p.id is null then 404 else 200 end as status,"
-             " case when p.id is not null then social.post_document(p) end as body"
-             OWN " left join social.post p on p.user_id = o.user_id and p.id = $3" MAY,
+      .sql = "select o.epoch, " AGE ", case when v.document is null then 404 else 200 end as status,"
+             " v.document as body" OWN " left join social.visible($1, $3) v on true" MAY,
       .bind = { PUNIT_P_USER, PUNIT_P_STALE, PUNIT_P_PATH("id") } },
 
     { "DELETE", "/social/posts/{id:uuid}", PUNIT_OWNED,
-      .sql = "with fence as (update punit.own set ver = ver + 1, bump_xid = pg_current_xact_id()"
-             " where user_id = $1 and state = 'OWNED' returning ver, epoch),"
-             " done as (delete from social.post p using fence where p.user_id = $1 and p.id = $2"
-             " returning p.id)"
-             " select f.epoch, case when d.id is null then 404 else 204 end as status"
-             " from fence f left join done d on true",
+      .sql = "select epoch, status from social.delete_post($1, $2)",
       .bind = { PUNIT_P_USER, PUNIT_P_PATH("id") } },
+
+    { "PUT", "/social/posts/{id:uuid}/like", PUNIT_OWNED,
+      .sql = "select epoch, status from social.like_post($1, $2)",
+      .bind = { PUNIT_P_USER, PUNIT_P_PATH("id") } },
+
+    { "DELETE", "/social/posts/{id:uuid}/like", PUNIT_OWNED,
+      .sql = "select epoch, status from social.unlike_post($1, $2)",
+      .bind = { PUNIT_P_USER, PUNIT_P_PATH("id") } },
+
+    { "GET", "/social/following", PUNIT_OWNED, .stale = true,
+      .list = true, .cursor = { PUNIT_TIMESTAMP, PUNIT_UUID },
+      .sql = RELATED("social.following", "author_id"), .bind = RELATED_BIND },
+
+    { "GET", "/social/followers", PUNIT_OWNED, .stale = true,
+      .list = true, .cursor = { PUNIT_TIMESTAMP, PUNIT_UUID },
+      .sql = RELATED("social.follower", "follower_id"), .bind = RELATED_BIND },
+
+    { "PUT", "/social/following/{user_id:uuid}", PUNIT_OWNED,
+      .sql = "select epoch, status, problem, detail from social.follow($1, $2)",
+      .bind = { PUNIT_P_USER, PUNIT_P_PATH("user_id") } },
+
+    { "DELETE", "/social/following/{user_id:uuid}", PUNIT_OWNED,
+      .sql = "select epoch, status from social.unfollow($1, $2)",
+      .bind = { PUNIT_P_USER, PUNIT_P_PATH("user_id") } },
 
     { "GET", "/social/feed", PUNIT_OWNED, .stale = true,
       .list = true, .cursor = { PUNIT_TIMESTAMP, PUNIT_UUID },
