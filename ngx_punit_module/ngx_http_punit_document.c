@@ -334,7 +334,11 @@ ngx_http_punit_document_previous(ngx_http_request_t *r,
     if (r->headers_in.if_none_match) {
         match = &r->headers_in.if_none_match->value;
 
-        if (ngx_strnstr(match->data, (char *) etag.data, match->len) == NULL) {
+        /* a header's value ends with NUL, the grid's etag does not */
+
+        if (ngx_strstrn(match->data, (char *) etag.data, etag.len - 1)
+            == NULL)
+        {
             return NGX_DECLINED;
         }
     }

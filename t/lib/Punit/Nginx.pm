@@ -26,14 +26,14 @@ my @all;
 my $test_pid = $$;
 (my $root = abs_path(__FILE__)) =~ s{/t/lib/Punit/Nginx\.pm$}{};
 my $nginx = $ENV{PUNIT_NGINX} // 'nginx';
-my $module = $ENV{PUNIT_MODULE} // "$root/build/ngx_http_punit_module.so";
+my $module = $ENV{PUNIT_MODULE} // "$root/build/ngx_http_punit_module.so";    # '': nginx has it built in
 
 sub new {
     my ($class, %o) = @_;
     my $self = bless { dir => tempdir('punit-nginx-XXXXXX', DIR => '/tmp'), ports => {}, workers => 1, %o }, $class;
     make_path("$self->{dir}/logs", "$self->{dir}/tmp");
     _chown($self->{dir});
-    copy($module, "$self->{dir}/module.so") or croak "$module: $!, build it first";
+    !$module or copy($module, "$self->{dir}/module.so") or croak "$module: $!, build it first";
     push @all, $self;
     return $self;
 }
@@ -58,7 +58,7 @@ sub http {
     my $temp = join "\n", map { "    ${_}_temp_path tmp/$_;" } qw(client_body proxy fastcgi uwsgi scgi);
     open my $f, '>', "$dir/nginx.conf" or croak $!;
     print $f <<"EOF_CONF";
-load_module $dir/module.so;
+@{[$module ? "load_module $dir/module.so;" : '']}
 pid $dir/nginx.pid;
 error_log $dir/logs/error.log @{[$self->{level} // 'info']};
 worker_processes $self->{workers};
