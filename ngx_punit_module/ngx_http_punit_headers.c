@@ -350,8 +350,7 @@ ngx_http_punit_headers_owner(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
 static ngx_int_t
 ngx_http_punit_headers_set(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 {
-    ngx_str_t                    value, *unit, *route;
-    ngx_http_variable_value_t   *vv;
+    ngx_str_t                    value, *unit, *route, *id;
     ngx_http_punit_main_conf_t  *pmcf;
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
@@ -379,20 +378,11 @@ ngx_http_punit_headers_set(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    value = ctx->id;
+    id = ngx_http_punit_id(ctx);
 
-    if (value.len == 0) {
-        vv = ngx_http_get_indexed_variable(r, pmcf->request_id);
-
-        if (vv && !vv->not_found) {
-            value.data = vv->data;
-            value.len = vv->len;
-        }
-    }
-
-    if (value.len
-        && ngx_http_punit_add_header(r, "X-Request-Id",
-                                     sizeof("X-Request-Id") - 1, &value)
+    if (id == NULL
+        || ngx_http_punit_add_header(r, "X-Request-Id",
+                                     sizeof("X-Request-Id") - 1, id)
            != NGX_OK)
     {
         return NGX_ERROR;

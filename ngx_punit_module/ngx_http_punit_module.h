@@ -338,6 +338,10 @@ ngx_int_t ngx_http_punit_problem_header(ngx_http_request_t *r,
 ngx_int_t ngx_http_punit_problem_inherit(ngx_http_request_t *r);
 ngx_int_t ngx_http_punit_problem_init(ngx_conf_t *cf);
 
+/* id */
+
+ngx_str_t *ngx_http_punit_id(ngx_http_punit_ctx_t *ctx);
+
 /* variables */
 
 ngx_int_t ngx_http_punit_add_variables(ngx_conf_t *cf);

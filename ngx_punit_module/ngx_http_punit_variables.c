@@ -174,22 +174,14 @@ ngx_http_punit_value_request_id(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx, ngx_http_punit_main_conf_t *pmcf,
     ngx_str_t *value)
 {
-    ngx_http_variable_value_t  *vv;
+    ngx_str_t  *id;
 
-    *value = ctx->id;
-
-    if (value->len) {
-        return NGX_OK;
+    id = ngx_http_punit_id(ctx);
+    if (id == NULL) {
+        return NGX_ERROR;
     }
 
-    /* a subrequest has variables of its own, and would get another id */
-
-    vv = ngx_http_get_indexed_variable(ctx->request, pmcf->request_id);
-
-    if (vv && !vv->not_found) {
-        value->data = vv->data;
-        value->len = vv->len;
-    }
+    *value = *id;
 
     return NGX_OK;
 }

@@ -3,6 +3,7 @@
 #include <ngx_core.h>
 #include <ngx_http_punit_signature.h>
 #include <ngx_http_punit_verdict.h>
+#include <openssl/sha.h>
 
 
 /* what a good token of ours takes, for the number of buckets */
@@ -54,7 +55,7 @@ struct ngx_http_punit_slot_s {
 };
 
 
-static ngx_int_t ngx_http_punit_verdict_digest(u_char *digest,
+static void ngx_http_punit_verdict_digest(u_char *digest,
     ngx_http_punit_keys_t *keys, ngx_http_punit_policy_t *policy,
     ngx_str_t *token);
 static ngx_int_t ngx_http_punit_verdict_lookup(ngx_pool_t *pool,
@@ -124,9 +125,7 @@ ngx_http_punit_verdict(ngx_pool_t *pool, ngx_http_punit_verdicts_t *cache,
 
     now = ngx_time();
 
-    if (ngx_http_punit_verdict_digest(digest, keys, policy, token) != NGX_OK) {
-        return NGX_ERROR;
-    }
+    ngx_http_punit_verdict_digest(digest, keys, policy, token);
 
     if (cache) {
         rc = ngx_http_punit_verdict_lookup(pool, cache, shpool, claims, digest,
@@ -169,39 +168,21 @@ ngx_http_punit_verdict(ngx_pool_t *pool, ngx_http_punit_verdicts_t *cache,
 }
 
 
-static ngx_int_t
+/* not by EVP: what it does before it hashes takes longer than the hash */
+
+static void
 ngx_http_punit_verdict_digest(u_char *digest, ngx_http_punit_keys_t *keys,
     ngx_http_punit_policy_t *policy, ngx_str_t *token)
 {
-    static EVP_MD      *md;
-    static EVP_MD_CTX  *ctx;
-
-    /* one for the life of the process: fetching and allocating would cost
-       more than the hash */
-
-    if (ctx == NULL) {
-        md = EVP_MD_fetch(NULL, "SHA256", NULL);
-        if (md == NULL) {
-            return NGX_ERROR;
-        }
-
-        ctx = EVP_MD_CTX_new();
-        if (ctx == NULL) {
-            EVP_MD_free(md);
-            return NGX_ERROR;
-        }
-    }
+    SHA256_CTX  sha;
 
     /* two digests of fixed length, so the token needs no length before it */
 
-    return (EVP_DigestInit_ex2(ctx, md, NULL) == 1
-            && EVP_DigestUpdate(ctx, policy->digest, NGX_HTTP_PUNIT_DIGEST_LEN)
-               == 1
-            && EVP_DigestUpdate(ctx, keys->digest, NGX_HTTP_PUNIT_DIGEST_LEN)
-               == 1
-            && EVP_DigestUpdate(ctx, token->data, token->len) == 1
-            && EVP_DigestFinal_ex(ctx, digest, NULL) == 1)
-           ? NGX_OK : NGX_ERROR;
+    SHA256_Init(&sha);
+    SHA256_Update(&sha, policy->digest, NGX_HTTP_PUNIT_DIGEST_LEN);
+    SHA256_Update(&sha, keys->digest, NGX_HTTP_PUNIT_DIGEST_LEN);
+    SHA256_Update(&sha, token->data, token->len);
+    SHA256_Final(digest, &sha);
 }
 
 
