@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "punitctl/arbiters.h"
 #include "punitctl/database.h"
 #include "punitctl/front.h"
 #include "punitctl/text.h"
@@ -51,30 +52,6 @@ static bool add_peers(const struct unit *unit, PGconn *db,
     return true;
 }
 
-/* The arbiter of each bucket of login names, the same list in every unit. */
-static bool assign_buckets(PGconn *db, const struct unit_address *units,
-                           size_t count)
-{
-    const char *list = "";
-    const char *changed;
-
-    if (database_value(db,
-                       "select to_regprocedure("
-                       "'auth.assign_buckets(text[], boolean)')", 0, NULL)
-        == NULL) {
-        return true;
-    }
-    for (size_t i = 0; i < count; i++) {
-        list = text("%s%s%s", list, i > 0 ? "," : "", units[i].id);
-    }
-    changed = database_value(db, "select auth.assign_buckets($1::text[])", 1,
-                             (const char *const[]){ text("{%s}", list) });
-    if (changed != NULL && strcmp(changed, "0") != 0) {
-        say("login names: %s buckets have another arbiter now", changed);
-    }
-    return changed != NULL;
-}
-
 static bool listed(const struct unit *unit, const struct unit_address *units,
                    size_t count)
 {
@@ -105,7 +82,7 @@ int verb_unit_add(const struct arguments *arguments)
     }
     db = database_open(&unit, "postgres", NULL);
     ok = db != NULL && add_peers(&unit, db, units, count)
-         && assign_buckets(db, units, count);
+         && arbiters_settle(db, false);
     PQfinish(db);
     if (!ok) {
         return EXIT_FAILED;

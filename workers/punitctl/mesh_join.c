@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "punitctl/arbiters.h"
 #include "punitctl/database.h"
 #include "punitctl/keys.h"
 #include "punitctl/text.h"
@@ -177,6 +178,9 @@ int verb_mesh_join(const struct arguments *arguments)
         failed += complain("no peers; begin with `punitctl unit add FILE`");
     }
     PQclear(peers);
+    if (failed == 0) {
+        failed += !arbiters_settle(db, true);
+    }
     int status = failed > 0 ? EXIT_FAILED : wait_copied(&unit, db, arguments);
 
     PQfinish(db);
