@@ -11,9 +11,34 @@
 #define NGX_HTTP_PUNIT_CLAIM_NAME_MAX  255
 
 
+static ngx_int_t ngx_http_punit_claim_known(ngx_pool_t *pool,
+    const ngx_http_punit_claims_t *claims, const ngx_str_t *name,
+    ngx_str_t *value);
+static ngx_uint_t ngx_http_punit_claim_role(const ngx_str_t *roles,
+    const ngx_str_t *value);
 static ngx_uint_t ngx_http_punit_claim_is(json_t *claim,
     const ngx_str_t *value, ngx_uint_t words);
 static json_t *ngx_http_punit_claim_find(json_t *root, const ngx_str_t *name);
+
+
+/* those that were taken out of the JSON when the token was verified: the
+   parameters of each request to a worker hold some of them */
+
+static const struct {
+    ngx_str_t                       name;
+    size_t                          offset;
+    ngx_uint_t                      date;
+} ngx_http_punit_claims_known[] = {
+    { ngx_string("sub"), offsetof(ngx_http_punit_claims_t, user), 0 },
+    { ngx_string("jti"), offsetof(ngx_http_punit_claims_t, jti), 0 },
+    { ngx_string("sid"), offsetof(ngx_http_punit_claims_t, sid), 0 },
+    { ngx_string("iss"), offsetof(ngx_http_punit_claims_t, issuer), 0 },
+    { ngx_string("unit"), offsetof(ngx_http_punit_claims_t, unit), 0 },
+    { ngx_string("exp"), offsetof(ngx_http_punit_claims_t, exp), 1 },
+    { ngx_string("iat"), offsetof(ngx_http_punit_claims_t, iat), 1 },
+    { ngx_string("nbf"), offsetof(ngx_http_punit_claims_t, nbf), 1 },
+    { ngx_null_string, 0, 0 }
+};
 
 
 ngx_int_t
@@ -25,6 +50,12 @@ ngx_http_punit_claim(ngx_pool_t *pool, const ngx_http_punit_claims_t *claims,
     u_char     *p;
     json_t     *root, *claim, *member;
     ngx_int_t   rc;
+
+    rc = ngx_http_punit_claim_known(pool, claims, name, value);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
 
     root = json_loadb((const char *) claims->payload.data, claims->payload.len,
                       JSON_REJECT_DUPLICATES, NULL);
@@ -107,6 +138,52 @@ done:
 }
 
 
+/* NGX_DECLINED: not one of these, or not in the token; a fraction of a date is
+   cut off, as it was when the date was checked */
+
+static ngx_int_t
+ngx_http_punit_claim_known(ngx_pool_t *pool,
+    const ngx_http_punit_claims_t *claims, const ngx_str_t *name,
+    ngx_str_t *value)
+{
+    const u_char  *p;
+    ngx_uint_t     i;
+
+    for (i = 0; ngx_http_punit_claims_known[i].name.len; i++) {
+
+        if (ngx_http_punit_claims_known[i].name.len != name->len
+            || ngx_memcmp(ngx_http_punit_claims_known[i].name.data, name->data,
+                          name->len)
+               != 0)
+        {
+            continue;
+        }
+
+        p = (const u_char *) claims + ngx_http_punit_claims_known[i].offset;
+
+        if (!ngx_http_punit_claims_known[i].date) {
+            *value = *(const ngx_str_t *) p;
+            return value->len ? NGX_OK : NGX_DECLINED;
+        }
+
+        if (*(const time_t *) p == 0) {
+            return NGX_DECLINED;
+        }
+
+        value->data = ngx_pnalloc(pool, NGX_TIME_T_LEN);
+        if (value->data == NULL) {
+            return NGX_ERROR;
+        }
+
+        value->len = ngx_sprintf(value->data, "%T", *(const time_t *) p)
+                     - value->data;
+        return NGX_OK;
+    }
+
+    return NGX_DECLINED;
+}
+
+
 ngx_uint_t
 ngx_http_punit_claim_has(const ngx_http_punit_claims_t *claims,
     const ngx_str_t *name, const ngx_str_t *value)
@@ -114,6 +191,10 @@ ngx_http_punit_claim_has(const ngx_http_punit_claims_t *claims,
     size_t       i;
     json_t      *root, *claim, *member;
     ngx_uint_t   found, words;
+
+    if (name->len == 5 && ngx_memcmp(name->data, "roles", 5) == 0) {
+        return ngx_http_punit_claim_role(&claims->roles, value);
+    }
 
     root = json_loadb((const char *) claims->payload.data, claims->payload.len,
                       JSON_REJECT_DUPLICATES, NULL);
@@ -134,6 +215,33 @@ ngx_http_punit_claim_has(const ngx_http_punit_claims_t *claims,
     json_decref(root);
 
     return found;
+}
+
+
+/* in the token it was an array of texts without spaces, or it was refused */
+
+static ngx_uint_t
+ngx_http_punit_claim_role(const ngx_str_t *roles, const ngx_str_t *value)
+{
+    const u_char  *p, *end, *last;
+
+    last = roles->data + roles->len;
+
+    for (p = roles->data; p < last; p = end + 1) {
+
+        end = memchr(p, ' ', last - p);
+        if (end == NULL) {
+            end = last;
+        }
+
+        if ((size_t) (end - p) == value->len
+            && ngx_memcmp(p, value->data, value->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

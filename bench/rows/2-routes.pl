@@ -1,5 +1,5 @@
-# What the routes forward and local cost over stock proxy_pass and fastcgi_pass: the same upstreams, which are told
-# the same, and answers with the same headers. Throughput stands beside, as the A/A pair does.
+# What the routes forward and local cost over stock proxy_pass and fastcgi_pass: the same requests, the same
+# upstreams, which are told the same, and answers with the same headers. Throughput stands beside, as the A/A pair does.
 
 use strict;
 use warnings;
@@ -17,10 +17,11 @@ return sub {
         local   => $unit->load('local, ES256', '/profile', 'eu'),
     );
     my %pass = (forward => 'proxy_pass', local => 'fastcgi_pass');
+    my %token = (forward => $unit->token('us'), local => $unit->token('eu'));
 
     return map {
         my $route = $_;
-        my ($floor, $other) = map { $unit->of_server($_, "$pass{$route}, no token", "/$route") } $stock, $again;
+        my ($floor, $other) = map { $unit->of_server($_, $pass{$route}, "/$route", $token{$route}) } $stock, $again;
         $unit->same_headers($ours{$route}, $floor);
         (
             Punit::Bench::Pair->new(

@@ -66,6 +66,7 @@ sub dir { return $_[0]{dir} }
 # A token of the user whom that unit owns; alg ES256 unless said otherwise. The token grid knows it as good.
 sub token {
     my ($self, $owner, $alg) = @_;
+    $alg //= 'ES256';
     return $self->{token}{"$owner $alg"} //= do {
         my $jti = Punit::Token::uuid();
         $self->_set('tokens', "punit:tok:$jti", 0, 'ok');
@@ -76,7 +77,7 @@ sub token {
 
 sub load {
     my ($self, $what, $path, $owner, $alg) = @_;
-    return $self->of_server($self->{ours}, $what, $path, $self->token($owner, $alg // 'ES256'));
+    return $self->of_server($self->{ours}, $what, $path, $self->token($owner, $alg));
 }
 
 # Checked once: the document, or it is no measurement.
