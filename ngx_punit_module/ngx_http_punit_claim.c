@@ -170,13 +170,13 @@ ngx_http_punit_claim_known(ngx_pool_t *pool,
             return NGX_DECLINED;
         }
 
-        value->data = ngx_pnalloc(pool, NGX_TIME_T_LEN);
+        value->data = ngx_pnalloc(pool, NGX_TIME_T_LEN + 1);
         if (value->data == NULL) {
             return NGX_ERROR;
         }
 
-        value->len = ngx_sprintf(value->data, "%T", *(const time_t *) p)
-                     - value->data;
+        value->len = snprintf((char *) value->data, NGX_TIME_T_LEN + 1, "%lld",
+                              (long long) *(const time_t *) p);
         return NGX_OK;
     }
 
