@@ -39,7 +39,7 @@ LDFLAGS  += -pie -Wl,-z,relro,-z,now
 LDLIBS    = $(shell pkg-config --libs $(PKG_LIBS)) -lfcgi -lm
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKG_LIBS))
 
-.PHONY: help deps build module workers run stop test unit fuzz lint bench bench-deps install clean
+.PHONY: help deps build module workers run stop test unit fuzz lint bench chaos commuter bench-deps install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -141,6 +141,12 @@ stop: ## end what `make run` started
 test: deps build ## all tests: they start and stop servers of their own
 	@$(MAKE) -s --no-print-directory $(UNIT_TESTS)
 	prove -j2 --timer -It/lib $(if $(TESTS),$(TESTS),t/)
+
+chaos: deps build ## faults of every kind while clients write; CHAOS_SEED=N repeats a run, CHAOS=full runs each 20 times
+	t/chaos/run
+
+commuter: deps build ## 200 users who cross every few seconds for 5 minutes: none of their requests may fail
+	t/chaos/commuter
 
 lint: ## cppcheck over the C, syntax of the Perl
 	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr -j2 \

@@ -46,10 +46,32 @@ act(const char *action, long ms, const char *hit, link_t *link)
 }
 
 
+/* The lines after the first: the next failpoint. */
+static void
+arm(const char *path, const char *lines, size_t size)
+{
+    char next[520];
+
+    snprintf(next, sizeof(next), "%s.next", path);
+
+    FILE *f = fopen(next, "we");
+
+    if (f == NULL) {
+        return;
+    }
+
+    fwrite(lines, 1, size, f);
+
+    if (fclose(f) == 0) {
+        rename(next, path);
+    }
+}
+
+
 bool
 failpoint_reached(const char *name, link_t *link)
 {
-    char    path[512], hit[520], armed[64], action[16];
+    char    path[512], hit[520], line[128], rest[512], armed[64], action[16];
     long    ms = 0;
 
     snprintf(path, sizeof(path), "%s/failpoint", punit_config.dir);
@@ -61,13 +83,19 @@ failpoint_reached(const char *name, link_t *link)
         return false;
     }
 
-    int n = fscanf(f, "%63s %15s %ld", armed, action, &ms);
+    bool    match = fgets(line, sizeof(line), f) != NULL && sscanf(line, "%63s %15s %ld", armed, action, &ms) >= 2
+                    && strcmp(armed, name) == 0;
+    size_t  n = fread(rest, 1, sizeof(rest), f);
 
     fclose(f);
 
     /* of several threads one has the file */
-    if (n < 2 || strcmp(armed, name) != 0 || rename(path, hit) != 0) {
+    if (!match || rename(path, hit) != 0) {
         return false;
+    }
+
+    if (n > 0) {
+        arm(path, rest, n);
     }
 
     punit_log(PUNIT_LOG_WARN, "failpoint", "name=%s action=%s", name, action);

@@ -9,8 +9,8 @@
 
 #ifdef PUNIT_FAILPOINTS
 
-/* One line of the file $PUNIT_DIR/failpoint, `NAME ACTION [MS]`, arms one failpoint for one time. Whoever reaches it
- * renames the file to failpoint.hit and then does what it says:
+/* The first line of the file $PUNIT_DIR/failpoint, `NAME ACTION [MS]`, arms one failpoint for one time. Whoever reaches
+ * it renames the file to failpoint.hit, arms the next line if there is one, and then does what the line says:
  *   kill     ends the process as kill -9 does
  *   sleep    goes on after MS
  *   hold     goes on when failpoint.hit is gone, at most 30 s later: time to do something to another process

@@ -1,0 +1,121 @@
+package Punit::Chaos::History;
+
+# Judges what clients saw (Punit::Chaos::Client) against what the databases hold in the end.
+#
+#   my $history = Punit::Chaos::History->new(events => [...], units => [...]);
+#   my @complaints = $history->judge(rows => {user => [[text, ver]...]}, log => [...], faults => [...]);
+
+use strict;
+use warnings;
+use JSON::PP ();
+
+# events: of all clients, from their files
+sub new {
+    my ($class, @files) = @_;
+    my @events;
+    for my $path (@files) {
+        open my $file, '<', $path or die "$path: $!";
+        push @events, map { JSON::PP::decode_json($_) } <$file>;
+    }
+    return bless { events => [ sort { $a->{at} <=> $b->{at} } @events ] }, $class;
+}
+
+sub events { my ($self, $what) = @_; return grep { $_->{what} eq $what } @{ $self->{events} } }
+
+# rows: user => [[text, ver], ...], his list at his owner in the end, by ver.
+# Each acknowledged append is there exactly once, nothing is there that nobody wrote; a read gives a prefix of the final
+# list, and what was acknowledged before it began, unless it was marked stale.
+sub judge_lists {
+    my ($self, $rows) = @_;
+    my (%place, @bad);
+    my %written = map { ($_->{text} => $_) } $self->events('append');
+    for my $user (sort keys %$rows) {
+        my $n = 0;
+        for my $row (@{ $rows->{$user} }) {
+            push @bad, "doubled: $row->[0] at ver $row->[1]" if exists $place{$user}{ $row->[0] };
+            push @bad, "nobody wrote: $row->[0]" if !$written{ $row->[0] };
+            $place{$user}{ $row->[0] } = $n++;
+        }
+    }
+    my %acked;
+    for my $e ($self->events('append')) {
+        push @bad, "lost: $e->{text}, acknowledged by $e->{unit}" if $e->{acked} && !exists $place{ $e->{user} }{ $e->{text} };
+        push @bad, "an acknowledgement of something else: $e->{text}" if $e->{acked} && !$e->{right};
+        push @{ $acked{ $e->{user} } }, $e if $e->{acked};
+    }
+    for my $e ($self->events('read')) {
+        next if !$e->{whole};
+        my %seen = map { ($_ => 1) } @{ $e->{texts} };
+        my $all  = $rows->{ $e->{user} };
+        my $n    = @{ $e->{texts} };
+        push @bad, "doubled in a read at $e->{at}: $e->{user}" if keys %seen != $n;
+        for my $i (0 .. $n - 1) {
+            next if $i < @$all && $seen{ $all->[$i][0] };
+            push @bad, sprintf 'no prefix: read of %s by %s at %.3f has %d, not the one at place %d%s', $e->{user},
+                $e->{by}, $e->{at}, $n, $i, $i < @$all ? " ($all->[$i][0])" : '';
+            last;
+        }
+        next if $e->{route} eq 'stale';
+        for my $w (@{ $acked{ $e->{user} } // [] }) {
+            next if $w->{done} >= $e->{at} || $seen{ $w->{text} };
+            push @bad, sprintf 'old: read of %s by %s (%s) at %.3f lacks %s, acknowledged at %.3f', $e->{user}, $e->{by},
+                $e->{route}, $e->{at}, $w->{text}, $w->{done};
+            last;
+        }
+    }
+    return @bad;
+}
+
+# log: [unit, at, user, state, epoch, ver] of every change of state in every unit, as a trigger wrote it down.
+# One owner for each epoch; he begins with all that the one before ended with; nobody owns while another does.
+sub judge_owners {
+    my ($self, $log) = @_;
+    my (%owner, %fenced, @bad);
+    for my $row (@$log) {
+        my ($unit, $at, $user, $state, $epoch, $ver) = @$row;
+        if ($state eq 'OWNED') {
+            my $before = $owner{$user}{$epoch};
+            push @bad, "two owners of $user at epoch $epoch: $before->{unit} and $unit" if $before && $before->{unit} ne $unit;
+            $owner{$user}{$epoch} //= { unit => $unit, ver => $ver };
+        }
+        $fenced{$user}{ $epoch + 1 } = { unit => $unit, ver => $ver } if $state eq 'FENCED';
+    }
+    for my $user (sort keys %owner) {
+        for my $epoch (sort { $a <=> $b } keys %{ $owner{$user} }) {
+            my $o = $owner{$user}{$epoch};
+            my $f = $fenced{$user}{$epoch} or next;
+            push @bad, "$user at epoch $epoch: $f->{unit} ended at ver $f->{ver}, $o->{unit} began at $o->{ver}"
+                if $f->{ver} != $o->{ver};
+        }
+    }
+    return @bad;
+}
+
+# faults: [unit, from, until]; unit '' = any. 503 only while something is broken; no answer only from a front that is.
+sub judge_answers {
+    my ($self, @faults) = @_;
+    my @bad;
+    for my $e ($self->events('refused')) {
+        my $broken = grep { $e->{at} <= $_->[2] && $e->{at} + $e->{took} >= $_->[1]
+                            && ($e->{status} != 599 || $_->[0] eq '' || $_->[0] eq $e->{unit}) } @faults;
+        next if $broken && $e->{status} =~ /^(?:503|599)$/;
+        push @bad, sprintf '%s %s at %s for %s: %d %s (%.3f, took %.2f s, request %s)', $broken ? 'wrong answer' : 'failed',
+            $e->{method}, $e->{unit}, $e->{user}, $e->{status}, $e->{why} // '', $e->{at}, $e->{took}, $e->{id};
+    }
+    return @bad;
+}
+
+sub counts {
+    my ($self) = @_;
+    my %n = (appends => 0, acked => 0, reads => 0, refused => 0, longest => 0);
+    for my $e (@{ $self->{events} }) {
+        $n{appends}++ if $e->{what} eq 'append';
+        $n{acked}++   if $e->{what} eq 'append' && $e->{acked};
+        $n{reads}++   if $e->{what} eq 'read';
+        $n{refused}++ if $e->{what} eq 'refused';
+        $n{longest} = $e->{done} - $e->{at} if $e->{what} eq 'append' && $e->{done} - $e->{at} > $n{longest};
+    }
+    return \%n;
+}
+
+1;
