@@ -39,6 +39,8 @@ begin
     if not found then
         return false;
     end if;
+    -- what he was about to tell; the mesh takes it back from where it has arrived
+    delete from punit.outbox x where x.origin_unit = punit.self() and x.user_id = p_user;
     for f in select x.fn from punit.forgetter x where x.before order by x.fn loop
         execute format('select %s($1)', f) using p_user;
     end loop;
@@ -48,8 +50,6 @@ begin
     returning o.epoch into e;
     perform punit.user_clear(p_user);
     perform punit.forget_moves(p_user);
-    -- what he was about to tell; the mesh takes it back from where it has arrived
-    delete from punit.outbox x where x.origin_unit = punit.self() and x.user_id = p_user;
     perform punit.send(p.id, 'erase', p_user, jsonb_build_object('epoch', e)) from punit.peer p;
     perform punit.send(punit.self(), 'forget', p_user);
     return true;
@@ -67,7 +67,6 @@ begin
         fence_to = null, fence_epoch = null, owner_hint = null, touched_at = clock_timestamp();
     perform punit.user_clear(p_user);
     perform punit.forget_moves(p_user);
-    delete from punit.outbox x where x.origin_unit = punit.self() and x.user_id = p_user and x.kind not in ('erase', 'forget');
     perform punit.send(punit.self(), 'forget', p_user);
 end
 $$;

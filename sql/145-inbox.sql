@@ -204,10 +204,12 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
     delete from punit.inbox_late l
-     where (l.user_id = p_user and l.kind not in ('erase', 'forget')) or l.given_up::text like '%' || p_user || '%';
+     where (l.user_id = p_user and l.kind not in (select h.kind from punit.message_handler h where h.outlives))
+        or l.given_up::text like '%' || p_user || '%';
     -- passed on here since he was erased, before this unit heard of it
     delete from punit.outbox x
-     where x.origin_unit = punit.self() and x.user_id = p_user and x.kind not in ('erase', 'forget');
+     where x.origin_unit = punit.self() and x.user_id = p_user
+       and x.kind not in (select h.kind from punit.message_handler h where h.outlives);
     update punit.outbox x
        set users = k.users, epochs = k.epochs
       from (select y.origin_unit, y.target_unit, y.seq,

@@ -175,3 +175,5 @@ grant select on social.follower to punit_social;
 grant select, delete on social.post_like to punit_social;
 grant execute on function social.pair(uuid, uuid), social.follow(uuid, uuid), social.unfollow(uuid, uuid),
     social.like_post(uuid, uuid), social.unlike_post(uuid, uuid) to punit_social;
+-- the checks of the tables call it also when the mover enters rows
+grant execute on function social.pair(uuid, uuid) to punit_mover;

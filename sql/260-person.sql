@@ -89,13 +89,17 @@ begin
     perform auth.record_end('jti', t.jti, null, t.exp)
        from auth.session s cross join unnest(s.jti, s.jti_exp) as t (jti, exp)
       where s.user_id = p_user and t.exp > now();
+    perform punit.send(u.id, 'auth-forget', p_user, jsonb_build_object('who', to_jsonb(array[
+                'user ' || p_user, 'name \x' || encode(c.name_hash, 'hex')])))
+       from auth.credential c cross join (select p.id from punit.peer p union all select punit.self()) u
+      where c.user_id = p_user;
     perform auth.record_end('session', s.id, null, now() + auth.access_life())
        from auth.session s where s.user_id = p_user;
     return false;
 end
 $$;
 comment on function auth.end_sessions(uuid) is
-    'each token of a user who is being erased ends, in the grids of all units too. Not by an end of kind user: that would name him in every unit for a while, and his row ERASED says as much';
+    'at his owner: each token of a user who is being erased ends, in the grids of all units too. Not by an end of kind user: that would name him in every unit for a while, and his row ERASED says as much';
 
 create function auth.forget(p_user uuid) returns boolean
 language sql volatile security definer set search_path = pg_catalog, pg_temp
@@ -106,6 +110,16 @@ as $$
     select false
 $$;
 comment on function auth.forget(uuid) is 'the login name of an erased user is free again';
+
+create function auth.hear_forget(p_user uuid, p_ver bigint, p_about uuid, p_payload jsonb) returns boolean
+language sql volatile
+as $$
+    delete from auth.attempt a where a.who in (select jsonb_array_elements_text(p_payload->'who'));
+    select false
+$$;
+comment on function auth.hear_forget(uuid, bigint, uuid, jsonb) is
+    'message auth-forget: an erased user''s attempts, which are by the hash of his e-mail';
+insert into punit.message_handler (kind, fn, outlives) values ('auth-forget', 'auth.hear_forget', true);
 
 insert into punit.forgetter (fn, before) values ('auth.end_sessions', true), ('auth.forget', false);
 
