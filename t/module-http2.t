@@ -1,4 +1,4 @@
-# HTTP/2 on the public side, and other modules' subrequests into punit's locations.
+# HTTP/2 over TLS on the public side, and other modules' subrequests into punit's locations.
 
 use strict;
 use warnings;
@@ -14,6 +14,10 @@ use Punit::Token;
 my $n = Punit::Nginx->new;
 my $keys = Punit::Token->new($n->dir . '/keys');
 $keys->es256($_) for qw(eu-1 us-1);
+
+my $dir = $n->dir;
+system("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=eu"
+    . " -keyout $dir/eu.key -out $dir/eu.pem >/dev/null 2>&1") == 0 or die 'openssl req failed';
 
 my $worker = Punit::Backend->new(
     sub {
@@ -35,7 +39,9 @@ $n->http(<<"EOF_CONF");
     punit_token_recheck 1ms;
     upstream us { server 127.0.0.1:@{[$us->port]}; }
     server {
-        listen 127.0.0.1:@{[$n->port('http')]} http2;
+        listen 127.0.0.1:@{[$n->port('http')]} ssl http2;
+        ssl_certificate eu.pem;
+        ssl_certificate_key eu.key;
         punit_local \@local;
         punit_forward \@forward;
         location / { punit_scope user; }
@@ -55,12 +61,12 @@ $n->http(<<"EOF_CONF");
 EOF_CONF
 $n->start;
 
-my $url = 'http://127.0.0.1:' . $n->port('http');
+my $url = 'https://127.0.0.1:' . $n->port('http');
 my $token = $keys->token;
 my @token = (-H => "Authorization: Bearer $token");
 
 sub curl {
-    open my $p, '-|', qw(curl -sS --no-progress-meter -i --max-time 10 --http2-prior-knowledge), @_ or die "curl: $!";
+    open my $p, '-|', qw(curl -sS --no-progress-meter -i --max-time 10 -k --http2), @_ or die "curl: $!";
     my $said = do { local $/; <$p> } // '';
     close $p;
     $said =~ s/\r//g;
@@ -80,8 +86,8 @@ for my $ms (1 .. 20) {
     my $fresh = $keys->token;
     curl(-H => "Authorization: Bearer $fresh", '--max-time', $ms / 100, '-o', '/dev/null', '--no-show-error', "$url/slow");
 }
-my @answers = curl(@token, map { "$url/x$_" } 1 .. 30) =~ m{HTTP/2 (\d+)}g;
-is(join(',', @answers), join(',', (200) x 30), 'thirty streams of one connection');
+my @answers = curl(@token, '--parallel', map { "$url/x$_" } 1 .. 30) =~ m{HTTP/2 (\d+)}g;
+is(join(',', @answers), join(',', (200) x 30), 'thirty requests at once');
 
 is($n->stop, '', 'the log is clean');
 done_testing;
