@@ -20,7 +20,7 @@ MODULE   := build/ngx_http_punit_module.so
 BUILD_PACKAGES := gcc make pkg-config nginx-dev libpcre2-dev zlib1g-dev libssl-dev \
 	libpq-dev libjansson-dev libsodium-dev libmemcached-dev libfcgi-dev
 RUN_PACKAGES   := nginx postgresql-15 memcached runit openssl curl perl adduser
-TEST_PACKAGES  := libcmocka-dev libdbd-pg-perl libjson-validator-perl libyaml-libyaml-perl cppcheck procps
+TEST_PACKAGES  := libcmocka-dev libdbd-pg-perl libjson-validator-perl libyaml-libyaml-perl cppcheck procps spin
 # the load, and the peers that are compared with
 BENCH_PACKAGES := wrk haproxy libnginx-mod-http-js libnginx-mod-http-lua libnginx-mod-http-memc lua-cjson lua-luaossl
 
@@ -147,6 +147,9 @@ chaos: deps build ## faults of every kind while clients write; CHAOS_SEED=N repe
 
 commuter: deps build ## 200 users who cross every few seconds for 5 minutes: none of their requests may fail
 	t/chaos/commuter
+
+model: ## check the hand-over's model with spin: correct runs in full, each mutant found
+	t/model/check
 
 lint: ## cppcheck over the C, syntax of the Perl
 	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr -j2 \
