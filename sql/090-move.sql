@@ -25,6 +25,12 @@ create table punit.move (
     touched_at   timestamptz not null default clock_timestamp(),
     result       text check (result in ('moved', 'copied', 'aborted', 'refused', 'passed', 'failed', 'cancelled', 'erased')),
     error        text,
+    cancelled    boolean not null default false,
+    rows_due     bigint,
+    audit        text check (audit in ('same', 'different', 'overtaken')),
+    audit_ver    bigint,
+    audit_n      bigint,
+    audit_digest numeric,
     check ((phase = 'done') = (finished_at is not null)),
     check ((finished_at is null) = (result is null))
 );
@@ -38,8 +44,13 @@ comment on column punit.move.base_ver is 'ver of the copy here when the move beg
 comment on column punit.move.rows_sent is 'rows that came over the wire, tombstones and idempotency records included';
 comment on column punit.move.fenced_at is 'when this unit had FENCE''s answer';
 comment on column punit.move.touched_at is 'last step; a warm copy that nobody asked for within the window is done';
+comment on column punit.move.cancelled is 'an operator cancelled it; in phase refuse the old owner is still to be told';
+comment on column punit.move.rows_due is 'rows of the round that runs, known once a large user''s first line came';
+comment on column punit.move.audit is
+    'the whole copy here right after ACTIVATE (audit_ver, audit_n, audit_digest) against the old owner''s: same; different: a bug, said loudly; overtaken: one of them had gone on, nothing to compare';
 create unique index move_unfinished on punit.move (user_id, to_unit) where finished_at is null;
 create index move_user on punit.move (user_id, started_at);
+create index move_unaudited on punit.move (finished_at) where result = 'moved' and audit is null;
 
 create table punit.stay (
     user_id uuid primary key,
@@ -55,6 +66,14 @@ create unlogged table punit.local_seen (
 );
 comment on table punit.local_seen is
     'users whom peers forward here and who were seen on this unit''s own public side: FENCE answers BUSY until they are quiet';
+
+create unlogged table punit.hot (
+    user_id uuid primary key,
+    until   timestamptz not null,
+    hold_ms int not null
+);
+comment on table punit.hot is
+    'users owned here who write so much that FENCE was BUSY again and again: punit.brake slows their writes';
 
 create function punit.move_plan()
 returns table (tab text, digested boolean, copy_out text, stage text, stage_in text, direct_in text,
@@ -104,7 +123,7 @@ as $$
 $$;
 comment on function punit.saw_local(uuid[]) is 'these users were served here on the public side just now';
 
-revoke all on punit.move, punit.stay, punit.local_seen from public;
+revoke all on punit.move, punit.stay, punit.local_seen, punit.hot from public;
 grant select, insert, update on punit.move to punit_mover;
 grant select on punit.stay, punit.local_seen to punit_mover;
 grant execute on function punit.move_plan(), punit.saw_local(uuid[]) to punit_mover;

@@ -1,7 +1,8 @@
 -- FENCE at the old owner S: the first of the two transactions that are a hand-over.
 
 create function punit.fence(p_user uuid, p_epoch bigint, p_base bigint, p_fork uuid, p_from uuid, p_to uuid,
-                            p_shape text, p_max_rows bigint, p_quiet_ms bigint default 0, p_dwell boolean default true)
+                            p_shape text, p_max_rows bigint, p_quiet_ms bigint default 0, p_dwell boolean default true,
+                            p_busy int default 0)
 returns table (result text, epoch bigint, ver bigint, fork uuid, wait_ms bigint, seen_ms bigint, unit text,
                unit_epoch bigint, detail text)
 language plpgsql volatile rows 1 security definer set search_path = pg_catalog, pg_temp
@@ -18,9 +19,10 @@ begin
         return next;
         return;
     end if;
-    -- waits for the user's running writers, so that their rows are in the final read; not for long
+    -- waits for the user's running writers, so that their rows are in the final read; not for long, but longer each
+    -- time: those who come later queue behind it
     begin
-        perform set_config('lock_timeout', '50ms', true);
+        perform set_config('lock_timeout', 50 << least(greatest(p_busy, 0), 5) || 'ms', true);
         select * into o from punit.own x where x.user_id = p_user for no key update;
         perform set_config('lock_timeout', '0', true);
     exception when lock_not_available then
@@ -58,6 +60,12 @@ begin
         elsif p_base < o.ver and punit.user_rows(p_user, p_base, p_max_rows + 1) > p_max_rows then
             result := 'BUSY';
             detail := 'rows';
+            if p_busy >= 3 then
+                insert into punit.hot (user_id, until, hold_ms)
+                values (p_user, clock_timestamp() + interval '2 seconds', 5 << least(p_busy - 3, 5))
+                on conflict (user_id) do update set until = excluded.until, hold_ms = excluded.hold_ms;
+                perform pg_notify('punit_hot', '');
+            end if;
         else
             update punit.own x set state = 'FENCED', fence_to = punit.caller(), fence_epoch = o.epoch + 1,
                 touched_at = clock_timestamp()
@@ -68,8 +76,8 @@ begin
     return next;
 end
 $$;
-comment on function punit.fence(uuid, bigint, bigint, uuid, uuid, uuid, text, bigint, bigint, boolean) is
-    'FENCE(epoch, to the caller): FENCED, also when repeated; BUSY (detail: writing, rows, quiet, dwell; nothing changed); EPOCH (epoch: the right one), STALE (PULL first), NOT_OWNER, SHAPE, ERASED, VOID. The final delta is read after its commit, in a new snapshot: punit.pull with p_final';
+comment on function punit.fence(uuid, bigint, bigint, uuid, uuid, uuid, text, bigint, bigint, boolean, int) is
+    'FENCE(epoch, to the caller; p_busy: how often it was BUSY before): FENCED, also when repeated; BUSY (detail: writing, rows, quiet, dwell; nothing changed); EPOCH (epoch: the right one), STALE (PULL first), NOT_OWNER, SHAPE, ERASED, VOID. The final delta is read after its commit, in a new snapshot: punit.pull with p_final';
 
 create function punit.retire_to(p_user uuid, p_unit text, p_epoch bigint) returns text
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
@@ -95,7 +103,10 @@ as $$
 begin
     update punit.own o set state = 'OWNED', epoch = p_epoch + 1, fence_to = null, fence_epoch = null,
         touched_at = clock_timestamp()
-    where o.user_id = p_user and o.state = 'FENCED' and o.fence_epoch = p_epoch and o.fence_to = p_unit;
+    where o.user_id = p_user
+      and (o.state = 'FENCED' and o.fence_epoch = p_epoch and o.fence_to = p_unit
+           -- refused before FENCE came: as if it had come just before, so that a late one finds another epoch
+           or o.state = 'OWNED' and o.epoch = p_epoch - 1);
     if found then
         perform punit.set_home(p_user, p_epoch + 1);
         return 'UNFENCED';
@@ -104,7 +115,7 @@ begin
 end
 $$;
 comment on function punit.unfence_from(uuid, text, bigint) is
-    'the unit refused this epoch for good: FENCED -> OWNED at the epoch after it; anything else stays as it is';
+    'the unit refused this epoch for good: FENCED to it at this epoch, or OWNED just before it -> OWNED at the epoch after it; anything else stays as it is';
 
 create function punit.retire(p_user uuid, p_epoch bigint, p_from uuid, p_to uuid) returns text
 language sql volatile security definer set search_path = pg_catalog, pg_temp
@@ -124,5 +135,5 @@ comment on function punit.refused(uuid, bigint, uuid, uuid) is
     'REFUSED: the calling unit has committed never to activate this epoch; repeatable';
 
 revoke all on function punit.retire_to(uuid, text, bigint), punit.unfence_from(uuid, text, bigint) from public;
-grant execute on function punit.fence(uuid, bigint, bigint, uuid, uuid, uuid, text, bigint, bigint, boolean),
+grant execute on function punit.fence(uuid, bigint, bigint, uuid, uuid, uuid, text, bigint, bigint, boolean, int),
     punit.retire(uuid, bigint, uuid, uuid), punit.refused(uuid, bigint, uuid, uuid) to punit_peer;

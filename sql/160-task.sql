@@ -4,7 +4,7 @@ create function punit.task(p_user uuid, p_unit text default null, p_epoch bigint
 returns table (state text, epoch bigint, ver bigint, fork uuid, fence_to text, fence_epoch bigint, fenced_ms bigint,
                unit text, unit_epoch bigint, here uuid, there uuid, shape text,
                move_id uuid, phase text, asked boolean, move_epoch bigint,
-               pass_id uuid, pass_to text, pass_there uuid)
+               pass_id uuid, pass_to text, pass_there uuid, cancelled_ms bigint, draining boolean)
 language plpgsql stable rows 1 security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -49,11 +49,14 @@ begin
     pass_id := p.move_id;
     pass_to := p.to_unit;
     pass_there := punit.incarnation_of(p.to_unit);
+    select extract(epoch from clock_timestamp() - max(x.finished_at)) * 1000 into cancelled_ms from punit.move x
+     where x.user_id = p_user and x.to_unit = punit.self() and x.cancelled and x.finished_at is not null;
+    draining := exists (select from punit.drain);
     return next;
 end
 $$;
 comment on function punit.task(uuid, text, bigint) is
-    'always one row: the user''s state here, the unit to talk to about him (p_unit, p_epoch: who owns him as a request or an answer said), both incarnations, and the unfinished moves';
+    'always one row: the user''s state here, the unit to talk to about him (p_unit, p_epoch: who owns him as a request or an answer said), both incarnations, the unfinished moves, for how long (ms) the last one has been cancelled, and whether this unit is drained, so that only who is asked for may come';
 
 create function punit.unfinished() returns setof uuid
 language sql stable security definer set search_path = pg_catalog, pg_temp

@@ -60,6 +60,18 @@ begin(apply_t *a)
         return false;
     }
 
+    /* punitctl moves finds the progress of this COPY by it */
+    if (s->full && atoll(s->n) >= LARGE_ROWS) {
+        char name[128];
+
+        snprintf(name, sizeof(name), "set local application_name = 'move %s'", a->task->user);
+
+        if (!link_run(a->local, name)) {
+            fail(a);
+            return false;
+        }
+    }
+
     return ask(a, open_sql, 9, values);
 }
 

@@ -89,6 +89,10 @@ not_fenced(handover_t *h, const verdict_t *v)
         h->task.phase = PHASE_COPY;
     }
 
+    if (busy && (strcmp(v->detail, "rows") == 0 || strcmp(v->detail, "writing") == 0)) {
+        h->errand->busy++;
+    }
+
     if (strcmp(v->result, "STALE") == 0 || (busy && strcmp(v->detail, "rows") == 0)) {
         return FENCE_PULL;
     }
@@ -213,6 +217,12 @@ activate(handover_t *h, const verdict_t *v)
         h->outcome->spent = true;
         h->task.phase = PHASE_RETIRE;
         h->task.move_epoch = v->epoch;
+
+        if (!record_audit(&h->mover->local, &h->task)) {
+            handover_stuck(h);
+            return;
+        }
+
         settle_retire(h);
         break;
 
@@ -242,6 +252,7 @@ fence_next_t
 fence_and_activate(handover_t *h)
 {
     verdict_t v = { .epoch = h->task.move_epoch };
+    bool      cancelled;
 
     if (stopping()) {
         h->outcome->again_ms = 0;
@@ -251,12 +262,19 @@ fence_and_activate(handover_t *h)
     FAILPOINT("fence.note", &h->mover->local);
 
     /* from this commit on a restart repeats FENCE */
-    if (!record_fence(&h->mover->local, &h->task, h->task.move_epoch)) {
+    if (!record_fence(&h->mover->local, &h->task, h->task.move_epoch, handover_age_ms(h), &cancelled)) {
         handover_stuck(h);
         return FENCE_STOP;
     }
 
-    char *sql = snapshot_fence_sql(&h->mover->plan, &h->task, h->task.move_epoch);
+    if (cancelled) {
+        /* if there is something left to tell the old owner, the record says so */
+        handover_later(h, 50, 5000);
+        h->outcome->spent = true;
+        return FENCE_STOP;
+    }
+
+    char *sql = snapshot_fence_sql(&h->mover->plan, &h->task, h->task.move_epoch, h->errand->busy);
 
     FAILPOINT("fence.send", h->peer);
 

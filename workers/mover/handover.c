@@ -19,6 +19,15 @@
 #define WAIT_MOST_MS    60000
 
 
+long
+handover_age_ms(const handover_t *h)
+{
+    long asked = h->errand->foreign_ms > 0 ? h->errand->foreign_ms : 0;
+
+    return asked + clock_ms() - h->began_ms + 1;
+}
+
+
 void
 handover_later(handover_t *h, long first_ms, long most_ms)
 {
@@ -174,6 +183,25 @@ bring(handover_t *h)
 }
 
 
+/* Requests from before an operator cancelled the move count no more, and none do at a unit that is drained. */
+static void
+forget_requests(handover_t *h)
+{
+    errand_t *e = h->errand;
+
+    if ((h->task.cancelled_ms < 0 || e->foreign_ms < h->task.cancelled_ms) && !h->task.draining) {
+        return;
+    }
+
+    if (e->foreign_ms >= 0) {
+        h->outcome->spent = true;
+    }
+
+    e->evidence = false;
+    e->foreign_ms = -1;
+}
+
+
 void
 handover_errand(mover_t *mover, errand_t *errand, outcome_t *outcome)
 {
@@ -188,6 +216,8 @@ handover_errand(mover_t *mover, errand_t *errand, outcome_t *outcome)
         handover_later(&h, 200, 2000);
         return;
     }
+
+    forget_requests(&h);
 
     if (*h.task.pass_id != '\0') {
         settle_pass(&h);
@@ -225,6 +255,8 @@ handover_errand(mover_t *mover, errand_t *errand, outcome_t *outcome)
             settle_retire(&h);
         } else if (h.task.phase == PHASE_REFUSE) {
             settle_refuse(&h);
+        } else if (h.task.phase == PHASE_COPY && h.task.draining && !h.task.asked) {
+            outcome->spent = true;
         } else if (h.task.phase != PHASE_NONE || errand->foreign_ms >= 0) {
             bring(&h);
         }

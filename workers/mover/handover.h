@@ -20,6 +20,9 @@ typedef struct {
     long        began_ms;
 } handover_t;
 
+/* Since what calls for this move: the last request here, else the beginning of this errand. */
+long handover_age_ms(const handover_t *h);
+
 /* After a failure that may pass: look again after a back-off. */
 void handover_later(handover_t *h, long first_ms, long most_ms);
 

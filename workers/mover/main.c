@@ -9,9 +9,11 @@
 
 #include "lib/config.h"
 #include "lib/log.h"
+#include "mover/brake.h"
 #include "mover/datagram.h"
 #include "mover/failpoint.h"
 #include "mover/inbox.h"
+#include "mover/keep.h"
 #include "mover/mover.h"
 #include "mover/options.h"
 #include "mover/seen.h"
@@ -56,7 +58,7 @@ int
 main(int argc, char **argv)
 {
     sigset_t    set;
-    pthread_t   sweeper, inbox, dog, movers[64];
+    pthread_t   sweeper, inbox, keeper, brake, dog, movers[64];
 
     if (failpoint_list(argc, argv)) {
         return 0;
@@ -90,6 +92,11 @@ main(int argc, char **argv)
         return 1;
     }
 
+    if (pthread_create(&keeper, NULL, keep_run, NULL) != 0 || pthread_create(&brake, NULL, brake_run, NULL) != 0) {
+        punit_log(PUNIT_LOG_ERROR, "thread", "which=keeper");
+        return 1;
+    }
+
     for (int i = 0; i < options.movers; i++) {
         if (pthread_create(&movers[i], NULL, mover_run, NULL) != 0) {
             punit_log(PUNIT_LOG_ERROR, "thread", "which=mover");
@@ -115,6 +122,8 @@ main(int argc, char **argv)
 
     pthread_join(sweeper, NULL);
     pthread_join(inbox, NULL);
+    pthread_join(keeper, NULL);
+    pthread_join(brake, NULL);
     unlink(options.socket);
     punit_log(PUNIT_LOG_INFO, "stopped", "how=finished");
     return 0;

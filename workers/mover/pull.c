@@ -117,6 +117,13 @@ pull_once(handover_t *h, snapshot_t *s)
         return s->result == PULL_OK ? PULL_DONE : without_rows(h, s);
     }
 
+    /* for whoever watches: how much is to come, while it comes. A link that broke over it shows in the next step */
+    if (s->full && atoll(s->n) >= LARGE_ROWS && !record_due(&h->mover->local, &h->task, s->n)) {
+        link_settle(h->peer);
+        handover_stuck(h);
+        return PULL_STOP;
+    }
+
     switch (apply_snapshot(&a, &h->mover->local, h->peer, &h->mover->plan, &h->task, s, 0)) {
     case APPLY_OK:
         h->task.ver = s->ver;

@@ -10,26 +10,30 @@ static const char begin_sql[] =
     "select $1, $2, punit.self(), 'copy', $3 from quick "
     "on conflict (user_id, to_unit) where finished_at is null do nothing";
 
+/* a move that an operator cancelled meanwhile has no record any more, and gets none */
 static const char applied_sql[] =
-    "insert into punit.move as m (user_id, from_unit, to_unit, phase, mode, epoch, base_ver, final_ver, rounds, "
-    "rows_sent, bytes, tombs) values ($1, $2, punit.self(), 'copy', $3, $4, $5, $6, 1, $7, $8, $9) "
-    "on conflict (user_id, to_unit) where finished_at is null do update set from_unit = excluded.from_unit, "
-    "mode = case when 'full' in (m.mode, excluded.mode) then 'full' else 'delta' end, epoch = excluded.epoch, "
-    "base_ver = coalesce(m.base_ver, excluded.base_ver), final_ver = excluded.final_ver, rounds = m.rounds + 1, "
-    "rows_sent = m.rows_sent + excluded.rows_sent, bytes = m.bytes + excluded.bytes, tombs = m.tombs + excluded.tombs, "
-    "error = null, touched_at = clock_timestamp()";
+    "update punit.move m set from_unit = $2, mode = case when 'full' in (m.mode, $3) then 'full' else 'delta' end, "
+    "epoch = $4, base_ver = coalesce(m.base_ver, $5), final_ver = $6, rounds = m.rounds + 1, "
+    "rows_sent = m.rows_sent + $7, bytes = m.bytes + $8, tombs = m.tombs + $9, rows_due = null, "
+    "error = null, touched_at = clock_timestamp() "
+    "where user_id = $1 and to_unit = punit.self() and finished_at is null";
+
+static const char due_sql[] =
+    "with quick as (select set_config('synchronous_commit', 'off', true)) "
+    "update punit.move set rows_due = $2, touched_at = clock_timestamp() from quick "
+    "where user_id = $1 and to_unit = punit.self() and finished_at is null";
 
 static const char activated_sql[] =
     "update punit.move set phase = 'retire', fenced_at = to_timestamp($2::double precision), "
     "activated_at = clock_timestamp(), touched_at = clock_timestamp() "
     "where user_id = $1 and to_unit = punit.self() and finished_at is null";
 
-static const char fence_sql[] =
-    "insert into punit.move as m (user_id, from_unit, to_unit, phase, epoch, base_ver, mode) "
-    "values ($1, $2, punit.self(), 'fence', $3, $4, 'delta') "
-    "on conflict (user_id, to_unit) where finished_at is null do update set phase = 'fence', "
-    "from_unit = excluded.from_unit, epoch = excluded.epoch, base_ver = coalesce(m.base_ver, excluded.base_ver), "
-    "mode = coalesce(m.mode, 'delta'), touched_at = clock_timestamp()";
+static const char fence_sql[] = "select punit.fence_begin($1, $2, $3, $4, $5)";
+
+static const char refused_sql[] =
+    "update punit.move set phase = 'done', result = case when cancelled then 'cancelled' else 'aborted' end, "
+    "finished_at = clock_timestamp(), touched_at = clock_timestamp() "
+    "where user_id = $1 and to_unit = punit.self() and phase = 'refuse'";
 
 static const char unfence_sql[] =
     "update punit.move set phase = case when asked then 'wanted' else 'copy' end, busy = busy + $2::int, "
@@ -112,14 +116,51 @@ record_applied(link_t *local, const task_t *task, const snapshot_t *s, long long
 
 
 bool
-record_fence(link_t *local, const task_t *task, long long epoch)
+record_due(link_t *local, const task_t *task, const char *rows)
 {
-    char        e[24], base[24];
-    const char *values[] = { task->user, task->unit, e, base };
+    const char *values[] = { task->user, rows };
+
+    return run(local, due_sql, 2, values);
+}
+
+
+bool
+record_fence(link_t *local, const task_t *task, long long epoch, long age_ms, bool *cancelled)
+{
+    char        e[24], base[24], age[24];
+    const char *values[] = { task->user, task->unit, e, base, age };
 
     snprintf(e, sizeof(e), "%lld", epoch);
     snprintf(base, sizeof(base), "%lld", task->ver);
-    return run(local, fence_sql, 4, values);
+    snprintf(age, sizeof(age), "%ld", age_ms);
+
+    PGresult *r = link_call(local, fence_sql, 5, values);
+
+    if (r == NULL) {
+        return false;
+    }
+
+    *cancelled = PQgetvalue(r, 0, 0)[0] == 'f';
+    PQclear(r);
+    return true;
+}
+
+
+bool
+record_audit(link_t *local, const task_t *task)
+{
+    const char *values[] = { task->user };
+
+    return run(local, "select punit.audit_note($1)", 1, values);
+}
+
+
+bool
+record_refused(link_t *local, const task_t *task)
+{
+    const char *values[] = { task->user };
+
+    return run(local, refused_sql, 1, values);
 }
 
 

@@ -10,8 +10,18 @@ bool record_begin(link_t *local, const task_t *task);
 /* Inside the transaction that applied a snapshot: adds what was shipped; with epoch, that this unit owns him since. */
 bool record_applied(link_t *local, const task_t *task, const snapshot_t *snapshot, long long epoch);
 
-/* Before FENCE is sent: from this commit on the move must be ended, by ACTIVATE or by a refusal. */
-bool record_fence(link_t *local, const task_t *task, long long epoch);
+/* A round of this many rows begins. */
+bool record_due(link_t *local, const task_t *task, const char *rows);
+
+/* Before FENCE is sent: from this commit on the move must be ended, by ACTIVATE or by a refusal. age_ms: since what
+ * calls for it. *cancelled: an operator cancelled it since; FENCE must not be sent. */
+bool record_fence(link_t *local, const task_t *task, long long epoch, long age_ms, bool *cancelled);
+
+/* Right after ACTIVATE: what is here now, for the audit. */
+bool record_audit(link_t *local, const task_t *task);
+
+/* The old owner was told of the refusal. */
+bool record_refused(link_t *local, const task_t *task);
 
 /* FENCE changed nothing there: the copy stays, the wish of an operator too. busy: counts as a BUSY. */
 bool record_unfence(link_t *local, const task_t *task, bool busy, const char *error);

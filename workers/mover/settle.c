@@ -79,18 +79,10 @@ settle_refuse(handover_t *h)
 
     FAILPOINT("refused.answered", &h->mover->local);
 
-    const char *values[] = { h->task.user };
-    PGresult   *r = link_call(&h->mover->local,
-                              "update punit.move set phase = 'done', result = 'aborted', finished_at = clock_timestamp(), "
-                              "touched_at = clock_timestamp() where user_id = $1 and to_unit = punit.self() "
-                              "and phase = 'refuse'", 1, values);
-
-    if (r == NULL) {
+    if (!record_refused(&h->mover->local, &h->task)) {
         handover_stuck(h);
         return;
     }
-
-    PQclear(r);
 
     /* the next try is another move; what stopped this one may be gone by then */
     if (h->errand->evidence) {

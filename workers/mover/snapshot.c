@@ -56,7 +56,7 @@ snapshot_pull_sql(const plan_t *plan, const task_t *task)
 
 
 char *
-snapshot_fence_sql(const plan_t *plan, const task_t *task, long long epoch)
+snapshot_fence_sql(const plan_t *plan, const task_t *task, long long epoch, int busy)
 {
     char   *sql;
     char    final[24];
@@ -71,8 +71,8 @@ snapshot_fence_sql(const plan_t *plan, const task_t *task, long long epoch)
     fprintf(f, "begin; select result, epoch, wait_ms, seen_ms, unit, unit_epoch, detail from punit.fence('%s', %lld, ",
             task->user, epoch);
     write_values(f, plan, task);
-    fprintf(f, ", %ld, %ld, %s); commit; ", options.max_rows, task->asked ? 0 : options.quiet_ms,
-            task->asked ? "false" : "true");
+    fprintf(f, ", %ld, %ld, %s, %d); commit; ", options.max_rows, task->asked ? 0 : options.quiet_ms,
+            task->asked ? "false" : "true", busy);
     write_read(f, plan, task, final);
     return fclose(f) == 0 ? sql : NULL;
 }

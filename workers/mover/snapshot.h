@@ -5,6 +5,9 @@
 #include "mover/plan.h"
 #include "mover/task.h"
 
+/* A round of so many rows takes long enough to be watched. */
+#define LARGE_ROWS  10000
+
 typedef enum {
     PULL_OK, PULL_NOT_OWNER, PULL_FENCED, PULL_SHAPE, PULL_ERASED, PULL_VOID,
 } pull_result_t;
@@ -29,8 +32,8 @@ typedef struct {
 char *snapshot_pull_sql(const plan_t *plan, const task_t *task);
 
 /* Message FENCE at this epoch of the owner, its commit, and in a new snapshot the final rows, in the same round
- * trip. */
-char *snapshot_fence_sql(const plan_t *plan, const task_t *task, long long epoch);
+ * trip. busy: how often it was BUSY before. */
+char *snapshot_fence_sql(const plan_t *plan, const task_t *task, long long epoch, int busy);
 
 /* Reads the row of punit.pull from the results of such a query; false with peer->error. */
 bool snapshot_read(snapshot_t *snapshot, link_t *peer);

@@ -6,7 +6,7 @@
 
 static const char task_sql[] =
     "select state, epoch, ver, fork, fence_epoch, fenced_ms, unit, here, there, shape, move_id, phase, asked, "
-    "move_epoch, pass_id, pass_to, pass_there from punit.task($1, $2, $3)";
+    "move_epoch, pass_id, pass_to, pass_there, cancelled_ms, draining from punit.task($1, $2, $3)";
 
 static const char *const states[] = { "COPY", "OWNED", "FENCED", "ERASED" };
 static const char *const phases[] = { "", "wanted", "copy", "fence", "retire", "refuse" };
@@ -39,9 +39,9 @@ task_load(task_t *task, link_t *local, const errand_t *errand)
         return false;
     }
 
-    const char *v[17];
+    const char *v[19];
 
-    for (int i = 0; i < 17; i++) {
+    for (int i = 0; i < 19; i++) {
         v[i] = PQgetvalue(row, 0, i);
     }
 
@@ -63,6 +63,8 @@ task_load(task_t *task, link_t *local, const errand_t *errand)
     snprintf(task->pass_id, sizeof(task->pass_id), "%s", v[14]);
     snprintf(task->pass_to, sizeof(task->pass_to), "%s", v[15]);
     snprintf(task->pass_there, sizeof(task->pass_there), "%s", v[16]);
+    task->cancelled_ms = *v[17] != '\0' ? atol(v[17]) : -1;
+    task->draining = v[18][0] == 't';
     PQclear(row);
     return true;
 }

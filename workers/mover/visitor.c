@@ -282,6 +282,7 @@ visitor_done(const errand_t *errand, const outcome_t *outcome)
 
     v->taken = false;
     v->errand.tries = outcome->failed ? errand->tries + 1 : 0;
+    v->errand.busy = outcome->spent ? 0 : errand->busy;
 
     /* a report that came meanwhile knows better, if its epoch is higher */
     if (errand->epoch >= v->errand.epoch) {

@@ -15,6 +15,7 @@ typedef struct {
     bool        evidence;           /* PUNIT_MOVE_AFTER requests here within PUNIT_MOVE_WINDOW */
     long        foreign_ms;         /* since the last request here; -1: none known */
     int         tries;              /* failures in a row */
+    int         busy;               /* how often FENCE found him writing, or too much written, in this move */
 } errand_t;
 
 /* What it gives back. */

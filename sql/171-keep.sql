@@ -1,0 +1,167 @@
+-- What is kept of users and deletions, how long, and whether copies are what they should be.
+
+create index tomb_old on punit.tomb using brin (buried_at) with (autosummarize = on);
+
+-- no ver in it: the bump would cease to be HOT
+create index own_copy on punit.own (touched_at) where state = 'COPY' and fork is not null;
+
+create function punit.collect_tombs(p_older_s double precision, p_users int default 1000) returns bigint
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    t timestamptz := clock_timestamp() - p_older_s * interval '1 second';
+    u uuid;
+    v bigint;
+    k bigint;
+    n bigint := 0;
+begin
+    for u in select distinct d.user_id from punit.tomb d where d.buried_at < t limit p_users loop
+        -- whoever is between two units, or being copied, is left for another time
+        perform from punit.own o where o.user_id = u and o.state in ('OWNED', 'COPY') for no key update skip locked;
+        continue when not found;
+        with gone as (delete from punit.tomb d where d.user_id = u and d.buried_at < t returning d.ver)
+        select count(*), max(g.ver) into k, v from gone g;
+        -- in this same transaction: a copy older than what is no longer on record needs all rows
+        update punit.own o set gc_ver = greatest(o.gc_ver, v) where o.user_id = u and v is not null;
+        n := n + k;
+    end loop;
+    return n;
+end
+$$;
+comment on function punit.collect_tombs(double precision, int) is
+    'forgets deletions older than p_older_s seconds of at most p_users users and raises their gc_ver; gives how many';
+
+create function punit.evict_copies(p_older_s double precision, p_users int default 100) returns bigint
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    u uuid;
+    n bigint := 0;
+begin
+    for u in select o.user_id from punit.own o
+              where o.state = 'COPY' and o.fork is not null
+                and o.touched_at < clock_timestamp() - p_older_s * interval '1 second'
+                and not exists (select from punit.move m where m.user_id = o.user_id and m.finished_at is null)
+              order by o.touched_at limit p_users for no key update skip locked loop
+        perform punit.user_clear(u);
+        update punit.own o set ver = -1, fork = null, copied_from = null, touched_at = clock_timestamp()
+        where o.user_id = u;
+        n := n + 1;
+    end loop;
+    return n;
+end
+$$;
+comment on function punit.evict_copies(double precision, int) is
+    'removes the rows of at most p_users copies that have not changed for p_older_s seconds. The own row stays, with epoch and refused_epoch, at ver -1: the next PULL is full';
+
+create function punit.audit_note(p_user uuid) returns void
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+    select set_config('synchronous_commit', 'off', true);
+    -- own and rows in one snapshot: he may be writing here already
+    update punit.move m set audit_ver = x.ver, audit_n = x.n, audit_digest = x.digest
+      from (select o.ver, d.n, d.digest from punit.own o cross join lateral punit.user_digest(o.user_id, -1) d
+             where o.user_id = p_user and o.state = 'OWNED') x
+     where m.user_id = p_user and m.to_unit = punit.self() and m.phase = 'retire'
+$$;
+comment on function punit.audit_note(uuid) is
+    'right after ACTIVATE: count and digest of all rows here, to be compared later with the old owner''s';
+
+create function punit.audit_due(p_older_s double precision) returns table (move_id uuid, user_id uuid, unit text)
+language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+    select m.move_id, m.user_id, m.from_unit from punit.move m
+     where m.result = 'moved' and m.audit is null
+       and m.finished_at < clock_timestamp() - p_older_s * interval '1 second'
+     order by m.finished_at limit 500
+$$;
+comment on function punit.audit_due(double precision) is 'finished moves to this unit that nobody has audited, oldest first';
+
+create function punit.audit_close(p_move uuid, p_fork uuid, p_ver bigint, p_n bigint, p_digest numeric)
+returns table (audit text, detail text)
+language plpgsql volatile rows 1 security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    m punit.move;
+    f uuid;
+begin
+    select * into strict m from punit.move x where x.move_id = p_move for update;
+    select o.fork into f from punit.own o where o.user_id = m.user_id;
+    if f is distinct from p_fork or m.audit_ver is distinct from p_ver or p_n is null then
+        audit := 'overtaken';
+    elsif m.audit_n = p_n and m.audit_digest = p_digest then
+        audit := 'same';
+    else
+        audit := 'different';
+        detail := format('at ver %s %s rows with sum %s here, %s rows with sum %s at %s', p_ver, m.audit_n, m.audit_digest,
+                         p_n, p_digest, m.from_unit);
+    end if;
+    update punit.move x set audit = audit_close.audit, error = coalesce(detail, x.error) where x.move_id = p_move;
+    return next;
+end
+$$;
+comment on function punit.audit_close(uuid, uuid, bigint, bigint, numeric) is
+    'compares what the old owner has at (p_fork, p_ver) with what was noted here, and notes the outcome in the move''s record';
+
+create function punit.holding(p_users uuid[])
+returns table (user_id uuid, state text, epoch bigint, fork uuid, ver bigint, n bigint, digest numeric)
+language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+    select o.user_id, o.state, o.epoch, o.fork, o.ver, d.n, d.digest
+      from unnest(p_users) u
+      join punit.own o on o.user_id = u and o.state <> 'ERASED' and o.fork is not null
+      cross join lateral punit.user_digest(o.user_id, -1) d
+     order by 1
+$$;
+comment on function punit.holding(uuid[]) is
+    'of these users, those of whom this unit has rows: which history and version, how many rows, their digest; from one snapshot, so two units at one (fork, ver) must agree at any time';
+
+create function punit.held(p_after uuid, p_limit int) returns setof uuid
+language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+    select o.user_id from punit.own o
+     where (p_after is null or o.user_id > p_after) and o.state <> 'ERASED' and o.fork is not null
+     order by o.user_id limit p_limit
+$$;
+comment on function punit.held(uuid, int) is 'users of whom this unit has rows, a page of them, in order';
+
+create function punit.weigh(p_user uuid, p_fork uuid, p_ver bigint)
+returns table (mode text, n bigint, bytes bigint)
+language plpgsql stable rows 1 security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    o    punit.own;
+    base bigint;
+    t    text;
+    k    bigint;
+    b    bigint;
+begin
+    select * into o from punit.own x where x.user_id = p_user and x.state = 'OWNED';
+    if not found then
+        return;
+    end if;
+    mode := case when p_fork is distinct from o.fork or p_ver < o.gc_ver or p_ver > o.ver then 'full' else 'delta' end;
+    base := case mode when 'full' then -1 else p_ver end;
+    n := 0;
+    bytes := 0;
+    for t in select u.tab from punit.user_table u
+             union all select 'punit.tomb' union all select 'punit.dedup' loop
+        execute format('select count(*), coalesce(sum(octet_length(t::text)), 0) from %s t where t.user_id = $1 and t.ver > $2', t)
+           into k, b using p_user, base;
+        n := n + k;
+        bytes := bytes + b;
+    end loop;
+    return next;
+end
+$$;
+comment on function punit.weigh(uuid, uuid, bigint) is
+    'what a move of a user owned here would send to a unit whose copy is at (p_fork, p_ver): mode, rows and about how many bytes; no row: not owned here';
+
+revoke all on function punit.collect_tombs(double precision, int), punit.evict_copies(double precision, int),
+    punit.audit_note(uuid), punit.audit_due(double precision), punit.audit_close(uuid, uuid, bigint, bigint, numeric),
+    punit.holding(uuid[]), punit.held(uuid, int), punit.weigh(uuid, uuid, bigint) from public;
+grant execute on function punit.collect_tombs(double precision, int), punit.evict_copies(double precision, int),
+    punit.audit_note(uuid), punit.audit_due(double precision), punit.audit_close(uuid, uuid, bigint, bigint, numeric)
+    to punit_mover;
+grant execute on function punit.holding(uuid[]), punit.held(uuid, int), punit.weigh(uuid, uuid, bigint)
+    to punit_mover, punit_peer;

@@ -1,0 +1,99 @@
+-- Draining a unit: all users it owns are asked to other units, a window of them at a time; until it is ended nobody
+-- comes here of his own accord.
+
+create table punit.drain (
+    single   boolean primary key default true check (single),
+    to_unit  text,
+    began_at timestamptz not null default clock_timestamp(),
+    owned    bigint not null
+);
+comment on table punit.drain is 'one row while this unit is drained';
+comment on column punit.drain.to_unit is 'null: spread over all peers';
+comment on column punit.drain.owned is 'users owned here when it began';
+
+create table punit.drain_user (
+    user_id  uuid primary key,
+    to_unit  text not null,
+    asked_at timestamptz not null default clock_timestamp(),
+    asks     int not null default 1
+);
+comment on table punit.drain_user is 'users of the drain under way: asked away and still owned here';
+
+create function punit.drain_begin(p_to text) returns bigint
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    n bigint;
+begin
+    if p_to = punit.self() then
+        raise exception 'unit % cannot be drained to itself', p_to using errcode = 'PU409';
+    end if;
+    if not exists (select from punit.peer p where p.id = coalesce(p_to, p.id) and p.state = 'up') then
+        raise exception 'no unit % to drain to', coalesce(p_to, 'is up') using errcode = 'PU404';
+    end if;
+    select count(*) into n from punit.own o where o.state in ('OWNED', 'FENCED');
+    -- begun again: it goes on, perhaps to another unit
+    insert into punit.drain (to_unit, owned) values (p_to, n)
+    on conflict (single) do update set to_unit = excluded.to_unit;
+    return n;
+end
+$$;
+comment on function punit.drain_begin(text) is
+    'drains this unit to that one, or (null) to all peers in turn; gives how many users it owns. Repeatable: it goes on';
+
+create function punit.drain_step(p_window int, out owned bigint, out asked bigint, out again bigint)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    peers text[];
+    d     record;
+begin
+    select array_agg(p.id order by p.id) into peers
+      from punit.peer p, punit.drain x where p.state = 'up' and p.id = coalesce(x.to_unit, p.id);
+    delete from punit.drain_user u
+     where not exists (select from punit.own o where o.user_id = u.user_id and o.state in ('OWNED', 'FENCED'));
+    select count(*) into owned from punit.own o where o.state in ('OWNED', 'FENCED');
+    again := 0;
+    if peers is null then
+        select count(*) into asked from punit.drain_user;
+        return;
+    end if;
+    -- whoever was passed on and is still here was perhaps forgotten there; asking twice does no harm
+    for d in select u.user_id, u.to_unit from punit.drain_user u
+              where u.asked_at < clock_timestamp() - least(30 * u.asks, 600) * interval '1 second'
+                 or u.to_unit <> all (peers)
+              order by u.asked_at limit p_window loop
+        update punit.drain_user u set asked_at = clock_timestamp(), asks = u.asks + 1,
+            to_unit = case when u.to_unit = any (peers) then u.to_unit else peers[1] end
+        where u.user_id = d.user_id;
+        perform punit.request_move(d.user_id, (select u.to_unit from punit.drain_user u where u.user_id = d.user_id));
+        again := again + 1;
+    end loop;
+    for d in select o.user_id, peers[1 + abs(hashtext(o.user_id::text)::bigint) % cardinality(peers)] as to_unit
+               from punit.own o
+              where o.state = 'OWNED' and not exists (select from punit.drain_user u where u.user_id = o.user_id)
+              limit greatest(p_window - (select count(*) from punit.drain_user), 0) loop
+        insert into punit.drain_user (user_id, to_unit) values (d.user_id, d.to_unit);
+        perform punit.request_move(d.user_id, d.to_unit);
+    end loop;
+    select count(*) into asked from punit.drain_user;
+end
+$$;
+comment on function punit.drain_step(int) is
+    'asks users away until p_window are on their way; gives how many are still owned here, on their way, and asked again';
+
+create function punit.drain_end() returns boolean
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    delete from punit.drain_user;
+    delete from punit.drain;
+    return found;
+end
+$$;
+comment on function punit.drain_end() is 'users may come here again; false: the unit was not drained';
+
+revoke all on punit.drain, punit.drain_user from public;
+grant select on punit.drain, punit.drain_user to punit_mover;
+revoke all on function punit.drain_begin(text), punit.drain_step(int), punit.drain_end() from public;
+grant execute on function punit.drain_begin(text), punit.drain_step(int), punit.drain_end() to punit_mover;

@@ -1,0 +1,188 @@
+#include "mover/keep.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/log.h"
+#include "mover/mover.h"
+#include "mover/options.h"
+#include "mover/stop.h"
+
+#define AUDIT_MS        1000
+#define CLEAR_MS        60000
+#define SLICE_MS        200
+#define RETRY_MS        200
+
+/* A message that says that the old owner's copy may go on must not have overtaken the move's end. */
+#define AUDIT_AFTER     "1"
+
+#define TOMB_KEEP_S     "2592000"   /* 30 days */
+
+
+static void
+complain(link_t *local, const char *what)
+{
+    char quoted[600];
+
+    punit_log(PUNIT_LOG_WARN, "keep-failed", "what=%s error=%s", what,
+              punit_log_quote(quoted, sizeof(quoted), local->error));
+    link_settle(local);
+}
+
+
+/* Compares what the old owner has of a moved user with what was here right after ACTIVATE; false when one of the two
+ * databases failed. */
+static bool
+audit(link_t *local, peers_t *peers, const char *move, const char *user, const char *unit)
+{
+    link_t *peer = peer_link(peers, unit, local);
+    char    users[USER_SIZE + 3], quoted[600];
+
+    if (peer == NULL) {
+        return local->pg != NULL;
+    }
+
+    const char *asked[] = { users };
+
+    snprintf(users, sizeof(users), "{%s}", user);
+
+    PGresult *there = link_call(peer, "select fork, ver, n, digest from punit.holding($1)", 1, asked);
+
+    if (there == NULL) {
+        if (peer->pg == NULL) {
+            peer_failed(unit, peer);
+        } else {
+            link_settle(peer);
+        }
+
+        return true;
+    }
+
+    const char *values[5] = { move };
+
+    for (int i = 0; i < 4 && PQntuples(there) > 0; i++) {
+        values[i + 1] = PQgetvalue(there, 0, i);
+    }
+
+    PGresult *row = link_call(local, "select audit, detail from punit.audit_close($1, $2, $3, $4, $5)", 5, values);
+
+    PQclear(there);
+
+    if (row == NULL) {
+        complain(local, "audit");
+        return false;
+    }
+
+    if (strcmp(PQgetvalue(row, 0, 0), "different") == 0) {
+        punit_log(PUNIT_LOG_ERROR, "audit-different", "user=%s from=%s move=%s detail=%s", user, unit, move,
+                  punit_log_quote(quoted, sizeof(quoted), PQgetvalue(row, 0, 1)));
+    }
+
+    PQclear(row);
+    return true;
+}
+
+
+static void
+audit_due(link_t *local, peers_t *peers)
+{
+    PGresult *due = link_call(local, "select move_id, user_id, unit from punit.audit_due(" AUDIT_AFTER ")", 0, NULL);
+
+    if (due == NULL) {
+        complain(local, "audit");
+        return;
+    }
+
+    for (int i = 0; i < PQntuples(due) && !stopping(); i++) {
+        if (!audit(local, peers, PQgetvalue(due, i, 0), PQgetvalue(due, i, 1), PQgetvalue(due, i, 2))) {
+            break;
+        }
+    }
+
+    PQclear(due);
+}
+
+
+/* A part at a time, each a transaction, so that no user's row is held for long. */
+static void
+clear_all(link_t *local, const char *what, const char *sql, const char *older_s)
+{
+    const char *values[] = { older_s };
+    long        n = 0, more = 1;
+
+    while (more > 0 && !stopping()) {
+        PGresult *r = link_call(local, sql, 1, values);
+
+        if (r == NULL) {
+            complain(local, what);
+            return;
+        }
+
+        more = atol(PQgetvalue(r, 0, 0));
+        n += more;
+        PQclear(r);
+    }
+
+    if (n > 0) {
+        punit_log(PUNIT_LOG_INFO, what, "n=%ld", n);
+    }
+}
+
+
+static void
+clear_old(link_t *local)
+{
+    char older[32];
+
+    snprintf(older, sizeof(older), "%.3f", (double) options.copy_keep_ms / 1000);
+    clear_all(local, "tombstones-collected", "select punit.collect_tombs($1)", TOMB_KEEP_S);
+
+    if (local->pg != NULL) {
+        clear_all(local, "copies-evicted", "select punit.evict_copies($1)", older);
+    }
+}
+
+
+void *
+keep_run(void *unused)
+{
+    link_t      local = { .pg = NULL };
+    peers_t    *peers = peers_create();
+    long        audited_at = clock_ms(), cleared_at = 0;
+    long        clear_ms = options.copy_keep_ms < CLEAR_MS ? options.copy_keep_ms : CLEAR_MS;
+
+    (void) unused;
+
+    while (peers != NULL && !stopping()) {
+        poll(NULL, 0, SLICE_MS);
+
+        if (!link_ready(&local)) {
+            link_close(&local);
+
+            if (!local_open(&local)) {
+                link_close(&local);
+                poll(NULL, 0, RETRY_MS);
+                continue;
+            }
+        }
+
+        if (clock_ms() - audited_at >= AUDIT_MS) {
+            audited_at = clock_ms();
+            audit_due(&local, peers);
+        }
+
+        if (link_ready(&local) && clock_ms() - cleared_at >= clear_ms) {
+            cleared_at = clock_ms();
+            clear_old(&local);
+        }
+    }
+
+    if (peers != NULL) {
+        peers_destroy(peers);
+    }
+
+    link_close(&local);
+    return NULL;
+}
