@@ -45,6 +45,9 @@ static const struct verb_option of_move[] = {
     UNIT_OPTION,
     { "to", "UNIT", "who is to own the user", NULL },
     { "wait", NULL, "wait until that is so", NULL },
+    { "dry-run", NULL, "only say what would be sent, and how long it takes",
+      NULL },
+    JSON_OPTION,
     { "within", "SECONDS", "how long at most", "60" },
     END,
 };
@@ -52,6 +55,20 @@ static const struct verb_option of_moves[] = {
     UNIT_OPTION, JSON_OPTION,
     { "all", NULL, "finished ones too, the newest 500", NULL },
     { "user", "USER", "those of this user, finished ones too", NULL },
+    { "watch", NULL, "print them again each second", NULL },
+    END,
+};
+static const struct verb_option of_verify[] = {
+    UNIT_OPTION, JSON_OPTION,
+    { "all", NULL, "every user of whom this unit has rows", NULL },
+    END,
+};
+static const struct verb_option of_drain[] = {
+    UNIT_OPTION, JSON_OPTION,
+    { "to", "UNIT", "the unit that takes all (else all peers in turn)", NULL },
+    { "within", "SECONDS", "how long at most; what is left is done by the next"
+      " drain", "86400" },
+    { "end", NULL, "no drain any more: users may come here again", NULL },
     END,
 };
 
@@ -86,6 +103,14 @@ static const struct verb verbs[] = {
       of_unit_json, verb_user },
     { "move", "USER", 1, 1, "asks for a move of the user", of_move, verb_move },
     { "moves", "", 0, 0, "moves to this unit", of_moves, verb_moves },
+    { "cancel", "USER", 1, 1, "ends the user's moves, at whatever step",
+      of_unit_json, verb_cancel },
+    { "verify", "[USER]", 0, 1,
+      "compares count and digest of the rows at all units that hold the same"
+      " version", of_verify, verb_verify },
+    { "drain", "UNIT", 1, 1,
+      "moves all users away from this unit, which must be UNIT", of_drain,
+      verb_drain },
     { "keys list", "", 0, 0, "public keys of all units and who holds them",
       of_unit, verb_keys_list },
     { "keys rotate", "", 0, 0,

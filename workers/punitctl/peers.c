@@ -1,0 +1,55 @@
+#include "punitctl/peers.h"
+
+#include <string.h>
+
+#include "punitctl/database.h"
+
+bool peers_open(struct peers *peers, const struct unit *unit)
+{
+    PGconn *db = database_open(unit, "punit_mover", NULL);
+    PGresult *rows = NULL;
+
+    memset(peers, 0, sizeof *peers);
+    if (db != NULL) {
+        rows = database_query(db, NULL,
+                              "select id, pg, punit.incarnation_of(id)"
+                              " as incarnation, (select incarnation from"
+                              " punit.me) as own from punit.peer"
+                              " union all select punit.self(), null,"
+                              " incarnation, incarnation from punit.me"
+                              " order by pg is not null, id", 0, NULL);
+    }
+    if (rows == NULL) {
+        PQfinish(db);
+        return false;
+    }
+    for (int i = 0; i < PQntuples(rows) && i < PEERS_MOST; i++) {
+        struct peer *peer = &peers->unit[peers->count++];
+        const char *pg = database_field(rows, i, "pg");
+
+        peer->id = database_field(rows, i, "id");
+        peer->incarnation = database_field(rows, i, "incarnation");
+        peer->db = pg == NULL ? db : database_open_peer(pg, &peer->problem);
+    }
+    peers->incarnation = database_field(rows, 0, "own");
+    PQclear(rows);
+    return true;
+}
+
+void peers_close(struct peers *peers)
+{
+    for (size_t i = 0; i < peers->count; i++) {
+        PQfinish(peers->unit[i].db);
+    }
+    peers->count = 0;
+}
+
+struct peer *peers_find(struct peers *peers, const char *id)
+{
+    for (size_t i = 0; i < peers->count; i++) {
+        if (strcmp(peers->unit[i].id, id) == 0) {
+            return &peers->unit[i];
+        }
+    }
+    return NULL;
+}
