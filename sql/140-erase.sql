@@ -17,7 +17,9 @@ create function punit.forget_moves(p_user uuid) returns boolean
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-    -- an unfinished one is the mover's, who will end it as erased
+    -- one that may have told another unit something is the mover's, who will end it
+    update punit.move m set phase = 'done', result = 'erased', finished_at = clock_timestamp()
+     where m.user_id = p_user and m.phase in ('wanted', 'copy', 'pass');
     delete from punit.move m where m.user_id = p_user and m.finished_at is not null;
     delete from punit.home h where h.user_id = p_user and h.origin_unit = punit.self();
     delete from punit.stay s where s.user_id = p_user;
