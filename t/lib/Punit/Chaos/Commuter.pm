@@ -113,9 +113,13 @@ sub _judge {
                 $e->{user}, $e->{unit}, $e->{status}, $e->{why}, $e->{at}, $e->{took}, $e->{id} // '') if exists $e->{why};
         }
     }
+    # a hand-over that a last request called for may still come
+    my $calm_since = 0;
     my $calm = Punit::Units::wait_until(sub {
-        !grep { $units->dbh($_)->selectrow_array(q{select count(*) from punit.own where state = 'FENCED'})
-                || $units->dbh($_)->selectrow_array(q{select count(*) from punit.move where finished_at is null and phase <> 'copy'}) } @names
+        my $busy = grep { $units->dbh($_)->selectrow_array(q{select count(*) from punit.own where state = 'FENCED'})
+                || $units->dbh($_)->selectrow_array(q{select count(*) from punit.move where finished_at is null and phase <> 'copy'}) } @names;
+        $calm_since = $busy ? 0 : $calm_since || time;
+        return $calm_since && time - $calm_since > 1.5;
     }, 60);
     push @{ $r{wrong} }, 'moves hang 60 s after the end' if !$calm;
     my (%owned, %list);

@@ -87,6 +87,9 @@ sub _relay {
     return;
 }
 
+# The relay runs.
+sub relayed { my ($self) = @_; return waitpid($self->{relay}, POSIX::WNOHANG) == 0 }
+
 # Rules of the relay, as its lines; none: all passes.
 sub rules {
     my ($self, @lines) = @_;

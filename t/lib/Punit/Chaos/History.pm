@@ -39,6 +39,7 @@ sub judge_lists {
     }
     my %acked;
     for my $e ($self->events('append')) {
+        next if !$rows->{ $e->{user} };
         push @bad, "lost: $e->{text}, acknowledged by $e->{unit}" if $e->{acked} && !exists $place{ $e->{user} }{ $e->{text} };
         push @bad, "an acknowledgement of something else: $e->{text}" if $e->{acked} && !$e->{right};
         push @{ $acked{ $e->{user} } }, $e if $e->{acked};
@@ -46,7 +47,7 @@ sub judge_lists {
     for my $e ($self->events('read')) {
         next if !$e->{whole};
         my %seen = map { ($_ => 1) } @{ $e->{texts} };
-        my $all  = $rows->{ $e->{user} };
+        my $all  = $rows->{ $e->{user} } or next;
         my $n    = @{ $e->{texts} };
         push @bad, "doubled in a read at $e->{at}: $e->{user}" if keys %seen != $n;
         for my $i (0 .. $n - 1) {
@@ -70,20 +71,30 @@ sub judge_lists {
 # One owner for each epoch; he begins with all that the one before ended with; nobody owns while another does.
 sub judge_owners {
     my ($self, $log) = @_;
-    my (%owner, %fenced, @bad);
-    for my $row (@$log) {
+    my (%owner, %fenced, %holder, @bad);
+    for my $row (sort { $a->[1] <=> $b->[1] } @$log) {
         my ($unit, $at, $user, $state, $epoch, $ver) = @$row;
         if ($state eq 'OWNED') {
             my $before = $owner{$user}{$epoch};
             push @bad, "two owners of $user at epoch $epoch: $before->{unit} and $unit" if $before && $before->{unit} ne $unit;
             $owner{$user}{$epoch} //= { unit => $unit, ver => $ver };
+            my $h = $holder{$user};
+            push @bad, "$user owned by $unit at epoch $epoch while $h->{unit} still owns him at $h->{epoch}"
+                if $h && $h->{unit} ne $unit;
+            $holder{$user} = { unit => $unit, epoch => $epoch };
+        }
+        elsif ($holder{$user} && $holder{$user}{unit} eq $unit) {
+            delete $holder{$user};
         }
         $fenced{$user}{ $epoch + 1 } = { unit => $unit, ver => $ver } if $state eq 'FENCED';
     }
     for my $user (sort keys %owner) {
         for my $epoch (sort { $a <=> $b } keys %{ $owner{$user} }) {
             my $o = $owner{$user}{$epoch};
-            my $f = $fenced{$user}{$epoch} or next;
+            # taken, or taken back after a refusal
+            my $f = $fenced{$user}{$epoch};
+            $f //= $fenced{$user}{ $epoch - 1 } if !$owner{$user}{ $epoch - 1 };
+            next if !$f;
             push @bad, "$user at epoch $epoch: $f->{unit} ended at ver $f->{ver}, $o->{unit} began at $o->{ver}"
                 if $f->{ver} != $o->{ver};
         }
