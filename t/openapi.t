@@ -146,6 +146,10 @@ subtest 'profile' => sub {
     answers(422, 'PATCH /profile', body => { height_m => 4 }, good => 0);
     answers(422, 'PATCH /profile', body => { mood => 'good' }, good => 0);
     answers(401, 'GET /profile', token => undef);
+    answers(200, 'GET /profile/export');
+    my $gone = Punit::User->register($units, 'eu');
+    answers(204, 'DELETE /profile', token => $gone->token);
+    answers(401, 'GET /profile', token => $gone->token);
 };
 
 # Reference data: list, create, read, replace, retire.
@@ -230,6 +234,16 @@ subtest 'social' => sub {
     answers(422, 'POST /social/posts', body => { text => '' }, good => 0);
     answers(200, 'GET /social/posts/{id}', path => { id => $post->{id} });
     answers(200, 'GET /social/feed', query => { limit => 1 });
+    answers(404, "$_ /social/posts/{id}/like", path => { id => $nobody }) for qw(PUT DELETE);
+    answers(204, "$_ /social/posts/{id}/like", path => { id => $post->{id} }) for qw(PUT DELETE);
+    my $other = { user_id => Punit::User->register($units, 'us')->id };
+    answers(204, 'PUT /social/following/{user_id}', path => $other);
+    answers(404, 'PUT /social/following/{user_id}', path => { user_id => $nobody });
+    answers(422, 'PUT /social/following/{user_id}', path => { user_id => $user->id });
+    answers(200, 'GET /social/following', query => { limit => 1 });
+    answers(200, 'GET /social/followers');
+    answers(204, 'DELETE /social/following/{user_id}', path => $other);
+    answers(404, 'DELETE /social/following/{user_id}', path => $other);
     answers(204, 'DELETE /social/posts/{id}', path => { id => $post->{id} });
     answers(404, 'GET /social/posts/{id}', path => { id => $post->{id} });
 };
