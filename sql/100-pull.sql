@@ -44,7 +44,7 @@ create function punit.pull(p_user uuid, p_base bigint, p_fork uuid, p_from uuid,
                            p_quiet_ms bigint default 0, p_dwell boolean default true, p_final bigint default null)
 returns table (result text, full_copy boolean, base bigint, ver bigint, epoch bigint, fork uuid, gc_ver bigint,
                n bigint, digest numeric, unit text, unit_epoch bigint, wait_ms bigint, seen_ms bigint,
-               stay_s double precision, dwell_s double precision, detail text)
+               stay_s double precision, dwell_s double precision, detail text, months text)
 language plpgsql volatile rows 1 security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -95,6 +95,7 @@ begin
     epoch := o.epoch;
     fork := o.fork;
     gc_ver := o.gc_ver;
+    months := punit.months();
     -- in full at PULL; over the delta after FENCE, when the user waits
     if p_final is not null then
         select x.n, x.digest into n, digest from punit.user_digest(p_user, base) x;
@@ -112,7 +113,7 @@ begin
 end
 $$;
 comment on function punit.pull(uuid, bigint, uuid, uuid, uuid, text, bigint, boolean, bigint) is
-    'PULL(base, fork) of the calling unit: OK with what the snapshot holds, and the COPYs that follow in this transaction give the rows with ver > base; or NOT_OWNER (unit, unit_epoch: who is), FENCED (to the caller: repeat FENCE), SHAPE (detail: the shape here), ERASED, VOID. p_final: the final read after FENCE at this epoch of the old owner';
+    'PULL(base, fork) of the calling unit: OK with what the snapshot holds, and the COPYs that follow in this transaction give the rows with ver > base; or NOT_OWNER (unit, unit_epoch: who is), FENCED (to the caller: repeat FENCE), SHAPE (detail: the shape here), ERASED, VOID. months: the partitions that rows may need. p_final: the final read after FENCE at this epoch of the old owner';
 
 revoke all on function punit.wait_left(uuid, bigint, boolean) from public;
 grant execute on function punit.pull(uuid, bigint, uuid, uuid, uuid, text, bigint, boolean, bigint) to punit_peer;

@@ -7,9 +7,8 @@ create table metrics.sample (
     value       double precision not null,
     activity_id uuid,
     ver         bigint not null,
-    -- led by what a partition key can be added to later: at is part of it
     primary key (user_id, type_id, at)
-);
+) partition by range (at);
 comment on table metrics.sample is 'one measured value of a user; a second one of the same type and time replaces it';
 comment on column metrics.sample.activity_id is
     'the activity it was measured in; checked when written, left as it is when the activity is deleted';
@@ -18,30 +17,13 @@ create index sample_ver on metrics.sample (user_id, ver);
 
 -- thousands of rows a statement: the writer stamps ver, one check a statement
 select punit.register_user_table('metrics.sample', 'statement');
+select punit.register_months('metrics.sample', 'at');
 select punit.register_reference('metrics.sample', 'type_id', 'metrics.type', 'id');
 
-create function metrics.store_samples(p_user uuid, p_key text, p_route text, p_sha bytea, p_body jsonb)
-returns table (epoch bigint, status int, body text, problem text)
-language plpgsql
+create function metrics.put_samples(p_user uuid, p_ver bigint, p_body jsonb, out stored bigint, out faults json)
+language plpgsql volatile
 as $$
-declare
-    v_fence  record;
-    v_given  record;
-    v_faults json;
-    v_n      bigint;
 begin
-    select b.ver, b.epoch into v_fence from punit.bump(p_user) b;
-    if not found then
-        return;
-    end if;
-    select d.* into v_given from punit.dedup_find(p_user, p_key, p_route, p_sha) d;
-    if found then
-        return query select v_fence.epoch, case when v_given.conflict then 422 else v_given.status end,
-                            case when not v_given.conflict then v_given.body end,
-                            case when v_given.conflict then 'key-reused' end;
-        return;
-    end if;
-
     -- one statement: what is wrong is found from the same parsed rows that would be stored
     with sample as materialized (
         select s.n, s.type_id, s.at, s.activity_id,
@@ -77,7 +59,7 @@ begin
     stored as (
         insert into metrics.sample (user_id, type_id, at, value, activity_id, ver)
         select distinct on (s.type_id, s.at)
-               p_user, s.type_id, s.at, s.value, s.activity_id, v_fence.ver
+               p_user, s.type_id, s.at, s.value, s.activity_id, p_ver
           from sample s
          where not exists (select from fault)
          order by s.type_id, s.at, s.n desc
@@ -87,7 +69,49 @@ begin
     select (select count(*) from stored),
            (select json_agg(json_build_object('pointer', format('/%s/%s', f.n - 1, f.member), 'detail', f.detail)
                             order by f.n) from fault f)
-      into v_n, v_faults;
+      into stored, faults;
+end
+$$;
+comment on function metrics.put_samples(uuid, bigint, jsonb) is
+    'after the bump that gave p_ver: how many were stored, or what is wrong and nothing stored; check_violation: a month is not there';
+
+create function metrics.make_sample_months(p_body jsonb) returns integer
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+    select punit.make_months('metrics.sample', array_agg(distinct s.at))
+      from jsonb_to_recordset(p_body) as s (at timestamptz)
+$$;
+comment on function metrics.make_sample_months(jsonb) is 'the partitions that these samples need and are not there';
+
+create function metrics.store_samples(p_user uuid, p_key text, p_route text, p_sha bytea, p_body jsonb)
+returns table (epoch bigint, status int, body text, problem text)
+language plpgsql
+as $$
+declare
+    v_fence  record;
+    v_given  record;
+    v_faults json;
+    v_n      bigint;
+begin
+    select b.ver, b.epoch into v_fence from punit.bump(p_user) b;
+    if not found then
+        return;
+    end if;
+    select d.* into v_given from punit.dedup_find(p_user, p_key, p_route, p_sha) d;
+    if found then
+        return query select v_fence.epoch, case when v_given.conflict then 422 else v_given.status end,
+                            case when not v_given.conflict then v_given.body end,
+                            case when v_given.conflict then 'key-reused' end;
+        return;
+    end if;
+
+    begin
+        select p.stored, p.faults into v_n, v_faults from metrics.put_samples(p_user, v_fence.ver, p_body) p;
+    exception when check_violation then
+        -- the first samples of some month
+        perform metrics.make_sample_months(p_body);
+        select p.stored, p.faults into v_n, v_faults from metrics.put_samples(p_user, v_fence.ver, p_body) p;
+    end;
     if v_faults is not null then
         raise exception 'invalid' using errcode = 'PU422', detail = v_faults;
     end if;
@@ -157,6 +181,7 @@ comment on function metrics.summary_page(uuid, uuid, text, timestamptz, timestam
     'figures a bucket (hour, day, week from Monday, month) of the user''s own time zone; empty buckets are left out';
 
 grant select, insert, update, delete on metrics.sample to punit_metrics;
-grant execute on function metrics.store_samples(uuid, text, text, bytea, jsonb),
+grant execute on function metrics.make_sample_months(jsonb), metrics.put_samples(uuid, bigint, jsonb),
+    metrics.store_samples(uuid, text, text, bytea, jsonb),
     metrics.sample_page(uuid, uuid, timestamptz, timestamptz, int, uuid, timestamptz),
     metrics.summary_page(uuid, uuid, text, timestamptz, timestamptz, int, timestamptz) to punit_metrics;

@@ -40,6 +40,30 @@ ask(apply_t *a, const char *sql, int n, const char *const *values)
 }
 
 
+/* Rows of a month that is not here yet need a partition. Its own transaction, and only when the peer has others than
+ * last time: the user may be waiting. */
+static bool
+have_months(apply_t *a, plan_t *plan)
+{
+    const char *values[] = { a->snapshot->months };
+
+    if (strcmp(plan->months, a->snapshot->months) == 0) {
+        return true;
+    }
+
+    PGresult *row = link_call(a->local, "select punit.have_months($1)", 1, values);
+
+    if (row == NULL) {
+        fail(a);
+        return false;
+    }
+
+    PQclear(row);
+    memcpy(plan->months, a->snapshot->months, sizeof(plan->months));
+    return true;
+}
+
+
 static bool
 begin(apply_t *a)
 {
@@ -349,7 +373,7 @@ commit(apply_t *a)
 
 
 apply_result_t
-apply_snapshot(apply_t *a, link_t *local, link_t *peer, const plan_t *plan, const task_t *task, snapshot_t *snapshot,
+apply_snapshot(apply_t *a, link_t *local, link_t *peer, plan_t *plan, const task_t *task, snapshot_t *snapshot,
                long long epoch)
 {
     apply_result_t  result = APPLY_LATER;
@@ -370,7 +394,7 @@ apply_snapshot(apply_t *a, link_t *local, link_t *peer, const plan_t *plan, cons
 
     a->buried = a->staged + plan->ntables;
 
-    if (!begin(a)) {
+    if (!have_months(a, plan) || !begin(a)) {
         result = result_of(a);
         link_settle(peer);
 

@@ -6,6 +6,7 @@
 #include "mover/link.h"
 
 #define SHAPE_SIZE  33      /* MD5 in hex */
+#define MONTHS_SIZE 8192    /* of what punit.months() gives: 250 months of a table are 3 KiB */
 
 typedef struct {
     char *tab;
@@ -21,6 +22,7 @@ typedef struct {
     char            shape[SHAPE_SIZE];  /* md5 of punit.shape() */
     int             ntables;
     plan_table_t   *tables;             /* the first is punit.tomb */
+    char            months[MONTHS_SIZE];    /* a peer's partitions that are here too: what was made last */
 } plan_t;
 
 /* Reads the plan and makes the staging tables. */

@@ -6,10 +6,14 @@
 
 #include "mover/options.h"
 
+/* After so many BUSYs FENCE may leave more rows, at most 2^5 times as many. */
+#define ALLOW_AFTER     6
+#define ALLOW_DOUBLED   5
+
 /* The result columns of punit.pull that are read, in this order. */
 static const char pull_columns[] =
     "result, full_copy, base, ver, epoch, fork, gc_ver, n, digest, unit, unit_epoch, wait_ms, seen_ms, stay_s, "
-    "dwell_s, detail";
+    "dwell_s, detail, months";
 
 static const char *const results[] = { "OK", "NOT_OWNER", "FENCED", "SHAPE", "ERASED", "VOID" };
 
@@ -55,6 +59,17 @@ snapshot_pull_sql(const plan_t *plan, const task_t *task)
 }
 
 
+/* Of two who queue for his row, a writer and FENCE, the writer is first; if one write alone is too much, only a larger
+ * allowance ends it. The brake (punit.fence) gets its chance before. */
+static long
+rows_allowed(int busy)
+{
+    int doubled = busy < ALLOW_AFTER ? 0 : busy - ALLOW_AFTER + 1;
+
+    return options.max_rows << (doubled < ALLOW_DOUBLED ? doubled : ALLOW_DOUBLED);
+}
+
+
 char *
 snapshot_fence_sql(const plan_t *plan, const task_t *task, long long epoch, int busy)
 {
@@ -71,7 +86,7 @@ snapshot_fence_sql(const plan_t *plan, const task_t *task, long long epoch, int 
     fprintf(f, "begin; select result, epoch, wait_ms, seen_ms, unit, unit_epoch, detail from punit.fence('%s', %lld, ",
             task->user, epoch);
     write_values(f, plan, task);
-    fprintf(f, ", %ld, %ld, %s, %d); commit; ", options.max_rows, task->asked ? 0 : options.quiet_ms,
+    fprintf(f, ", %ld, %ld, %s, %d); commit; ", rows_allowed(busy), task->asked ? 0 : options.quiet_ms,
             task->asked ? "false" : "true", busy);
     write_read(f, plan, task, final);
     return fclose(f) == 0 ? sql : NULL;
@@ -97,10 +112,10 @@ snapshot_read(snapshot_t *s, link_t *peer)
         return false;
     }
 
-    const char *v[16];
+    const char *v[17];
 
-    for (int i = 0; i < 16; i++) {
-        v[i] = PQntuples(row) == 1 && PQnfields(row) == 16 ? PQgetvalue(row, 0, i) : "";
+    for (int i = 0; i < 17; i++) {
+        v[i] = PQntuples(row) == 1 && PQnfields(row) == 17 ? PQgetvalue(row, 0, i) : "";
     }
 
     s->result = PULL_VOID;
@@ -126,6 +141,12 @@ snapshot_read(snapshot_t *s, link_t *peer)
     s->stay_s = *v[13] ? atof(v[13]) : -1;
     s->dwell_s = *v[14] ? atof(v[14]) : -1;
     snprintf(s->detail, sizeof(s->detail), "%s", v[15]);
+
+    if (snprintf(s->months, sizeof(s->months), "%s", v[16]) >= (int) sizeof(s->months)) {
+        s->result = PULL_VOID;
+        snprintf(s->detail, sizeof(s->detail), "the list of its partitions is longer than %d bytes", MONTHS_SIZE);
+    }
+
     PQclear(row);
     return true;
 }

@@ -23,6 +23,7 @@ typedef struct {
     long            wait_ms;                /* until he is quiet there and has stayed long enough */
     long            seen_ms;                /* since he was seen there; -1: not lately */
     double          stay_s, dwell_s;        /* since his last hand-over, and how long he should stay; -1: none */
+    char            months[MONTHS_SIZE];    /* partitions that the rows may need */
     char            detail[2048];           /* what waits, why void, the shape there */
     double          fenced_at;              /* when FENCE's answer came, seconds of the epoch; 0: no FENCE */
     long long       rows, tombs, bytes;     /* shipped, counted by whoever reads the COPYs */

@@ -55,7 +55,7 @@ tidy(link_t *local)
 
     snprintf(seconds, sizeof(seconds), "%.3f", (double) options.window_ms / 1000);
 
-    PGresult *r = link_call(local, "select punit.tidy($1)", 1, values);
+    PGresult *r = link_call(local, "select punit.tidy($1), punit.months_ahead()", 1, values);
 
     if (r == NULL) {
         punit_log(PUNIT_LOG_WARN, "tidy-failed", "error=%s", punit_log_quote(quoted, sizeof(quoted), local->error));
