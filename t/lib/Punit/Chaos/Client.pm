@@ -19,9 +19,10 @@ my $json = JSON::PP->new->canonical;
 
 sub run {
     my (%o) = @_;
+    my $parent = $$;
     my $pid = fork // die "fork: $!";
     return $pid if $pid;
-    my $ok = eval { _work(%o); 1 };
+    my $ok = eval { _work(%o, parent => $parent); 1 };
     print STDERR "client: $@" if !$ok;
     POSIX::_exit($ok ? 0 : 1);
 }
@@ -62,7 +63,7 @@ sub _work {
         return ($answer, $began, $took);
     };
 
-    while (!$stop) {
+    while (!$stop && getppid() == $o{parent}) {
         my $user = $o{users}[rand @{ $o{users} }];
         # where he is; now and then he crosses
         $user->{at} = $units[rand @units] if !$user->{at} || rand() < ($o{cross} // 0.12);
@@ -74,6 +75,7 @@ sub _work {
                 ($answer, undef, my $took) = $ask->($user, $unit, POST => '/social/posts', { text => $text }, $text);
                 $tries++;
                 last if $answer->{status} == 201 || $answer->{status} !~ /^5/ || ($stop && time > $stop + ($o{finish} // 40));
+                return if getppid() != $o{parent};
                 sleep 0.1 + rand 0.2;
                 # another front may be up; the key makes it the same request
                 $unit = $units[rand @units] if rand() < 0.5;

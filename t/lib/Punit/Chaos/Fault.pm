@@ -108,15 +108,17 @@ sub _at {
         my $line  = join ' ', $name, $action, $ms // ();
         my @at    = $ground->names;
         if ($name =~ /^resolve/) {
-            # a new owner who says nothing after FENCE makes the old one ask
-            my $new = $pick->($ground->names);
-            $ground->arm($new, 'fence.answered hold');
-            @at = $ground->others($new);
-            $ground->arm($_, $line) for @at;
-            my $held = _wait_hit($ground, 6, $new);
-            _wait_hit($ground, 5, @at) if $held;
-            my $reached = grep { $ground->hit($_) } @at;
-            $ground->disarm;
+            # a new owner who says nothing after FENCE makes the old one ask, if FENCE was not answered BUSY
+            my $reached;
+            for (1 .. 4) {
+                my $new = $pick->($ground->names);
+                @at = $ground->others($new);
+                $ground->arm($new, 'fence.answered hold');
+                $ground->arm($_, $line) for @at;
+                $reached = _wait_hit($ground, 6, $new) && _wait_hit($ground, 3, @at);
+                $ground->disarm;
+                last if $reached;
+            }
             die "skip: not reached\n" if !$reached;
         }
         else {
