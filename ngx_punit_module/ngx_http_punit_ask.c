@@ -1,8 +1,8 @@
 
 /*
  * Asking the auth worker by a subrequest to an internal location.  Its answer
- * is kept in memory; whatever is wrong with it is for the one who asked to say,
- * and never ends the client's request by itself.
+ * is kept in memory; whatever is wrong with it is for the one who asked to
+ * say, and never ends the client's request by itself.
  */
 
 

@@ -1,21 +1,20 @@
 
 /*
  * The grid route: reference data from memcached.  One round trip brings the
- * service's generation and the document; a document of another generation is a
- * miss.  After a change one request refills, others may get the previous
- * document while that refill runs, for punit_grid_stale at most.
+ * document and, unless it was asked for within the last milliseconds, the
+ * service's generation; a document of another generation is a miss.  After a
+ * change one request refills, others may get the previous document while that
+ * refill runs, for punit_grid_stale at most.
  */
 
 
 #include "ngx_http_punit_module.h"
 
-#include <openssl/sha.h>
 
-
-static ngx_int_t ngx_http_punit_grid_service(ngx_http_request_t *r,
-    ngx_str_t *service);
-static ngx_int_t ngx_http_punit_grid_args(ngx_http_request_t *r,
-    ngx_array_t *names, ngx_str_t *values, ngx_uint_t *present);
+static ngx_int_t ngx_http_punit_document_ask(ngx_http_request_t *r,
+    ngx_http_punit_ctx_t *ctx);
+static uint32_t ngx_http_punit_document_generation(
+    ngx_http_punit_grid_value_t *value);
 static void ngx_http_punit_document_found(ngx_http_request_t *r, void *data,
     ngx_http_punit_grid_value_t *values, ngx_uint_t n, ngx_int_t rc);
 static ngx_int_t ngx_http_punit_document_parse(ngx_str_t *document,
@@ -26,177 +25,14 @@ static ngx_int_t ngx_http_punit_document_send(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx);
 
 
-/*
- * ctx->grid_key = punit:doc:<service>:<SHA-256 of "GET\n" path "\n" and, for
- * each of punit_grid_args that is there, in that order, name "=" value "\n">.
- * NGX_OK; NGX_DECLINED: the answer must not be kept, the key is empty.
- */
-
-ngx_int_t
-ngx_http_punit_grid_key(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
-{
-    u_char                      *p;
-    size_t                       i;
-    SHA256_CTX                   sha;
-    ngx_str_t                   *name, service;
-    ngx_uint_t                   present;
-    ngx_http_punit_loc_conf_t   *plcf;
-    ngx_str_t                    values[NGX_HTTP_PUNIT_ARGS_MAX];
-    u_char                       digest[SHA256_DIGEST_LENGTH];
-
-    plcf = ctx->plcf;
-    present = 0;
-
-    if (ngx_http_punit_grid_service(r, &service) != NGX_OK
-        || ngx_http_punit_grid_args(r, plcf->grid_args, values, &present)
-           != NGX_OK)
-    {
-        return NGX_DECLINED;
-    }
-
-    SHA256_Init(&sha);
-    SHA256_Update(&sha, "GET\n", 4);
-    SHA256_Update(&sha, r->uri.data, r->uri.len);
-    SHA256_Update(&sha, "\n", 1);
-
-    for (i = 0; plcf->grid_args && i < plcf->grid_args->nelts; i++) {
-
-        if (!(present & ((ngx_uint_t) 1 << i))) {
-            continue;
-        }
-
-        name = plcf->grid_args->elts;
-
-        SHA256_Update(&sha, name[i].data, name[i].len);
-        SHA256_Update(&sha, "=", 1);
-        SHA256_Update(&sha, values[i].data, values[i].len);
-        SHA256_Update(&sha, "\n", 1);
-    }
-
-    SHA256_Final(digest, &sha);
-
-    p = ngx_pnalloc(r->pool, sizeof("punit:doc::") - 1 + service.len
-                             + 2 * SHA256_DIGEST_LENGTH);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    ctx->grid_key.data = p;
-    ctx->service = service;
-
-    p = ngx_cpymem(p, "punit:doc:", sizeof("punit:doc:") - 1);
-    p = ngx_cpymem(p, service.data, service.len);
-    *p++ = ':';
-    p = ngx_hex_dump(p, digest, SHA256_DIGEST_LENGTH);
-
-    ctx->grid_key.len = p - ctx->grid_key.data;
-
-    return NGX_OK;
-}
-
-
-/* the first segment of the path.  No control characters in the rest: the path
-   is decoded, and a line end in it would read like an argument of the key */
-
-static ngx_int_t
-ngx_http_punit_grid_service(ngx_http_request_t *r, ngx_str_t *service)
-{
-    u_char  *p, *last;
-
-    p = r->uri.data;
-    last = p + r->uri.len;
-
-    if (p == last || *p != '/') {
-        return NGX_DECLINED;
-    }
-
-    service->data = ++p;
-
-    while (p < last && *p != '/') {
-
-        if (!((*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9')
-              || *p == '-' || *p == '_'))
-        {
-            return NGX_DECLINED;
-        }
-
-        p++;
-    }
-
-    service->len = p - service->data;
-
-    if (service->len == 0 || service->len > NGX_HTTP_PUNIT_ID_MAX) {
-        return NGX_DECLINED;
-    }
-
-    for ( /* void */ ; p < last; p++) {
-        if (*p < 0x20 || *p == 0x7f) {
-            return NGX_DECLINED;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-/* takes the arguments apart as they came; one that is repeated, has no "=" or
-   is not in the list makes the request one that is not cached */
-
-static ngx_int_t
-ngx_http_punit_grid_args(ngx_http_request_t *r, ngx_array_t *names,
-    ngx_str_t *values, ngx_uint_t *present)
-{
-    u_char      *p, *end, *eq, *last;
-    ngx_str_t   *name;
-    ngx_uint_t   i, n;
-
-    n = names ? names->nelts : 0;
-    name = names ? names->elts : NULL;
-
-    p = r->args.data;
-    last = p + r->args.len;
-
-    for ( /* void */ ; p < last; p = end + 1) {
-
-        end = ngx_strlchr(p, last, '&');
-        if (end == NULL) {
-            end = last;
-        }
-
-        eq = ngx_strlchr(p, end, '=');
-        if (eq == NULL) {
-            return NGX_DECLINED;
-        }
-
-        for (i = 0; i < n; i++) {
-            if (name[i].len == (size_t) (eq - p)
-                && ngx_memcmp(name[i].data, p, name[i].len) == 0)
-            {
-                break;
-            }
-        }
-
-        if (i == n || (*present & ((ngx_uint_t) 1 << i))) {
-            return NGX_DECLINED;
-        }
-
-        *present |= (ngx_uint_t) 1 << i;
-
-        values[i].data = eq + 1;
-        values[i].len = end - (eq + 1);
-    }
-
-    return NGX_OK;
-}
-
-
 /* NGX_AGAIN: waits; NGX_DONE: answered; NGX_DECLINED: go on to the worker */
 
 ngx_int_t
 ngx_http_punit_document_handler(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx)
 {
-    ngx_str_t  keys[2];
+    ngx_int_t                    rc;
+    ngx_http_punit_main_conf_t  *pmcf;
 
     if (ctx->looked) {
 
@@ -209,20 +45,19 @@ ngx_http_punit_document_handler(ngx_http_request_t *r,
 
     ctx->looked = 1;
 
-    keys[0].len = sizeof("punit:gen:") - 1 + ctx->service.len;
-    keys[0].data = ngx_pnalloc(r->pool, keys[0].len);
-    if (keys[0].data == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
+
+    if (ngx_http_punit_generation_get(ngx_http_punit_zone(pmcf),
+                                      &ctx->service, &ctx->generation)
+        == NGX_OK)
+    {
+        rc = ngx_http_punit_grid_get(ctx->plcf->grid, r, &ctx->grid_key, 1,
+                                     ngx_http_punit_document_found, ctx);
+    } else {
+        rc = ngx_http_punit_document_ask(r, ctx);
     }
 
-    ngx_sprintf(keys[0].data, "punit:gen:%V", &ctx->service);
-
-    keys[1] = ctx->grid_key;
-
-    if (ngx_http_punit_grid_get(ctx->plcf->grid, r, keys, 2,
-                                ngx_http_punit_document_found, ctx)
-        != NGX_AGAIN)
-    {
+    if (rc != NGX_AGAIN) {
         ngx_http_punit_count(r, grid_failed);
         return NGX_DECLINED;
     }
@@ -233,53 +68,84 @@ ngx_http_punit_document_handler(ngx_http_request_t *r,
 }
 
 
+/* for the generation and the document */
+
+static ngx_int_t
+ngx_http_punit_document_ask(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
+{
+    u_char     *p;
+    ngx_str_t   keys[2];
+    u_char      buf[sizeof("punit:gen:") + NGX_HTTP_PUNIT_ID_MAX];
+
+    p = ngx_cpymem(buf, "punit:gen:", sizeof("punit:gen:") - 1);
+    p = ngx_cpymem(p, ctx->service.data, ctx->service.len);
+
+    keys[0].data = buf;
+    keys[0].len = p - buf;
+    keys[1] = ctx->grid_key;
+
+    ctx->generation = 0;
+    ctx->asked = ngx_current_msec;
+
+    return ngx_http_punit_grid_get(ctx->plcf->grid, r, keys, 2,
+                                   ngx_http_punit_document_found, ctx);
+}
+
+
 static void
 ngx_http_punit_document_found(ngx_http_request_t *r, void *data,
     ngx_http_punit_grid_value_t *values, ngx_uint_t n, ngx_int_t rc)
 {
     ngx_http_punit_ctx_t  *ctx = data;
 
-    u_char    *p;
-    size_t     i;
-    uint32_t   flags;
+    ngx_http_punit_main_conf_t   *pmcf;
+    ngx_http_punit_grid_value_t  *document;
 
-    if (!values[0].known || !values[1].known) {
+    document = &values[n - 1];
+
+    if (!document->known || !values[0].known) {
         ngx_http_punit_count(r, grid_failed);
         goto done;
     }
 
-    if (!values[0].found || values[0].data.len == 0) {
-        goto miss;
-    }
+    if (n == 2) {
+        ctx->generation = ngx_http_punit_document_generation(&values[0]);
 
-    /* client flags of a document: generation mod 2^32, and 0 is not used */
-
-    flags = 0;
-    p = values[0].data.data;
-
-    for (i = 0; i < values[0].data.len; i++) {
-        if (p[i] < '0' || p[i] > '9') {
+        if (ctx->generation == 0) {
             goto miss;
         }
 
-        flags = flags * 10 + (p[i] - '0');
+        pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
+
+        ngx_http_punit_generation_keep(ngx_http_punit_zone(pmcf),
+                                       &ctx->service, ctx->generation,
+                                       ctx->asked);
     }
 
-    if (flags == 0) {
-        flags = 1;
+    if (!document->found) {
+        goto miss;
     }
 
-    if (values[1].found && values[1].flags == flags) {
-        ctx->document = values[1].data;
+    if (document->flags == ctx->generation) {
+        ctx->document = document->data;
         ngx_http_punit_count(r, grid_hits);
         goto done;
     }
 
-    if (values[1].found
-        && ngx_http_punit_document_previous(r, ctx, &values[1].data)
-           == NGX_OK)
-    {
-        ctx->document = values[1].data;
+    if (n == 1) {
+
+        /* one of the two is of before a change: which one? */
+
+        if (ngx_http_punit_document_ask(r, ctx) == NGX_AGAIN) {
+            return;
+        }
+
+        ngx_http_punit_count(r, grid_failed);
+        goto done;
+    }
+
+    if (ngx_http_punit_document_previous(r, ctx, &document->data) == NGX_OK) {
+        ctx->document = document->data;
         ngx_http_punit_count(r, grid_stale);
         goto done;
     }
@@ -291,6 +157,61 @@ miss:
 done:
 
     ngx_http_punit_resume(r, ctx);
+}
+
+
+/* client flags of a document: generation mod 2^32, where 0 is not used.
+   0: there is no generation */
+
+static uint32_t
+ngx_http_punit_document_generation(ngx_http_punit_grid_value_t *value)
+{
+    u_char    *p;
+    size_t     i;
+    uint32_t   flags;
+
+    if (!value->found || value->data.len == 0) {
+        return 0;
+    }
+
+    flags = 0;
+    p = value->data.data;
+
+    for (i = 0; i < value->data.len; i++) {
+        if (p[i] < '0' || p[i] > '9') {
+            return 0;
+        }
+
+        flags = flags * 10 + (p[i] - '0');
+    }
+
+    return flags ? flags : 1;
+}
+
+
+/* a worker raises the generation before it answers to a change, and before it
+   answers with something newer than the grid's: who has seen such an answer
+   must not be told of the time before it */
+
+void
+ngx_http_punit_document_answered(ngx_http_request_t *r,
+    ngx_http_punit_ctx_t *ctx)
+{
+    ngx_str_t                    service;
+    ngx_http_punit_main_conf_t  *pmcf;
+
+    if (ctx->plcf->grid == NULL
+        || ctx->plcf->scope != NGX_HTTP_PUNIT_SCOPE_REFERENCE
+        || (ctx->route != NGX_HTTP_PUNIT_ROUTE_LOCAL
+            && ctx->route != NGX_HTTP_PUNIT_ROUTE_FORWARD)
+        || ngx_http_punit_grid_service(r, &service) != NGX_OK)
+    {
+        return;
+    }
+
+    pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
+
+    ngx_http_punit_generation_drop(ngx_http_punit_zone(pmcf), &service);
 }
 
 

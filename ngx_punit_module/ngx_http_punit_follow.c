@@ -5,8 +5,8 @@
  *
  *     error_page 421 = @punit_follow;  recursive_error_pages on;
  *
- * A 421 did nothing, so the request is replayed: at most as many tries as there
- * are units, each a unit not yet tried or one named with a higher epoch.
+ * A 421 did nothing, so the request is replayed: at most as many tries as
+ * there are units, each a unit not yet tried or one named with a higher epoch.
  */
 
 
@@ -47,7 +47,7 @@ ngx_http_punit_follow_status(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 }
 
 
-/* NGX_OK: a new route was found, steps go on from ctx->step; else the answer */
+/* NGX_OK: there is a new route, steps go on from ctx->step; else the answer */
 
 ngx_int_t
 ngx_http_punit_follow(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,

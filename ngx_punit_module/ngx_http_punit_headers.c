@@ -168,7 +168,7 @@ ngx_http_punit_headers_drop(ngx_http_request_t *r, ngx_list_part_t *prev,
         }
     }
 
-    /* the last part has less room than nalloc now: who pushes takes a new one */
+    /* the last part has less room than nalloc: who pushes takes a new one */
 
     if (l->last == part) {
         l->nalloc = ngx_max(part->nelts, 1);
@@ -207,6 +207,7 @@ ngx_http_punit_header_filter(ngx_http_request_t *r)
     }
 
     ngx_http_punit_headers_clean(r, ctx);
+    ngx_http_punit_document_answered(r, ctx);
 
     if (ngx_http_punit_headers_set(r, ctx) != NGX_OK) {
         return NGX_ERROR;

@@ -162,7 +162,7 @@ ngx_http_punit_listener_cleanup(void *data)
 }
 
 
-/* what the peer tells: for whom, since when it believes that we own the user */
+/* what the peer tells: for whom, and since when it believes us the owner */
 
 static ngx_int_t
 ngx_http_punit_listener_told(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,

@@ -221,6 +221,8 @@ typedef struct {
     ngx_str_t                       grid_key;  /* punit:doc:... */
     ngx_str_t                       service;
     ngx_str_t                       document;  /* "..." type\n body */
+    uint32_t                        generation; /* as flags; 0: not known */
+    ngx_msec_t                      asked;     /* for it, if it is asked for */
     uint32_t                        refill;    /* 0, or our claim's hash */
 
     ngx_str_t                       reissued;  /* token */
@@ -246,6 +248,17 @@ typedef struct {
     unsigned                        body_sent:1;
 } ngx_http_punit_ctx_t;
 
+
+/* merge */
+
+void *ngx_http_punit_create_main_conf(ngx_conf_t *cf);
+char *ngx_http_punit_init_main_conf(ngx_conf_t *cf, void *conf);
+void *ngx_http_punit_create_srv_conf(ngx_conf_t *cf);
+char *ngx_http_punit_merge_srv_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+void *ngx_http_punit_create_loc_conf(ngx_conf_t *cf);
+char *ngx_http_punit_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
 
 /* context */
 
@@ -311,9 +324,13 @@ ngx_int_t ngx_http_punit_try(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
 
 /* document: the grid route */
 
+ngx_int_t ngx_http_punit_grid_service(ngx_http_request_t *r,
+    ngx_str_t *service);
 ngx_int_t ngx_http_punit_grid_key(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx);
 ngx_int_t ngx_http_punit_document_handler(ngx_http_request_t *r,
+    ngx_http_punit_ctx_t *ctx);
+void ngx_http_punit_document_answered(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx);
 
 /* reissue */
@@ -382,10 +399,20 @@ ngx_int_t ngx_http_punit_state_set(ngx_http_punit_main_conf_t *pmcf,
             ->counter, 1)
 
 ngx_int_t ngx_http_punit_status_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_punit_status_put(ngx_http_request_t *r,
+    ngx_http_punit_ctx_t *ctx);
+json_t *ngx_http_punit_status_peer(ngx_http_punit_peer_t *peer);
+ngx_int_t ngx_http_punit_status_send_json(ngx_http_request_t *r,
+    json_t *json);
 void ngx_http_punit_status_count(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx);
 
-/* conf: the setters of directives */
+/* conf: the setters of directives, and what they share */
+
+char *ngx_http_punit_conf_expected(ngx_conf_t *cf, ngx_str_t *value,
+    const char *what);
+ngx_uint_t ngx_http_punit_conf_is_off(ngx_conf_t *cf);
+ngx_int_t ngx_http_punit_conf_name(u_char *p, size_t len);
 
 char *ngx_http_punit_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_punit_conf_state(ngx_conf_t *cf, ngx_command_t *cmd,

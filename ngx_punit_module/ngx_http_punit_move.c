@@ -7,7 +7,8 @@
  *
  * The zone counts, and lets a user be told at most once per interval; a worker
  * process queues whom it has to tell and does so from a short timer.  Nothing
- * waits for the mover; what it does not take is tried again for a little while.
+ * waits for the mover; what it does not take is told again for a little while,
+ * then with the user's next request.
  */
 
 
@@ -16,7 +17,7 @@
 
 #define NGX_HTTP_PUNIT_MOVE_DELAY    10        /* ms that lines are gathered */
 #define NGX_HTTP_PUNIT_MOVE_BACKOFF  200       /* ms, after a failed send */
-#define NGX_HTTP_PUNIT_MOVE_TRIES    10        /* then his next request tells */
+#define NGX_HTTP_PUNIT_MOVE_TRIES    10
 #define NGX_HTTP_PUNIT_MOVE_PENDING  4096      /* users of a worker */
 #define NGX_HTTP_PUNIT_MOVE_SIZE     8192      /* bytes of a datagram */
 

@@ -119,7 +119,8 @@ ngx_http_punit_problem_init(ngx_conf_t *cf)
 
 /*
  * Of the header filter: is this an error that nginx or the module made?  Then
- * its body is replaced.  *ctx is made if there was none (413 precedes PREACCESS).
+ * its body is replaced.  *ctx is made if there was none: 413 comes before
+ * PREACCESS.
  */
 
 ngx_int_t

@@ -2,8 +2,8 @@
 /*
  * Punit-Token: the token for who is served here and whose token names another
  * unit or an older epoch.  The auth worker makes it, once per (jti, epoch);
- * repeats come from the zone.  Without one nothing is lost: the old token still
- * finds its way.
+ * repeats come from the zone.  Without one nothing is lost: the old token
+ * still finds its way.
  */
 
 

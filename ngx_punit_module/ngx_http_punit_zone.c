@@ -85,6 +85,11 @@ ngx_http_punit_zone_create(ngx_shm_zone_t *shm_zone,
         goto failed;
     }
 
+    sh->generations = ngx_http_punit_generations_init(shpool);
+    if (sh->generations == NULL) {
+        goto failed;
+    }
+
     sh->owners = ngx_http_punit_owners_init(shpool, size / 4);
     if (sh->owners == NULL) {
         goto failed;

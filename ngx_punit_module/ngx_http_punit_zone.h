@@ -153,11 +153,17 @@ typedef struct {
 } ngx_http_punit_refill_t;
 
 
+/* a service's generation, for a few milliseconds */
+
+typedef struct ngx_http_punit_generation_s  ngx_http_punit_generation_t;
+
+
 typedef struct {
     ngx_http_punit_verdicts_t      *verdicts;
     ngx_http_punit_owners_t        *owners;
     ngx_http_punit_reissues_t      *reissues;
     ngx_http_punit_refill_t        *refills;
+    ngx_http_punit_generation_t    *generations;
     ngx_http_punit_counters_t       counters;
     ngx_http_punit_peer_node_t      peers[NGX_HTTP_PUNIT_PEERS_MAX];
     ngx_uint_t                      npeers;
@@ -232,6 +238,22 @@ ngx_http_punit_reissues_t *ngx_http_punit_reissues_init(
 ngx_int_t ngx_http_punit_refill_claim(ngx_http_punit_zone_t *zone,
     uint32_t hash, ngx_msec_t last);
 void ngx_http_punit_refill_done(ngx_http_punit_zone_t *zone, uint32_t hash);
+
+
+/*
+ * generation.  flags: client flags of documents that are of it; asked: when
+ * memcached was asked for it (ngx_current_msec).  service: at most
+ * NGX_HTTP_PUNIT_ID_MAX bytes.  NGX_OK, NGX_DECLINED: to be asked for.
+ */
+
+ngx_http_punit_generation_t *ngx_http_punit_generations_init(
+    ngx_slab_pool_t *shpool);
+ngx_int_t ngx_http_punit_generation_get(ngx_http_punit_zone_t *zone,
+    ngx_str_t *service, uint32_t *flags);
+void ngx_http_punit_generation_keep(ngx_http_punit_zone_t *zone,
+    ngx_str_t *service, uint32_t flags, ngx_msec_t asked);
+void ngx_http_punit_generation_drop(ngx_http_punit_zone_t *zone,
+    ngx_str_t *service);
 
 
 #define ngx_http_punit_zone(pmcf)                                             \
