@@ -40,6 +40,8 @@ comment on column social.feed.text is 'null: the author deleted it; the row stay
 comment on column social.feed.likes is 'as the author''s unit told last';
 comment on column social.feed.post_ver is 'the author''s ver when this was true: what is older changes nothing';
 create index feed_by_time on social.feed (user_id, created_at desc, post_id desc) where text is not null;
+-- a user can have far more than 5,000 of them, of which a move sends those above a ver
+create index feed_ver on social.feed (user_id, ver);
 create index feed_author on social.feed (author_id);
 
 create table social.liked (

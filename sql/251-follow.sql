@@ -36,6 +36,7 @@ comment on column social.follower.followed_at is
     'null: not any more; the row stays, so that a message that comes late does not make him follow again';
 comment on column social.follower.said_ver is 'the follower''s ver when he said so';
 create index follower_by_time on social.follower (user_id, followed_at desc, follower_id desc) where followed_at is not null;
+create index follower_ver on social.follower (user_id, ver);
 create index follower_id on social.follower (follower_id);
 
 create table social.post_like (
@@ -51,6 +52,7 @@ create table social.post_like (
 );
 comment on table social.post_like is 'who likes a post of a user: what they told; those that do are counted in social.post.likes';
 comment on column social.post_like.said_ver is 'the liker''s ver when he said so';
+create index post_like_ver on social.post_like (user_id, ver);
 create index post_like_liker on social.post_like (liker_id);
 
 select punit.register_user_table('social.following');
