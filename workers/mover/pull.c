@@ -169,7 +169,10 @@ pull_rounds(handover_t *h, bool want)
         return PULL_STOP;
     }
 
-    for (int round = 0; round < ROUNDS_MAX && next == PULL_DONE && !stop_now(); round++) {
+    /* more rounds do not help against somebody whom FENCE found too fast: the next one slows him (punit.fence) */
+    int most = h->errand->busy > 0 ? 1 : ROUNDS_MAX;
+
+    for (int round = 0; round < most && next == PULL_DONE && !stop_now(); round++) {
         long began = clock_ms();
 
         next = pull_once(h, &s);
