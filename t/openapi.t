@@ -248,6 +248,16 @@ subtest 'social' => sub {
     answers(404, 'GET /social/posts/{id}', path => { id => $post->{id} });
 };
 
+subtest 'too many attempts' => sub {
+    my $name = sprintf 'nobody-%d@example.org', $$;
+    my $a;
+    for (1 .. 20) {
+        $a = ask('POST /auth/login', body => { email => $name, password => 'wrong' }, token => undef);
+        last if $a->{status} != 401;
+    }
+    is $a->{status}, 429, 'end in 429, with Retry-After';
+};
+
 subtest 'what is no JSON, too large, of another type or method' => sub {
     answers(400, 'POST /social/posts', raw => '{"text":', body => {}, good => 0);
     answers(415, 'POST /social/posts', raw => 'text=x', type => 'application/x-www-form-urlencoded', good => 0);
