@@ -91,6 +91,13 @@ sub put {
 
 sub generation {
     my ($service, $gen) = @_;
+    raise($service, $gen);
+    sleep 0.03;    # one that was just asked for is kept for 10 ms
+    return;
+}
+
+sub raise {
+    my ($service, $gen) = @_;
     cache("set punit:gen:$service 0 0 " . length $gen, $gen);
     return;
 }
@@ -126,6 +133,7 @@ generation('sports', 4294967296);
 put(key('sports', '/sports'), 1, 'abc', 'zero');
 is(ask('/sports')->{body}, 'zero', 'flags 0 are not used: 1 stands for it');
 cache('delete punit:gen:sports');
+sleep 0.03;
 is(ask('/sports')->{headers}{'punit-route'}, 'local', 'without a generation everything is a miss');
 
 generation('training', 1);
@@ -143,6 +151,31 @@ is(ask('/training/y')->{headers}{'punit-route'}, 'local', 'what is no document g
 like($n->log_text, qr/is not a document/, 'and is logged');
 cache('set punit:gen:bad 0 0 3', 'x12');
 is(ask('/bad/y')->{status}, 200, 'nor does a generation that is no number harm');
+
+# a generation is kept for 10 ms, but never against what a client has seen
+generation('kept', 1);
+put(key('kept', '/kept/x'), 1, 'old', 'before');
+is(ask('/kept/x')->{body}, 'before', 'a hit, after which the generation is kept');
+raise('kept', 2);
+put(key('kept', '/kept/x'), 2, 'new', 'after');
+is(ask('/kept/x')->{body}, 'after', 'a document that is newer than the kept generation is a hit at once');
+put(key('kept', '/kept/y'), 2, 'old', 'before');
+my $fresh = 0;
+for my $gen (3 .. 42) {
+    ask('/kept/y');
+    raise('kept', $gen);    # as a worker does before it answers to a change
+    request('POST', '/kept/y');
+    $fresh++ if ask('/kept/y')->{headers}{'punit-route'} eq 'local';
+    put(key('kept', '/kept/y'), $gen, 'old', 'before');
+}
+is($fresh, 40, 'who had an answer of the worker is never told of the time before it');
+generation('kept', 50);
+put(key('kept', '/kept/x'), 50, 'old', 'before');
+ask('/kept/x');
+raise('kept', 51);
+my $end = time + 5;
+sleep 0.005 while (ask('/kept/x')->{headers}{'punit-route'}) eq 'grid' && time < $end;
+cmp_ok(time, '<', $end, 'and everybody learns of a change soon');
 
 # after a change one refills, others get the previous document meanwhile
 generation('slow', 1);
@@ -171,7 +204,7 @@ cmp_ok(time - $start, '<', 2, 'without waiting');
 $memcached->again->listening($socket);
 generation('sports', 5);
 put(key('sports', '/sports'), 5, 'abc', 'back');
-my $end = time + 15;
+$end = time + 15;
 sleep 0.1 while ($a = ask('/sports'))->{headers}{'punit-route'} ne 'grid' && time < $end;
 is($a->{body}, 'back', 'and with it again once it is back');
 
