@@ -232,7 +232,8 @@ sub _disk_full {
     my $dbh = $ground->dbh($unit);
     my @tables = qw(social.post punit.dedup);
     $dbh->do(sprintf 'create tablespace small location %s', $dbh->quote("$place/pg"));
-    $dbh->do("alter table $_ set tablespace small") for @tables;
+    # few rows a page: the tables must soon grow
+    $dbh->do("alter table $_ set (fillfactor = 10), set tablespace small") for @tables;
     my $began = time;
     open my $f, '>', "$place/filler" or die "$place: $!";
     $f->autoflush(1);
@@ -242,7 +243,7 @@ sub _disk_full {
     sleep 4;
     unlink "$place/filler";
     sleep 1;
-    $dbh->do("alter table $_ set tablespace pg_default") for @tables;
+    $dbh->do("alter table $_ reset (fillfactor), set tablespace pg_default") for @tables;
     $dbh->do('drop tablespace small');
     system('umount', $place) == 0 or system('umount', '-l', $place);
     return (['', $began, time + GRACE]);

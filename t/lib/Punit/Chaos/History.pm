@@ -102,14 +102,15 @@ sub judge_owners {
     return @bad;
 }
 
-# faults: [unit, from, until]; unit '' = any. 503 only while something is broken; no answer only from a front that is.
+# faults: [unit, from, until]; unit '' = any. 503 only while something is broken; no answer only from a front that is;
+# 502 as NGINX gives it, with a type of its own, when a service of the unit that answers was killed.
 sub judge_answers {
     my ($self, @faults) = @_;
     my @bad;
     for my $e ($self->events('refused')) {
         my $broken = grep { $e->{at} <= $_->[2] && $e->{at} + $e->{took} >= $_->[1]
                             && ($e->{status} != 599 || $_->[0] eq '' || $_->[0] eq $e->{unit}) } @faults;
-        next if $broken && $e->{status} =~ /^(?:503|599)$/;
+        next if $broken && ($e->{status} =~ /^(?:503|599)$/ || "$e->{status} $e->{why}" =~ /^502 urn:punit:bad-gateway\b/);
         push @bad, sprintf '%s %s at %s for %s: %d %s (%.3f, took %.2f s, request %s)', $broken ? 'wrong answer' : 'failed',
             $e->{method}, $e->{unit}, $e->{user}, $e->{status}, $e->{why} // '', $e->{at}, $e->{took}, $e->{id};
     }
