@@ -18,7 +18,8 @@
  *
  * Features, -D: DELETE put and delete the key; COLLECT tombstones (gc_ver); EVICT cold copies;
  * ERASE the user; CLIENT a request with an Idempotency-Key, repeated; FORK a new history from an
- * older state, as FORCE and restored backups will need it; ABORT what FENCE sent cannot be applied.
+ * older state, as FORCE and restored backups will need it; ABORT what FENCE sent cannot be applied;
+ * CANCEL moves at any moment.
  * Bounds, -D: MAXE epochs, MAXV versions. Mutants, -DM_...: see t/model/check.
  */
 
@@ -291,8 +292,12 @@ inline resolve(e_) {
 	if :: u[i].ep >= e_ -> gone[e_] = gone[e_] | BIT(i) :: else -> refuse(i, e_) fi
 }
 
-/* REFUSED(e) arrives */
-#define CAN_UNFENCE(e) (u[i].st == FENCED && offer[e].from == i && REFUSED_FITS(i, e))
+/* an operator cancels the move while FENCE may be out: T refuses an epoch that it was perhaps never given */
+#define CAN_CANCEL(e) (u[i].st == COPY && e > u[i].ep && e > u[i].floor && owner[e - 1] != 0)
+
+/* REFUSED(e) arrives; before FENCE, it is as if FENCE had come just before, so that a late one finds another epoch */
+#define CAN_UNFENCE(e) (e < MAXE && ((u[i].st == FENCED && offer[e].from == i && REFUSED_FITS(i, e)) || \
+                                     (u[i].st == OWNED && refused[e] && u[i].ep + 1 == e)))
 inline unfence(e_) {
 	u[i].st = OWNED; u[i].to = 0;
 #ifndef M_UNFENCE_SAME_EPOCH
@@ -305,6 +310,7 @@ inline unfence(e_) {
 #define HANDOVER(e) \
 	:: atomic { CAN_ACTIVATE(e) -> activate(e) } \
 	:: atomic { ABORTS && CAN_ABORT(e) -> abort(e) } \
+	:: atomic { CANCELS && CAN_CANCEL(e) -> refuse(i, e) } \
 	:: atomic { CAN_RETIRE(e) -> retire(e) } \
 	:: atomic { CAN_RESOLVE(e) -> resolve(e) } \
 	:: atomic { CAN_UNFENCE(e) -> unfence(e) }
@@ -312,6 +318,11 @@ inline unfence(e_) {
 #define ABORTS true
 #else
 #define ABORTS false
+#endif
+#ifdef CANCEL
+#define CANCELS true
+#else
+#define CANCELS false
 #endif
 
 #define CAN_WRITE (u[i].st == OWNED && u[i].r.ver < MAXV)

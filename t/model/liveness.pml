@@ -8,8 +8,8 @@
  * the process Network has healed; from then on calls arrive. (Were it free to lose for ever, every
  * schedule that loses all would be fair, and nothing would hold: M_NEVER_HEALS.)
  *
- * Rows and versions are left to handover.pml. Bounds, -D: REQUESTS moves wanted, SPARE aborts and
- * refusals beyond what the requests need; so epochs stay below REQUESTS + 2 * SPARE + 2.
+ * Rows and versions are left to handover.pml. Bounds, -D: REQUESTS moves wanted, SPARE aborts, cancels
+ * and early refusals; so epochs stay below REQUESTS + 2 * SPARE + 2.
  */
 
 #ifndef REQUESTS
@@ -116,7 +116,7 @@ proctype Mover(byte t) {
 			u[t].st = OWNED; u[t].ep = u[t].from_ep + 1; u[t].phase = RETIRE; home[t] = u[t].ep
 		:: else
 		fi }
-	:: atomic { u[t].got && u[t].st == COPY && spare > 0 ->   /* ABORT */
+	:: atomic { u[t].phase == FENCE && u[t].st == COPY && spare > 0 ->   /* ABORT, or cancelled: FENCE may be out */
 		spare--; u[t].got = false;
 		u[t].floor = u[t].from_ep + 1; u[t].phase = REFUSE }
 	:: atomic { u[t].got && !healed -> u[t].got = false }
@@ -138,7 +138,7 @@ proctype Mover(byte t) {
 		s = u[t].from;
 		if
 		:: !healed
-		:: WAITS_FOR(s, t, u[t].from_ep + 1) -> unfence(s); if :: !healed :: ended(t) fi
+		:: WAITS_FOR(s, t, u[t].from_ep + 1) || (u[s].st == OWNED && u[s].ep == u[t].from_ep) -> unfence(s); if :: !healed :: ended(t) fi
 		:: else -> ended(t)
 		fi;
 		s = 0 }
