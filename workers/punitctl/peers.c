@@ -12,12 +12,12 @@ bool peers_open(struct peers *peers, const struct unit *unit)
     memset(peers, 0, sizeof *peers);
     if (db != NULL) {
         rows = database_query(db, NULL,
-                              "select id, pg, punit.incarnation_of(id)"
-                              " as incarnation, (select incarnation from"
-                              " punit.me) as own from punit.peer"
-                              " union all select punit.self(), null,"
-                              " incarnation, incarnation from punit.me"
-                              " order by pg is not null, id", 0, NULL);
+                              "select u.id, u.pg, punit.incarnation_of(u.id)"
+                              " as incarnation, m.incarnation as own"
+                              " from punit.me m cross join lateral"
+                              " (select m.id, null as pg union all"
+                              " select p.id, p.pg from punit.peer p) u"
+                              " order by u.pg is not null, u.id", 0, NULL);
     }
     if (rows == NULL) {
         PQfinish(db);
