@@ -25,6 +25,7 @@ chown((getpwnam('punit'))[ 2, 3 ], $dir) if $> == 0;
 my $module = abs_path($ENV{PUNIT_MODULE} // 'build/ngx_http_punit_module.so');
 my $gen    = '41';
 my $port   = free_port();
+my $timeout = 0.1;    # NGX_HTTP_PUNIT_GRID_TIMEOUT, s
 my $nginx;
 
 mkdir "$dir/keys";
@@ -162,6 +163,8 @@ sub get {
 sub timed { my $t = time; my $a = get(@_); return ($a, time - $t) }
 sub route { my ($a) = @_; return $a->{'punit-route'} // '-' }
 
+sub median { my @t = sort { $a <=> $b } @_; return $t[ @t / 2 ] }
+
 sub until_true {
     my ($condition, $seconds) = @_;
     my $end = time + ($seconds // 15);
@@ -176,11 +179,19 @@ sub until_true {
 
 my $socket = "$dir/grid.sock";
 my $grid   = Punit::Process->memcached($socket);
-my $idle   = stat_of($socket, 'curr_connections');
+my $idle   = 0;
+until_true(sub { my $n = stat_of($socket, 'curr_connections'); my $same = $n == $idle; $idle = $n; return $same });
 put($socket, 'punit:gen:training', 0, $gen);
 
 start("unix:$socket");
 my $pid = get('/pid')->{body};
+
+# memcached counts a connection until it has seen its end
+sub connections {
+    my ($n) = @_;
+    return until_true(sub { stat_of($socket, 'curr_connections') == $n })
+        || !diag('connections: ' . stat_of($socket, 'curr_connections') . ", expected $n");
+}
 
 subtest 'a document of the current generation is answered from memcached' => sub {
     publish($socket, '/training/one', 'the first');
@@ -225,7 +236,7 @@ subtest 'hundreds of requests at once share one connection, and none gets the an
         }
     }
     is $wrong, 0;
-    is stat_of($socket, 'curr_connections') - $idle, 1, 'one connection';
+    ok connections($idle + 1), 'one connection';
 };
 
 subtest 'pipelined requests of one client are answered in order' => sub {
@@ -248,11 +259,14 @@ subtest 'clients that go away leave nothing behind' => sub {
 
 subtest 'a memcached that died costs nothing but the hit, and is used again when it is back' => sub {
     $grid->stop('KILL');
+    my ($wrong, @t) = (0);
     for (1 .. 20) {
         my ($a, $t) = timed('/training/one');
-        ok $a->{status} == 200 && route($a) eq 'local' && $t < 0.09, sprintf '%s %s %.3f s', $a->{status}, route($a), $t
-            or last;
+        $wrong++ unless $a->{status} == 200 && route($a) eq 'local';
+        push @t, $t;
     }
+    is $wrong, 0, 'all are answered by the worker';
+    cmp_ok median(@t), '<', $timeout / 2, 'and do not wait';
     unlink $socket;
     $grid->again->listening($socket);
     put($socket, 'punit:gen:training', 0, $gen);
@@ -263,37 +277,57 @@ subtest 'a memcached that died costs nothing but the hit, and is used again when
 subtest 'a memcached that is frozen costs one timeout per back-off' => sub {
     my $before = () = slurp("$dir/error.log") =~ /left alone/g;
     $grid->signal('STOP');
-    my ($slow, $wrong, $end, $n) = (0, 0, time + 2, 0);
+    my ($wrong, $end, @t) = (0, time + 2);
     while (time < $end) {
         my ($a, $t) = timed('/training/one');
-        $slow++ if $t > 0.05;
-        $wrong++ unless $a->{status} == 200 && route($a) eq 'local' && $t < 0.4;
-        $n++;
+        $wrong++ unless $a->{status} == 200 && route($a) eq 'local';
+        push @t, $t;
     }
-    is $wrong, 0, "$n requests, none wrong or slower than a timeout";
-    cmp_ok $slow, '<=', 4, "$slow waited: at 0, after 250 ms, 500 ms, 1 s";
+    is $wrong, 0, @t . ' requests, none wrong';
+    cmp_ok median(@t), '<', $timeout / 2, 'hardly one waits';
     my $after = () = slurp("$dir/error.log") =~ /left alone/g;
-    cmp_ok $after - $before, '<=', 4, 'a line of the log each';
+    my $tried = $after - $before;
+    ok $tried >= 1 && $tried <= 5, "$tried times it was tried: at 0, after 250 ms, 500 ms, 1 s";
     $grid->signal('CONT');
     ok until_true(sub { route(get('/training/one')) eq 'grid' }), 'used again';
 };
 
+# how long 30 requests wait that come together when a frozen memcached may be tried again
+sub together {
+    my $start = time;
+    my @s = map { my $s = connection(); ask($s, '/training/one'); $s } 1 .. 30;
+    my $on = IO::Select->new(@s);
+    my @t;
+    while (my @ready = $on->can_read(10)) {
+        for my $s (@ready) {
+            answer($s);
+            push @t, time - $start;
+            $on->remove($s);
+        }
+        last unless $on->count;
+    }
+    return @t;
+}
+
 subtest 'one request tries a frozen memcached again, not all of them' => sub {
     $grid->signal('STOP');
     get('/training/one');
-    sleep 0.4;
-    my @s = map { my $s = connection(); ask($s, '/training/one'); $s } 1 .. 30;
-    my $t = time;
-    my $slow = 0;
-    for my $s (@s) { my $ready = IO::Select->new($s)->can_read(0.05); $slow++ unless $ready; }
-    answer($_) for @s;
-    cmp_ok $slow, '<=', 1, "$slow waited";
+    my @t;
+    ok until_true(
+        sub {    # a machine that is slow for once may make all of them wait
+            sleep 0.6;
+            @t = together();
+            return @t == 30 && $t[-1] >= $timeout && median(@t) < $t[-1] - $timeout / 2;
+        },
+        40
+    ), 'the others do not wait' or diag "@t";
     $grid->signal('CONT');
     ok until_true(sub { route(get('/training/one')) eq 'grid' }), 'used again';
 };
 
 subtest 'a reload under load fails no request and leaves no connection behind' => sub {
-    my $connections = stat_of($socket, 'curr_connections');
+    my $connections = $idle + 1;
+    ok connections($connections), 'one connection before';
     my ($n, $wrong) = (0, 0);
     for my $round (1 .. 3) {
         my $old = get('/pid')->{body};
@@ -308,7 +342,7 @@ subtest 'a reload under load fails no request and leaves no connection behind' =
         ok !kill(0, $old), 'the old worker is gone';
     }
     is $wrong, 0, "$n requests";
-    is stat_of($socket, 'curr_connections'), $connections, 'as many connections as before';
+    ok connections($connections), 'as many connections as before';
 };
 
 # ---- several servers: the same choice as libmemcached's (t/unit/ketama_test.c), here with the servers' text
@@ -396,6 +430,15 @@ sub commands {
     return @keys;
 }
 
+# waits until the worker has read all that was written to it (unix(7), SIOCOUTQ)
+sub taken {
+    my ($c) = @_;
+    return until_true(sub { my $left = pack 'i', 0; ioctl($c, 0x5411, $left) or die "ioctl: $!"; return !unpack 'i', $left });
+}
+
+# a generation is kept for 10 ms: only after that is it asked for again
+sub generation_forgotten { sleep 0.03; return }
+
 sub hit { my ($flags, $value) = @_; return 'VA ' . length($value) . " f$flags\r\n$value\r\n" }
 
 subtest 'generation and document are asked for in one round trip' => sub {
@@ -427,7 +470,8 @@ subtest 'a small document overtakes a large one that is on its way' => sub {
     commands($c, 2);
     my $text = hit($gen, document('L' x 200_000));
     syswrite $c, hit(0, $gen) . substr($text, 0, 50_000, '');
-    sleep 0.05;
+    taken($c);
+    generation_forgotten();
     my $small = connection();
     ask($small, '/training/small');
     my $c2 = accepted();
@@ -447,9 +491,9 @@ subtest 'a value for a client that went away is passed over' => sub {
     commands($c, 2);
     my $text = hit($gen, document('L' x 100_000));
     syswrite $c, hit(0, $gen) . substr($text, 0, 30_000, '');
-    sleep 0.02;
+    taken($c);
     close $s;
-    sleep 0.02;
+    generation_forgotten();
     my $s2 = connection();
     ask($s2, '/training/y');
     syswrite $c, $text;
@@ -499,8 +543,10 @@ subtest 'a server that closes the kept connection is connected again' => sub {
         commands($c, 2);
         print $c hit(0, $gen), hit($gen, document("turn $_"));
         is answer($s)->{body}, "turn $_";
+        shutdown $c, 1;
+        is sysread($c, my $rest, 1), 0, 'the worker closes it, too';
         close $c;
-        sleep 0.05;
+        generation_forgotten();
     }
 };
 
@@ -514,7 +560,7 @@ subtest 'a worker that quits answers who waits, then closes its connections' => 
     sleep 0.03;
     print $c hit(0, $gen), hit($gen, document('to the last'));
     is answer($s)->{body}, 'to the last';
-    ok until_true(sub { !$nginx->alive }, 5), 'it is gone';
+    ok until_true(sub { !$nginx->alive }), 'it is gone';
     is $nginx->stop, 0;
     undef $nginx;
 };
