@@ -69,16 +69,18 @@ workers: $(PROGRAMS)
 
 # ---- the module, against Debian's packaged nginx (nginx-dev, its own configure flags)
 NGINX_SRC := /usr/share/nginx/src
+# one at a time: two builds at once (make run beside make test) would undo each other's tree; not
+# build/.lock, which demo/units holds around `make install`
+LOCKED := mkdir -p build && flock build/.nginx.lock bash -o pipefail -c
+CONFIGURE := [ build/nginx/.configured -nt config ] || { set -e; rm -rf build/nginx; cp -r $(NGINX_SRC) build/nginx; \
+	cd build/nginx; source ./conf_flags; bash ./configure "$${NGX_CONF_FLAGS[@]}" \
+	--with-cc-opt="-O2 -g -fPIC -Wall -Wextra -Wno-unused-parameter -D_FORTIFY_SOURCE=2 -fstack-protector-strong" \
+	--add-dynamic-module=$(CURDIR) >configure.log 2>&1 || { tail -20 configure.log; exit 1; }; touch .configured; }
 build/nginx/.configured: config
-	rm -rf build/nginx && mkdir -p build && cp -r $(NGINX_SRC) build/nginx
-	cd build/nginx && source ./conf_flags && \
-	    bash ./configure "$${NGX_CONF_FLAGS[@]}" --with-cc-opt='-O2 -g -fPIC -Wall -Wextra -Wno-unused-parameter -D_FORTIFY_SOURCE=2 -fstack-protector-strong' \
-	    --add-dynamic-module=$(CURDIR) >configure.log 2>&1 || { tail -20 configure.log; exit 1; }
-	touch $@
+	$(LOCKED) '$(CONFIGURE)'
 
 $(MODULE): build/nginx/.configured $(wildcard ngx_punit_module/*.[ch])
-	$(MAKE) -C build/nginx -s -f objs/Makefile modules
-	cp build/nginx/objs/ngx_http_punit_module.so $@
+	$(LOCKED) '$(MAKE) -C build/nginx -s -f objs/Makefile modules && cp build/nginx/objs/ngx_http_punit_module.so $@'
 
 # ---- workers
 LIB_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard workers/lib/*.c))
