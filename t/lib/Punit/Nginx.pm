@@ -7,6 +7,7 @@ package Punit::Nginx;
 #   $n->http("punit_zone z 1m; ... server { listen 127.0.0.1:@{[$n->port('http')]}; }");
 #   $n->start;  $n->reload;  $n->stop;            # stop gives what is wrong with the log, '' if nothing
 #   my ($ok, $text) = $n->check($http);           # nginx -t
+#   Punit::Nginx->new(daemon => 1)                # goes into the background, so that it can be upgraded (USR2)
 
 use strict;
 use warnings;
@@ -26,6 +27,7 @@ my @all;
 my $test_pid = $$;
 (my $root = abs_path(__FILE__)) =~ s{/t/lib/Punit/Nginx\.pm$}{};
 my $nginx = $ENV{PUNIT_NGINX} // 'nginx';
+($nginx) = grep { -x } map { "$_/nginx" } split(/:/, $ENV{PATH}), '/usr/sbin' if $nginx !~ m{/};    # USR2 knows no PATH
 my $module = $ENV{PUNIT_MODULE} // "$root/build/ngx_http_punit_module.so";    # '': nginx has it built in
 
 sub new {
@@ -62,7 +64,7 @@ sub http {
 pid $dir/nginx.pid;
 error_log $dir/logs/error.log @{[$self->{level} // 'info']};
 worker_processes $self->{workers};
-daemon off;
+daemon @{[$self->{daemon} ? 'on' : 'off']};
 @{[$self->{main} // '']}
 events { worker_connections 512; }
 http {
@@ -103,7 +105,9 @@ sub check {
 
 sub start {
     my ($self) = @_;
-    $self->{process} = Punit::Process->start(cmd => [$self->_command], log => "$self->{dir}/logs/output.log");
+    $self->{process} = $self->{daemon}
+        ? Punit::Nginx::Daemon->start([$self->_command], $self->{dir})
+        : Punit::Process->start(cmd => [$self->_command], log => "$self->{dir}/logs/output.log");
     $self->{process}->until(
         sub {
             for my $port (values %{ $self->{ports} }) {
@@ -120,9 +124,14 @@ sub start {
 # Of a port that somebody else listens on, or nobody.
 sub foreign { my ($self, $name) = @_; my $port = $self->port($name); $self->{not_listening}{$port} = 1; return $port }
 
+sub master { my ($self) = @_; return $self->{process} && $self->{process}{pid} }
+
+sub process { return $_[0]{process} }
+
+# The workers, of this master or of another.
 sub pids {
-    my ($self) = @_;
-    my $master = $self->{process}{pid} or return;
+    my ($self, $master) = @_;
+    $master //= $self->master or return;
     return grep { length } split /\s+/, `cat /proc/$master/task/$master/children 2>/dev/null`;
 }
 
@@ -165,6 +174,72 @@ sub _chown {
     }
     return;
 }
+
+# A master in the background: no child of the test, and another one after an upgrade.
+package Punit::Nginx::Daemon;
+
+use Carp qw(croak);
+use Time::HiRes qw(time sleep);
+
+sub start {
+    my ($class, $cmd, $dir) = @_;
+    my $self = bless { dir => $dir }, $class;
+    my $pid = fork // croak "fork: $!";
+    if (!$pid) {
+        open STDOUT, '>>', "$dir/logs/output.log";
+        open STDERR, '>&', \*STDOUT;
+        { no warnings 'exec'; exec @$cmd }
+        POSIX::_exit(127);
+    }
+    waitpid $pid, 0;
+    croak "@$cmd failed, see $dir/logs" if $?;
+    return $self->until(sub { $self->current }, 'has a pid');
+}
+
+# the master that the pid file names
+sub current {
+    my ($self) = @_;
+    open my $f, '<', "$self->{dir}/nginx.pid" or return;
+    my ($pid) = (<$f> // '') =~ /^(\d+)\n/ or return;
+    return $self->{pid} = $pid;
+}
+
+# also of who has ended and waits for a parent to be told
+sub gone {
+    my ($class, $pid) = @_;
+    open my $f, '<', "/proc/$pid/stat" or return 1;
+    return (<$f> // ') Z') =~ /\) Z/;
+}
+
+sub until {
+    my ($self, $condition, $what, $seconds) = @_;
+    my $end = time + ($seconds // 20);
+    while (!$condition->()) {
+        croak "nginx: not in time: $what, see $self->{dir}/logs" if time > $end;
+        sleep 0.02;
+    }
+    return $self;
+}
+
+sub signal { my ($self, $signal) = @_; kill $signal, $self->{pid}; return $self }
+
+sub stop {
+    my ($self, $signal) = @_;
+    my %pids;
+    for my $name ('nginx.pid', 'nginx.pid.oldbin') {
+        open my $f, '<', "$self->{dir}/$name" or next;
+        $pids{$1} = 1 if (<$f> // '') =~ /^(\d+)/;
+    }
+    kill $signal, keys %pids;
+    my $end = time + 10;
+    while (grep { !$self->gone($_) } keys %pids) {
+        kill 'KILL', map { $_, Punit::Nginx->pids($_) } keys %pids if time > $end;
+        sleep 0.01;
+    }
+    return 0;
+}
+
+package Punit::Nginx;
 
 END {
     if ($$ == $test_pid) {
