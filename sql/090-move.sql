@@ -50,7 +50,7 @@ comment on column punit.move.audit is
     'the whole copy here right after ACTIVATE (audit_ver, audit_n, audit_digest) against the old owner''s: same; different: a bug, said loudly; overtaken: one of them had gone on, nothing to compare';
 create unique index move_unfinished on punit.move (user_id, to_unit) where finished_at is null;
 create index move_user on punit.move (user_id, started_at);
-create index move_unaudited on punit.move (finished_at) where result = 'moved' and audit is null;
+create index move_unaudited on punit.move (from_unit, finished_at) where result = 'moved' and audit is null;
 
 create table punit.stay (
     user_id uuid primary key,

@@ -5,7 +5,7 @@ create index tomb_old on punit.tomb using brin (buried_at) with (autosummarize =
 -- no ver in it: the bump would cease to be HOT
 create index own_copy on punit.own (touched_at) where state = 'COPY' and fork is not null;
 
-create function punit.collect_tombs(p_older_s double precision, p_users int default 1000) returns bigint
+create function punit.collect_tombs(p_older_s double precision, p_users int default 50) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -15,6 +15,7 @@ declare
     k bigint;
     n bigint := 0;
 begin
+    -- few users at a time: their writers wait until all of them are done
     for u in select distinct d.user_id from punit.tomb d where d.buried_at < t limit p_users loop
         -- whoever is between two units, or being copied, is left for another time
         perform from punit.own o where o.user_id = u and o.state in ('OWNED', 'COPY') for no key update skip locked;
@@ -70,12 +71,17 @@ comment on function punit.audit_note(uuid) is
 create function punit.audit_due(p_older_s double precision) returns table (move_id uuid, user_id uuid, unit text)
 language sql stable security definer set search_path = pg_catalog, pg_temp
 as $$
-    select m.move_id, m.user_id, m.from_unit from punit.move m
-     where m.result = 'moved' and m.audit is null
-       and m.finished_at < clock_timestamp() - p_older_s * interval '1 second'
-     order by m.finished_at limit 500
+    -- by unit, so that one that is away does not keep the others waiting
+    select m.move_id, m.user_id, p.id
+      from punit.peer p
+     cross join lateral (
+           select x.move_id, x.user_id from punit.move x
+            where x.result = 'moved' and x.audit is null and x.from_unit = p.id
+              and x.finished_at > clock_timestamp() - interval '1 day'
+              and x.finished_at < clock_timestamp() - p_older_s * interval '1 second'
+            order by x.finished_at limit 100) m
 $$;
-comment on function punit.audit_due(double precision) is 'finished moves to this unit that nobody has audited, oldest first';
+comment on function punit.audit_due(double precision) is 'moves to this unit finished within a day that nobody has audited, oldest first';
 
 create function punit.audit_close(p_move uuid, p_fork uuid, p_ver bigint, p_n bigint, p_digest numeric)
 returns table (audit text, detail text)
