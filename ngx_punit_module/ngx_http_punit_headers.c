@@ -343,6 +343,11 @@ ngx_http_punit_headers_owner(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
         return;
     }
 
+    if (ctx->cached && ctx->ntries == 1 && epoch == ctx->epoch) {
+        /* as the cache has it */
+        return;
+    }
+
     ngx_http_punit_owner_learn(ngx_http_punit_zone(pmcf), &ctx->claims.user,
                                unit, epoch, ctx->refused);
 }

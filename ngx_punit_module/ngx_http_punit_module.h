@@ -237,6 +237,7 @@ typedef struct {
     unsigned                        waiting:1;
     unsigned                        restart:1; /* another location's page */
     unsigned                        user:1;    /* claims are good */
+    unsigned                        cached:1;  /* unit of the owner cache */
     unsigned                        author:1;  /* follows Punit-Author */
     unsigned                        lookup:1;  /* ask the grid first */
     unsigned                        looked:1;

@@ -262,7 +262,7 @@ ngx_http_punit_owner_find(ngx_http_punit_owners_t *owners, ngx_str_t *user)
     ngx_rbtree_node_t       *node, *sentinel;
     ngx_http_punit_owner_t  *owner;
 
-    hash = ngx_crc32_short(user->data, user->len);
+    hash = ngx_murmur_hash2(user->data, user->len);
 
     node = owners->rbtree.root;
     sentinel = owners->rbtree.sentinel;
@@ -331,7 +331,7 @@ ngx_http_punit_owner_place(ngx_http_punit_owners_t *owners, ngx_str_t *user)
 
     ngx_memzero(owner, sizeof(ngx_http_punit_owner_t));
 
-    owner->node.key = ngx_crc32_short(user->data, user->len);
+    owner->node.key = ngx_murmur_hash2(user->data, user->len);
     owner->user_len = (u_char) user->len;
     ngx_memcpy(owner->user, user->data, user->len);
 

@@ -123,6 +123,7 @@ ngx_http_punit_route_user(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
             hint = owner;
             epoch = known;
             why = "cache";
+            ctx->cached = 1;
         }
     }
 
