@@ -50,6 +50,8 @@ $n->http(<<"EOF_CONF");
         location /user/ { punit_scope user; }
         location /closed/ { punit_scope public; punit_local \@closed; }
         location /limited/ { punit_scope public; limit_except GET { deny all; } }
+        location /split/ { punit_scope user; limit_except GET { allow all; } }
+        location /if/ { punit_scope user; if (\$arg_a) { set \$b 1; } }
         location /page/ { punit_scope user; error_page 401 /page.html; }
         location = /page.html { punit_scope public; punit_local \@page; }
         location /redirected/ { punit_scope public; punit_local \@redirected; }
@@ -102,6 +104,13 @@ like(ask(GET => '/static/x')->{body}, qr/<html>/, 'also in errors');
 $a = ask(HEAD => '/closed/x');
 is("$a->{status} " . length $a->{body}, '502 0', 'HEAD gets a problem without the body');
 is(ask(POST => '/limited/x')->{status}, 403, 'limit_except is obeyed');
+my $known = $keys->token(sub => 'u-0');
+for my $method (qw(GET POST DELETE)) {
+    is(ask($method => '/split/x')->{status}, 401, "limit_except, which replaces the content handler, opens nothing to $method");
+    is(ask($method => '/split/x', headers => [Authorization => "Bearer $known"])->{body}, "u-0 $method 0", 'nor does it keep anybody out');
+}
+is(ask(GET => '/if/x?a=1')->{status}, 401, '"if" opens nothing');
+is(ask(GET => '/if/x?a=1', headers => [Authorization => "Bearer $known"])->{body}, 'u-0 GET 0', 'nor does it keep anybody out');
 is(ask(GET => '/page/x')->{body}, 'page', 'error_page may replace a refusal');
 is(ask(GET => '/page/x', headers => [Authorization => 'Bearer x'])->{body}, 'page', 'any of them');
 
@@ -144,24 +153,43 @@ for my $length (1000, 15_000, 16_300) {
 }
 is($bad, 0, 'no length of Authorization is anything but 401');
 
-# good and bad tokens in turn on one connection
-my %token = map { $_ => $keys->token(sub => "user-$_", unit => $_ % 2 ? 'eu' : 'us') } 1 .. 5;
-my @bad = (undef, 'x', map({ $keys->spoiled($_) } values %token), $keys->token(exp => time - 100), $keys->token(kid => 'us-1', unit => 'eu'));
-my $c = Punit::Client->new($n->port('http'));
-my $wrong = 0;
-for my $i (1 .. 2000) {
-    if ($i % 2) {
-        my $u = 1 + int rand 5;
-        my $r = $c->request(GET => '/user/x', headers => [Authorization => "Bearer $token{$u}"]);
-        $wrong++ if $r->{status} != 200 || $r->{body} ne "user-$u GET 0";
-    }
-    else {
-        my $t = $bad[rand @bad];
-        my $r = $c->request(GET => '/user/x', headers => [defined $t ? (Authorization => "Bearer $t") : ()]);
-        $wrong++ if $r->{status} != 401;
+# headers up to nginx's limits (a line of 16k, four of them), and beyond, where nginx says 400
+my %seen;
+for my $name ('Authorization', 'Cookie', 'X-Token', 'CDN-Loop', 'Punit-Unit', 'Punit-From', 'X-Request-Id', 'Origin', 'If-None-Match') {
+    my $start = { Authorization => 'Bearer ', Cookie => 't=' }->{$name} // '';
+    for my $length (16_384 - length("$name: \r\n") - 3 .. 16_384 - length("$name: \r\n") + 3) {
+        for my $text ($start . 'x' x ($length - length $start), substr "$start$us" . ',' x $length, 0, $length) {
+            $seen{ ask(GET => '/user/x', headers => [$name => $text])->{status} }++;
+        }
     }
 }
-is($wrong, 0, '2000 times good and bad tokens in turn: no wrong verdict');
+is(join(',', sort keys %seen), '400,401', 'headers as long as they may be are refused by us, longer ones by nginx');
+%seen = ();
+for my $count (1 .. 6) {
+    $seen{ ask(GET => '/user/x', headers => [map { ("X-Token$_" => 'y' x 15_000, "Punit-$_" => 'z' x 900) } 1 .. $count])->{status} }++;
+}
+is(join(',', sort keys %seen), '400,401', 'as many as they may be, too');
+is(join(',', $n->pids), $pid, 'by the worker process that was started');
+
+# good and bad tokens in turn, eight at once, for one worker process
+my %token = map { $_ => $keys->token(sub => "user-$_", unit => $_ % 2 ? 'eu' : 'us') } 1 .. 5;
+my @bad = (undef, 'x', map({ $keys->spoiled($_) } values %token), $keys->token(exp => time - 100), $keys->token(kid => 'us-1', unit => 'eu'));
+my @clients = map { Punit::Client->new($n->port('http')) } 1 .. 8;
+my ($asked, $wrong) = (0, 0);
+while ($asked < 10_000) {
+    my @expected;
+    for my $c (@clients) {
+        my $u = $asked++ % 2 ? 1 + int rand 5 : 0;
+        my $t = $u ? $token{$u} : $bad[rand @bad];
+        $c->send(GET => '/user/x', headers => [defined $t ? (Authorization => "Bearer $t") : ()]);
+        push @expected, $u ? "200 user-$u GET 0" : '401 ';
+    }
+    for my $c (@clients) {
+        my $r = $c->receive('GET');
+        $wrong++ if "$r->{status} " . ($r->{status} == 200 ? $r->{body} : '') ne shift @expected;
+    }
+}
+is($wrong, 0, "$asked times good and bad tokens in turn: no wrong verdict");
 
 # clients that go away
 for my $i (1 .. 20) {
