@@ -37,7 +37,7 @@ sub burst {
     close $wrk or croak "wrk failed on $self->{what}: $said";
     my $cpu = $self->_cpu - $before;
     croak "$self->{what}: not all requests were answered\n$said" if $said =~ /Non-2xx|Socket errors/;
-    my ($requests) = $said =~ /(\d+) requests in/ or croak "$self->{what}: $said";
+    my ($requests) = $said =~ /([1-9]\d*) requests in/ or croak "$self->{what}: no request was answered\n$said";
     my ($rate) = $said =~ m{Requests/sec:\s+([\d.]+)} or croak "$self->{what}: $said";
     my ($p50, $unit) = $said =~ /^\s+50%\s+([\d.]+)(us|ms|s)$/m or croak "$self->{what}: $said";
     return { rate => $rate, p50 => $p50 * $us{$unit}, cpu => $cpu / $requests };

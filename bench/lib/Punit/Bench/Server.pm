@@ -53,12 +53,12 @@ sub memcached {
     return Punit::Process->memcached("$dir/$name.sock");
 }
 
-# Stands in for the workers.
+# Stands in for the workers: a thread for each connection that any NGINX of the bench keeps, or one starves another.
 sub responder {
     my ($class, $dir) = @_;
     my $socket = "$dir/worker.sock";
     my $process = Punit::Process->start(
-        cmd => [_as_punit(), "$root/build/bench/responder", $socket, 80], log => "$dir/worker.log",
+        cmd => [_as_punit(), "$root/build/bench/responder", $socket, 256], log => "$dir/worker.log",
     );
     return $process->listening($socket);
 }
