@@ -4,7 +4,7 @@ package Punit::Backend;
 # process for all connections, so it may keep state; what it was asked is kept for the test to read.
 #
 #   my $b = Punit::Backend->new(sub { my ($req) = @_; return [200, ['X-A' => 1], 'body'] });
-#   $b->port;  $b->requests   # [{ method, uri, headers => {}, body }]
+#   $b->port;  $b->requests   # [{ method, uri, headers => {}, body, connection => a number }]
 #
 # The sub may return nothing to close the connection without an answer; an answer whose own Content-Length is not
 # that of its body is cut off.
@@ -70,19 +70,22 @@ sub _serve {
     open my $log, '>>', $self->{log}->filename or POSIX::_exit(1);
     $log->autoflush(1);
     my $select = IO::Select->new($listen);
-    my %buf;
+    my (%buf, %number);
+    my $connections = 0;
     while (getppid == $test_pid) {    # not longer than the test, however that ended
         my @ready = $select->can_read(1);
         for my $s (@ready) {
             if ($s == $listen) {
                 my $c = $listen->accept or next;
                 $buf{$c} = '';
+                $number{$c} = ++$connections;
                 $select->add($c);
                 next;
             }
             my $n = $s->sysread($buf{$s}, 65536, length $buf{$s});
             my $keep = $n;
             while ($keep && (my $req = _take(\$buf{$s}))) {
+                $req->{connection} = $number{$s};
                 print $log JSON::PP::encode_json($req) . "\n";
                 my $a = $self->{answer}->($req);
                 $keep = $a && _send($s, $req, $a);
