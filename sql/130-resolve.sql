@@ -50,12 +50,15 @@ create function punit.hanging(p_older_s double precision)
 returns table (user_id uuid, unit text, epoch bigint, age_s double precision)
 language sql stable security definer set search_path = pg_catalog, pg_temp
 as $$
-    select o.user_id, o.fence_to, o.fence_epoch, extract(epoch from clock_timestamp() - o.touched_at)
-    from punit.own o
-    where o.state = 'FENCED' and o.touched_at < clock_timestamp() - p_older_s * interval '1 second'
-    order by o.touched_at limit 1000
+    select h.user_id, h.fence_to, h.fence_epoch, extract(epoch from clock_timestamp() - h.touched_at)
+    from (select o.*, row_number() over (partition by o.fence_to order by o.touched_at) as rank
+            from punit.own o
+           where o.state = 'FENCED' and o.touched_at < clock_timestamp() - p_older_s * interval '1 second') h
+    where h.rank <= 1000
+    order by h.touched_at
 $$;
-comment on function punit.hanging(double precision) is 'users fenced here for longer than that, oldest first';
+comment on function punit.hanging(double precision) is
+    'users fenced here for longer than that, the 1000 oldest of each unit that they are fenced to: one that is away must not keep the others'' users waiting';
 
 revoke all on function punit.refuse(uuid, bigint) from public;
 grant execute on function punit.resolve(uuid, bigint, uuid, uuid) to punit_peer;

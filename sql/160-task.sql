@@ -61,10 +61,12 @@ comment on function punit.task(uuid, text, bigint) is
 create function punit.unfinished() returns setof uuid
 language sql stable security definer set search_path = pg_catalog, pg_temp
 as $$
-    select m.user_id from punit.move m
-    where m.finished_at is null and m.phase <> 'copy' order by m.started_at limit 10000
+    select m.user_id
+    from (select x.*, row_number() over (partition by x.from_unit, x.to_unit order by x.started_at) as rank
+            from punit.move x where x.finished_at is null and x.phase <> 'copy') m
+    where m.rank <= 10000 order by m.started_at
 $$;
-comment on function punit.unfinished() is 'users whose move must go on without anybody asking, oldest first';
+comment on function punit.unfinished() is 'users whose move must go on without anybody asking, oldest first, the 10000 oldest of each pair of units';
 
 create function punit.tidy(p_window_s double precision) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp

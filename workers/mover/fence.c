@@ -126,7 +126,7 @@ not_fenced(handover_t *h, const verdict_t *v)
 static void
 abort_move(handover_t *h, long long epoch, const char *why)
 {
-    bool active;
+    bool refused;
     char quoted[800];
 
     punit_log(PUNIT_LOG_ERROR, "move-aborted", "user=%s from=%s epoch=%lld why=%s", h->task.user, h->task.unit, epoch + 1,
@@ -134,14 +134,14 @@ abort_move(handover_t *h, long long epoch, const char *why)
 
     FAILPOINT("refuse.commit", &h->mover->local);
 
-    if (!record_refuse(&h->mover->local, &h->task, epoch + 1, why, &active)) {
+    if (!record_refuse(&h->mover->local, &h->task, epoch + 1, why, &refused)) {
         handover_stuck(h);
         return;
     }
 
     FAILPOINT("refuse.committed", &h->mover->local);
 
-    if (active) {
+    if (!refused) {
         h->outcome->again_ms = 0;
         return;
     }

@@ -136,9 +136,15 @@ handover_elsewhere(handover_t *h, const char *unit, long long epoch)
         return;
     }
 
+    /* two units that name each other, while the one who is to own him has not taken him: not in a circle at full speed */
+    if (epoch > e->epoch) {
+        h->outcome->again_ms = 0;
+    } else {
+        handover_later(h, 50, 5000);
+    }
+
     snprintf(e->unit, sizeof(e->unit), "%s", unit);
     e->epoch = epoch;
-    h->outcome->again_ms = 0;
 }
 
 

@@ -174,7 +174,7 @@ record_unfence(link_t *local, const task_t *task, bool busy, const char *error)
 
 
 bool
-record_refuse(link_t *local, const task_t *task, long long epoch, const char *error, bool *active)
+record_refuse(link_t *local, const task_t *task, long long epoch, const char *error, bool *refused)
 {
     char        e[24];
     const char *values[] = { task->user, e, error };
@@ -187,7 +187,7 @@ record_refuse(link_t *local, const task_t *task, long long epoch, const char *er
         return false;
     }
 
-    *active = strcmp(PQgetvalue(r, 0, 0), "ACTIVE") == 0;
+    *refused = strcmp(PQgetvalue(r, 0, 0), "REFUSED") == 0;
     PQclear(r);
     return true;
 }

@@ -26,8 +26,9 @@ bool record_refused(link_t *local, const task_t *task);
 /* FENCE changed nothing there: the copy stays, the wish of an operator too. busy: counts as a BUSY. */
 bool record_unfence(link_t *local, const task_t *task, bool busy, const char *error);
 
-/* ABORT: this unit will never activate that epoch, and must tell. *active: too late, it has. */
-bool record_refuse(link_t *local, const task_t *task, long long epoch, const char *error, bool *active);
+/* ABORT: this unit will never activate that epoch, and must tell. Not *refused: too late, it has, or he is erased;
+ * then nothing may be told, or the old owner would take back a user who is not his any more. */
+bool record_refuse(link_t *local, const task_t *task, long long epoch, const char *error, bool *refused);
 
 /* The last step: result of punit.move.result's kinds; error may be NULL (what is noted already stays). */
 bool record_done(link_t *local, const char *move_id, const char *result, const char *error);
