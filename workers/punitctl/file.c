@@ -121,7 +121,8 @@ enum file_result directory_make(const char *path, mode_t mode)
             return FILE_FAILED;
         }
     }
-    if (mkdir(path, mode) < 0 || chmod(path, mode) < 0) {
+    /* another unit's init may make the same one at the same time */
+    if ((mkdir(path, mode) < 0 && errno != EEXIST) || chmod(path, mode) < 0) {
         complain("cannot make the directory %s: %s", path, strerror(errno));
         return FILE_FAILED;
     }
