@@ -128,6 +128,11 @@ is($status, 421, 'a 421 with an author goes back');
 is($h->{'punit-author'}, 'us', 'with the author');
 is($body, '', 'without the body that the worker should not have sent');
 
+my $connects = `curl -sS -o /dev/null -o /dev/null -w '%{http_code} %{num_connects} ' --http1.1 --resolve eu:@{[$n->port('peer')]}:127.0.0.1 \
+    --cacert $dir/ca.pem --cert $dir/us.pem --key $dir/us.key -H 'Authorization: Bearer $token' @{[map { "-H '$_' " } @from]} \
+    https://eu:@{[$n->port('peer')]}/reference/author https://eu:@{[$n->port('peer')]}/reference/author`;
+is($connects, '421 1 421 0 ', 'nor does a byte of it follow: the connection is kept');
+
 ($status, $h, $body) = ask('us', '/x', "Authorization: Bearer $token", 'Punit-Hops: 1');
 is($status, 403, 'without Punit-From: 403');
 like($body, qr/urn:punit:not-a-peer/, 'and a problem');
