@@ -128,9 +128,12 @@ is($status, 421, 'a 421 with an author goes back');
 is($h->{'punit-author'}, 'us', 'with the author');
 is($body, '', 'without the body that the worker should not have sent');
 
-my $connects = `curl -sS -o /dev/null -o /dev/null -w '%{http_code} %{num_connects} ' --http1.1 --resolve eu:@{[$n->port('peer')]}:127.0.0.1 \
-    --cacert $dir/ca.pem --cert $dir/us.pem --key $dir/us.key -H 'Authorization: Bearer $token' @{[map { "-H '$_' " } @from]} \
-    https://eu:@{[$n->port('peer')]}/reference/author https://eu:@{[$n->port('peer')]}/reference/author`;
+my $again = 'https://eu:' . $n->port('peer') . '/reference/author';
+open my $curl, '-|', qw(curl -sS -o /dev/null -o /dev/null -w), '%{http_code} %{num_connects} ', '--http1.1', '--resolve', 'eu:' . $n->port('peer') . ':127.0.0.1',
+    '--cacert', "$dir/ca.pem", '--cert', "$dir/us.pem", '--key', "$dir/us.key", (map { ('-H', $_) } "Authorization: Bearer $token", @from), $again, $again
+    or die "curl: $!";
+my $connects = do { local $/; <$curl> };
+close $curl;
 is($connects, '421 1 421 0 ', 'nor does a byte of it follow: the connection is kept');
 
 ($status, $h, $body) = ask('us', '/x', "Authorization: Bearer $token", 'Punit-Hops: 1');
