@@ -68,7 +68,7 @@ my $head = $profile->request(HEAD => '/profile', user => $user);
 is_deeply [ @{$head}{qw(status body)}, $head->{headers}{'content-length'} ], [ 200, '', length get()->{body} ],
     'HEAD answers as GET, without the body';
 $answer = $profile->request(OPTIONS => '/profile');
-is_deeply [ $answer->{status}, $answer->{headers}{allow} ], [ 204, 'GET, HEAD, PATCH, OPTIONS' ], 'OPTIONS says the methods';
+is_deeply [ $answer->{status}, $answer->{headers}{allow} ], [ 204, 'GET, HEAD, PATCH, DELETE, OPTIONS' ], 'OPTIONS says the methods';
 
 # ---- bad ones
 is_problem($profile->request(GET => '/profile'), 401, 'unauthorized', 'no user: 401');
@@ -78,7 +78,7 @@ is_problem($profile->request(GET => '/profile/x', user => $user), 404, 'not-foun
 is_problem($profile->request(GET => '/profile/', user => $user), 404, 'not-found', 'a slash too many: 404');
 is_problem($profile->request(GET => '', user => $user), 404, 'not-found', 'no path: 404');
 my $not_allowed = is_problem($profile->request(PUT => '/profile', user => $user, body => '{}'), 405, 'method-not-allowed', 'unknown method: 405');
-is $not_allowed->{headers}{allow}, 'GET, HEAD, PATCH, OPTIONS', 'a 405 lists the methods';
+is $not_allowed->{headers}{allow}, 'GET, HEAD, PATCH, DELETE, OPTIONS', 'a 405 lists the methods';
 is_problem(patch('{}', type => 'text/plain'), 415, 'unsupported-type', 'a body that is not JSON by its type: 415');
 is_problem(patch('{}', type => ''), 415, 'unsupported-type', 'a body of no type: 415');
 is_problem(patch('{}', type => 'application/jsonx'), 415, 'unsupported-type', 'a type that only begins as JSON: 415');
