@@ -274,9 +274,16 @@ subtest 'a memcached that died costs nothing but the hit, and is used again when
     ok until_true(sub { route(get('/training/one')) eq 'grid' }), 'used again';
 };
 
+# stopped it is when all of its threads are
+sub freeze {
+    $grid->signal('STOP');
+    $grid->until(sub { !grep { slurp($_) !~ /\) T/ } glob "/proc/$grid->{pid}/task/*/stat" }, 'is frozen');
+    return;
+}
+
 subtest 'a memcached that is frozen costs one timeout per back-off' => sub {
     my $before = () = slurp("$dir/error.log") =~ /left alone/g;
-    $grid->signal('STOP');
+    freeze();
     my ($wrong, $end, @t) = (0, time + 2);
     while (time < $end) {
         my ($a, $t) = timed('/training/one');
@@ -310,7 +317,7 @@ sub together {
 }
 
 subtest 'one request tries a frozen memcached again, not all of them' => sub {
-    $grid->signal('STOP');
+    freeze();
     get('/training/one');
     my @t;
     ok until_true(
