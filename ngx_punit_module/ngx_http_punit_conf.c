@@ -9,6 +9,7 @@
 #include "ngx_http_punit_module.h"
 
 
+static ngx_array_t *ngx_http_punit_conf_words(ngx_conf_t *cf);
 static ngx_http_punit_mover_t *ngx_http_punit_conf_mover(ngx_conf_t *cf,
     ngx_str_t *value);
 
@@ -101,7 +102,7 @@ ngx_http_punit_conf_audience(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_punit_loc_conf_t *plcf = conf;
 
-    ngx_str_t   *value, *s;
+    ngx_str_t   *value;
     ngx_uint_t   i;
 
     if (plcf->audience != NGX_CONF_UNSET_PTR) {
@@ -115,28 +116,40 @@ ngx_http_punit_conf_audience(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    plcf->audience = ngx_array_create(cf->pool, cf->args->nelts - 1,
-                                      sizeof(ngx_str_t));
-    if (plcf->audience == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
     for (i = 1; i < cf->args->nelts; i++) {
-
         if (value[i].len == 0) {
             return ngx_http_punit_conf_expected(cf, &value[i],
                                                 "some text or \"off\"");
         }
-
-        s = ngx_array_push(plcf->audience);
-        if (s == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        *s = value[i];
     }
 
-    return NGX_CONF_OK;
+    plcf->audience = ngx_http_punit_conf_words(cf);
+
+    return plcf->audience ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+/* the arguments of a directive, which were found good; NULL: no memory */
+
+static ngx_array_t *
+ngx_http_punit_conf_words(ngx_conf_t *cf)
+{
+    ngx_str_t    *value, *words;
+    ngx_uint_t    n;
+    ngx_array_t  *a;
+
+    value = cf->args->elts;
+    n = cf->args->nelts - 1;
+
+    a = ngx_array_create(cf->pool, n, sizeof(ngx_str_t));
+    if (a == NULL) {
+        return NULL;
+    }
+
+    words = ngx_array_push_n(a, n);
+    ngx_memcpy(words, &value[1], n * sizeof(ngx_str_t));
+
+    return a;
 }
 
 
@@ -361,7 +374,7 @@ ngx_http_punit_conf_grid_args(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_punit_loc_conf_t *plcf = conf;
 
-    ngx_str_t   *value, *s;
+    ngx_str_t   *value;
     ngx_uint_t   i, n;
 
     if (plcf->grid_args != NGX_CONF_UNSET_PTR) {
@@ -381,12 +394,6 @@ ngx_http_punit_conf_grid_args(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                                       "at most 32 arguments");
     }
 
-    plcf->grid_args = ngx_array_create(cf->pool, cf->args->nelts - 1,
-                                       sizeof(ngx_str_t));
-    if (plcf->grid_args == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
     for (i = 1; i < cf->args->nelts; i++) {
 
         if (ngx_http_punit_conf_name(value[i].data, value[i].len) != NGX_OK) {
@@ -400,16 +407,11 @@ ngx_http_punit_conf_grid_args(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                                                     "each argument once");
             }
         }
-
-        s = ngx_array_push(plcf->grid_args);
-        if (s == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        *s = value[i];
     }
 
-    return NGX_CONF_OK;
+    plcf->grid_args = ngx_http_punit_conf_words(cf);
+
+    return plcf->grid_args ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 
