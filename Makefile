@@ -142,7 +142,7 @@ stop: ## end what `make run` started
 
 test: deps build ## all tests: they start and stop servers of their own
 	@$(MAKE) -s --no-print-directory $(UNIT_TESTS)
-	prove -j2 --timer -It/lib $(if $(TESTS),$(TESTS),t/)
+	prove -j2 --timer --state=save -It/lib $(if $(TESTS),$(TESTS),t/)
 
 chaos: deps build ## faults of every kind while clients write; CHAOS_SEED=N repeats a run, CHAOS=full runs each 20 times
 	t/chaos/run
