@@ -113,7 +113,7 @@ build/unit/%: t/unit/%.c $(wildcard ngx_punit_module/*.[ch] workers/*/*.[ch] t/u
 	    -std=gnu17 -Wall -Wextra -Wno-unused-parameter $(PKG_CFLAGS) $< $$links -lcmocka $(LDLIBS) -lssl -pthread -o $@
 NGINX_INCLUDES := $(addprefix -Ibuild/nginx/,src/core src/event src/event/modules src/os/unix src/http src/http/modules src/http/v2 objs)
 
-unit: $(UNIT_TESTS)
+unit: $(UNIT_TESTS) ## tests of single files (cmocka)
 	@for t in $(UNIT_TESTS); do $$t || exit 1; done
 
 # ---- fuzzers: t/fuzz/<name>_fuzz.c, linked like the unit tests, corpus in t/fuzz/corpus/<name>
@@ -141,7 +141,7 @@ stop: ## end what `make run` started
 	demo/units down --dir run
 
 test: deps build ## all tests: they start and stop servers of their own
-	@$(MAKE) -s --no-print-directory $(UNIT_TESTS)
+	@$(MAKE) -s --no-print-directory unit
 	prove -j2 --timer --state=save -It/lib $(if $(TESTS),$(TESTS),t/)
 
 chaos: deps build ## faults of every kind while clients write; CHAOS_SEED=N repeats a run, CHAOS=full runs each 20 times
