@@ -64,12 +64,6 @@ lost(gridd_link_t *link, const char *why)
 }
 
 
-bool
-gridd_link_stands(const gridd_link_t *link)
-{
-    return link->connection != NULL;
-}
-
 
 static bool
 listen_to(gridd_link_t *link, const char *sql)

@@ -33,7 +33,6 @@ void gridd_link_destroy(gridd_link_t *link);
 
 /* Connects and listens when it does not stand and it is time to try; true when it has just done so. */
 bool gridd_link_stand(gridd_link_t *link);
-bool gridd_link_stands(const gridd_link_t *link);
 
 /* When to try again, `otherwise` while it stands. */
 int64_t gridd_link_retry_at(const gridd_link_t *link, int64_t otherwise);

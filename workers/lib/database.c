@@ -48,22 +48,6 @@ punit_database_create(const char *conninfo, int size)
 }
 
 
-void
-punit_database_destroy(punit_database_t *db)
-{
-    while (db->idle != NULL) {
-        punit_connection_t *c = db->idle;
-
-        db->idle = c->next;
-        punit_connection_close(c);
-    }
-
-    pthread_cond_destroy(&db->freed);
-    pthread_mutex_destroy(&db->lock);
-    free(db->conninfo);
-    free(db);
-}
-
 
 /* Opens a connection for a place in the pool that is taken already. */
 static punit_take_t

@@ -14,7 +14,6 @@ typedef enum {
 
 /* A pool of at most `size` connections, opened as they are needed. NULL without memory. */
 punit_database_t *punit_database_create(const char *conninfo, int size);
-void punit_database_destroy(punit_database_t *db);
 
 /* A connection that stands, waiting at most a second and not past the deadline for one. After a failed
  * connect nobody tries for a while (0.05 s, doubling up to 0.5 s): requests fail at once meanwhile. */

@@ -275,52 +275,6 @@ punit_grid_add(punit_grid_t *grid, const char *key, const void *value, size_t le
 }
 
 
-punit_grid_rc_t
-punit_grid_delete(punit_grid_t *grid, const char *key)
-{
-    size_t        i;
-    memcached_st *m = server_of(grid, key, &i);
-
-    if (m == NULL) {
-        return PUNIT_GRID_TROUBLE;
-    }
-
-    return judge(grid, i, memcached_delete(m, key, strlen(key), 0));
-}
-
-
-punit_grid_rc_t
-punit_grid_get(punit_grid_t *grid, const char *key, char **value, size_t *len, uint32_t *flags)
-{
-    size_t             i;
-    memcached_st      *m = server_of(grid, key, &i);
-    memcached_return_t rc;
-    uint32_t           ignored;
-
-    *value = NULL;
-
-    if (m == NULL) {
-        return PUNIT_GRID_TROUBLE;
-    }
-
-    char           *found = memcached_get(m, key, strlen(key), len, flags != NULL ? flags : &ignored, &rc);
-    punit_grid_rc_t judged = judge(grid, i, rc);
-
-    if (judged != PUNIT_GRID_OK) {
-        free(found);
-        return judged;
-    }
-
-    *value = malloc(*len + 1);
-
-    if (*value != NULL) {
-        memcpy(*value, found != NULL ? found : "", *len);
-        (*value)[*len] = '\0';
-    }
-
-    free(found);
-    return *value != NULL ? PUNIT_GRID_OK : PUNIT_GRID_TROUBLE;
-}
 
 
 uint32_t

@@ -29,11 +29,6 @@ punit_grid_rc_t punit_grid_set(punit_grid_t *grid, const char *key, const void *
                                time_t exptime, uint32_t flags);
 punit_grid_rc_t punit_grid_add(punit_grid_t *grid, const char *key, const void *value, size_t len,
                                time_t exptime, uint32_t flags);
-punit_grid_rc_t punit_grid_delete(punit_grid_t *grid, const char *key);
-
-/* *value is malloc'ed and NUL-ended; flags may be NULL. */
-punit_grid_rc_t punit_grid_get(punit_grid_t *grid, const char *key, char **value, size_t *len,
-                               uint32_t *flags);
 
 /* Writes a service's generation to every server, never an older one over a newer, 3 s to live (from now
  * also where it is there already). OK: all servers have it; MISS: one has a newer; TROUBLE: one does not

@@ -446,16 +446,3 @@ punit_check_printable(const char *text, size_t len)
 
     return blank ? "is blank" : NULL;
 }
-
-
-const char *
-punit_check_slug(const char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        if (!(text[i] >= 'a' && text[i] <= 'z') && !is_digit(text[i]) && text[i] != '_' && text[i] != '-') {
-            return "may hold only a-z, 0-9, _ and -";
-        }
-    }
-
-    return len > 0 ? NULL : "is empty";
-}

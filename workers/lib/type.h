@@ -31,6 +31,5 @@ const char *punit_check_email(const char *text, size_t len);        /* RFC 5321 
 const char *punit_check_locale(const char *text, size_t len);       /* BCP 47 shape: de, de-AT, zh-Hant-TW */
 const char *punit_check_time_zone(const char *text, size_t len);    /* IANA name that this machine knows */
 const char *punit_check_printable(const char *text, size_t len);    /* no control characters, not only blanks */
-const char *punit_check_slug(const char *text, size_t len);         /* [a-z0-9_-]+ */
 
 #endif
