@@ -56,6 +56,38 @@ ngx_http_punit_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
+ngx_http_punit_conf_near(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_punit_main_conf_t *pmcf = conf;
+
+    ssize_t     size;
+    ngx_str_t  *value;
+
+    if (pmcf->near != NGX_CONF_UNSET_SIZE) {
+        return "is duplicate";
+    }
+
+    if (ngx_http_punit_conf_is_off(cf)) {
+        pmcf->near = 0;
+        return NGX_CONF_OK;
+    }
+
+    value = cf->args->elts;
+
+    size = ngx_parse_size(&value[1]);
+
+    if (size == NGX_ERROR || size < NGX_HTTP_PUNIT_NEAR_MIN) {
+        return ngx_http_punit_conf_expected(cf, &value[1],
+                                 "a size of at least \"64k\", or \"off\"");
+    }
+
+    pmcf->near = size;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
 ngx_http_punit_conf_state(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_punit_main_conf_t *pmcf = conf;

@@ -2,7 +2,8 @@
 /*
  * The grid route: reference data from memcached.  One round trip brings the
  * document and, unless it was asked for within the last milliseconds, the
- * service's generation; a document of another generation is a miss.  After a
+ * service's generation; a document of another generation is a miss.  Of one
+ * that is in the near cache only the generation is asked for.  After a
  * change one request refills, others may get the previous document while that
  * refill runs, for punit_grid_stale at most.
  */
@@ -17,6 +18,11 @@ static uint32_t ngx_http_punit_document_generation(
     ngx_http_punit_grid_value_t *value);
 static void ngx_http_punit_document_found(ngx_http_request_t *r, void *data,
     ngx_http_punit_grid_value_t *values, ngx_uint_t n, ngx_int_t rc);
+static void ngx_http_punit_document_confirmed(ngx_http_request_t *r,
+    void *data, ngx_http_punit_grid_value_t *values, ngx_uint_t n,
+    ngx_int_t rc);
+static ngx_int_t ngx_http_punit_document_of(ngx_http_request_t *r,
+    ngx_http_punit_ctx_t *ctx, ngx_http_punit_grid_value_t *value);
 static ngx_int_t ngx_http_punit_document_parse(ngx_str_t *document,
     ngx_str_t *etag, ngx_str_t *type, ngx_str_t *body);
 static ngx_int_t ngx_http_punit_document_previous(ngx_http_request_t *r,
@@ -51,6 +57,11 @@ ngx_http_punit_document_handler(ngx_http_request_t *r,
                                       &ctx->service, &ctx->generation)
         == NGX_OK)
     {
+        if (pmcf->near && ngx_http_punit_near_get(r, ctx) == NGX_OK) {
+            ngx_http_punit_count(r, grid_near);
+            return ngx_http_punit_document_send(r, ctx);
+        }
+
         rc = ngx_http_punit_grid_get(ctx->plcf->grid, r, &ctx->grid_key, 1,
                                      ngx_http_punit_document_found, ctx);
     } else {
@@ -68,14 +79,16 @@ ngx_http_punit_document_handler(ngx_http_request_t *r,
 }
 
 
-/* for the generation and the document */
+/* for the generation, and for the document unless it is near */
 
 static ngx_int_t
 ngx_http_punit_document_ask(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 {
-    u_char     *p;
-    ngx_str_t   keys[2];
-    u_char      buf[sizeof("punit:gen:") + NGX_HTTP_PUNIT_ID_MAX];
+    u_char                      *p;
+    ngx_str_t                    keys[2];
+    ngx_http_punit_main_conf_t  *pmcf;
+    u_char                       buf[sizeof("punit:gen:")
+                                     + NGX_HTTP_PUNIT_ID_MAX];
 
     p = ngx_cpymem(buf, "punit:gen:", sizeof("punit:gen:") - 1);
     p = ngx_cpymem(p, ctx->service.data, ctx->service.len);
@@ -87,8 +100,44 @@ ngx_http_punit_document_ask(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
     ctx->generation = 0;
     ctx->asked = ngx_current_msec;
 
+    pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
+
+    if (pmcf->near && ngx_http_punit_near_find(ctx) == NGX_OK) {
+        return ngx_http_punit_grid_get(ctx->plcf->grid, r, keys, 1,
+                                       ngx_http_punit_document_confirmed, ctx);
+    }
+
     return ngx_http_punit_grid_get(ctx->plcf->grid, r, keys, 2,
                                    ngx_http_punit_document_found, ctx);
+}
+
+
+/* the generation alone was asked for */
+
+static void
+ngx_http_punit_document_confirmed(ngx_http_request_t *r, void *data,
+    ngx_http_punit_grid_value_t *values, ngx_uint_t n, ngx_int_t rc)
+{
+    ngx_http_punit_ctx_t  *ctx = data;
+
+    if (!values[0].known) {
+        ngx_http_punit_count(r, grid_failed);
+
+    } else if (ngx_http_punit_document_of(r, ctx, &values[0]) != NGX_OK) {
+        ngx_http_punit_count(r, grid_misses);
+
+    } else if (ngx_http_punit_near_get(r, ctx) == NGX_OK) {
+        ngx_http_punit_count(r, grid_near);
+
+    } else if (ngx_http_punit_document_ask(r, ctx) == NGX_AGAIN) {
+        /* it is of another generation, and so it is near no longer */
+        return;
+
+    } else {
+        ngx_http_punit_count(r, grid_failed);
+    }
+
+    ngx_http_punit_resume(r, ctx);
 }
 
 
@@ -98,7 +147,6 @@ ngx_http_punit_document_found(ngx_http_request_t *r, void *data,
 {
     ngx_http_punit_ctx_t  *ctx = data;
 
-    ngx_http_punit_main_conf_t   *pmcf;
     ngx_http_punit_grid_value_t  *document;
 
     document = &values[n - 1];
@@ -108,18 +156,10 @@ ngx_http_punit_document_found(ngx_http_request_t *r, void *data,
         goto done;
     }
 
-    if (n == 2) {
-        ctx->generation = ngx_http_punit_document_generation(&values[0]);
-
-        if (ctx->generation == 0) {
-            goto miss;
-        }
-
-        pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
-
-        ngx_http_punit_generation_keep(ngx_http_punit_zone(pmcf),
-                                       &ctx->service, ctx->generation,
-                                       ctx->asked);
+    if (n == 2
+        && ngx_http_punit_document_of(r, ctx, &values[0]) != NGX_OK)
+    {
+        goto miss;
     }
 
     if (!document->found) {
@@ -128,6 +168,7 @@ ngx_http_punit_document_found(ngx_http_request_t *r, void *data,
 
     if (document->flags == ctx->generation) {
         ctx->document = document->data;
+        ngx_http_punit_near_keep(r, ctx);
         ngx_http_punit_count(r, grid_hits);
         goto done;
     }
@@ -157,6 +198,28 @@ miss:
 done:
 
     ngx_http_punit_resume(r, ctx);
+}
+
+
+/* learns the generation.  NGX_OK; NGX_DECLINED: there is none */
+
+static ngx_int_t
+ngx_http_punit_document_of(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
+    ngx_http_punit_grid_value_t *value)
+{
+    ngx_http_punit_main_conf_t  *pmcf;
+
+    ctx->generation = ngx_http_punit_document_generation(value);
+
+    if (ctx->generation == 0) {
+        return NGX_DECLINED;
+    }
+
+    pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
+
+    ngx_http_punit_generation_keep(ngx_http_punit_zone(pmcf), &ctx->service,
+                                   ctx->generation, ctx->asked);
+    return NGX_OK;
 }
 
 

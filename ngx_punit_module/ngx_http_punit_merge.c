@@ -36,6 +36,8 @@ ngx_http_punit_create_main_conf(ngx_conf_t *cf)
         return NULL;
     }
 
+    pmcf->near = NGX_CONF_UNSET_SIZE;
+
     return pmcf;
 }
 
@@ -46,6 +48,8 @@ char *
 ngx_http_punit_init_main_conf(ngx_conf_t *cf, void *conf)
 {
     ngx_http_punit_main_conf_t *pmcf = conf;
+
+    ngx_conf_init_size_value(pmcf->near, 4 * 1024 * 1024);
 
     if (!pmcf->scoped && pmcf->shm_zone == NULL && pmcf->unit.len == 0
         && pmcf->peers.nelts == 0)

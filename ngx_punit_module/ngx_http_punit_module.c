@@ -156,6 +156,13 @@ static ngx_command_t  ngx_http_punit_commands[] = {
       offsetof(ngx_http_punit_loc_conf_t, grid_stale),
       NULL },
 
+    { ngx_string("punit_grid_near"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_punit_conf_near,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_punit_main_conf_t, near),
+      NULL },
+
     { ngx_string("punit_local"),
       NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_punit_conf_named,

@@ -50,6 +50,11 @@ typedef enum {
 #define NGX_HTTP_PUNIT_ARGS_MAX  32
 
 
+/* punit_grid_near: what is less would hold no document */
+
+#define NGX_HTTP_PUNIT_NEAR_MIN  65536
+
+
 /* where a token or a unit is taken from */
 
 typedef struct {
@@ -103,6 +108,7 @@ typedef struct {
     ngx_array_t                     movers;    /* ngx_http_punit_mover_t * */
     ngx_array_t                     named;     /* ngx_http_punit_named_t */
     ngx_int_t                       request_id; /* index of $request_id */
+    size_t                          near;      /* bytes a worker; 0: off */
 
     /* what "nginx -t" has to know of the rest */
     unsigned                        scoped:1;
@@ -334,6 +340,14 @@ ngx_int_t ngx_http_punit_document_handler(ngx_http_request_t *r,
 void ngx_http_punit_document_answered(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx);
 
+/* near: documents in this worker's memory */
+
+ngx_int_t ngx_http_punit_near_find(ngx_http_punit_ctx_t *ctx);
+ngx_int_t ngx_http_punit_near_get(ngx_http_request_t *r,
+    ngx_http_punit_ctx_t *ctx);
+void ngx_http_punit_near_keep(ngx_http_request_t *r,
+    ngx_http_punit_ctx_t *ctx);
+
 /* reissue */
 
 ngx_int_t ngx_http_punit_reissue_step(ngx_http_request_t *r,
@@ -419,6 +433,7 @@ char *ngx_http_punit_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_punit_conf_state(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_punit_conf_unit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_punit_conf_near(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_punit_conf_peer(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_punit_conf_keys(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_punit_conf_text(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

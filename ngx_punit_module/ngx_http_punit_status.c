@@ -45,6 +45,8 @@ static const ngx_http_punit_counter_t  ngx_http_punit_counter_names[] = {
       offsetof(ngx_http_punit_counters_t, looped) },
     { "grid_hits", "documents served from the grid",
       offsetof(ngx_http_punit_counters_t, grid_hits) },
+    { "grid_near", "documents served from the near cache",
+      offsetof(ngx_http_punit_counters_t, grid_near) },
     { "grid_misses", "documents not found in the grid",
       offsetof(ngx_http_punit_counters_t, grid_misses) },
     { "grid_stale", "documents served while they were refilled",

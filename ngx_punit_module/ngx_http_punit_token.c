@@ -12,6 +12,8 @@ static ngx_int_t ngx_http_punit_token_bearer(ngx_http_request_t *r,
     ngx_str_t *token);
 static ngx_int_t ngx_http_punit_token_cookie(ngx_http_request_t *r,
     ngx_str_t *name, ngx_str_t *token);
+static ngx_http_punit_memo_t *ngx_http_punit_token_memo(ngx_connection_t *c);
+static void ngx_http_punit_token_memo_cleanup(void *data);
 
 
 /* NGX_OK: the first one there is; NGX_DECLINED: there is none */
@@ -180,6 +182,8 @@ ngx_http_punit_token_step(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
     zone = ngx_http_punit_zone(pmcf);
 
     rc = ngx_http_punit_verdict(r->pool, zone->sh->verdicts, zone->shpool,
+                                ctx->peer ? NULL
+                                  : ngx_http_punit_token_memo(r->connection),
                                 pmcf->keys, &plcf->policy, &token,
                                 &ctx->claims, &reason);
 
@@ -212,6 +216,50 @@ ngx_http_punit_token_step(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
     }
 
     return ngx_http_punit_refuse(r, ctx, NGX_HTTP_PUNIT_INVALID_TOKEN, reason);
+}
+
+
+/*
+ * A connection has no contexts of modules; its pool's cleanups are few.  What
+ * a client sends is compared with what he sent before and with nobody else's
+ * token, so that the time it takes tells him nothing (hence none for peers,
+ * who send everybody's).  NULL: no memory, no matter.
+ */
+
+static ngx_http_punit_memo_t *
+ngx_http_punit_token_memo(ngx_connection_t *c)
+{
+    ngx_pool_cleanup_t     *cln;
+    ngx_http_punit_memo_t  *memo;
+
+    for (cln = c->pool->cleanup; cln; cln = cln->next) {
+        if (cln->handler == ngx_http_punit_token_memo_cleanup) {
+            return cln->data;
+        }
+    }
+
+    cln = ngx_pool_cleanup_add(c->pool, sizeof(ngx_http_punit_memo_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    cln->handler = ngx_http_punit_token_memo_cleanup;
+
+    memo = cln->data;
+
+    ngx_memzero(memo, sizeof(ngx_http_punit_memo_t));
+    memo->pool = c->pool;
+
+    return memo;
+}
+
+
+/* the memory is the pool's; this is how it is found again */
+
+static void
+ngx_http_punit_token_memo_cleanup(void *data)
+{
+    /* void */
 }
 
 

@@ -58,6 +58,12 @@ struct ngx_http_punit_slot_s {
 static void ngx_http_punit_verdict_digest(u_char *digest,
     ngx_http_punit_keys_t *keys, ngx_http_punit_policy_t *policy,
     ngx_str_t *token);
+static ngx_uint_t ngx_http_punit_verdict_same(ngx_http_punit_memo_t *memo,
+    ngx_http_punit_keys_t *keys, ngx_http_punit_policy_t *policy,
+    ngx_str_t *token);
+static void ngx_http_punit_verdict_remember(ngx_http_punit_memo_t *memo,
+    ngx_http_punit_keys_t *keys, ngx_http_punit_policy_t *policy,
+    ngx_str_t *token, u_char *digest);
 static ngx_int_t ngx_http_punit_verdict_lookup(ngx_pool_t *pool,
     ngx_http_punit_verdicts_t *cache, ngx_slab_pool_t *shpool,
     ngx_http_punit_claims_t *claims, u_char *digest, time_t now,
@@ -107,14 +113,15 @@ ngx_http_punit_verdicts_init(ngx_slab_pool_t *shpool, size_t limit)
 
 ngx_int_t
 ngx_http_punit_verdict(ngx_pool_t *pool, ngx_http_punit_verdicts_t *cache,
-    ngx_slab_pool_t *shpool, ngx_http_punit_keys_t *keys,
-    ngx_http_punit_policy_t *policy, ngx_str_t *token,
-    ngx_http_punit_claims_t *claims, const char **reason)
+    ngx_slab_pool_t *shpool, ngx_http_punit_memo_t *memo,
+    ngx_http_punit_keys_t *keys, ngx_http_punit_policy_t *policy,
+    ngx_str_t *token, ngx_http_punit_claims_t *claims, const char **reason)
 {
     u_char                *buf, digest[NGX_HTTP_PUNIT_DIGEST_LEN];
     time_t                 now;
     ngx_int_t              rc;
     ngx_str_t             *kid;
+    ngx_uint_t             same;
     ngx_http_punit_jws_t   jws;
 
     *reason = "malformed";
@@ -125,11 +132,23 @@ ngx_http_punit_verdict(ngx_pool_t *pool, ngx_http_punit_verdicts_t *cache,
 
     now = ngx_time();
 
-    ngx_http_punit_verdict_digest(digest, keys, policy, token);
+    same = ngx_http_punit_verdict_same(memo, keys, policy, token);
+
+    if (same) {
+        ngx_memcpy(digest, memo->digest, NGX_HTTP_PUNIT_DIGEST_LEN);
+
+    } else {
+        ngx_http_punit_verdict_digest(digest, keys, policy, token);
+    }
 
     if (cache) {
         rc = ngx_http_punit_verdict_lookup(pool, cache, shpool, claims, digest,
                                            now, policy->leeway);
+
+        if (rc == NGX_OK && !same) {
+            /* a good one that comes again, so it may come once more */
+            ngx_http_punit_verdict_remember(memo, keys, policy, token, digest);
+        }
 
         if (rc != NGX_DECLINED) {
             return rc;
@@ -183,6 +202,53 @@ ngx_http_punit_verdict_digest(u_char *digest, ngx_http_punit_keys_t *keys,
     SHA256_Update(&sha, keys->digest, NGX_HTTP_PUNIT_DIGEST_LEN);
     SHA256_Update(&sha, token->data, token->len);
     SHA256_Final(digest, &sha);
+}
+
+
+static ngx_uint_t
+ngx_http_punit_verdict_same(ngx_http_punit_memo_t *memo,
+    ngx_http_punit_keys_t *keys, ngx_http_punit_policy_t *policy,
+    ngx_str_t *token)
+{
+    return memo
+           && memo->token.len == token->len
+           && ngx_memcmp(memo->token.data, token->data, token->len) == 0
+           && ngx_memcmp(memo->policy, policy->digest,
+                         NGX_HTTP_PUNIT_DIGEST_LEN)
+              == 0
+           && ngx_memcmp(memo->keys, keys->digest, NGX_HTTP_PUNIT_DIGEST_LEN)
+              == 0;
+}
+
+
+static void
+ngx_http_punit_verdict_remember(ngx_http_punit_memo_t *memo,
+    ngx_http_punit_keys_t *keys, ngx_http_punit_policy_t *policy,
+    ngx_str_t *token, u_char *digest)
+{
+    if (memo == NULL) {
+        return;
+    }
+
+    if (token->len > memo->room) {
+
+        /* at least twice as much, as the pool does not take back the old */
+
+        memo->token.len = 0;
+        memo->room = ngx_max(token->len, 2 * memo->room);
+
+        memo->token.data = ngx_pnalloc(memo->pool, memo->room);
+        if (memo->token.data == NULL) {
+            memo->room = 0;
+            return;
+        }
+    }
+
+    memo->token.len = token->len;
+    ngx_memcpy(memo->token.data, token->data, token->len);
+    ngx_memcpy(memo->digest, digest, NGX_HTTP_PUNIT_DIGEST_LEN);
+    ngx_memcpy(memo->policy, policy->digest, NGX_HTTP_PUNIT_DIGEST_LEN);
+    ngx_memcpy(memo->keys, keys->digest, NGX_HTTP_PUNIT_DIGEST_LEN);
 }
 
 

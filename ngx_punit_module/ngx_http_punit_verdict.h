@@ -37,6 +37,19 @@ typedef struct {
 } ngx_http_punit_verdicts_t;
 
 
+/* the token that a connection was last used with, so that it need not be
+   hashed again; for one policy and key set at a time, zero at first */
+
+typedef struct {
+    u_char                          digest[NGX_HTTP_PUNIT_DIGEST_LEN];
+    u_char                          policy[NGX_HTTP_PUNIT_DIGEST_LEN];
+    u_char                          keys[NGX_HTTP_PUNIT_DIGEST_LEN];
+    ngx_str_t                       token;
+    size_t                          room;
+    ngx_pool_t                     *pool;      /* for token */
+} ngx_http_punit_memo_t;
+
+
 /*
  * Makes an empty cache in the zone; limit: bytes of the zone that verdicts
  * may take (the rest is for others).  NULL if the zone is full.
@@ -50,13 +63,15 @@ ngx_http_punit_verdicts_t *ngx_http_punit_verdicts_init(
  * NGX_OK: the token is good, claims are filled from pool.  NGX_DECLINED: it is
  * not, *reason is one of: malformed, header, type, algorithm, key, signature,
  * claims, expired, not-yet-valid, issuer, audience, unit.  NGX_ERROR: without
- * memory.  cache may be NULL.  Takes the mutex of shpool itself, briefly.
+ * memory.  cache and memo may be NULL.  Takes the mutex of shpool itself,
+ * briefly.
  */
 
 ngx_int_t ngx_http_punit_verdict(ngx_pool_t *pool,
     ngx_http_punit_verdicts_t *cache, ngx_slab_pool_t *shpool,
-    ngx_http_punit_keys_t *keys, ngx_http_punit_policy_t *policy,
-    ngx_str_t *token, ngx_http_punit_claims_t *claims, const char **reason);
+    ngx_http_punit_memo_t *memo, ngx_http_punit_keys_t *keys,
+    ngx_http_punit_policy_t *policy, ngx_str_t *token,
+    ngx_http_punit_claims_t *claims, const char **reason);
 
 
 /*

@@ -68,6 +68,7 @@ typedef struct {
     ngx_atomic_t                    followed;
     ngx_atomic_t                    looped;
     ngx_atomic_t                    grid_hits;
+    ngx_atomic_t                    grid_near;
     ngx_atomic_t                    grid_misses;
     ngx_atomic_t                    grid_stale;
     ngx_atomic_t                    grid_failed;

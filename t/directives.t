@@ -53,6 +53,8 @@ sub default_of {
     my ($d) = @_;
     my ($setter) = $source =~ /^\Q$d->{setter}\E\(ngx_conf_t.*?^\}/ms ? $& : '';
     my ($merged) = $source{merge} =~ /ngx_conf_merge_\w+\(conf->$d->{field}, prev->$d->{field},\s*(.+?)\);/s;
+    my ($factors) = $source{merge} =~ /ngx_conf_init_size_value\(pmcf->$d->{field}, ([\d *]+)\)/;
+    return eval($factors) / 1024 / 1024 . 'm' if $factors;
     return $setter =~ /conf_is_off/ ? 'off' : "\x{2014}" if !defined $merged;
     return 'off' if $merged eq 'NULL' || $merged eq '""';
     return lc $1 if $merged =~ /^NGX_HTTP_PUNIT_(?:SCOPE|STALE)_(\w+)$/;

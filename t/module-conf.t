@@ -67,6 +67,8 @@ my @http = (
     ['punit_grid_args a=b;', qr/"a=b" in "punit_grid_args", expected an argument's name/],
     ['punit_grid_args ' . join(' ', map { "a$_" } 1 .. 33) . ';', qr/"a33" in "punit_grid_args", expected at most 32/],
     ['punit_grid nowhere;', qr/nowhere/],
+    ['punit_grid_near 1k;', qr/"1k" in "punit_grid_near", expected a size of at least "64k", or "off"/],
+    ['punit_grid_near off; punit_grid_near 1m;', qr/"punit_grid_near" directive is duplicate/],
     ['punit_move /tmp/x;', qr{"/tmp/x" in "punit_move", expected "off" or "unix:/PATH"}],
     ['punit_move unix:/' . 'x' x 120 . ';', qr/expected "off" or "unix:/],
     ['punit_token_check on;', qr/"on" in "punit_token_check", expected "off" or "grid"/],
@@ -107,7 +109,7 @@ like($said, qr/nginx\.conf:\d+/, 'with file and line');
 
 accepted(server('location / { return 200; }'), 'a configuration without punit');
 accepted("$main punit_peer us; punit_issuer a; punit_audience a b; punit_leeway 5s; punit_token bearer cookie:t header:X-Token;
-    punit_unit_from claim:unit header:Punit-Unit; punit_grid grid; punit_grid_args a b; punit_grid_stale 100ms; punit_move unix:/x;
+    punit_unit_from claim:unit header:Punit-Unit; punit_grid grid; punit_grid_args a b; punit_grid_stale 100ms; punit_grid_near 1m; punit_move unix:/x;
     punit_move_interval 2s; punit_token_check grid; punit_token_grid 127.0.0.1:3; punit_token_recheck 2s; punit_introspect /i;
     punit_reissue /r; punit_state state;" . server("punit_issuer off; punit_audience off; punit_leeway off; punit_token off;
     punit_unit_from off; punit_grid off; punit_grid_args off; punit_grid_stale off; punit_move off; punit_token_check off;

@@ -5,15 +5,12 @@ use warnings;
 use lib 't/lib';
 use Test::More;
 
-use Digest::SHA qw(sha256_hex);
-use IO::Select;
-use IO::Socket::UNIX;
 use Time::HiRes qw(sleep time);
 
 use Punit::Backend;
 use Punit::Client;
+use Punit::Grid;
 use Punit::Nginx;
-use Punit::Process;
 use Punit::Token;
 
 my $n = Punit::Nginx->new;
@@ -21,7 +18,7 @@ my $keys = Punit::Token->new($n->dir . '/keys');
 $keys->es256($_) for qw(eu-1 us-1);
 
 my $socket = $n->dir . '/grid.sock';
-my $memcached = Punit::Process->memcached($socket);
+my $grid = Punit::Grid->new($socket);
 my $worker = Punit::Backend->new(
     sub {
         my ($req) = @_;
@@ -68,46 +65,12 @@ sub request {
     return Punit::Client->once($n->port('http'), $method, $path, headers => [Authorization => "Bearer $token", @headers]);
 }
 
-sub cache {
-    my ($command, $data) = @_;
-    my $s = IO::Socket::UNIX->new(Peer => $socket) or die "memcached: $!";
-    print $s $command, "\r\n", defined $data ? "$data\r\n" : ();
-    $s->flush;
-    my $line = <$s>;
-    return $line;
-}
-
-sub key {
-    my ($service, $path, @args) = @_;
-    return "punit:doc:$service:" . sha256_hex("GET\n$path\n" . join '', map { "$_\n" } @args);
-}
-
-sub put {
-    my ($key, $flags, $etag, $body) = @_;
-    my $value = "\"$etag\" application/json\n$body";
-    cache("set $key $flags 0 " . length $value, $value);
-    return;
-}
-
-sub generation {
-    my ($service, $gen) = @_;
-    raise($service, $gen);
-    sleep 0.03;    # one that was just asked for is kept for 10 ms
-    return;
-}
-
-sub raise {
-    my ($service, $gen) = @_;
-    cache("set punit:gen:$service 0 0 " . length $gen, $gen);
-    return;
-}
-
 my $a = ask('/sports');
-is($a->{body}, 'worker ' . key('sports', '/sports'), 'a miss goes to the worker with the key to fill');
+is($a->{body}, 'worker ' . $grid->key('sports', '/sports'), 'a miss goes to the worker with the key to fill');
 is($a->{headers}{'punit-route'}, 'local', 'by the route local');
 
-generation('sports', 4294967296 * 3 + 7);
-put(key('sports', '/sports'), 7, 'abc', '{"items":[]}');
+$grid->generation('sports', 4294967296 * 3 + 7);
+$grid->put($grid->key('sports', '/sports'), 7, 'abc', '{"items":[]}');
 $a = ask('/sports');
 is($a->{body}, '{"items":[]}', 'a document of the current generation is served from the grid');
 is($a->{headers}{'punit-route'}, 'grid', 'by the route grid');
@@ -125,19 +88,19 @@ is($c->request(GET => '/sports', headers => [Authorization => "Bearer $token"])-
 is(Punit::Client->once($n->port('http'), 'GET', '/sports')->{status}, 401, 'not without a token');
 is(request('POST', '/sports')->{headers}{'punit-route'}, 'local', 'other methods go to the worker');
 
-generation('sports', 8);
+$grid->generation('sports', 8);
 is(ask('/sports')->{headers}{'punit-route'}, 'local', 'a document of another generation is a miss');
-put(key('sports', '/sports'), 8, 'abc', 'x' x 300_000);
+$grid->put($grid->key('sports', '/sports'), 8, 'abc', 'x' x 300_000);
 is(length ask('/sports')->{body}, 300_000, 'large documents come whole');
-generation('sports', 4294967296);
-put(key('sports', '/sports'), 1, 'abc', 'zero');
+$grid->generation('sports', 4294967296);
+$grid->put($grid->key('sports', '/sports'), 1, 'abc', 'zero');
 is(ask('/sports')->{body}, 'zero', 'flags 0 are not used: 1 stands for it');
-cache('delete punit:gen:sports');
+$grid->command('delete punit:gen:sports');
 sleep 0.03;
 is(ask('/sports')->{headers}{'punit-route'}, 'local', 'without a generation everything is a miss');
 
-generation('training', 1);
-put(key('training', '/training/x', 'level=a%20b', 'q=c'), 1, 'e', 'doc');
+$grid->generation('training', 1);
+$grid->put($grid->key('training', '/training/x', 'level=a%20b', 'q=c'), 1, 'e', 'doc');
 is(ask('/training/x?level=a%20b&q=c')->{body}, 'doc', 'listed arguments are part of the key');
 is(ask('/training/x?q=c&level=a%20b')->{body}, 'doc', 'in the order of the list');
 for my $args ('level=a%20b&q=c&z=1', 'level=a%20b&q=c&q=c', 'level', 'q=c&Level=1') {
@@ -146,41 +109,41 @@ for my $args ('level=a%20b&q=c&z=1', 'level=a%20b&q=c&q=c', 'level', 'q=c&Level=
 }
 is(ask('/training/x%0alevel=b')->{body}, 'worker ', 'nor a path with a line end');
 is(ask('/off/x')->{headers}{'punit-route'}, 'local', 'punit_grid off');
-cache('set ' . key('training', '/training/y') . ' 1 0 3', 'bad');
+$grid->command('set ' . $grid->key('training', '/training/y') . ' 1 0 3', 'bad');
 is(ask('/training/y')->{headers}{'punit-route'}, 'local', 'what is no document goes to the worker');
 like($n->log_text, qr/is not a document/, 'and is logged');
-cache('set punit:gen:bad 0 0 3', 'x12');
+$grid->command('set punit:gen:bad 0 0 3', 'x12');
 is(ask('/bad/y')->{status}, 200, 'nor does a generation that is no number harm');
 
 # a generation is kept for 10 ms, but never against what a client has seen
-generation('kept', 1);
-put(key('kept', '/kept/x'), 1, 'old', 'before');
+$grid->generation('kept', 1);
+$grid->put($grid->key('kept', '/kept/x'), 1, 'old', 'before');
 is(ask('/kept/x')->{body}, 'before', 'a hit, after which the generation is kept');
-raise('kept', 2);
-put(key('kept', '/kept/x'), 2, 'new', 'after');
-is(ask('/kept/x')->{body}, 'after', 'a document that is newer than the kept generation is a hit at once');
-put(key('kept', '/kept/y'), 2, 'old', 'before');
+$grid->raise('kept', 2);
+$grid->put($grid->key('kept', '/kept/z'), 2, 'new', 'after');
+is(ask('/kept/z')->{body}, 'after', 'a document that is newer than the kept generation is a hit at once');
+$grid->put($grid->key('kept', '/kept/y'), 2, 'old', 'before');
 my $fresh = 0;
 for my $gen (3 .. 42) {
     ask('/kept/y');
-    raise('kept', $gen);    # as a worker does before it answers to a change
+    $grid->raise('kept', $gen);    # as a worker does before it answers to a change
     request('POST', '/kept/y');
     $fresh++ if ask('/kept/y')->{headers}{'punit-route'} eq 'local';
-    put(key('kept', '/kept/y'), $gen, 'old', 'before');
+    $grid->put($grid->key('kept', '/kept/y'), $gen, 'old', 'before');
 }
 is($fresh, 40, 'who had an answer of the worker is never told of the time before it');
-generation('kept', 50);
-put(key('kept', '/kept/x'), 50, 'old', 'before');
+$grid->generation('kept', 50);
+$grid->put($grid->key('kept', '/kept/x'), 50, 'old', 'before');
 ask('/kept/x');
-raise('kept', 51);
+$grid->raise('kept', 51);
 my $end = time + 5;
 sleep 0.005 while (ask('/kept/x')->{headers}{'punit-route'}) eq 'grid' && time < $end;
 cmp_ok(time, '<', $end, 'and everybody learns of a change soon');
 
 # after a change one refills, others get the previous document meanwhile
-generation('slow', 1);
-put(key('slow', '/slow/x'), 1, 'old', 'previous');
-generation('slow', 2);
+$grid->generation('slow', 1);
+$grid->put($grid->key('slow', '/slow/x'), 1, 'old', 'previous');
+$grid->generation('slow', 2);
 my $first = Punit::Client->new($n->port('http'))->send(GET => '/slow/x', headers => [Authorization => "Bearer $token"]);
 sleep 0.05;
 my $start = time;
@@ -189,27 +152,27 @@ is($a->{body}, 'previous', 'while one request refills, others get the previous d
 cmp_ok(time - $start, '<', 0.15, 'at once');
 is(ask('/slow/x', 'If-None-Match' => '"new"')->{headers}{'punit-route'}, 'local', 'but not who has had another one');
 like($first->receive('GET')->{body}, qr/^worker/, 'the first one got what the worker said');
-generation('fresh', 2);
-put(key('fresh', '/fresh/slow'), 1, 'old', 'previous');
+$grid->generation('fresh', 2);
+$grid->put($grid->key('fresh', '/fresh/slow'), 1, 'old', 'previous');
 $first = Punit::Client->new($n->port('http'))->send(GET => '/fresh/slow', headers => [Authorization => "Bearer $token"]);
 like(ask('/fresh/slow')->{body}, qr/^worker/, 'punit_grid_stale off: nobody does');
 $first->receive('GET');
 
 # memcached goes and comes
-$memcached->stop;
+$grid->process->stop;
 $start = time;
 is(ask('/sports')->{status}, 200, 'memcached down: served without it');
 is(ask('/sports')->{status}, 200, 'again') for 1 .. 20;
 cmp_ok(time - $start, '<', 2, 'without waiting');
-$memcached->again->listening($socket);
-generation('sports', 5);
-put(key('sports', '/sports'), 5, 'abc', 'back');
+$grid->process->again->listening($socket);
+$grid->generation('sports', 5);
+$grid->put($grid->key('sports', '/sports'), 5, 'abc', 'back');
 $end = time + 15;
 sleep 0.1 while ($a = ask('/sports'))->{headers}{'punit-route'} ne 'grid' && time < $end;
 is($a->{body}, 'back', 'and with it again once it is back');
 
 # memcached that hangs
-$memcached->signal('STOP');
+$grid->process->signal('STOP');
 $start = time;
 is(ask('/sports')->{status}, 200, 'memcached hangs: served without it');
 cmp_ok(time - $start, '<', 2, 'after its timeout');
@@ -224,7 +187,7 @@ for (1 .. 10) {
     $gone->close;
     sleep 0.05;
 }
-$memcached->signal('CONT');
+$grid->process->signal('CONT');
 sleep 0.1 while ($a = ask('/sports'))->{status} != 200 && time < $end;
 is($a->{status}, 200, 'clients that went away meanwhile do no harm');
 

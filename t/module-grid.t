@@ -62,6 +62,7 @@ http {
     punit_zone punit 4m;
     punit_unit eu;
     punit_keys $dir/keys;
+    punit_grid_near off;
     punit_token_check off;
     $upstreams
     server {

@@ -1,4 +1,4 @@
-# A document from the grid, the token verified and checked, against memcached_pass that asks for no token, and
+# A document from the grid (as shipped, from its near cache; and with that off, from memcached each time), the token verified and checked, against memcached_pass that asks for no token, and
 # against others that verify one. 1 KiB, one NGINX worker each, the same memcached.
 
 use strict;
@@ -14,6 +14,7 @@ return sub {
     my $hs256 = $unit->token('eu', 'HS256');
 
     my $ours = $unit->load('grid hit, ES256', '/sports', 'eu');
+    my $far = $unit->of_server($unit->nginx('unit', name => 'far', near => 'off'), 'grid hit, near cache off', '/sports', $unit->token('eu'));
     my $ours_hs256 = $unit->load('grid hit, HS256', '/sports', 'eu', 'HS256');
     my $memcached = $unit->of_server($unit->nginx('memcached'), 'memcached_pass, no token', '/sports');
     my $again = $unit->of_server($unit->nginx('memcached', name => 'memcached-again'), 'memcached_pass, no token', '/sports');
@@ -30,6 +31,7 @@ return sub {
                 { name => 'grid-hit-cpu', figure => 'cpu' },
             ],
         },
+        { ours => $far, peer => $memcached, rows => [ { name => 'grid-hit-far', figure => 'rate' }, { name => 'grid-hit-far-cpu', figure => 'cpu' } ] },
         { ours => $again, peer => $memcached, connections => 1, rows => [ { name => 'noise-grid-p50', figure => 'p50' } ] },
         {
             ours => $ours, peer => $memcached, connections => 1,

@@ -51,6 +51,7 @@ sub _new {
     $self->{value} = {
         grid => "$dir/grid.sock", tokens => "$dir/tokens.sock", mover => "$dir/mover.sock", worker => "$dir/worker.sock",
         upstream => $self->{upstream}->port, module => "$dir/module.so", keys => $keys->dir, user => $user{eu}, secret => $secret,
+        near => '4m',
     };
 
     $self->_set('grid', 'punit:gen:sports', 0, '4294967303');
