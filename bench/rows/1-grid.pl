@@ -1,5 +1,6 @@
-# A document from the grid (as shipped, from its near cache; and with that off, from memcached each time), the token verified and checked, against memcached_pass that asks for no token, and
-# against others that verify one. 1 KiB, one NGINX worker each, the same memcached.
+# A document from the grid, the token verified and checked, against memcached_pass that asks for no token, and against
+# others that verify one: as shipped, from the near cache, and with that off, from memcached each time. 1 KiB, one NGINX
+# worker each, the same memcached.
 
 use strict;
 use warnings;
