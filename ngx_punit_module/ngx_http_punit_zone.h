@@ -67,6 +67,7 @@ typedef struct {
     ngx_atomic_t                    verdicts[NGX_HTTP_PUNIT_VERDICTS];
     ngx_atomic_t                    followed;
     ngx_atomic_t                    looped;
+    ngx_atomic_t                    outrun;
     ngx_atomic_t                    grid_hits;
     ngx_atomic_t                    grid_misses;
     ngx_atomic_t                    grid_stale;
