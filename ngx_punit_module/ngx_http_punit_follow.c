@@ -157,7 +157,7 @@ ngx_http_punit_follow_owner(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
     /* nginx makes 421s of its own, so one without a name is no hint */
 
     if (h == NULL
-        || ngx_http_punit_owner_parse(&h->value, &id, &epoch) != NGX_OK)
+        || ngx_http_punit_field_owner(&h->value, &id, &epoch) != NGX_OK)
     {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "unit \"%V\" answered 421 without a valid Punit-Owner",
@@ -248,60 +248,6 @@ ngx_http_punit_follow_back(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
     }
 
     return NGX_HTTP_MISDIRECTED_REQUEST;
-}
-
-
-/* <unit>[; epoch=<n>], as in PROTOCOL.md; nothing else */
-
-ngx_int_t
-ngx_http_punit_owner_parse(ngx_str_t *value, ngx_str_t *unit, uint64_t *epoch)
-{
-    u_char  *p, *last;
-
-    p = value->data;
-    last = p + value->len;
-
-    unit->data = p;
-
-    while (p < last && *p != ';') {
-        p++;
-    }
-
-    unit->len = p - unit->data;
-
-    if (!ngx_http_punit_id_valid(unit)) {
-        return NGX_DECLINED;
-    }
-
-    *epoch = 0;
-
-    if (p == last) {
-        return NGX_OK;
-    }
-
-    p++;
-
-    while (p < last && *p == ' ') {
-        p++;
-    }
-
-    if (last - p < (ssize_t) sizeof("epoch=")
-        || last - p > (ssize_t) (sizeof("epoch=") - 1 + 18)
-        || ngx_strncmp(p, "epoch=", sizeof("epoch=") - 1) != 0)
-    {
-        return NGX_DECLINED;
-    }
-
-    for (p += sizeof("epoch=") - 1; p < last; p++) {
-
-        if (*p < '0' || *p > '9') {
-            return NGX_DECLINED;
-        }
-
-        *epoch = *epoch * 10 + (*p - '0');
-    }
-
-    return NGX_OK;
 }
 
 
