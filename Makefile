@@ -21,6 +21,7 @@ BUILD_PACKAGES := gcc make pkg-config nginx-dev libpcre2-dev zlib1g-dev libssl-d
 	libpq-dev libjansson-dev libsodium-dev libmemcached-dev libfcgi-dev
 RUN_PACKAGES   := nginx postgresql-15 memcached runit openssl curl perl adduser
 TEST_PACKAGES  := libcmocka-dev libdbd-pg-perl libjson-validator-perl libyaml-libyaml-perl cppcheck procps spin
+FUZZ_PACKAGES  := clang libclang-rt-14-dev
 # the load, and the peers that are compared with
 BENCH_PACKAGES := wrk haproxy libnginx-mod-http-js libnginx-mod-http-lua libnginx-mod-http-memc lua-cjson lua-luaossl
 
@@ -39,7 +40,7 @@ LDFLAGS  += -pie -Wl,-z,relro,-z,now
 LDLIBS    = $(shell pkg-config --libs $(PKG_LIBS)) -lfcgi -lm
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKG_LIBS))
 
-.PHONY: help deps build module workers run stop test unit fuzz lint bench chaos commuter bench-deps install clean
+.PHONY: help deps build module workers run stop test unit fuzz lint bench chaos commuter bench-deps fuzz-deps install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -125,12 +126,15 @@ build/fuzz/%: t/fuzz/%.c $(wildcard ngx_punit_module/*.[ch] t/unit/*.[ch]) | bui
 	clang -D_GNU_SOURCE -Ingx_punit_module $(NGINX_INCLUDES) -O1 -g -fsanitize=fuzzer,address,undefined \
 	    -fno-sanitize-recover=undefined $< $$links -ljansson -lcrypto -o $@
 
-fuzz: $(FUZZERS) ## each fuzzer for FUZZ_SECONDS (60), needs clang; findings stay in build/fuzz/
+fuzz: fuzz-deps $(FUZZERS) ## each fuzzer for FUZZ_SECONDS (60); findings stay in build/fuzz/
 	@for f in $(FUZZERS); do name=$$(basename $$f _fuzz); mkdir -p build/fuzz/corpus/$$name; \
 	    echo "$$name: $(FUZZ_SECONDS) s"; \
 	    $$f -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 -verbosity=0 -close_fd_mask=1 \
 	        -artifact_prefix=build/fuzz/$$name- build/fuzz/corpus/$$name t/fuzz/corpus/$$name 2>&1 \
 	        | grep -E '^stat::(number|new)|^==.*ERROR|^SUMMARY|Test unit' || exit 1; done
+
+fuzz-deps:
+	@$(call install_packages,$(FUZZ_PACKAGES))
 
 # ---- running
 run: deps build ## start units eu, us, ap under run/ and show a user crossing a border

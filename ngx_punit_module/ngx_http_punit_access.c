@@ -165,66 +165,18 @@ ngx_http_punit_begin_step(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 static ngx_uint_t
 ngx_http_punit_loops(ngx_http_request_t *r, ngx_http_punit_main_conf_t *pmcf)
 {
-    u_char           *p, *last, *end;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_table_elt_t        *h;
+    ngx_http_punit_walk_t   walk = { NULL, &r->headers_in.headers.part, 0 };
 
-    part = &r->headers_in.headers.part;
-    h = part->elts;
+    for ( ;; ) {
+        h = ngx_http_punit_walk_to(&walk, "cdn-loop", sizeof("cdn-loop") - 1);
 
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
+        if (h == NULL) {
+            return 0;
         }
 
-        if (h[i].key.len != sizeof("cdn-loop") - 1
-            || ngx_strncmp(h[i].lowcase_key, "cdn-loop",
-                           sizeof("cdn-loop") - 1)
-               != 0)
-        {
-            continue;
-        }
-
-        /* cdn-info *( "," cdn-info ), cdn-info = cdn-id *( ";" parameter ) */
-
-        p = h[i].value.data;
-        last = p + h[i].value.len;
-
-        while (p < last) {
-
-            while (p < last && (*p == ' ' || *p == '\t' || *p == ',')) {
-                p++;
-            }
-
-            for (end = p;
-                 end < last && *end != ',' && *end != ';' && *end != ' '
-                 && *end != '\t';
-                 end++)
-            {
-                /* void */
-            }
-
-            if ((size_t) (end - p) == pmcf->loop.len
-                && ngx_strncasecmp(p, pmcf->loop.data, pmcf->loop.len) == 0)
-            {
-                return 1;
-            }
-
-            p = end;
-
-            while (p < last && *p != ',') {
-                p++;
-            }
+        if (ngx_http_punit_field_loops(&h->value, &pmcf->loop)) {
+            return 1;
         }
     }
-
-    return 0;
 }

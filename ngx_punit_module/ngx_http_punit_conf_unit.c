@@ -133,7 +133,7 @@ ngx_http_punit_conf_unit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    if (!ngx_http_punit_id_valid(&value[1])) {
+    if (!ngx_http_punit_field_unit(&value[1])) {
         return ngx_http_punit_conf_expected(cf, &value[1],
                                             "a unit's id, [a-z0-9-]{1,32}");
     }
@@ -163,7 +163,7 @@ ngx_http_punit_conf_peer(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    if (!ngx_http_punit_id_valid(&value[1])) {
+    if (!ngx_http_punit_field_unit(&value[1])) {
         return ngx_http_punit_conf_expected(cf, &value[1],
                                             "a unit's id, [a-z0-9-]{1,32}");
     }

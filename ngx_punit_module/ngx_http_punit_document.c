@@ -14,8 +14,6 @@
 
 static ngx_int_t ngx_http_punit_document_ask(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx);
-static uint32_t ngx_http_punit_document_generation(
-    ngx_http_punit_grid_value_t *value);
 static void ngx_http_punit_document_found(ngx_http_request_t *r, void *data,
     ngx_http_punit_grid_value_t *values, ngx_uint_t n, ngx_int_t rc);
 static void ngx_http_punit_document_confirmed(ngx_http_request_t *r,
@@ -23,8 +21,6 @@ static void ngx_http_punit_document_confirmed(ngx_http_request_t *r,
     ngx_int_t rc);
 static ngx_int_t ngx_http_punit_document_of(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx, ngx_http_punit_grid_value_t *value);
-static ngx_int_t ngx_http_punit_document_parse(ngx_str_t *document,
-    ngx_str_t *etag, ngx_str_t *type, ngx_str_t *body);
 static ngx_int_t ngx_http_punit_document_previous(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx, ngx_str_t *document);
 static ngx_int_t ngx_http_punit_document_send(ngx_http_request_t *r,
@@ -209,7 +205,8 @@ ngx_http_punit_document_of(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
 {
     ngx_http_punit_main_conf_t  *pmcf;
 
-    ctx->generation = ngx_http_punit_document_generation(value);
+    ctx->generation = value->found
+                      ? ngx_http_punit_entry_generation(&value->data) : 0;
 
     if (ctx->generation == 0) {
         return NGX_DECLINED;
@@ -220,35 +217,6 @@ ngx_http_punit_document_of(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     ngx_http_punit_generation_keep(ngx_http_punit_zone(pmcf), &ctx->service,
                                    ctx->generation, ctx->asked);
     return NGX_OK;
-}
-
-
-/* client flags of a document: generation mod 2^32, where 0 is not used.
-   0: there is no generation */
-
-static uint32_t
-ngx_http_punit_document_generation(ngx_http_punit_grid_value_t *value)
-{
-    u_char    *p;
-    size_t     i;
-    uint32_t   flags;
-
-    if (!value->found || value->data.len == 0) {
-        return 0;
-    }
-
-    flags = 0;
-    p = value->data.data;
-
-    for (i = 0; i < value->data.len; i++) {
-        if (p[i] < '0' || p[i] > '9') {
-            return 0;
-        }
-
-        flags = flags * 10 + (p[i] - '0');
-    }
-
-    return flags ? flags : 1;
 }
 
 
@@ -309,7 +277,7 @@ ngx_http_punit_document_previous(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    if (ngx_http_punit_document_parse(document, &etag, &type, &body)
+    if (ngx_http_punit_entry_document(document, &etag, &type, &body)
         != NGX_OK)
     {
         return NGX_DECLINED;
@@ -331,53 +299,6 @@ ngx_http_punit_document_previous(ngx_http_request_t *r,
 }
 
 
-/* "<etag>" <content type> LF body; etag keeps its quotes */
-
-static ngx_int_t
-ngx_http_punit_document_parse(ngx_str_t *document, ngx_str_t *etag,
-    ngx_str_t *type, ngx_str_t *body)
-{
-    u_char  *p, *last, *lf;
-
-    p = document->data;
-    last = p + document->len;
-
-    lf = ngx_strlchr(p, last, LF);
-
-    if (lf == NULL || *p != '"') {
-        return NGX_DECLINED;
-    }
-
-    etag->data = p;
-
-    for (p++; p < lf && *p != '"'; p++) {
-        if (*p <= 0x20 || *p == 0x7f) {
-            return NGX_DECLINED;
-        }
-    }
-
-    if (lf - p < 3 || p[1] != ' ') {
-        return NGX_DECLINED;
-    }
-
-    etag->len = ++p - etag->data;
-
-    type->data = ++p;
-    type->len = lf - p;
-
-    for ( /* void */ ; p < lf; p++) {
-        if (*p < 0x20 || *p == 0x7f) {
-            return NGX_DECLINED;
-        }
-    }
-
-    body->data = lf + 1;
-    body->len = last - (lf + 1);
-
-    return NGX_OK;
-}
-
-
 static ngx_int_t
 ngx_http_punit_document_send(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 {
@@ -387,7 +308,7 @@ ngx_http_punit_document_send(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
     ngx_chain_t       out;
     ngx_table_elt_t  *h;
 
-    if (ngx_http_punit_document_parse(&ctx->document, &etag,
+    if (ngx_http_punit_entry_document(&ctx->document, &etag,
                                       &r->headers_out.content_type, &body)
         != NGX_OK)
     {

@@ -7,6 +7,8 @@
  *
  * A 421 did nothing, so the request is replayed: at most as many tries as
  * there are units, each a unit not yet tried or one named with a higher epoch.
+ * Another one is a circle: 508.  If the tries are used up and this one too led
+ * on, the user is being handed over faster than he can be followed: 503.
  */
 
 
@@ -19,8 +21,8 @@ static ngx_int_t ngx_http_punit_follow_owner(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx);
 static ngx_int_t ngx_http_punit_follow_back(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx);
-static ngx_uint_t ngx_http_punit_may_try(ngx_http_request_t *r,
-    ngx_http_punit_ctx_t *ctx, ngx_str_t *unit, uint64_t epoch);
+static ngx_uint_t ngx_http_punit_was_tried(ngx_http_punit_ctx_t *ctx,
+    ngx_str_t *unit, uint64_t epoch);
 
 
 /* the status of an upstream that has not been looked at yet; 0: there is
@@ -155,7 +157,7 @@ ngx_http_punit_follow_owner(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
     /* nginx makes 421s of its own, so one without a name is no hint */
 
     if (h == NULL
-        || ngx_http_punit_owner_parse(&h->value, &id, &epoch) != NGX_OK)
+        || ngx_http_punit_field_owner(&h->value, &id, &epoch) != NGX_OK)
     {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "unit \"%V\" answered 421 without a valid Punit-Owner",
@@ -182,7 +184,7 @@ ngx_http_punit_follow_owner(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
                                    &ctx->claims.user, unit, epoch, 0);
     }
 
-    if (!ngx_http_punit_may_try(r, ctx, unit, epoch)) {
+    if (ngx_http_punit_was_tried(ctx, unit, epoch)) {
         ngx_http_punit_count(r, looped);
 
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
@@ -192,6 +194,17 @@ ngx_http_punit_follow_owner(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 
         return ngx_http_punit_refuse(r, ctx, NGX_HTTP_PUNIT_LOOP,
                                      "no unit takes the request");
+    }
+
+    if (ctx->ntries > pmcf->peers.nelts) {
+        ngx_http_punit_count(r, outrun);
+
+        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                      "unit \"%V\" answered 421 and named \"%V\" with epoch "
+                      "%uL, not followed after %ui tries",
+                      &ctx->unit, unit, epoch, ctx->ntries);
+
+        return ngx_http_punit_refuse(r, ctx, NGX_HTTP_PUNIT_MOVING, NULL);
     }
 
     ctx->author = author;
@@ -238,82 +251,21 @@ ngx_http_punit_follow_back(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 }
 
 
-/* <unit>[; epoch=<n>], as in PROTOCOL.md; nothing else */
-
-ngx_int_t
-ngx_http_punit_owner_parse(ngx_str_t *value, ngx_str_t *unit, uint64_t *epoch)
-{
-    u_char  *p, *last;
-
-    p = value->data;
-    last = p + value->len;
-
-    unit->data = p;
-
-    while (p < last && *p != ';') {
-        p++;
-    }
-
-    unit->len = p - unit->data;
-
-    if (!ngx_http_punit_id_valid(unit)) {
-        return NGX_DECLINED;
-    }
-
-    *epoch = 0;
-
-    if (p == last) {
-        return NGX_OK;
-    }
-
-    p++;
-
-    while (p < last && *p == ' ') {
-        p++;
-    }
-
-    if (last - p < (ssize_t) sizeof("epoch=")
-        || last - p > (ssize_t) (sizeof("epoch=") - 1 + 18)
-        || ngx_strncmp(p, "epoch=", sizeof("epoch=") - 1) != 0)
-    {
-        return NGX_DECLINED;
-    }
-
-    for (p += sizeof("epoch=") - 1; p < last; p++) {
-
-        if (*p < '0' || *p > '9') {
-            return NGX_DECLINED;
-        }
-
-        *epoch = *epoch * 10 + (*p - '0');
-    }
-
-    return NGX_OK;
-}
-
-
 static ngx_uint_t
-ngx_http_punit_may_try(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
-    ngx_str_t *unit, uint64_t epoch)
+ngx_http_punit_was_tried(ngx_http_punit_ctx_t *ctx, ngx_str_t *unit,
+    uint64_t epoch)
 {
-    ngx_uint_t                   i;
-    ngx_http_punit_main_conf_t  *pmcf;
-
-    pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
-
-    if (ctx->ntries > pmcf->peers.nelts) {
-        return 0;
-    }
+    ngx_uint_t  i;
 
     for (i = 0; i < ctx->ntries; i++) {
         if (ctx->tries[i].unit.data == unit->data
             && ctx->tries[i].epoch >= epoch)
         {
-            return 0;
+            return 1;
         }
     }
 
-    return 1;
+    return 0;
 }
 
 

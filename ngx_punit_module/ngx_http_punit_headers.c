@@ -63,9 +63,8 @@ ngx_http_punit_headers_init(ngx_conf_t *cf)
 ngx_int_t
 ngx_http_punit_post_read_handler(ngx_http_request_t *r)
 {
-    ngx_uint_t                  i;
-    ngx_list_part_t            *part, *prev;
     ngx_table_elt_t            *h;
+    ngx_http_punit_walk_t       walk;
     ngx_http_punit_srv_conf_t  *pscf;
 
     pscf = ngx_http_get_module_srv_conf(r, ngx_http_punit_module);
@@ -76,32 +75,21 @@ ngx_http_punit_post_read_handler(ngx_http_request_t *r)
 
 again:
 
-    prev = NULL;
-    part = &r->headers_in.headers.part;
-    h = part->elts;
+    walk.prev = NULL;
+    walk.part = &r->headers_in.headers.part;
+    walk.i = 0;
 
-    for (i = 0; /* void */ ; i++) {
+    while ((h = ngx_http_punit_walk(&walk))) {
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            prev = part;
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].key.len < 6
-            || ngx_strncmp(h[i].lowcase_key, "punit", 5) != 0
-            || (h[i].lowcase_key[5] != '-' && h[i].lowcase_key[5] != '_'))
+        if (h->key.len < 6
+            || ngx_strncmp(h->lowcase_key, "punit", 5) != 0
+            || (h->lowcase_key[5] != '-' && h->lowcase_key[5] != '_'))
         {
             continue;
         }
 
-        if (h[i].key.len == sizeof("punit-unit") - 1
-            && ngx_strncmp(h[i].lowcase_key, "punit-unit",
+        if (h->key.len == sizeof("punit-unit") - 1
+            && ngx_strncmp(h->lowcase_key, "punit-unit",
                            sizeof("punit-unit") - 1)
                == 0)
         {
@@ -109,9 +97,11 @@ again:
         }
 
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "client sent header \"%V\", dropped", &h[i].key);
+                      "client sent header \"%V\", dropped", &h->key);
 
-        if (ngx_http_punit_headers_drop(r, prev, part, i) != NGX_OK) {
+        if (ngx_http_punit_headers_drop(r, walk.prev, walk.part, walk.i - 1)
+            != NGX_OK)
+        {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
@@ -238,39 +228,27 @@ ngx_http_punit_header_filter(ngx_http_request_t *r)
 static void
 ngx_http_punit_headers_clean(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 {
-    u_char           *p;
-    size_t            len;
-    ngx_uint_t        i, token;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    u_char                 *p;
+    size_t                  len;
+    ngx_uint_t              token;
+    ngx_table_elt_t        *h;
+    ngx_http_punit_walk_t   walk = { NULL, &r->headers_out.headers.part, 0 };
 
     token = 0;
-    part = &r->headers_out.headers.part;
-    h = part->elts;
 
-    for (i = 0; /* void */ ; i++) {
+    while ((h = ngx_http_punit_walk(&walk))) {
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].hash == 0) {
+        if (h->hash == 0) {
             continue;
         }
 
-        p = h[i].key.data;
-        len = h[i].key.len;
+        p = h->key.data;
+        len = h->key.len;
 
         if (len == sizeof("x-request-id") - 1
             && ngx_strncasecmp(p, (u_char *) "x-request-id", len) == 0)
         {
-            h[i].hash = 0;
+            h->hash = 0;
             continue;
         }
 
@@ -284,8 +262,8 @@ ngx_http_punit_headers_clean(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
         if (len == 5 && ngx_strncasecmp(p, (u_char *) "owner", 5) == 0) {
 
             if (!ctx->peer) {
-                ngx_http_punit_headers_owner(r, ctx, &h[i].value);
-                h[i].hash = 0;
+                ngx_http_punit_headers_owner(r, ctx, &h->value);
+                h->hash = 0;
             }
 
             continue;
@@ -312,7 +290,7 @@ ngx_http_punit_headers_clean(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
             continue;
         }
 
-        h[i].hash = 0;
+        h->hash = 0;
     }
 }
 
@@ -330,7 +308,7 @@ ngx_http_punit_headers_owner(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     if (!ctx->user || ctx->plcf->scope != NGX_HTTP_PUNIT_SCOPE_USER
         || (ctx->route != NGX_HTTP_PUNIT_ROUTE_LOCAL
             && ctx->route != NGX_HTTP_PUNIT_ROUTE_FORWARD)
-        || ngx_http_punit_owner_parse(value, &id, &epoch) != NGX_OK)
+        || ngx_http_punit_field_owner(value, &id, &epoch) != NGX_OK)
     {
         return;
     }

@@ -28,7 +28,6 @@ static ngx_int_t ngx_http_punit_listener_cert(ngx_http_request_t *r,
 static void ngx_http_punit_listener_cleanup(void *data);
 static ngx_int_t ngx_http_punit_listener_told(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx, ngx_http_punit_main_conf_t *pmcf);
-static ngx_uint_t ngx_http_punit_listener_id(ngx_str_t *id);
 
 
 ngx_int_t
@@ -205,44 +204,20 @@ ngx_http_punit_listener_told(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     h = ngx_http_punit_header(headers, "x-request-id",
                               sizeof("x-request-id") - 1);
 
-    if (h && ngx_http_punit_listener_id(&h->value)) {
+    if (h && ngx_http_punit_field_request_id(&h->value)) {
         ctx->id = h->value;
     }
 
     h = ngx_http_punit_header(headers, "punit-owner",
                               sizeof("punit-owner") - 1);
 
-    if (h && ngx_http_punit_owner_parse(&h->value, &unit, &epoch) == NGX_OK
+    if (h && ngx_http_punit_field_owner(&h->value, &unit, &epoch) == NGX_OK
         && ngx_http_punit_unit(pmcf, &unit) == &pmcf->unit)
     {
         ctx->epoch = epoch;
     }
 
     return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_http_punit_listener_id(ngx_str_t *id)
-{
-    u_char  ch;
-    size_t  i;
-
-    if (id->len == 0 || id->len > 64) {
-        return 0;
-    }
-
-    for (i = 0; i < id->len; i++) {
-        ch = id->data[i] | 0x20;
-
-        if (!((ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9')
-              || id->data[i] == '-' || id->data[i] == '_'))
-        {
-            return 0;
-        }
-    }
-
-    return 1;
 }
 
 

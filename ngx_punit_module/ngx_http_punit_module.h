@@ -15,6 +15,8 @@
 #include <ngx_http.h>
 #include <jansson.h>
 
+#include "ngx_http_punit_entry.h"
+#include "ngx_http_punit_field.h"
 #include "ngx_http_punit_grid.h"
 #include "ngx_http_punit_jwt.h"
 #include "ngx_http_punit_key.h"
@@ -172,6 +174,7 @@ typedef enum {
     NGX_HTTP_PUNIT_NOT_A_PEER,
     NGX_HTTP_PUNIT_BAD_FORWARD,
     NGX_HTTP_PUNIT_LOOP,
+    NGX_HTTP_PUNIT_MOVING,
     NGX_HTTP_PUNIT_BAD_OWNER,
     NGX_HTTP_PUNIT_UNIT_DOWN,
     NGX_HTTP_PUNIT_UNIT_UNREACHABLE,
@@ -275,6 +278,36 @@ void ngx_http_punit_ctx_reset(ngx_http_punit_ctx_t *ctx);
 ngx_http_punit_ctx_t *ngx_http_punit_ctx_of_parent(ngx_http_request_t *r);
 void ngx_http_punit_wait(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx);
 void ngx_http_punit_resume(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx);
+
+/* walk: over headers, one after the other; begins as { NULL, part, 0 } */
+
+typedef struct {
+    ngx_list_part_t                *prev;
+    ngx_list_part_t                *part;
+    ngx_uint_t                      i;         /* of the next one */
+} ngx_http_punit_walk_t;
+
+/* the next one; NULL: that was all.  Inline: each request walks four times */
+
+static ngx_inline ngx_table_elt_t *
+ngx_http_punit_walk(ngx_http_punit_walk_t *walk)
+{
+    while (walk->i >= walk->part->nelts) {
+
+        if (walk->part->next == NULL) {
+            return NULL;
+        }
+
+        walk->prev = walk->part;
+        walk->part = walk->part->next;
+        walk->i = 0;
+    }
+
+    return (ngx_table_elt_t *) walk->part->elts + walk->i++;
+}
+
+ngx_table_elt_t *ngx_http_punit_walk_to(ngx_http_punit_walk_t *walk,
+    const char *name, size_t len);
 ngx_table_elt_t *ngx_http_punit_header(ngx_list_t *headers, const char *name,
     size_t len);
 
@@ -324,8 +357,6 @@ ngx_uint_t ngx_http_punit_follow_status(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx);
 ngx_int_t ngx_http_punit_follow(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx, ngx_uint_t status);
-ngx_int_t ngx_http_punit_owner_parse(ngx_str_t *value, ngx_str_t *unit,
-    uint64_t *epoch);
 ngx_int_t ngx_http_punit_try(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     ngx_str_t *unit, uint64_t epoch);
 
@@ -394,7 +425,6 @@ ngx_int_t ngx_http_punit_listener_init(ngx_conf_t *cf);
 
 /* peer, state */
 
-ngx_int_t ngx_http_punit_id_valid(ngx_str_t *id);
 ngx_str_t *ngx_http_punit_unit(ngx_http_punit_main_conf_t *pmcf,
     ngx_str_t *id);
 ngx_http_punit_peer_t *ngx_http_punit_peer(ngx_http_punit_main_conf_t *pmcf,

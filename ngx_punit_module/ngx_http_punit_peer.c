@@ -12,32 +12,6 @@ static ngx_int_t ngx_http_punit_peer_check(ngx_conf_t *cf,
     ngx_http_punit_peer_t *peer);
 
 
-/* [a-z0-9-]{1,32} */
-
-ngx_int_t
-ngx_http_punit_id_valid(ngx_str_t *id)
-{
-    u_char  ch;
-    size_t  i;
-
-    if (id->len == 0 || id->len > NGX_HTTP_PUNIT_ID_MAX) {
-        return 0;
-    }
-
-    for (i = 0; i < id->len; i++) {
-        ch = id->data[i];
-
-        if (!((ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9')
-              || ch == '-'))
-        {
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
 ngx_http_punit_peer_t *
 ngx_http_punit_peer(ngx_http_punit_main_conf_t *pmcf, ngx_str_t *id)
 {

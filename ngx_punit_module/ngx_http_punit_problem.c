@@ -49,6 +49,7 @@ static const ngx_http_punit_problem_t  ngx_http_punit_problems[] = {
     { 400, "bad-forward", "The request was not forwarded as it should",
       NULL, 0 },
     { 508, "loop", "The request goes round in circles", NULL, 0 },
+    { 503, "moving", "The user is just moving between units", NULL, 1 },
     { 502, "bad-owner", "A unit refused the request and named no other",
       NULL, 1 },
     { 503, "unit-down", "The unit that has the data is down", NULL, 10 },

@@ -43,6 +43,8 @@ static const ngx_http_punit_counter_t  ngx_http_punit_counter_names[] = {
       offsetof(ngx_http_punit_counters_t, followed) },
     { "looped", "requests that no unit took",
       offsetof(ngx_http_punit_counters_t, looped) },
+    { "outrun", "requests whose user was handed over faster than followed",
+      offsetof(ngx_http_punit_counters_t, outrun) },
     { "grid_hits", "documents served from the grid",
       offsetof(ngx_http_punit_counters_t, grid_hits) },
     { "grid_near", "documents served from the near cache",

@@ -8,8 +8,6 @@
 #include "ngx_http_punit_module.h"
 
 
-static ngx_int_t ngx_http_punit_token_bearer(ngx_http_request_t *r,
-    ngx_str_t *token);
 static ngx_int_t ngx_http_punit_token_cookie(ngx_http_request_t *r,
     ngx_str_t *name, ngx_str_t *token);
 static ngx_http_punit_memo_t *ngx_http_punit_token_memo(ngx_connection_t *c);
@@ -40,7 +38,12 @@ ngx_http_punit_token_find(ngx_http_request_t *r, ngx_array_t *sources,
         switch (source[i].type) {
 
         case NGX_HTTP_PUNIT_BEARER:
-            rc = ngx_http_punit_token_bearer(r, token);
+            h = r->headers_in.authorization;
+
+            if (h) {
+                rc = ngx_http_punit_field_bearer(&h->value, token);
+            }
+
             break;
 
         case NGX_HTTP_PUNIT_COOKIE:
@@ -65,47 +68,6 @@ ngx_http_punit_token_find(ngx_http_request_t *r, ngx_array_t *sources,
     }
 
     return NGX_DECLINED;
-}
-
-
-/* the scheme is compared without case (RFC 9110, 11.1); another scheme is no
-   token, so that Basic may be used beside */
-
-static ngx_int_t
-ngx_http_punit_token_bearer(ngx_http_request_t *r, ngx_str_t *token)
-{
-    u_char     *p, *last;
-    ngx_str_t  *value;
-
-    if (r->headers_in.authorization == NULL) {
-        return NGX_DECLINED;
-    }
-
-    value = &r->headers_in.authorization->value;
-
-    if (value->len < sizeof("Bearer") - 1
-        || ngx_strncasecmp(value->data, (u_char *) "Bearer",
-                           sizeof("Bearer") - 1)
-           != 0)
-    {
-        return NGX_DECLINED;
-    }
-
-    p = value->data + sizeof("Bearer") - 1;
-    last = value->data + value->len;
-
-    if (p < last && *p != ' ') {
-        return NGX_DECLINED;
-    }
-
-    while (p < last && *p == ' ') {
-        p++;
-    }
-
-    token->data = p;
-    token->len = last - p;
-
-    return NGX_OK;
 }
 
 

@@ -194,59 +194,37 @@ ngx_http_punit_value_cdn_loop(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx, ngx_http_punit_main_conf_t *pmcf,
     ngx_str_t *value)
 {
-    u_char           *p;
-    size_t            len;
-    ngx_uint_t        i, pass;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    u_char                 *p;
+    size_t                  len;
+    ngx_table_elt_t        *h;
+    ngx_http_punit_walk_t   begin = { NULL, &r->headers_in.headers.part, 0 };
+    ngx_http_punit_walk_t   walk;
 
     len = pmcf->loop.len;
-    p = NULL;
+    walk = begin;
 
-    for (pass = 0; pass < 2; pass++) {
+    while ((h = ngx_http_punit_walk_to(&walk, "cdn-loop",
+                                       sizeof("cdn-loop") - 1)))
+    {
+        len += h->value.len + 2;
+    }
 
-        part = &r->headers_in.headers.part;
-        h = part->elts;
+    p = ngx_pnalloc(r->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
 
-        for (i = 0; /* void */ ; i++) {
+    value->data = p;
+    value->len = len;
 
-            if (i >= part->nelts) {
-                if (part->next == NULL) {
-                    break;
-                }
+    walk = begin;
 
-                part = part->next;
-                h = part->elts;
-                i = 0;
-            }
-
-            if (h[i].key.len != sizeof("cdn-loop") - 1
-                || ngx_strncmp(h[i].lowcase_key, "cdn-loop",
-                               sizeof("cdn-loop") - 1)
-                   != 0)
-            {
-                continue;
-            }
-
-            if (pass == 0) {
-                len += h[i].value.len + 2;
-
-            } else {
-                p = ngx_cpymem(p, h[i].value.data, h[i].value.len);
-                *p++ = ',';
-                *p++ = ' ';
-            }
-        }
-
-        if (pass == 0) {
-            p = ngx_pnalloc(r->pool, len);
-            if (p == NULL) {
-                return NGX_ERROR;
-            }
-
-            value->data = p;
-            value->len = len;
-        }
+    while ((h = ngx_http_punit_walk_to(&walk, "cdn-loop",
+                                       sizeof("cdn-loop") - 1)))
+    {
+        p = ngx_cpymem(p, h->value.data, h->value.len);
+        *p++ = ',';
+        *p++ = ' ';
     }
 
     ngx_memcpy(p, pmcf->loop.data, pmcf->loop.len);

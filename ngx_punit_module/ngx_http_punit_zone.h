@@ -14,10 +14,10 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "ngx_http_punit_field.h"
 #include "ngx_http_punit_verdict.h"
 
 
-#define NGX_HTTP_PUNIT_ID_MAX        32        /* bytes of a unit's id */
 #define NGX_HTTP_PUNIT_USER_MAX      64        /* longer ones are not kept */
 #define NGX_HTTP_PUNIT_PEERS_MAX     64
 #define NGX_HTTP_PUNIT_REFILLS       1024
@@ -67,6 +67,7 @@ typedef struct {
     ngx_atomic_t                    verdicts[NGX_HTTP_PUNIT_VERDICTS];
     ngx_atomic_t                    followed;
     ngx_atomic_t                    looped;
+    ngx_atomic_t                    outrun;
     ngx_atomic_t                    grid_hits;
     ngx_atomic_t                    grid_near;
     ngx_atomic_t                    grid_misses;

@@ -21,6 +21,7 @@ my %cases = (
     round    => { eu => ['Punit-Owner' => 'us; epoch=2'], us => ['Punit-Owner' => 'ap; epoch=3'], ap => 200 },
     circle   => { eu => ['Punit-Owner' => 'us; epoch=2'], us => ['Punit-Owner' => 'eu; epoch=2'] },
     endless  => { eu => 'us', us => 'ap', ap => 'eu' },    # with an epoch one higher than the one it is asked with
+    turn     => { eu => 'us', us => 'ap', ap => 'eu' },    # the same, but the fifth names a unit and epoch of before
     itself   => { us => ['Punit-Owner' => 'us; epoch=1'], eu => ['Punit-Owner' => 'us; epoch=2'] },
     higher   => { us => ['Punit-Owner' => 'eu; epoch=4'], eu => ['Punit-Owner' => 'us; epoch=5'] },
     nobody   => { eu => [], us => [] },
@@ -43,6 +44,10 @@ for my $unit (qw(eu us ap)) {
             if ($case eq 'endless') {
                 my ($epoch) = ($req->{headers}{'punit-owner'} // $req->{headers}{'x-epoch'} // 0) =~ /(\d+)$/;
                 return [421, ['Punit-Owner' => "$a; epoch=" . ($epoch + 1)]];
+            }
+            if ($case eq 'turn') {
+                my ($epoch) = ($req->{headers}{'punit-owner'} // $req->{headers}{'x-epoch'} // 0) =~ /(\d+)$/;
+                return [421, ['Punit-Owner' => "$a; epoch=" . ($epoch < 5 ? $epoch + 1 : 3)]];
             }
             $a = [200] if $case eq 'higher' && $unit eq 'us' && $count{$req->{uri}}++;
             return [421, $a] if ref $a && (!@$a || $a->[0] ne '200');
@@ -156,8 +161,15 @@ is(join(',', tries()), 'eu POST /user/circle,eu POST /user/circle,us POST /user/
 
 is(ask(GET => '/user/higher', 'us')->{status}, 200, 'one that is named with a higher epoch is tried again');
 forget();
-is(ask(GET => '/user/endless', 'eu')->{status}, 508, 'but never more often than there are units');
-is(scalar(tries()), 5, 'five units, five tries');
+$a = ask(GET => '/user/endless', 'eu');
+is(scalar(tries()), 5, 'but never more often than there are units: five');
+is($a->{status}, 503, 'when each 421 led on, that is no circle: 503');
+is($a->{json}{type}, 'urn:punit:moving', 'the problem says that he moves');
+is($a->{headers}{'retry-after'}, 1, 'with Retry-After');
+is($a->{headers}{'punit-route'}, undef, 'and no route');
+forget();
+is(ask(GET => '/user/turn', 'eu')->{status}, 508, 'a circle that closes at the last try is one');
+is(scalar(tries()), 5, 'after as many tries');
 is(ask(GET => '/user/itself', 'us')->{status}, 508, 'a unit that names itself is not asked again');
 
 $a = ask(GET => '/user/nobody', 'eu');

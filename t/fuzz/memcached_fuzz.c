@@ -1,11 +1,36 @@
-/* links: ngx_punit_module/ngx_http_punit_memcached.c */
+/* links: ngx_punit_module/ngx_http_punit_memcached.c ngx_punit_module/ngx_http_punit_entry.c t/unit/nginx_shim.c */
 
-/* What a memcached server sends: the verdict must not depend on how it is cut. */
+/*
+ * What a memcached server sends: the verdict must not depend on how it is cut.
+ * And the same octets as a document and as a generation.
+ */
 
 #include <stdlib.h>
 #include <string.h>
 
+#include <ngx_http_punit_entry.h>
 #include <ngx_http_punit_memcached.h>
+
+
+/* the parts, put together again, are the whole */
+static void
+entry(const uint8_t *data, size_t size)
+{
+    ngx_str_t value = { size, malloc(size ? size : 1) }, etag, type, body;
+
+    memcpy(value.data, data, size);
+    if (ngx_http_punit_entry_document(&value, &etag, &type, &body) == NGX_OK) {
+        if (etag.data != value.data || etag.len < 2 || etag.data[etag.len - 1] != '"'
+            || type.data != etag.data + etag.len + 1 || type.len == 0
+            || body.data != type.data + type.len + 1 || body.data + body.len != value.data + size
+            || memchr(value.data, '\n', size) != body.data - 1)
+        {
+            abort();
+        }
+    }
+    ngx_http_punit_entry_generation(&value);
+    free(value.data);
+}
 
 
 int
@@ -15,6 +40,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t pos = 0;
     ngx_int_t rc, prc;
 
+    entry(data, size);
     while (pos < size) {
         memset(&whole, 0, sizeof(whole));
         rc = ngx_http_punit_memcached_parse(&whole, data + pos, size - pos);

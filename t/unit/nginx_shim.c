@@ -209,6 +209,25 @@ ngx_md5_final(u_char result[16], ngx_md5_t *ctx)
 }
 
 
+/* as nginx's own: only ASCII, and no further than a NUL in both */
+ngx_int_t
+ngx_strncasecmp(u_char *s1, u_char *s2, size_t n)
+{
+    for (; n; n--, s1++, s2++) {
+        ngx_int_t a = *s1 >= 'A' && *s1 <= 'Z' ? *s1 | 0x20 : *s1;
+        ngx_int_t b = *s2 >= 'A' && *s2 <= 'Z' ? *s2 | 0x20 : *s2;
+
+        if (a != b) {
+            return a - b;
+        }
+        if (a == 0) {
+            return 0;
+        }
+    }
+    return 0;
+}
+
+
 ngx_str_t
 shim_str(const char *s)
 {
