@@ -124,12 +124,12 @@ ngx_http_punit_ctx_cleanup(void *data)
 
     ngx_http_punit_main_conf_t  *pmcf;
 
-    /* whatever became of the refill, others need not wait for it any longer */
+    /* without an answer: another one has to refill */
 
     if (ctx->refill) {
         pmcf = ngx_http_get_module_main_conf(ctx->request,
                                              ngx_http_punit_module);
-        ngx_http_punit_refill_done(ngx_http_punit_zone(pmcf), ctx->refill);
+        ngx_http_punit_refill_done(ngx_http_punit_zone(pmcf), ctx->refill, 0);
         ctx->refill = 0;
     }
 }

@@ -3,9 +3,10 @@
  * The grid route: reference data from memcached.  One round trip brings the
  * document and, unless it was asked for within the last milliseconds, the
  * service's generation; a document of another generation is a miss.  Of one
- * that is in the near cache only the generation is asked for.  After a
- * change one request refills, others may get the previous document while that
- * refill runs, for punit_grid_stale at most.
+ * that is in the near cache only the generation is asked for.  At a miss one
+ * request refills.  Others get the previous document while that refill runs,
+ * for punit_grid_stale at most, or else wait for it, so that a change or a
+ * flush of memcached costs PostgreSQL one statement a document.
  */
 
 
@@ -21,8 +22,12 @@ static void ngx_http_punit_document_confirmed(ngx_http_request_t *r,
     ngx_int_t rc);
 static ngx_int_t ngx_http_punit_document_of(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx, ngx_http_punit_grid_value_t *value);
+static ngx_int_t ngx_http_punit_document_miss(ngx_http_request_t *r,
+    ngx_http_punit_ctx_t *ctx, ngx_str_t *previous);
+static void ngx_http_punit_document_refilled(ngx_http_request_t *r,
+    ngx_http_punit_ctx_t *ctx, ngx_int_t rc);
 static ngx_int_t ngx_http_punit_document_previous(ngx_http_request_t *r,
-    ngx_http_punit_ctx_t *ctx, ngx_str_t *document);
+    ngx_str_t *document);
 static ngx_int_t ngx_http_punit_document_send(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx);
 
@@ -120,7 +125,10 @@ ngx_http_punit_document_confirmed(ngx_http_request_t *r, void *data,
         ngx_http_punit_count(r, grid_failed);
 
     } else if (ngx_http_punit_document_of(r, ctx, &values[0]) != NGX_OK) {
-        ngx_http_punit_count(r, grid_misses);
+
+        if (ngx_http_punit_document_miss(r, ctx, NULL) == NGX_AGAIN) {
+            return;
+        }
 
     } else if (ngx_http_punit_near_get(r, ctx) == NGX_OK) {
         ngx_http_punit_count(r, grid_near);
@@ -143,9 +151,11 @@ ngx_http_punit_document_found(ngx_http_request_t *r, void *data,
 {
     ngx_http_punit_ctx_t  *ctx = data;
 
+    ngx_str_t                    *previous;
     ngx_http_punit_grid_value_t  *document;
 
     document = &values[n - 1];
+    previous = NULL;
 
     if (!document->known || !values[0].known) {
         ngx_http_punit_count(r, grid_failed);
@@ -181,17 +191,92 @@ ngx_http_punit_document_found(ngx_http_request_t *r, void *data,
         goto done;
     }
 
-    if (ngx_http_punit_document_previous(r, ctx, &document->data) == NGX_OK) {
-        ctx->document = document->data;
-        ngx_http_punit_count(r, grid_stale);
-        goto done;
-    }
+    previous = &document->data;
 
 miss:
 
-    ngx_http_punit_count(r, grid_misses);
+    if (ngx_http_punit_document_miss(r, ctx, previous) == NGX_AGAIN) {
+        return;
+    }
 
 done:
+
+    ngx_http_punit_resume(r, ctx);
+}
+
+
+/*
+ * NGX_DECLINED: this request goes to the worker, as the one that refills or
+ * because waiting is of no use; NGX_OK: it gets the previous document;
+ * NGX_AGAIN: it waits for the refill that runs, and asks the grid again.
+ */
+
+static ngx_int_t
+ngx_http_punit_document_miss(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
+    ngx_str_t *previous)
+{
+    uint32_t                     hash;
+    ngx_msec_t                   since;
+    ngx_http_punit_main_conf_t  *pmcf;
+
+    pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
+
+    hash = ngx_crc32_short(ctx->grid_key.data, ctx->grid_key.len);
+
+    if (hash == 0) {
+        hash = 1;
+    }
+
+    if (ngx_http_punit_refill_claim(ngx_http_punit_zone(pmcf), hash, &since)
+        == NGX_OK)
+    {
+        ctx->refill = hash;
+        ngx_http_punit_count(r, grid_misses);
+        return NGX_DECLINED;
+    }
+
+    if (previous && since < ctx->plcf->grid_stale
+        && ngx_http_punit_document_previous(r, previous) == NGX_OK)
+    {
+        ctx->document = *previous;
+        ngx_http_punit_count(r, grid_stale);
+        return NGX_OK;
+    }
+
+    if (!ctx->waited
+        && ngx_http_punit_refill_wait(r, ctx, hash,
+                                      ngx_http_punit_document_refilled)
+           == NGX_AGAIN)
+    {
+        return NGX_AGAIN;
+    }
+
+    ngx_http_punit_count(r, grid_misses);
+
+    return NGX_DECLINED;
+}
+
+
+/*
+ * NGX_OK: the worker has answered.  If the document is not in the grid now, it
+ * is none that is kept there (an error, too large): the next ones must not
+ * queue up for it.  NGX_BUSY: the time is up.  NGX_DECLINED: who refilled is
+ * gone, and another one has to.
+ */
+
+static void
+ngx_http_punit_document_refilled(ngx_http_request_t *r,
+    ngx_http_punit_ctx_t *ctx, ngx_int_t rc)
+{
+    ctx->waited = (rc != NGX_DECLINED);
+
+    ngx_http_punit_count(r, grid_waited);
+
+    if (ngx_http_punit_document_ask(r, ctx) == NGX_AGAIN) {
+        return;
+    }
+
+    ngx_http_punit_count(r, grid_failed);
 
     ngx_http_punit_resume(r, ctx);
 }
@@ -222,7 +307,7 @@ ngx_http_punit_document_of(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
 
 /* a worker raises the generation before it answers to a change, and before it
    answers with something newer than the grid's: who has seen such an answer
-   must not be told of the time before it */
+   must not be told of the time before it.  What it refilled is in the grid */
 
 void
 ngx_http_punit_document_answered(ngx_http_request_t *r,
@@ -243,39 +328,21 @@ ngx_http_punit_document_answered(ngx_http_request_t *r,
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
 
     ngx_http_punit_generation_drop(ngx_http_punit_zone(pmcf), &service);
+
+    if (ctx->refill) {
+        ngx_http_punit_refill_done(ngx_http_punit_zone(pmcf), ctx->refill, 1);
+        ctx->refill = 0;
+    }
 }
 
 
-/*
- * May the previous document be shown?  Only while another request refills, and
- * not to a client whose If-None-Match says that it has had another one.
- * NGX_OK, or NGX_DECLINED: this request goes to the worker.
- */
+/* the previous document is not for a client whose If-None-Match says that it
+   has had another one */
 
 static ngx_int_t
-ngx_http_punit_document_previous(ngx_http_request_t *r,
-    ngx_http_punit_ctx_t *ctx, ngx_str_t *document)
+ngx_http_punit_document_previous(ngx_http_request_t *r, ngx_str_t *document)
 {
-    uint32_t                     hash;
-    ngx_int_t                    rc;
-    ngx_str_t                    etag, type, body, *match;
-    ngx_http_punit_main_conf_t  *pmcf;
-
-    if (ctx->plcf->grid_stale == 0) {
-        return NGX_DECLINED;
-    }
-
-    pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
-
-    hash = ngx_crc32_short(ctx->grid_key.data, ctx->grid_key.len);
-
-    rc = ngx_http_punit_refill_claim(ngx_http_punit_zone(pmcf), hash,
-                                     ctx->plcf->grid_stale);
-
-    if (rc == NGX_OK) {
-        ctx->refill = hash ? hash : 1;
-        return NGX_DECLINED;
-    }
+    ngx_str_t  etag, type, body, *match;
 
     if (ngx_http_punit_entry_document(document, &etag, &type, &body)
         != NGX_OK)
@@ -373,56 +440,4 @@ ngx_http_punit_document_send(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
     ngx_http_finalize_request(r, ngx_http_output_filter(r, &out));
 
     return NGX_DONE;
-}
-
-
-/* a slot each, found by hash: another document's refill in the same slot means
-   that this one is refilled by more than one request, no harm */
-
-ngx_int_t
-ngx_http_punit_refill_claim(ngx_http_punit_zone_t *zone, uint32_t hash,
-    ngx_msec_t last)
-{
-    ngx_int_t                 rc;
-    ngx_http_punit_refill_t  *refill;
-
-    if (hash == 0) {
-        hash = 1;
-    }
-
-    refill = &zone->sh->refills[hash % NGX_HTTP_PUNIT_REFILLS];
-    rc = NGX_OK;
-
-    ngx_shmtx_lock(&zone->shpool->mutex);
-
-    if (refill->hash == hash
-        && (ngx_msec_int_t) (refill->until - ngx_current_msec) > 0)
-    {
-        rc = NGX_BUSY;
-
-    } else {
-        refill->hash = hash;
-        refill->until = ngx_current_msec + last;
-    }
-
-    ngx_shmtx_unlock(&zone->shpool->mutex);
-
-    return rc;
-}
-
-
-void
-ngx_http_punit_refill_done(ngx_http_punit_zone_t *zone, uint32_t hash)
-{
-    ngx_http_punit_refill_t  *refill;
-
-    refill = &zone->sh->refills[hash % NGX_HTTP_PUNIT_REFILLS];
-
-    ngx_shmtx_lock(&zone->shpool->mutex);
-
-    if (refill->hash == hash) {
-        refill->hash = 0;
-    }
-
-    ngx_shmtx_unlock(&zone->shpool->mutex);
 }

@@ -233,6 +233,7 @@ typedef struct {
     uint32_t                        generation; /* as flags; 0: not known */
     ngx_msec_t                      asked;     /* for it, if it is asked for */
     uint32_t                        refill;    /* 0, or our claim's hash */
+    ngx_msec_t                      wait_end;  /* for another's; 0: not yet */
 
     ngx_str_t                       reissued;  /* token */
     ngx_http_request_t             *subrequest;
@@ -250,6 +251,7 @@ typedef struct {
     unsigned                        author:1;  /* follows Punit-Author */
     unsigned                        lookup:1;  /* ask the grid first */
     unsigned                        looked:1;
+    unsigned                        waited:1;  /* for a refill: enough */
     unsigned                        reissuing:1;
     unsigned                        stale_tried:1;
     unsigned                        refused:1; /* an owner we knew refused */
@@ -378,6 +380,20 @@ ngx_int_t ngx_http_punit_near_get(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx);
 void ngx_http_punit_near_keep(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx);
+
+/*
+ * refill: waits for one that runs.  NGX_AGAIN: handler will be called once,
+ * from the event loop, unless the request ends before that; NGX_DECLINED: not
+ * waited.  rc: NGX_OK: the worker has answered; NGX_BUSY: this request has
+ * waited long enough; NGX_DECLINED: nobody refills any more.
+ */
+
+typedef void (*ngx_http_punit_refill_pt)(ngx_http_request_t *r,
+    ngx_http_punit_ctx_t *ctx, ngx_int_t rc);
+
+ngx_int_t ngx_http_punit_refill_wait(ngx_http_request_t *r,
+    ngx_http_punit_ctx_t *ctx, uint32_t hash,
+    ngx_http_punit_refill_pt handler);
 
 /* reissue */
 

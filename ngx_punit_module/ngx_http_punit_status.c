@@ -53,6 +53,8 @@ static const ngx_http_punit_counter_t  ngx_http_punit_counter_names[] = {
       offsetof(ngx_http_punit_counters_t, grid_misses) },
     { "grid_stale", "documents served while they were refilled",
       offsetof(ngx_http_punit_counters_t, grid_stale) },
+    { "grid_waited", "waits for a document that another request refilled",
+      offsetof(ngx_http_punit_counters_t, grid_waited) },
     { "grid_failed", "questions the grid did not answer",
       offsetof(ngx_http_punit_counters_t, grid_failed) },
     { "introspected", "tokens the auth worker was asked about",

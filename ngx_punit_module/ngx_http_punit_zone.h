@@ -72,6 +72,7 @@ typedef struct {
     ngx_atomic_t                    grid_near;
     ngx_atomic_t                    grid_misses;
     ngx_atomic_t                    grid_stale;
+    ngx_atomic_t                    grid_waited;
     ngx_atomic_t                    grid_failed;
     ngx_atomic_t                    introspected;
     ngx_atomic_t                    reissued;
@@ -147,11 +148,12 @@ typedef struct {
 } ngx_http_punit_reissues_t;
 
 
-/* a refill of a document that runs at the moment */
+/* a refill of a document that runs at the moment, or has run last */
 
 typedef struct {
     uint32_t                        hash;      /* 0: none */
-    ngx_msec_t                      until;
+    ngx_uint_t                      state;     /* of refill.c */
+    ngx_msec_t                      since;
 } ngx_http_punit_refill_t;
 
 
@@ -235,11 +237,15 @@ void ngx_http_punit_owner_give_back(ngx_http_punit_zone_t *zone,
 ngx_http_punit_reissues_t *ngx_http_punit_reissues_init(
     ngx_slab_pool_t *shpool, size_t limit);
 
-/* document: refills.  NGX_OK: claimed for the caller, NGX_BUSY: one runs */
+/*
+ * refill.  hash: of the document's key, not 0.  NGX_OK: claimed for the
+ * caller, who ends it by done; NGX_BUSY: one runs, since so many milliseconds.
+ */
 
 ngx_int_t ngx_http_punit_refill_claim(ngx_http_punit_zone_t *zone,
-    uint32_t hash, ngx_msec_t last);
-void ngx_http_punit_refill_done(ngx_http_punit_zone_t *zone, uint32_t hash);
+    uint32_t hash, ngx_msec_t *since);
+void ngx_http_punit_refill_done(ngx_http_punit_zone_t *zone, uint32_t hash,
+    ngx_uint_t answered);
 
 
 /*
