@@ -8,7 +8,9 @@ use warnings;
 use Punit::Bench::Pair;
 use Punit::Bench::Unit;
 
-return sub {
+my @names = qw(noise-grid grid-hit grid-hit-cpu noise-grid-p50 grid-hit-p50 grid-hit-njs grid-hit-lua grid-hit-lua-cached);
+
+return { names => \@names, prepare => sub {
     my ($dir) = @_;
     my $unit = Punit::Bench::Unit->of($dir);
     my $lua = $unit->nginx('lua', files => ['jwt.lua']);
@@ -45,4 +47,4 @@ return sub {
             rows => [ { name => 'grid-hit-lua-cached', figure => 'rate', goal => '>= 2.4' } ],
         },
     );
-};
+} };

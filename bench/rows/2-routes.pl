@@ -7,7 +7,9 @@ use warnings;
 use Punit::Bench::Pair;
 use Punit::Bench::Unit;
 
-return sub {
+my @routes = qw(forward local);
+
+return { names => [map { ("noise-$_-cpu", "noise-$_", "$_-cpu", $_) } @routes], prepare => sub {
     my ($dir) = @_;
     my $unit = Punit::Bench::Unit->of($dir);
     my ($stock, $again) = map { $unit->nginx('stock', name => $_) } qw(stock stock-again);
@@ -36,5 +38,5 @@ return sub {
                 ],
             ),
         )
-    } qw(forward local);
-};
+    } @routes;
+} };

@@ -7,7 +7,9 @@ use warnings;
 use Punit::Bench::Pair;
 use Punit::Bench::Unit;
 
-return sub {
+my @peers = qw(proxy njs lua-cached haproxy-hs256 haproxy-rs256);
+
+return { names => [map { "routing-$_" } @peers], prepare => sub {
     my ($dir) = @_;
     my $unit = Punit::Bench::Unit->of($dir);
     my ($hs256, $rs256) = map { $unit->token('us', $_) } qw(HS256 RS256);
@@ -26,5 +28,5 @@ return sub {
             ours => $ours, peer => $peer{$_},
             rows => [ { name => "routing-$_", figure => 'rate', $_ eq 'proxy' ? () : (goal => '> 1') } ],
         )
-    } qw(proxy njs lua-cached haproxy-hs256 haproxy-rs256);
-};
+    } @peers;
+} };
