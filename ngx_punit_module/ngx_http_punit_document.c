@@ -63,6 +63,10 @@ ngx_http_punit_document_handler(ngx_http_request_t *r,
             return ngx_http_punit_document_send(r, ctx);
         }
 
+        if (ngx_http_punit_grid_key(r, ctx) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
         rc = ngx_http_punit_grid_get(ctx->plcf->grid, r, &ctx->grid_key, 1,
                                      ngx_http_punit_document_found, ctx);
     } else {
@@ -96,7 +100,6 @@ ngx_http_punit_document_ask(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 
     keys[0].data = buf;
     keys[0].len = p - buf;
-    keys[1] = ctx->grid_key;
 
     ctx->generation = 0;
     ctx->asked = ngx_current_msec;
@@ -107,6 +110,12 @@ ngx_http_punit_document_ask(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
         return ngx_http_punit_grid_get(ctx->plcf->grid, r, keys, 1,
                                        ngx_http_punit_document_confirmed, ctx);
     }
+
+    if (ngx_http_punit_grid_key(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    keys[1] = ctx->grid_key;
 
     return ngx_http_punit_grid_get(ctx->plcf->grid, r, keys, 2,
                                    ngx_http_punit_document_found, ctx);
@@ -221,7 +230,7 @@ ngx_http_punit_document_miss(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
 
-    hash = ngx_crc32_short(ctx->grid_key.data, ctx->grid_key.len);
+    hash = ngx_crc32_short(ctx->grid_text.data, ctx->grid_text.len);
 
     if (hash == 0) {
         hash = 1;
@@ -380,7 +389,7 @@ ngx_http_punit_document_send(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
         != NGX_OK)
     {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "grid entry \"%V\" is not a document", &ctx->grid_key);
+                      "grid entry of \"%V\" is not a document", &r->uri);
         ngx_str_null(&r->headers_out.content_type);
         return NGX_DECLINED;
     }

@@ -15,22 +15,21 @@ static ngx_int_t ngx_http_punit_grid_args(ngx_http_request_t *r,
 
 
 /*
- * ctx->grid_key = punit:doc:<service>:<SHA-256 of "GET\n" path "\n" and, for
- * each of punit_grid_args that is there, in that order, name "=" value "\n">.
- * NGX_OK; NGX_DECLINED: the answer must not be kept, the key is empty.
+ * ctx->grid_text = "GET\n" path "\n" and, for each of punit_grid_args that is
+ * there, in that order, name "=" value "\n": what is asked for, whoever asks.
+ * NGX_OK; NGX_DECLINED: the answer must not be kept, the text is empty;
+ * NGX_ERROR: no memory.
  */
 
 ngx_int_t
-ngx_http_punit_grid_key(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
+ngx_http_punit_grid_text(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 {
-    u_char                      *p;
-    size_t                       i;
-    SHA256_CTX                   sha;
-    ngx_str_t                   *name, service;
-    ngx_uint_t                   present;
-    ngx_http_punit_loc_conf_t   *plcf;
-    ngx_str_t                    values[NGX_HTTP_PUNIT_ARGS_MAX];
-    u_char                       digest[SHA256_DIGEST_LENGTH];
+    u_char                     *p;
+    size_t                      i, n, len;
+    ngx_str_t                  *name, service;
+    ngx_uint_t                  present;
+    ngx_http_punit_loc_conf_t  *plcf;
+    ngx_str_t                   values[NGX_HTTP_PUNIT_ARGS_MAX];
 
     plcf = ctx->plcf;
     present = 0;
@@ -42,38 +41,70 @@ ngx_http_punit_grid_key(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
         return NGX_DECLINED;
     }
 
-    SHA256_Init(&sha);
-    SHA256_Update(&sha, "GET\n", 4);
-    SHA256_Update(&sha, r->uri.data, r->uri.len);
-    SHA256_Update(&sha, "\n", 1);
+    name = plcf->grid_args ? plcf->grid_args->elts : NULL;
+    n = present ? plcf->grid_args->nelts : 0;
 
-    for (i = 0; plcf->grid_args && i < plcf->grid_args->nelts; i++) {
+    /* no longer than the request line was: what is not there is not in it */
+
+    len = sizeof("GET\n") - 1 + r->uri.len + 1 + r->args.len + 1;
+
+    p = ngx_pnalloc(r->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->grid_text.data = p;
+    ctx->service = service;
+
+    p = ngx_cpymem(p, "GET\n", sizeof("GET\n") - 1);
+    p = ngx_cpymem(p, r->uri.data, r->uri.len);
+    *p++ = '\n';
+
+    for (i = 0; i < n; i++) {
 
         if (!(present & ((ngx_uint_t) 1 << i))) {
             continue;
         }
 
-        name = plcf->grid_args->elts;
-
-        SHA256_Update(&sha, name[i].data, name[i].len);
-        SHA256_Update(&sha, "=", 1);
-        SHA256_Update(&sha, values[i].data, values[i].len);
-        SHA256_Update(&sha, "\n", 1);
+        p = ngx_cpymem(p, name[i].data, name[i].len);
+        *p++ = '=';
+        p = ngx_cpymem(p, values[i].data, values[i].len);
+        *p++ = '\n';
     }
 
-    SHA256_Final(digest, &sha);
+    ctx->grid_text.len = p - ctx->grid_text.data;
 
-    p = ngx_pnalloc(r->pool, sizeof("punit:doc::") - 1 + service.len
+    return NGX_OK;
+}
+
+
+/*
+ * ctx->grid_key = punit:doc:<service>:<SHA-256 of ctx->grid_text>, unless it
+ * is there already; empty if the text is.  NGX_OK; NGX_ERROR: no memory
+ */
+
+ngx_int_t
+ngx_http_punit_grid_key(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
+{
+    u_char  *p;
+    u_char   digest[SHA256_DIGEST_LENGTH];
+
+    if (ctx->grid_key.len || ctx->grid_text.len == 0) {
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, sizeof("punit:doc::") - 1 + ctx->service.len
                              + 2 * SHA256_DIGEST_LENGTH);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
+    (void) SHA256(ctx->grid_text.data, ctx->grid_text.len, digest);
+
     ctx->grid_key.data = p;
-    ctx->service = service;
 
     p = ngx_cpymem(p, "punit:doc:", sizeof("punit:doc:") - 1);
-    p = ngx_cpymem(p, service.data, service.len);
+    p = ngx_cpymem(p, ctx->service.data, ctx->service.len);
     *p++ = ':';
     p = ngx_hex_dump(p, digest, SHA256_DIGEST_LENGTH);
 

@@ -227,6 +227,7 @@ typedef struct {
     ngx_str_t                       client;
     ngx_str_t                       id;        /* X-Request-Id */
 
+    ngx_str_t                       grid_text; /* what is asked for */
     ngx_str_t                       grid_key;  /* punit:doc:... */
     ngx_str_t                       service;
     ngx_str_t                       document;  /* "..." type\n body */
@@ -366,6 +367,8 @@ ngx_int_t ngx_http_punit_try(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
 
 ngx_int_t ngx_http_punit_grid_service(ngx_http_request_t *r,
     ngx_str_t *service);
+ngx_int_t ngx_http_punit_grid_text(ngx_http_request_t *r,
+    ngx_http_punit_ctx_t *ctx);
 ngx_int_t ngx_http_punit_grid_key(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx);
 ngx_int_t ngx_http_punit_document_handler(ngx_http_request_t *r,

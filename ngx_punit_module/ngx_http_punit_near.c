@@ -12,11 +12,18 @@
 #include "ngx_http_punit_module.h"
 
 
+/* nobody can make the search long by names that fall into one bucket */
+
 #define NGX_HTTP_PUNIT_NEAR_BUCKETS  1024
+#define NGX_HTTP_PUNIT_NEAR_DEPTH    8
 
 /* one document may take that part of all */
 
 #define NGX_HTTP_PUNIT_NEAR_PART     16
+
+
+#define ngx_http_punit_near_hash(text)                                        \
+    ngx_murmur_hash2((text)->data, (text)->len)
 
 
 typedef struct ngx_http_punit_near_s  ngx_http_punit_near_t;
@@ -29,14 +36,13 @@ struct ngx_http_punit_near_s {
     uint32_t                        hash;
     ngx_uint_t                      refs;      /* requests, and the cache */
     size_t                          size;
-    ngx_str_t                       key;
+    ngx_str_t                       text;      /* what was asked for */
     ngx_str_t                       document;
 };
 
 
 static ngx_http_punit_near_t **ngx_http_punit_near_place(
-    ngx_http_punit_grid_t *grid, ngx_str_t *key, uint32_t hash);
-static uint32_t ngx_http_punit_near_hash(ngx_str_t *key);
+    ngx_http_punit_grid_t *grid, ngx_str_t *text, uint32_t hash);
 static void ngx_http_punit_near_remove(ngx_http_punit_near_t **place);
 static void ngx_http_punit_near_release(void *data);
 
@@ -54,12 +60,12 @@ static volatile ngx_cycle_t   *ngx_http_punit_near_cycle;
 ngx_int_t
 ngx_http_punit_near_find(ngx_http_punit_ctx_t *ctx)
 {
-    ngx_str_t  *key;
+    ngx_str_t  *text;
 
-    key = &ctx->grid_key;
+    text = &ctx->grid_text;
 
-    return *ngx_http_punit_near_place(ctx->plcf->grid, key,
-                                      ngx_http_punit_near_hash(key))
+    return *ngx_http_punit_near_place(ctx->plcf->grid, text,
+                                      ngx_http_punit_near_hash(text))
            ? NGX_OK : NGX_DECLINED;
 }
 
@@ -72,11 +78,14 @@ ngx_http_punit_near_find(ngx_http_punit_ctx_t *ctx)
 ngx_int_t
 ngx_http_punit_near_get(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 {
+    ngx_str_t               *text;
     ngx_pool_cleanup_t      *cln;
     ngx_http_punit_near_t   *near, **place;
 
-    place = ngx_http_punit_near_place(ctx->plcf->grid, &ctx->grid_key,
-                                      ngx_http_punit_near_hash(&ctx->grid_key));
+    text = &ctx->grid_text;
+
+    place = ngx_http_punit_near_place(ctx->plcf->grid, text,
+                                      ngx_http_punit_near_hash(text));
     near = *place;
 
     if (near == NULL) {
@@ -117,22 +126,23 @@ ngx_http_punit_near_keep(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
     u_char                      *p;
     size_t                       size, limit;
     uint32_t                     hash;
+    ngx_uint_t                   n;
     ngx_queue_t                 *q;
-    ngx_http_punit_near_t       *near, **place;
+    ngx_http_punit_near_t       *near, **place, **bucket;
     ngx_http_punit_main_conf_t  *pmcf;
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
 
     limit = pmcf->near;
-    size = sizeof(ngx_http_punit_near_t) + ctx->grid_key.len
+    size = sizeof(ngx_http_punit_near_t) + ctx->grid_text.len
            + ctx->document.len;
 
     if (size > limit / NGX_HTTP_PUNIT_NEAR_PART) {
         return;
     }
 
-    hash = ngx_http_punit_near_hash(&ctx->grid_key);
-    place = ngx_http_punit_near_place(ctx->plcf->grid, &ctx->grid_key, hash);
+    hash = ngx_http_punit_near_hash(&ctx->grid_text);
+    place = ngx_http_punit_near_place(ctx->plcf->grid, &ctx->grid_text, hash);
 
     if (*place) {
 
@@ -148,7 +158,16 @@ ngx_http_punit_near_keep(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
         near = ngx_queue_data(q, ngx_http_punit_near_t, queue);
 
         ngx_http_punit_near_remove(ngx_http_punit_near_place(near->grid,
-                                                   &near->key, near->hash));
+                                                   &near->text, near->hash));
+    }
+
+    bucket = &ngx_http_punit_near[hash % NGX_HTTP_PUNIT_NEAR_BUCKETS];
+
+    for (n = 1, place = bucket; *place; n++, place = &(*place)->next) {
+        if (n == NGX_HTTP_PUNIT_NEAR_DEPTH) {
+            ngx_http_punit_near_remove(place);
+            break;
+        }
     }
 
     near = ngx_alloc(size, r->connection->log);
@@ -158,9 +177,9 @@ ngx_http_punit_near_keep(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 
     p = (u_char *) &near[1];
 
-    near->key.data = p;
-    near->key.len = ctx->grid_key.len;
-    p = ngx_cpymem(p, ctx->grid_key.data, ctx->grid_key.len);
+    near->text.data = p;
+    near->text.len = ctx->grid_text.len;
+    p = ngx_cpymem(p, ctx->grid_text.data, ctx->grid_text.len);
 
     near->document.data = p;
     near->document.len = ctx->document.len;
@@ -172,8 +191,8 @@ ngx_http_punit_near_keep(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
     near->size = size;
     near->refs = 1;
 
-    near->next = ngx_http_punit_near[hash % NGX_HTTP_PUNIT_NEAR_BUCKETS];
-    ngx_http_punit_near[hash % NGX_HTTP_PUNIT_NEAR_BUCKETS] = near;
+    near->next = *bucket;
+    *bucket = near;
 
     ngx_queue_insert_head(&ngx_http_punit_near_used, &near->queue);
     ngx_http_punit_near_size += size;
@@ -183,7 +202,7 @@ ngx_http_punit_near_keep(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 /* where it is linked, or where its bucket ends */
 
 static ngx_http_punit_near_t **
-ngx_http_punit_near_place(ngx_http_punit_grid_t *grid, ngx_str_t *key,
+ngx_http_punit_near_place(ngx_http_punit_grid_t *grid, ngx_str_t *text,
     uint32_t hash)
 {
     ngx_uint_t               i;
@@ -209,23 +228,14 @@ ngx_http_punit_near_place(ngx_http_punit_grid_t *grid, ngx_str_t *key,
     for ( /* void */ ; *place; place = &(*place)->next) {
         if ((*place)->hash == hash
             && (*place)->grid == grid
-            && (*place)->key.len == key->len
-            && ngx_memcmp((*place)->key.data, key->data, key->len) == 0)
+            && (*place)->text.len == text->len
+            && ngx_memcmp((*place)->text.data, text->data, text->len) == 0)
         {
             break;
         }
     }
 
     return place;
-}
-
-
-/* a key ends with a digest: its end is as good as all of it */
-
-static uint32_t
-ngx_http_punit_near_hash(ngx_str_t *key)
-{
-    return ngx_murmur_hash2(key->data + key->len - 16, 16);
 }
 
 

@@ -29,11 +29,11 @@ ngx_http_punit_route_step(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
     if (plcf->scope == NGX_HTTP_PUNIT_SCOPE_REFERENCE
         && (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)))
     {
-        if (ngx_http_punit_grid_key(r, ctx) == NGX_ERROR) {
+        if (ngx_http_punit_grid_text(r, ctx) == NGX_ERROR) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        ctx->lookup = (plcf->grid != NULL && ctx->grid_key.len != 0);
+        ctx->lookup = (plcf->grid != NULL && ctx->grid_text.len != 0);
     }
 
     if (ctx->peer) {

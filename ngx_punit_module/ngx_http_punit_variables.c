@@ -146,6 +146,10 @@ ngx_http_punit_value_grid_key(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx, ngx_http_punit_main_conf_t *pmcf,
     ngx_str_t *value)
 {
+    if (ngx_http_punit_grid_key(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     *value = ctx->grid_key;
     return NGX_OK;
 }

@@ -8,7 +8,7 @@ use warnings;
 use Punit::Bench::Pair;
 use Punit::Bench::Unit;
 
-my @names = qw(noise-grid grid-hit grid-hit-cpu noise-grid-p50 grid-hit-p50 grid-hit-njs grid-hit-lua grid-hit-lua-cached);
+my @names = qw(noise-grid grid-hit grid-hit-cpu grid-hit-far grid-hit-far-cpu noise-grid-p50 grid-hit-p50 grid-hit-njs grid-hit-lua grid-hit-lua-cached);
 
 return { names => \@names, prepare => sub {
     my ($dir) = @_;
