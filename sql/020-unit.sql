@@ -3,10 +3,13 @@
 create table punit.me (
     single      boolean primary key default true check (single),
     id          text not null check (id ~ '^[a-z0-9-]{1,32}$'),
-    incarnation uuid not null default gen_random_uuid()
+    incarnation uuid not null default gen_random_uuid(),
+    left_at     timestamptz
 );
 comment on table punit.me is
     'the one row that says which unit this database is; a new incarnation after a restore or a promotion';
+comment on column punit.me.left_at is
+    'since when this unit is no part of the system any more (punit.take_leave): nothing begins here, for good';
 
 create table punit.unit (
     origin_unit text not null check (origin_unit ~ '^[a-z0-9-]{1,32}$'),
@@ -18,6 +21,8 @@ create table punit.unit (
     primary key (origin_unit, id)
 );
 comment on table punit.unit is 'the units of the system: each writes its own row, the mesh brings the others';
+comment on column punit.unit.retired_at is
+    'in its own row: all it ever wrote came before this. In the row of another: that unit adopted what it wrote';
 comment on column punit.unit.incarnation is 'messages from or to another incarnation are void';
 comment on column punit.unit.http is 'base URL of the unit''s public side';
 
@@ -56,8 +61,9 @@ create function punit.announce() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-    insert into punit.unit (origin_unit, id, incarnation) values (new.id, new.id, new.incarnation)
-    on conflict (origin_unit, id) do update set incarnation = excluded.incarnation;
+    insert into punit.unit (origin_unit, id, incarnation, retired_at)
+    values (new.id, new.id, new.incarnation, new.left_at)
+    on conflict (origin_unit, id) do update set incarnation = excluded.incarnation, retired_at = excluded.retired_at;
     return null;
 end
 $$;
@@ -70,8 +76,19 @@ create trigger announce after insert or update on punit.me
 insert into punit.me (id)
 select current_setting('punit.id', true) where current_setting('punit.id', true) <> '';
 
+create function punit.stay_or_refuse() returns void
+language plpgsql stable
+as $$
+begin
+    if exists (select from punit.me m where m.left_at is not null) then
+        raise exception 'this unit has left the system' using errcode = 'PU503';
+    end if;
+end
+$$;
+comment on function punit.stay_or_refuse() is 'PU503 where nothing may begin any more';
+
 revoke all on punit.me, punit.unit, punit.peer from public;
 grant select on punit.me, punit.unit to punit_service, punit_mover, punit_gridd, punit_peer;
 grant select on punit.peer to punit_mover, punit_gridd;
-grant execute on function punit.self(), punit.caller(), punit.incarnation_of(text)
+grant execute on function punit.self(), punit.caller(), punit.incarnation_of(text), punit.stay_or_refuse()
     to punit_service, punit_mover, punit_gridd, punit_peer;

@@ -23,6 +23,7 @@ create function punit.create_user(p_user uuid) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
+    perform punit.stay_or_refuse();
     insert into punit.own (user_id, state, epoch, ver, bump_xid, fork)
     values (p_user, 'OWNED', 1, 0, pg_current_xact_id(), gen_random_uuid());
     perform punit.set_home(p_user, 1);

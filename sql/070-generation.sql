@@ -73,9 +73,10 @@ create function punit.guard_origin() returns trigger
 language plpgsql
 as $$
 declare
-    self   text := punit.self();
+    me     punit.me;
     origin text;
 begin
+    select * into me from punit.me;
     if tg_op = 'INSERT' then
         origin := new.origin_unit;
     else
@@ -85,8 +86,11 @@ begin
                 using errcode = 'PU500';
         end if;
     end if;
-    if origin <> self then
+    if origin <> me.id then
         raise exception 'a row of unit % is changed there', origin using errcode = 'PU421', detail = origin;
+    end if;
+    if me.left_at is not null then
+        perform punit.stay_or_refuse();
     end if;
     if tg_op = 'DELETE' then
         return old;

@@ -11,7 +11,7 @@ as $$
 declare
     o punit.own;
 begin
-    if p_to is distinct from (select m.incarnation from punit.me m)
+    if p_to is distinct from (select m.incarnation from punit.me m where m.left_at is null)
        or p_from is distinct from punit.incarnation_of(p_unit) then
         return 'VOID';
     end if;

@@ -99,6 +99,11 @@ begin
     waiting := 0;
     -- one at a time, whoever calls
     perform pg_advisory_xact_lock(hashtext('punit.work_off'));
+    if exists (select from punit.me x where x.left_at is not null) then
+        -- whoever sent it takes it back and tells others: passed on from here it might come too late
+        return next;
+        return;
+    end if;
     -- what the peers have acknowledged is done with; an acknowledgement goes once its message is gone
     delete from punit.outbox x using punit.outbox_ack a
      where x.origin_unit = v_self and a.origin_unit = x.origin_unit and a.target_unit = x.target_unit and a.seq = x.seq;

@@ -45,6 +45,7 @@ returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
+    perform punit.stay_or_refuse();
     insert into auth.ended (origin_unit, kind, subject, gen, exp)
     values (punit.self(), p_kind, p_subject, p_gen, p_exp);
     -- the table stays as small as what ended lately: each insert buries some of the old

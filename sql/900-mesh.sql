@@ -97,6 +97,10 @@ begin
     if p_id = punit.self() then
         raise exception 'unit % is this one', p_id using errcode = 'PU422';
     end if;
+    if exists (select from punit.me m where m.left_at is not null) then
+        raise exception 'unit % has left the system; a unit that comes again is made from nothing', punit.self()
+            using errcode = 'PU422';
+    end if;
     if not exists (select from pg_roles where rolname = v_role) then
         execute format('create role %I login replication in role punit_peer', v_role);
         execute format('comment on role %I is %L', v_role, 'unit ' || p_id || ', by its certificate');

@@ -1,6 +1,7 @@
 #include "punitctl/keys.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -127,12 +128,52 @@ bool keys_sync(const struct unit *unit, int *changed)
     return ok && (*changed == 0 || keys_reload(unit));
 }
 
+bool keys_drop(const struct unit *unit, PGconn *db, const char **until)
+{
+    PGresult *keys = database_query(
+        db, NULL,
+        "select kid, date_trunc('second', until) as until, until <= now() as"
+        " over from punit.left_keys()", 0, NULL);
+    bool ok = keys != NULL;
+    int dropped = 0;
+
+    *until = NULL;
+    for (int i = 0; ok && i < PQntuples(keys); i++) {
+        const char *kid = database_field(keys, i, "kid");
+
+        if (*database_field(keys, i, "over") != 't') {
+            *until = database_field(keys, i, "until");
+            continue;
+        }
+        /* the file first: nothing would lead to it without the row */
+        if (unlink(text("%s/%s" PUBLIC, unit_setting(unit, "PUNIT_KEYS"), kid))
+            < 0 && errno != ENOENT) {
+            complain("cannot remove the key %s: %m", kid);
+            ok = false;
+        } else {
+            ok = database_run(db, "select punit.drop_key($1)", 1, &kid);
+            dropped++;
+        }
+    }
+    PQclear(keys);
+    return ok && (dropped == 0 || keys_reload(unit));
+}
+
 int verb_keys_sync(const struct arguments *arguments)
 {
+    const char *until;
     struct unit unit;
     int changed;
+    PGconn *db;
+    bool ok;
 
     if (!unit_open(&unit, arguments) || !keys_sync(&unit, &changed)) {
+        return EXIT_FAILED;
+    }
+    db = database_open(&unit, "postgres", NULL);
+    ok = db != NULL && keys_drop(&unit, db, &until);
+    PQfinish(db);
+    if (!ok) {
         return EXIT_FAILED;
     }
     if (changed == 0) {

@@ -5,6 +5,7 @@
 #ifndef PUNITCTL_KEYS_H
 #define PUNITCTL_KEYS_H
 
+#include <libpq-fe.h>
 #include <stdbool.h>
 
 #include "punitctl/unit.h"
@@ -16,6 +17,10 @@ bool keys_publish(const struct unit *unit);
  * tells the database that they are held and, if any file changed (*changed of
  * them), has them read. */
 bool keys_sync(const struct unit *unit, int *changed);
+
+/* Removes keys of units that have left, once none of their tokens is good any
+ * more; *until: when the last that stays may go, NULL: none is left. */
+bool keys_drop(const struct unit *unit, PGconn *db, const char **until);
 
 /* Has NGINX and the auth worker read the keys, if they run. */
 bool keys_reload(const struct unit *unit);

@@ -31,6 +31,13 @@ static const struct verb_option of_init[] = {
       " absent", NULL },
     END,
 };
+static const struct verb_option of_remove[] = {
+    UNIT_OPTION, JSON_OPTION,
+    { "stopped", NULL, "UNIT went without taking leave and never comes back",
+      NULL },
+    { "within", "SECONDS", "how long at most for each thing waited for", "60" },
+    END,
+};
 static const struct verb_option of_schema[] = {
     UNIT_OPTION,
     { "sql", "DIR", "the files (else those installed with punitctl)", NULL },
@@ -79,6 +86,9 @@ static const struct verb verbs[] = {
     { "unit add", "FILE", 1, 1,
       "makes the other units of FILE known here (lines: id http listener"
       " postgresql)", of_unit, verb_unit_add },
+    { "unit remove", "UNIT", 1, 1,
+      "at UNIT, drained: it takes leave; then at each other unit: what it wrote"
+      " is adopted, the rest goes", of_remove, verb_unit_remove },
     { "schema", "", 0, 0, "applies the schema's files that are new",
       of_schema, verb_schema },
     { "mesh join", "", 0, 0,

@@ -15,4 +15,14 @@ json_t *mesh_state(PGconn *db);
 /* Prints it as a table; true if every peer is "ok" both ways. */
 bool mesh_print(const json_t *peers);
 
+/* True if this unit has the subscription. */
+bool mesh_subscribed(PGconn *db, const char *subscription);
+
+/* Ends it, also where its slot or peer is gone. */
+bool mesh_unsubscribe(PGconn *db, const char *subscription);
+
+/* Waits until every peer has confirmed what was written here up to now; *lsn,
+ * if asked for, is up to where. False after so many seconds. */
+bool mesh_arrive(PGconn *db, double seconds, const char **lsn);
+
 #endif

@@ -6,6 +6,7 @@
 #include "punitctl/arbiters.h"
 #include "punitctl/database.h"
 #include "punitctl/keys.h"
+#include "punitctl/mesh.h"
 #include "punitctl/text.h"
 #include "punitctl/verb.h"
 #include "punitctl/wait.h"
@@ -31,25 +32,39 @@ static struct peer peer_of(const struct unit *unit, const char *id,
     };
 }
 
-static bool subscribed(PGconn *db, const struct peer *peer)
+bool mesh_subscribed(PGconn *db, const char *subscription)
 {
     return database_value(db,
                           "select 1 from pg_subscription where subname = $1", 1,
-                          (const char *const[]){ peer->subscription }) != NULL;
+                          &subscription) != NULL;
 }
 
 /* The slot is made before the subscription and not by it: `create subscription`
  * would hold a transaction open here while it waits for those open at the peer,
  * and two units that join at once would wait for each other for ever. One left
  * by a subscription that is gone here keeps its WAL and the name. */
-static bool make_slot(const struct peer *peer)
+static bool make_slot(PGconn *db, const struct peer *peer)
 {
-    const char *reason, *dropped, *made = NULL;
+    const char *reason, *incarnation, *dropped = NULL, *made = NULL;
     PGconn *there = database_open_peer(peer->pg, &reason);
 
     if (there == NULL) {
         complain("peer %s: %s; does it run, and has it been told of this unit"
                  " (punitctl unit add there)?", peer->id, reason);
+        return false;
+    }
+    incarnation = database_value(there, "select incarnation from punit.me", 0,
+                                 NULL);
+    if (incarnation == NULL
+        || database_value(db, "select 1 from punit.unit where id = $1"
+                          " and incarnation = $2 and retired_at is not null", 2,
+                          (const char *const[]){ peer->id, incarnation })
+               != NULL) {
+        /* what it wrote has another author now */
+        PQfinish(there);
+        complain("peer %s is the unit that was removed; it comes again only as"
+                 " a new one (remove its directory, `punitctl unit init`)",
+                 peer->id);
         return false;
     }
     dropped = database_value(
@@ -75,7 +90,7 @@ static bool subscribe(PGconn *db, const struct peer *peer)
 {
     const char *rows;
 
-    if (!make_slot(peer)) {
+    if (!make_slot(db, peer)) {
         return false;
     }
     /* copying over rows that are here would fail on their keys, for ever */
@@ -169,7 +184,7 @@ int verb_mesh_join(const struct arguments *arguments)
         struct peer peer = peer_of(&unit, database_field(peers, i, "id"),
                                    database_field(peers, i, "pg"));
 
-        failed += !(subscribed(db, &peer) ? refresh(db, &peer)
+        failed += !(mesh_subscribed(db, peer.subscription) ? refresh(db, &peer)
                                           : subscribe(db, &peer));
     }
     if (peers == NULL) {
@@ -187,10 +202,9 @@ int verb_mesh_join(const struct arguments *arguments)
     return status;
 }
 
-/* Ends the subscription also where its slot or peer is gone. */
-static bool unsubscribe(PGconn *db, const struct peer *peer)
+bool mesh_unsubscribe(PGconn *db, const char *subscription)
 {
-    const char *name = database_name(db, peer->subscription);
+    const char *name = database_name(db, subscription);
 
     return database_run(db, text("alter subscription %s disable", name), 0,
                         NULL)
@@ -246,7 +260,8 @@ int verb_mesh_resync(const struct arguments *arguments)
     there = database_open_peer(pg, &reason);
     if (there == NULL) {
         complain("peer %s: %s; nothing was changed", id, reason);
-    } else if ((!subscribed(db, &peer) || unsubscribe(db, &peer))
+    } else if ((!mesh_subscribed(db, peer.subscription)
+                || mesh_unsubscribe(db, peer.subscription))
                && (wait_until(slot_free, &peer, 20)
                    || complain("peer %s: slot %s stays in use", id, peer.slot)
                       == EXIT_OK)

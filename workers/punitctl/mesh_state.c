@@ -167,11 +167,25 @@ static bool arrived(void *context)
     return left != NULL && strcmp(left, "0") == 0;
 }
 
+bool mesh_arrive(PGconn *db, double seconds, const char **lsn)
+{
+    struct arrival arrival = {
+        .db = db,
+        .lsn = database_value(db, "select pg_current_wal_lsn()", 0, NULL),
+    };
+
+    if (lsn != NULL) {
+        *lsn = arrival.lsn;
+    }
+    return arrival.lsn != NULL && wait_until(arrived, &arrival, seconds);
+}
+
 int verb_mesh_wait(const struct arguments *arguments)
 {
     double limit = wait_seconds(argument(arguments, "within"));
-    struct arrival arrival;
+    const char *lsn;
     struct unit unit;
+    PGconn *db;
     bool ok;
 
     if (limit < 0) {
@@ -181,18 +195,16 @@ int verb_mesh_wait(const struct arguments *arguments)
     if (!unit_open(&unit, arguments)) {
         return EXIT_FAILED;
     }
-    arrival.db = database_open(&unit, "postgres", NULL);
-    if (arrival.db == NULL) {
+    db = database_open(&unit, "postgres", NULL);
+    if (db == NULL) {
         return EXIT_FAILED;
     }
-    arrival.lsn = database_value(arrival.db, "select pg_current_wal_lsn()", 0,
-                                 NULL);
-    ok = arrival.lsn != NULL && wait_until(arrived, &arrival, limit);
-    PQfinish(arrival.db);
+    ok = mesh_arrive(db, limit, &lsn);
+    PQfinish(db);
     if (!ok) {
         return complain("not all peers have what is written here after %g s;"
                         " see `punitctl mesh status`", limit);
     }
-    say("all peers have what was written here up to %s", arrival.lsn);
+    say("all peers have what was written here up to %s", lsn);
     return EXIT_OK;
 }

@@ -48,6 +48,7 @@ int arguments_read(struct arguments *arguments, const struct verb *verb,
 
 int verb_unit_init(const struct arguments *arguments);
 int verb_unit_add(const struct arguments *arguments);
+int verb_unit_remove(const struct arguments *arguments);
 int verb_schema(const struct arguments *arguments);
 int verb_mesh_join(const struct arguments *arguments);
 int verb_mesh_status(const struct arguments *arguments);
