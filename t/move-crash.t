@@ -221,4 +221,26 @@ subtest 'an erased user: the message reaches the copy, and nothing revives him' 
     is $x->one(us => 'select count(*) from punit.outbox_ack where seq = ?', $m->{seq}), 1, 'acknowledged';
 };
 
+subtest 'who was erased here while FENCE\'s answer was on its way is not refused: the old owner would take him back' => sub {
+    $eu->stop;
+    delete $x->{mover}{eu};
+    $x->mover('eu', PUNIT_MOVE_RESOLVE => '60s');
+    my $u = $x->user(eu => 5);
+    $us->foreign($u, 'eu', 1, 1);
+    $x->wait_until('the copy', sub { $x->state(us => $u) eq 'COPY 0' && $x->digest(us => $u) eq $x->digest(eu => $u) });
+    # FENCE passes, the final read after it waits for this, and then cannot be answered
+    my $h = $x->pg('eu')->dbh;
+    $h->begin_work;
+    $h->do('alter table note.item rename to gone');
+    $us->foreign($u, 'eu', 1, 1);
+    $x->wait_until('FENCE', sub { $x->state(eu => $u) eq 'FENCED 1' });
+    $x->db('us')->do('select punit.erased(?, 2)', undef, $u);
+    $h->commit;
+    $x->wait_until('ABORT', sub { $us->text =~ /event=move-aborted user=\Q$u\E/ });
+    $x->wait_until('the record', sub { ($x->record(us => $u)->{result} // 'erased') eq 'erased' });
+    is $x->state(eu => $u), 'FENCED 1', 'eu does not own him again';
+    is $x->state(us => $u), 'ERASED 2', 'he stays erased at us';
+    $x->db('eu')->do('alter table note.gone rename to item');
+};
+
 done_testing;

@@ -376,6 +376,24 @@ subtest 'a move that was begun is found again; a warm copy that led to nothing i
     is "$t->{state} $t->{ver} $t->{phase} $t->{unit}", 'COPY -1 fence eu', 'and the mover is told where to go on';
 };
 
+subtest 'a unit that is away keeps nobody waiting but its own: the sweeper finds the others behind any number of its users' => sub {
+    my ($late, $wanted) = map { one($db{eu}, 'select gen_random_uuid()') } 1, 2;
+    $db{eu}->begin_work;
+    $db{eu}->do(q{insert into punit.own (user_id, state, epoch, ver, fork, fence_to, fence_epoch, touched_at)
+        select gen_random_uuid(), 'FENCED', 1, 0, gen_random_uuid(), 'us', 2, now() - interval '2 hours' from generate_series(1, 1100)});
+    $db{eu}->do(q{insert into punit.own (user_id, state, epoch, ver, fork, fence_to, fence_epoch, touched_at)
+        values (?, 'FENCED', 1, 0, gen_random_uuid(), 'ap', 2, now() - interval '1 hour')}, undef, $late);
+    $db{eu}->do(q{insert into punit.move (user_id, from_unit, to_unit, phase, started_at)
+        select gen_random_uuid(), 'us', 'eu', 'wanted', now() - interval '2 hours' from generate_series(1, 10100)});
+    $db{eu}->do(q{insert into punit.move (user_id, from_unit, to_unit, phase) values (?, 'ap', 'eu', 'wanted')}, undef, $wanted);
+    my %hanging = map { $_ => 1 } @{ $db{eu}->selectcol_arrayref('select user_id from punit.hanging(1)') };
+    my %unfinished = map { $_ => 1 } @{ $db{eu}->selectcol_arrayref('select punit.unfinished()') };
+    $db{eu}->rollback;
+    ok $hanging{$late}, 'who is fenced to another unit';
+    cmp_ok scalar keys %hanging, '<=', 1001, 'and not all at once of the one that is away';
+    ok $unfinished{$wanted}, 'whose move comes from another unit';
+};
+
 subtest 'the unit to talk to is that of the highest epoch' => sub {
     my $u = user();
     my $unit = sub { row($db{us}, 'select * from punit.task(?, ?, ?)', $u, @_)->{unit} };
