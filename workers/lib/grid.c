@@ -1,6 +1,7 @@
 #include "lib/grid.h"
 
 #include <libmemcached/memcached.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,10 +15,14 @@
 #define GENERATION_SECONDS  3       /* a server that is cut off misses rather than lies */
 #define DOCUMENT_SECONDS    3600
 #define RAISE_TRIES         4
+#define NEWEST_MS           15000   /* longer than a request takes; a restored database begins lower */
 
-/* What the threads of a process know of the servers together. */
+/* What the threads of a process know of the servers together, and of what they put there. */
 typedef struct {
     atomic_int      users;
+    pthread_mutex_t lock;
+    uint64_t        newest;         /* generation that one of them has read */
+    int64_t         newest_at;
     _Atomic int64_t retry_at[];
 } health_t;
 
@@ -89,6 +94,10 @@ share_health(size_t n, punit_grid_t *other)
 {
     health_t *health = other != NULL ? other->health
                                      : calloc(1, sizeof(health_t) + n * sizeof(_Atomic int64_t));
+
+    if (health != NULL && other == NULL) {
+        pthread_mutex_init(&health->lock, NULL);
+    }
 
     if (health != NULL) {
         atomic_fetch_add(&health->users, 1);
@@ -170,6 +179,7 @@ punit_grid_destroy(punit_grid_t *grid)
     }
 
     if (grid->health != NULL && atomic_fetch_sub(&grid->health->users, 1) == 1) {
+        pthread_mutex_destroy(&grid->health->lock);
         free(grid->health);
     }
 
@@ -396,6 +406,35 @@ punit_grid_generation(punit_grid_t *grid, const char *service, uint64_t generati
 }
 
 
+/* The servers may have been flushed since a newer generation was answered: then only this process, which a
+ * service's answers all come from, knows that this one is old. */
+static bool
+is_newest(health_t *health, uint64_t generation)
+{
+    int64_t now = punit_clock_ms();
+
+    pthread_mutex_lock(&health->lock);
+
+    bool newest = generation >= health->newest || now - health->newest_at > NEWEST_MS;
+
+    if (newest) {
+        health->newest = generation;
+        health->newest_at = now;
+    }
+
+    pthread_mutex_unlock(&health->lock);
+
+    return newest;
+}
+
+
+punit_grid_rc_t
+punit_grid_answered(punit_grid_t *grid, const char *service, uint64_t generation)
+{
+    return is_newest(grid->health, generation) ? raise_all(grid, service, generation, false) : PUNIT_GRID_MISS;
+}
+
+
 punit_grid_rc_t
 punit_grid_store(punit_grid_t *grid, const char *service, const char *key, uint64_t generation,
                  const char *etag, const char *type, const char *body, size_t len)
@@ -404,7 +443,7 @@ punit_grid_store(punit_grid_t *grid, const char *service, const char *key, uint6
         return PUNIT_GRID_TROUBLE;
     }
 
-    if (raise_all(grid, service, generation, false) == PUNIT_GRID_MISS) {
+    if (punit_grid_answered(grid, service, generation) == PUNIT_GRID_MISS) {
         return PUNIT_GRID_MISS;
     }
 

@@ -38,9 +38,13 @@ punit_grid_rc_t punit_grid_generation(punit_grid_t *grid, const char *service, u
 /* Generation as a document's client flags: mod 2^32, and 0, which is unused, becomes 1. */
 uint32_t punit_grid_flags(uint64_t generation);
 
-/* Stores a document as the module reads it: first line `"<etag>" <content-type>`, then the body; 1 h.
- * Raises the servers' generation first, so that nobody reads an older text after this one; when a server
- * knows a newer one the document is old already and not stored (MISS). */
+/* To be called by the process of a service, before it answers with data of this generation: raises that of
+ * every server, so that nobody reads an older text after this one. MISS: one, or another thread, has
+ * answered or knows a newer. */
+punit_grid_rc_t punit_grid_answered(punit_grid_t *grid, const char *service, uint64_t generation);
+
+/* That, and stores a document as the module reads it: first line `"<etag>" <content-type>`, then the body;
+ * 1 h. Not when there is a newer generation, and the document old already (MISS). */
 punit_grid_rc_t punit_grid_store(punit_grid_t *grid, const char *service, const char *key,
                                  uint64_t generation, const char *etag, const char *type,
                                  const char *body, size_t len);

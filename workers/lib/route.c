@@ -234,7 +234,7 @@ raise_generation(punit_request_t *r)
     if (punit_query(r, "select punit.generation_of($1) as gen", 1, &service, &rows, NULL) == NULL
         && punit_column(rows, 0, "gen") != NULL)
     {
-        punit_grid_generation(r->grid, service, strtoull(punit_column(rows, 0, "gen"), NULL, 10));
+        punit_grid_answered(r->grid, service, strtoull(punit_column(rows, 0, "gen"), NULL, 10));
     }
 }
 

@@ -182,6 +182,9 @@ finish_answer(punit_request_t *r, punit_answer_t *a)
     if (r->generation != NULL && r->grid_key != NULL && a->etag != NULL) {
         punit_grid_store(r->grid, r->service_name, r->grid_key, strtoull(r->generation, NULL, 10), a->etag,
                          a->type, a->body, a->length);
+
+    } else if (r->generation != NULL) {
+        punit_grid_answered(r->grid, r->service_name, strtoull(r->generation, NULL, 10));
     }
 
     if (r->if_none_match != NULL && a->etag != NULL && punit_etag_matches(r->if_none_match, a->etag)) {
