@@ -448,6 +448,7 @@ char *ngx_http_punit_conf_expected(ngx_conf_t *cf, ngx_str_t *value,
     const char *what);
 ngx_uint_t ngx_http_punit_conf_is_off(ngx_conf_t *cf);
 ngx_int_t ngx_http_punit_conf_name(u_char *p, size_t len);
+ngx_array_t *ngx_http_punit_conf_words(ngx_conf_t *cf);
 
 char *ngx_http_punit_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_punit_conf_state(ngx_conf_t *cf, ngx_command_t *cmd,
