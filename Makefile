@@ -1,5 +1,6 @@
 # punit: `make help` lists the targets. Builds into build/, runs in run/.
 SHELL := /bin/bash
+COMMA := ,
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules
@@ -12,10 +13,12 @@ endif
 
 SERVICES := auth profile training metrics sports social
 WORKERS  := $(SERVICES) mover gridd
-# Beside the ordinary build: SAN=1 builds the workers under ASan and UBSan, FAILPOINTS=1 the mover with failpoints.
+# Beside the ordinary build: SAN=1 builds workers, module and a static nginx under ASan and UBSan (`make SAN=1 test` runs
+# tests with them), FAILPOINTS=1 the mover with failpoints.
 B        := build$(if $(SAN),/san)$(if $(FAILPOINTS),/failpoints)
 PROGRAMS := $(WORKERS:%=$(B)/bin/punit-%) $(B)/bin/punitctl
-MODULE   := build/ngx_http_punit_module.so
+N        := build$(if $(SAN),/san)
+MODULE   := $(N)/ngx_http_punit_module.so
 
 BUILD_PACKAGES := gcc make pkg-config nginx-dev libpcre2-dev zlib1g-dev libssl-dev \
 	libpq-dev libjansson-dev libsodium-dev libmemcached-dev libfcgi-dev
@@ -40,7 +43,7 @@ LDFLAGS  += -pie -Wl,-z,relro,-z,now
 LDLIBS    = $(shell pkg-config --libs $(PKG_LIBS)) -lfcgi -lm
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKG_LIBS))
 
-.PHONY: help deps build module workers run stop test unit fuzz lint bench chaos commuter bench-deps fuzz-deps install clean
+.PHONY: help deps build module static workers run stop test unit fuzz lint bench chaos commuter bench-deps fuzz-deps install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -73,15 +76,27 @@ NGINX_SRC := /usr/share/nginx/src
 # one at a time: two builds at once (make run beside make test) would undo each other's tree; not
 # build/.lock, which demo/units holds around `make install`
 LOCKED := mkdir -p build && flock build/.nginx.lock bash -o pipefail -c
-CONFIGURE := [ build/nginx/.configured -nt config ] || { set -e; rm -rf build/nginx; cp -r $(NGINX_SRC) build/nginx; \
-	cd build/nginx; source ./conf_flags; bash ./configure "$${NGX_CONF_FLAGS[@]}" \
-	--with-cc-opt="-O2 -g -fPIC -Wall -Wextra -Wno-unused-parameter -D_FORTIFY_SOURCE=2 -fstack-protector-strong" \
+NGINX_CC_OPT := -g -fPIC -Wall -Wextra -Wno-unused-parameter $(if $(SAN),-O1 -fsanitize=address$(COMMA)undefined \
+	-fno-omit-frame-pointer,-O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong)
+NGINX_LD_OPT := $(if $(SAN),-fsanitize=address$(COMMA)undefined)
+CONFIGURE := [ $(N)/nginx/.configured -nt config ] || { set -e; rm -rf $(N)/nginx; mkdir -p $(N); cp -r $(NGINX_SRC) $(N)/nginx; \
+	cd $(N)/nginx; source ./conf_flags; bash ./configure "$${NGX_CONF_FLAGS[@]}" \
+	--with-cc-opt="$(NGINX_CC_OPT)" $(if $(SAN),--with-ld-opt="$(NGINX_LD_OPT)") \
 	--add-dynamic-module=$(CURDIR) >configure.log 2>&1 || { tail -20 configure.log; exit 1; }; touch .configured; }
-build/nginx/.configured: config
+$(N)/nginx/.configured: config
 	$(LOCKED) '$(CONFIGURE)'
 
-$(MODULE): build/nginx/.configured $(wildcard ngx_punit_module/*.[ch])
-	$(LOCKED) '$(MAKE) -C build/nginx -s -f objs/Makefile modules && cp build/nginx/objs/ngx_http_punit_module.so $@'
+$(MODULE): $(N)/nginx/.configured $(wildcard ngx_punit_module/*.[ch])
+	$(LOCKED) '$(MAKE) -C $(N)/nginx -s -f objs/Makefile modules && cp $(N)/nginx/objs/ngx_http_punit_module.so $@'
+
+# ---- and a part of an nginx of its own, from its source; its pools are of malloc under SAN, so that ASan sees each edge
+static: ## an nginx with the module in it, from NGINX_SOURCE=DIR (Debian: apt-get source nginx), into build/static/nginx
+	@[ -f "$(NGINX_SOURCE)/src/core/nginx.h" ] || { echo 'NGINX_SOURCE: expected the source of nginx'; exit 1; }
+	rm -rf $(N)/static && mkdir -p $(N)/static && cp -r $(NGINX_SOURCE) $(N)/static/source
+	cd $(N)/static/source && { [ -x configure ] && ./configure $(STATIC_CONF) || ./auto/configure $(STATIC_CONF); } >../configure.log \
+	    && $(MAKE) -s -f objs/Makefile binary && cp objs/nginx ..
+STATIC_CONF = --add-module=$(CURDIR) --with-http_ssl_module --with-http_v2_module --with-http_auth_request_module --with-threads \
+	--with-http_realip_module --with-cc-opt="$(NGINX_CC_OPT) $(if $(SAN),-DNGX_DEBUG_PALLOC=1)" --with-ld-opt="$(NGINX_LD_OPT)"
 
 # ---- workers
 LIB_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard workers/lib/*.c))
@@ -107,12 +122,12 @@ $(eval $(call program,$(B)/bin/punitctl,punitctl))
 # ---- unit tests: each t/unit/*_test.c is one program; its first lines name what it links:
 #      /* links: ngx_punit_module/x.c workers/lib/y.c */
 UNIT_TESTS := $(patsubst t/unit/%.c,build/unit/%,$(wildcard t/unit/*_test.c))
-build/unit/%: t/unit/%.c $(wildcard ngx_punit_module/*.[ch] workers/*/*.[ch] t/unit/*.h) | build/nginx/.configured
+build/unit/%: t/unit/%.c $(wildcard ngx_punit_module/*.[ch] workers/*/*.[ch]) $(filter-out %_test.c,$(wildcard t/unit/*.[ch])) | $(N)/nginx/.configured
 	@mkdir -p $(@D)
 	links=$$(sed -n 's|^/\* links: \(.*\) \*/$$|\1|p' $<); \
 	$(CC) -D_GNU_SOURCE -Iworkers -Ingx_punit_module $(NGINX_INCLUDES) $(CFLAGS) -fsanitize=address,undefined \
 	    -std=gnu17 -Wall -Wextra -Wno-unused-parameter $(PKG_CFLAGS) $< $$links -lcmocka $(LDLIBS) -lssl -pthread -o $@
-NGINX_INCLUDES := $(addprefix -Ibuild/nginx/,src/core src/event src/event/modules src/os/unix src/http src/http/modules src/http/v2 objs)
+NGINX_INCLUDES := $(addprefix -I$(N)/nginx/,src/core src/event src/event/modules src/os/unix src/http src/http/modules src/http/v2 objs)
 
 unit: $(UNIT_TESTS) ## tests of single files (cmocka)
 	@for t in $(UNIT_TESTS); do $$t || exit 1; done
@@ -120,7 +135,7 @@ unit: $(UNIT_TESTS) ## tests of single files (cmocka)
 # ---- fuzzers: t/fuzz/<name>_fuzz.c, linked like the unit tests, corpus in t/fuzz/corpus/<name>
 FUZZERS := $(patsubst t/fuzz/%.c,build/fuzz/%,$(wildcard t/fuzz/*_fuzz.c))
 FUZZ_SECONDS ?= 60
-build/fuzz/%: t/fuzz/%.c $(wildcard ngx_punit_module/*.[ch] t/unit/*.[ch]) | build/nginx/.configured
+build/fuzz/%: t/fuzz/%.c $(wildcard ngx_punit_module/*.[ch] t/unit/*.[ch]) | $(N)/nginx/.configured
 	@mkdir -p $(@D)
 	links=$$(sed -n 's|^/\* links: \(.*\) \*/$$|\1|p' $<); \
 	clang -D_GNU_SOURCE -Ingx_punit_module $(NGINX_INCLUDES) -O1 -g -fsanitize=fuzzer,address,undefined \
@@ -144,9 +159,11 @@ run: deps build ## start units eu, us, ap under run/ and show a user crossing a 
 stop: ## end what `make run` started
 	demo/units down --dir run
 
+# a library in the environment, because Debian's nginx is built without; leaks: only of what is never freed on purpose
+SAN_TEST = $(if $(SAN),PUNIT_MODULE=$(CURDIR)/$(MODULE) PUNIT_PRELOAD=$$($(CC) -print-file-name=libasan.so):$$($(CC) -print-file-name=libubsan.so))
 test: deps build ## all tests: they start and stop servers of their own
 	@$(MAKE) -s --no-print-directory unit
-	prove -j2 --timer --state=save -It/lib $(if $(TESTS),$(TESTS),t/)
+	$(SAN_TEST) prove -j2 --timer --state=save -It/lib $(if $(TESTS),$(TESTS),t/)
 
 chaos: deps build ## faults of every kind while clients write; CHAOS_SEED=N repeats a run, CHAOS=full runs each 20 times
 	t/chaos/run

@@ -225,9 +225,14 @@ ngx_http_punit_claim_role(const ngx_str_t *roles, const ngx_str_t *value)
 {
     const u_char  *p, *end, *last;
 
-    last = roles->data + roles->len;
+    if (roles->len == 0) {
+        return 0;
+    }
 
-    for (p = roles->data; p < last; p = end + 1) {
+    p = roles->data;
+    last = p + roles->len;
+
+    for ( ;; ) {
 
         end = memchr(p, ' ', last - p);
         if (end == NULL) {
@@ -239,9 +244,13 @@ ngx_http_punit_claim_role(const ngx_str_t *roles, const ngx_str_t *value)
         {
             return 1;
         }
-    }
 
-    return 0;
+        if (end == last) {
+            return 0;
+        }
+
+        p = end + 1;
+    }
 }
 
 

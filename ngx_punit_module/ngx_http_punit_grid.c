@@ -93,7 +93,7 @@ ngx_http_punit_grid_create(ngx_conf_t *cf, ngx_array_t **grids,
 ngx_int_t
 ngx_http_punit_grid_init(ngx_conf_t *cf, ngx_array_t *grids)
 {
-    ngx_uint_t               i;
+    ngx_uint_t               i, n;
     ngx_http_punit_grid_t  **gridp;
 
     if (grids == NULL) {
@@ -102,12 +102,23 @@ ngx_http_punit_grid_init(ngx_conf_t *cf, ngx_array_t *grids)
 
     gridp = grids->elts;
 
+    n = 0;
+
     for (i = 0; i < grids->nelts; i++) {
         if (ngx_http_punit_grid_servers(cf, gridp[i]) != NGX_OK
             || ngx_http_punit_grid_continuum(cf, gridp[i]) != NGX_OK)
         {
             return NGX_ERROR;
         }
+
+        n += gridp[i]->nservers;
+    }
+
+    if (n > NGX_HTTP_PUNIT_GRID_SERVERS_MAX) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "%ui servers of grids, expected at most %d",
+                      n, NGX_HTTP_PUNIT_GRID_SERVERS_MAX);
+        return NGX_ERROR;
     }
 
     return NGX_OK;
@@ -489,22 +500,31 @@ ngx_http_punit_grid_done_handler(ngx_event_t *ev)
 
 
 ngx_int_t
-ngx_http_punit_grid_stat(ngx_http_punit_grid_t *grid, ngx_uint_t i,
-    ngx_http_punit_grid_stat_t *stat)
+ngx_http_punit_grid_view(ngx_array_t *grids, ngx_uint_t i,
+    ngx_http_punit_grid_view_t *view)
 {
-    ngx_http_punit_grid_server_t  *server;
+    ngx_uint_t               g;
+    ngx_http_punit_grid_t  **gridp;
 
-    if (i >= grid->nservers) {
+    if (grids == NULL) {
         return NGX_DECLINED;
     }
 
-    server = &grid->servers[i];
+    gridp = grids->elts;
 
-    stat->name = server->name;
-    stat->down = (server->failures != 0);
-    stat->asked = server->asked;
-    stat->hits = server->hits;
-    stat->failures = server->failed;
+    for (g = 0; g < grids->nelts; g++) {
 
-    return NGX_OK;
+        if (i < gridp[g]->nservers) {
+            view->name = gridp[g]->servers[i].name;
+            view->grid = (gridp[g]->uscf->flags & NGX_HTTP_UPSTREAM_CREATE)
+                         ? gridp[g]->uscf->host : view->name;
+            view->node = &gridp[g]->servers[i].node;
+
+            return NGX_OK;
+        }
+
+        i -= gridp[g]->nservers;
+    }
+
+    return NGX_DECLINED;
 }

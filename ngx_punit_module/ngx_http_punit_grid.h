@@ -31,7 +31,10 @@
 #include <ngx_http.h>
 
 
-#define NGX_HTTP_PUNIT_GRID_KEYS_MAX  8        /* keys of one get */
+#define NGX_HTTP_PUNIT_GRID_KEYS_MAX     8     /* keys of one get */
+#define NGX_HTTP_PUNIT_GRID_SERVERS_MAX  64    /* of all grids */
+
+#define NGX_HTTP_PUNIT_GRID_ID           32    /* SHA-256 of grid and name */
 
 
 typedef struct ngx_http_punit_grid_s  ngx_http_punit_grid_t;
@@ -89,19 +92,43 @@ ngx_int_t ngx_http_punit_grid_get(ngx_http_punit_grid_t *grid,
     ngx_http_punit_grid_pt handler, void *data);
 
 
-/* what a worker has seen of a server, for punit_status; NGX_DECLINED past the
-   last one.  Counters are of this worker process. */
+/*
+ * What all workers have seen of a server, in shared memory.  Its place is
+ * given when the zone is made or taken over, before there are workers.
+ */
 
 typedef struct {
-    ngx_str_t                       name;
-    ngx_uint_t                      down;      /* left alone at the moment */
-    uint64_t                        asked;     /* keys */
-    uint64_t                        hits;
-    uint64_t                        failures;  /* connections lost, timeouts */
-} ngx_http_punit_grid_stat_t;
+    u_char                          id[NGX_HTTP_PUNIT_GRID_ID];
+    ngx_uint_t                      named;     /* by which configuration */
+    ngx_atomic_t                    asked;     /* keys */
+    ngx_atomic_t                    hits;
+    ngx_atomic_t                    failed;    /* connections lost, timeouts */
+    ngx_atomic_t                    down;      /* seen last: a failure */
+    time_t                          since;
+} ngx_http_punit_grid_node_t;
 
-ngx_int_t ngx_http_punit_grid_stat(ngx_http_punit_grid_t *grid, ngx_uint_t i,
-    ngx_http_punit_grid_stat_t *stat);
+
+typedef struct {
+    ngx_str_t                       grid;      /* the upstream's name, or
+                                                  that of the one server */
+    ngx_str_t                       name;
+    ngx_http_punit_grid_node_t    **node;
+} ngx_http_punit_grid_view_t;
+
+
+/* the i-th server of all grids; NGX_DECLINED past the last one */
+
+ngx_int_t ngx_http_punit_grid_view(ngx_array_t *grids, ngx_uint_t i,
+    ngx_http_punit_grid_view_t *view);
+
+/*
+ * Gives each server its place among NGX_HTTP_PUNIT_GRID_SERVERS_MAX.  Who was
+ * there keeps it; a new one takes that of a server which was named by none of
+ * the last configurations.
+ */
+
+void ngx_http_punit_grid_place(ngx_array_t *grids,
+    ngx_http_punit_grid_node_t *nodes);
 
 
 #endif /* _NGX_HTTP_PUNIT_GRID_H_INCLUDED_ */

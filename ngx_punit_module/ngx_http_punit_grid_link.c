@@ -355,6 +355,8 @@ ngx_http_punit_grid_link_head(ngx_http_punit_grid_link_t *link)
 
     server = link->server;
 
+    ngx_http_punit_grid_server_seen(server, 0);
+
     if (server->failures) {
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                       "punit grid: server \"%V\" answers again",
@@ -377,7 +379,7 @@ ngx_http_punit_grid_link_head(ngx_http_punit_grid_link_t *link)
         return NGX_OK;
     }
 
-    server->hits++;
+    (void) ngx_atomic_fetch_add(&server->node->hits, 1);
 
     link->body = 1;
     link->rest = answer.size;

@@ -103,7 +103,7 @@ ngx_http_punit_grid_server_ask(ngx_http_punit_grid_server_t *server,
 
     ngx_queue_insert_tail(&link->waiting, &slot->queue);
 
-    server->asked++;
+    (void) ngx_atomic_fetch_add(&server->node->asked, 1);
 
     if (server->failures) {
         server->probe = op;
@@ -152,6 +152,20 @@ ngx_http_punit_grid_link(ngx_http_punit_grid_server_t *server)
 }
 
 
+/* for punit_status: what was seen last counts, so that a worker which has
+   ended, or asks no more, is not believed for ever */
+
+void
+ngx_http_punit_grid_server_seen(ngx_http_punit_grid_server_t *server,
+    ngx_uint_t down)
+{
+    if (server->node->down != down) {
+        server->node->down = down;
+        server->node->since = ngx_time();
+    }
+}
+
+
 void
 ngx_http_punit_grid_server_fail(ngx_http_punit_grid_server_t *server,
     const char *why)
@@ -164,8 +178,10 @@ ngx_http_punit_grid_server_fail(ngx_http_punit_grid_server_t *server,
         backoff = NGX_HTTP_PUNIT_GRID_BACKOFF << server->failures;
     }
 
+    (void) ngx_atomic_fetch_add(&server->node->failed, 1);
+    ngx_http_punit_grid_server_seen(server, 1);
+
     server->failures++;
-    server->failed++;
     server->probe = NULL;
     server->retry_at = ngx_current_msec + backoff;
     server->addr = (server->addr + 1) % server->naddrs;

@@ -100,9 +100,7 @@ struct ngx_http_punit_grid_server_s {
     ngx_msec_t                      retry_at;
     void                           *probe;     /* the op that tries it again */
 
-    uint64_t                        asked;
-    uint64_t                        hits;
-    uint64_t                        failed;
+    ngx_http_punit_grid_node_t     *node;      /* of all processes */
 };
 
 
@@ -126,6 +124,9 @@ ngx_uint_t ngx_http_punit_grid_server_down(
 
 void ngx_http_punit_grid_server_fail(ngx_http_punit_grid_server_t *server,
     const char *why);
+
+void ngx_http_punit_grid_server_seen(ngx_http_punit_grid_server_t *server,
+    ngx_uint_t down);
 
 void ngx_http_punit_grid_server_close(ngx_http_punit_grid_server_t *server);
 

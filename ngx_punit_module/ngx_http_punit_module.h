@@ -465,6 +465,10 @@ ngx_int_t ngx_http_punit_state_set(ngx_http_punit_main_conf_t *pmcf,
 ngx_int_t ngx_http_punit_status_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_punit_status_put(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx);
+json_t *ngx_http_punit_status_grids(ngx_http_punit_main_conf_t *pmcf);
+size_t ngx_http_punit_status_grids_room(ngx_http_punit_main_conf_t *pmcf);
+u_char *ngx_http_punit_status_grids_text(ngx_http_punit_main_conf_t *pmcf,
+    u_char *p, u_char *last);
 json_t *ngx_http_punit_status_peer(ngx_http_punit_peer_t *peer);
 ngx_int_t ngx_http_punit_status_send_json(ngx_http_request_t *r,
     json_t *json);
@@ -477,6 +481,7 @@ char *ngx_http_punit_conf_expected(ngx_conf_t *cf, ngx_str_t *value,
     const char *what);
 ngx_uint_t ngx_http_punit_conf_is_off(ngx_conf_t *cf);
 ngx_int_t ngx_http_punit_conf_name(u_char *p, size_t len);
+ngx_array_t *ngx_http_punit_conf_words(ngx_conf_t *cf);
 
 char *ngx_http_punit_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_punit_conf_state(ngx_conf_t *cf, ngx_command_t *cmd,

@@ -1,7 +1,7 @@
 
 /*
- * punit_status: counters and peers as JSON, or with ?format=prometheus as text
- * (exposition format 0.0.4).
+ * punit_status: counters, peers and the grids' servers as JSON, or with
+ * ?format=prometheus as text (exposition format 0.0.4).
  */
 
 
@@ -176,7 +176,8 @@ ngx_http_punit_status_get(ngx_http_request_t *r,
         /* lines of at most 256 bytes; more of them than there can be */
 
         size = 256 * (64 + NGX_HTTP_PUNIT_ROUTES * (NGX_HTTP_PUNIT_BUCKETS + 4)
-                      + NGX_HTTP_PUNIT_VERDICTS + 8 * pmcf->peers.nelts);
+                      + NGX_HTTP_PUNIT_VERDICTS + 8 * pmcf->peers.nelts)
+               + ngx_http_punit_status_grids_room(pmcf);
 
         data = ngx_pnalloc(r->pool, size);
         if (data == NULL) {
@@ -249,6 +250,8 @@ ngx_http_punit_status_json(ngx_http_punit_main_conf_t *pmcf)
                                             pmcf->unit.len));
     bad |= json_object_set_new(top, "since", json_integer(sh->start));
     bad |= json_object_set_new(top, "peers", peers);
+    bad |= json_object_set_new(top, "grids",
+                               ngx_http_punit_status_grids(pmcf));
     bad |= json_object_set_new(top, "routes", routes);
 
     buckets = json_array();
@@ -375,6 +378,8 @@ ngx_http_punit_status_text(ngx_http_punit_main_conf_t *pmcf, u_char *p,
                          ngx_http_punit_counter_names[i].name, &pmcf->unit,
                          ngx_http_punit_counter(counters, i));
     }
+
+    p = ngx_http_punit_status_grids_text(pmcf, p, last);
 
     if (pmcf->peers.nelts == 0) {
         return p;

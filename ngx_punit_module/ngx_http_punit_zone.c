@@ -24,7 +24,8 @@ ngx_http_punit_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 {
     ngx_http_punit_zone_t  *old = data;
 
-    ngx_http_punit_zone_t  *zone;
+    ngx_http_punit_zone_t       *zone;
+    ngx_http_punit_main_conf_t  *pmcf;
 
     zone = shm_zone->data;
     zone->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
@@ -40,6 +41,10 @@ ngx_http_punit_zone_init(ngx_shm_zone_t *shm_zone, void *data)
             return NGX_ERROR;
         }
     }
+
+    pmcf = zone->pmcf;
+
+    ngx_http_punit_grid_place(pmcf->grids, zone->sh->servers);
 
     return ngx_http_punit_zone_peers(zone, shm_zone->shm.log);
 }

@@ -1,7 +1,7 @@
 
 /*
  * The shared memory zone: verdicts, owners, reissued tokens, running refills,
- * peers and counters.  What is in it is a hint or a count, so that losing it
+ * peers, servers of grids, and counters.  What is in it is a hint or a count, so that losing it
  * (another size, a binary upgrade) costs time only; peers marked down are kept
  * in the state file as well.
  */
@@ -15,6 +15,7 @@
 #include <ngx_core.h>
 
 #include "ngx_http_punit_field.h"
+#include "ngx_http_punit_grid.h"
 #include "ngx_http_punit_verdict.h"
 
 
@@ -171,6 +172,7 @@ typedef struct {
     ngx_http_punit_counters_t       counters;
     ngx_http_punit_peer_node_t      peers[NGX_HTTP_PUNIT_PEERS_MAX];
     ngx_uint_t                      npeers;
+    ngx_http_punit_grid_node_t      servers[NGX_HTTP_PUNIT_GRID_SERVERS_MAX];
     ngx_atomic_t                    writer;    /* pid that writes the state */
     time_t                          start;
 } ngx_http_punit_shm_t;

@@ -66,6 +66,8 @@ my @http = (
     ['punit_grid_args a b a;', qr/"a" in "punit_grid_args", expected each argument once/],
     ['punit_grid_args a=b;', qr/"a=b" in "punit_grid_args", expected an argument's name/],
     ['punit_grid_args ' . join(' ', map { "a$_" } 1 .. 33) . ';', qr/"a33" in "punit_grid_args", expected at most 32/],
+    ["$main upstream many { " . join(' ', map { "server 127.0.0.1:$_;" } 1001 .. 1065) . ' } punit_grid many; '
+        . server('punit_local @l; location / { punit_scope user; } location @l {}'), qr/65 servers of grids, expected at most 64/],
     ['punit_grid nowhere;', qr/nowhere/],
     ['punit_grid_near 1k;', qr/"1k" in "punit_grid_near", expected a size of at least "64k", or "off"/],
     ['punit_grid_near off; punit_grid_near 1m;', qr/"punit_grid_near" directive is duplicate/],

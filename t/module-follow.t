@@ -5,6 +5,9 @@ use warnings;
 use lib 't/lib';
 use Test::More;
 
+use IO::Select;
+use IO::Socket::INET;
+
 use Punit::Backend;
 use Punit::Client;
 use Punit::Nginx;
@@ -12,7 +15,7 @@ use Punit::Token;
 
 my $n = Punit::Nginx->new;
 my $keys = Punit::Token->new($n->dir . '/keys');
-$keys->es256($_) for qw(eu-1 us-1 ap-1 zz-1);
+$keys->es256($_) for qw(eu-1 us-1 ap-1 zz-1 mute-1);
 
 # every unit answers what the path tells it to: /user/<case>; %s is the unit
 my %cases = (
@@ -21,7 +24,7 @@ my %cases = (
     round    => { eu => ['Punit-Owner' => 'us; epoch=2'], us => ['Punit-Owner' => 'ap; epoch=3'], ap => 200 },
     circle   => { eu => ['Punit-Owner' => 'us; epoch=2'], us => ['Punit-Owner' => 'eu; epoch=2'] },
     endless  => { eu => 'us', us => 'ap', ap => 'eu' },    # with an epoch one higher than the one it is asked with
-    turn     => { eu => 'us', us => 'ap', ap => 'eu' },    # the same, but the fifth names a unit and epoch of before
+    turn     => { eu => 'us', us => 'ap', ap => 'eu' },    # the same, but the sixth names a unit and epoch of before
     itself   => { us => ['Punit-Owner' => 'us; epoch=1'], eu => ['Punit-Owner' => 'us; epoch=2'] },
     higher   => { us => ['Punit-Owner' => 'eu; epoch=4'], eu => ['Punit-Owner' => 'us; epoch=5'] },
     nobody   => { eu => [], us => [] },
@@ -31,6 +34,9 @@ my %cases = (
     author   => { eu => ['Punit-Author' => 'us'], us => 200 },
     gone     => { eu => ['Punit-Owner' => 'dead; epoch=7'] },
     status   => { eu => 200, us => 502 },
+    broken   => { eu => ['Punit-Owner' => 'us; epoch=2'], us => 'broken' },
+    silent   => { eu => ['Punit-Owner' => 'mute; epoch=2'] },
+    authored => { eu => ['Punit-Author' => 'xx'] },
     busy     => { us => 503 },
 );
 
@@ -41,13 +47,14 @@ for my $unit (qw(eu us ap)) {
             my ($req) = @_;
             my ($case) = $req->{uri} =~ m{^/\w+/(\w+)} or return [404];
             my $a = $cases{$case}{$unit} // 500;
+            return [200, ['Content-Length' => 100, 'Punit-Owner' => "$unit; epoch=8"], 'begun'] if $a eq 'broken';
             if ($case eq 'endless') {
                 my ($epoch) = ($req->{headers}{'punit-owner'} // $req->{headers}{'x-epoch'} // 0) =~ /(\d+)$/;
                 return [421, ['Punit-Owner' => "$a; epoch=" . ($epoch + 1)]];
             }
             if ($case eq 'turn') {
                 my ($epoch) = ($req->{headers}{'punit-owner'} // $req->{headers}{'x-epoch'} // 0) =~ /(\d+)$/;
-                return [421, ['Punit-Owner' => "$a; epoch=" . ($epoch < 5 ? $epoch + 1 : 3)]];
+                return [421, ['Punit-Owner' => "$a; epoch=" . ($epoch < 6 ? $epoch + 1 : 3)]];
             }
             $a = [200] if $case eq 'higher' && $unit eq 'us' && $count{$req->{uri}}++;
             return [421, $a] if ref $a && (!@$a || $a->[0] ne '200');
@@ -58,6 +65,7 @@ for my $unit (qw(eu us ap)) {
 }
 
 my $dead = $n->foreign('dead');
+my $mute = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 16) or die "listen: $!";    # takes, and says nothing
 
 $n->http(<<"EOF_CONF");
     punit_zone z 1m;
@@ -66,6 +74,7 @@ $n->http(<<"EOF_CONF");
     punit_peer ap;
     punit_peer xx down;
     punit_peer dead;
+    punit_peer mute;
     punit_keys keys;
     punit_token_check off;
     client_max_body_size 1m;
@@ -74,6 +83,7 @@ $n->http(<<"EOF_CONF");
     upstream ap { server 127.0.0.1:@{[$unit{ap}->port]}; keepalive 4; }
     upstream xx { server 127.0.0.1:$dead; }
     upstream dead { server 127.0.0.1:$dead; }
+    upstream mute { server 127.0.0.1:@{[$mute->sockport]}; }
     server {
         listen 127.0.0.1:@{[$n->port('http')]};
         punit_local \@local;
@@ -82,6 +92,7 @@ $n->http(<<"EOF_CONF");
         location /reference/ { punit_scope reference; }
         location /user/ { punit_scope user; }
         location /copy/ { punit_scope user; punit_stale unreachable; }
+        location /late/ { punit_scope user; punit_forward \@late; }
         location /fresh/ { punit_scope user; punit_stale off; }
         location /secret/ { punit_scope user; proxy_pass http://127.0.0.1:@{[$unit{eu}->port]}; error_page 404 = \@inner; }
         location \@local {
@@ -101,6 +112,13 @@ $n->http(<<"EOF_CONF");
             proxy_intercept_errors on;
             recursive_error_pages on;
             proxy_next_upstream off;
+            error_page 421 502 504 = \@follow;
+        }
+        location \@late {
+            proxy_pass http://\$punit_owner;
+            proxy_read_timeout 300ms;
+            proxy_intercept_errors on;
+            recursive_error_pages on;
             error_page 421 502 504 = \@follow;
         }
         location \@follow { punit_scope user; }
@@ -125,6 +143,9 @@ sub ask {
 
 sub tries { return map { my $u = $_; map { "$u $_->{method} $_->{uri}" } $unit{$u}->requests } qw(eu us ap) }
 sub forget { $_->forget for values %unit; return }
+
+# the connection that waits at mute
+sub taken { IO::Select->new($mute)->can_read(10) or die 'nobody asks'; return $mute->accept }
 
 my $a = ask(GET => '/user/us', 'eu');
 is($a->{status}, 200, 'a 421 of the own worker is followed to the peer it names');
@@ -162,14 +183,14 @@ is(join(',', tries()), 'eu POST /user/circle,eu POST /user/circle,us POST /user/
 is(ask(GET => '/user/higher', 'us')->{status}, 200, 'one that is named with a higher epoch is tried again');
 forget();
 $a = ask(GET => '/user/endless', 'eu');
-is(scalar(tries()), 5, 'but never more often than there are units: five');
+is(scalar(tries()), 6, 'but never more often than there are units: six');
 is($a->{status}, 503, 'when each 421 led on, that is no circle: 503');
 is($a->{json}{type}, 'urn:punit:moving', 'the problem says that he moves');
 is($a->{headers}{'retry-after'}, 1, 'with Retry-After');
 is($a->{headers}{'punit-route'}, undef, 'and no route');
 forget();
 is(ask(GET => '/user/turn', 'eu')->{status}, 508, 'a circle that closes at the last try is one');
-is(scalar(tries()), 5, 'after as many tries');
+is(scalar(tries()), 6, 'after as many tries');
 is(ask(GET => '/user/itself', 'us')->{status}, 508, 'a unit that names itself is not asked again');
 
 $a = ask(GET => '/user/nobody', 'eu');
@@ -192,6 +213,29 @@ is($a->{json}{type}, 'urn:punit:unit-unreachable', 'unit-unreachable');
 is($a->{headers}{'retry-after'}, 1, 'with Retry-After');
 is(ask(GET => '/user/status', 'us')->{json}{type}, 'urn:punit:unit-unreachable', 'a 502 of a peer is the same');
 is(ask(GET => '/user/busy', 'us')->{status}, 503, 'a 503 of a peer is its answer');
+$a = ask(GET => '/late/x', 'mute');
+is($a->{status}, 503, 'a peer that is silent: 503, when its time is up');
+is($a->{json}{type}, 'urn:punit:unit-unreachable', 'unit-unreachable');
+is($a->{headers}{'retry-after'}, 1, 'with Retry-After');
+close taken();
+
+forget();
+$a = ask(GET => '/user/broken', 'eu');
+is($a->{status}, 0, 'an answer that breaks off is broken for the client') or diag explain $a;
+is(join(',', tries()), 'eu GET /user/broken,us GET /user/broken', 'and never replayed, once a byte of it came');
+
+# a client that goes away, while a peer works for him: at once, and after a 421
+for my $path ('/user/work', '/user/silent') {
+    my $token = $keys->token(unit => $path =~ /silent/ ? 'eu' : 'mute');
+    my $client = Punit::Client->new($n->port('http'))->send(POST => $path, headers => [Authorization => "Bearer $token"], body => 'x');
+    my $asked = taken();
+    my $text = '';
+    until ($text =~ /\r\n\r\nx\z/) { IO::Select->new($asked)->can_read(10) && sysread $asked, $text, 65536, length $text or last }
+    like($text, qr{^POST $path }, 'a peer works');
+    $client->close;
+    my $ended = IO::Select->new($asked)->can_read(10) && sysread $asked, $text, 65536;
+    is($ended, 0, "$path: the client goes away, and the peer is told that nobody waits");
+}
 
 $a = ask(GET => '/copy/status', 'us');
 is($a->{status}, 200, 'punit_stale unreachable: a read gets the copy');
@@ -210,6 +254,8 @@ ask(PUT => '/reference/author', 'eu', token => $coach);
 forget();
 ask(GET => '/user/here', 'eu', token => $coach);
 is(join(',', tries()), 'eu GET /user/here', 'and is never learned as an owner');
+$a = ask(PUT => '/reference/authored', 'eu', body => 'x');
+is("$a->{status} $a->{json}{type}", '503 urn:punit:unit-down', 'a row whose author is marked down: 503');
 
 is(ask(POST => '/public/us', 'eu')->{body}, 'us:POST:0', 'a 421 of a public location is followed');
 

@@ -1,43 +1,26 @@
-#!/usr/bin/perl
 # punit_keys and punit_jwks: what is taken, what fails nginx -t and with which words, and changing keys by reload.
 
 use strict;
 use warnings;
 use lib 't/lib';
-use Cwd qw(abs_path);
-use Digest::SHA qw(hmac_sha256);
-use File::Temp qw(tempdir);
-use IO::Socket::INET;
-use MIME::Base64 qw(encode_base64url);
 use Test::More;
-use Punit::Process;
 
-my $dir = tempdir('punit-keys-XXXXXX', TMPDIR => 1);
-chmod 0755, $dir;
-my $module = abs_path($ENV{PUNIT_MODULE} // 'build/ngx_http_punit_module.so');
-my $listen = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die $!;
-my $port   = $listen->sockport;
-close $listen;
+use Digest::SHA qw(hmac_sha256);
+use MIME::Base64 qw(encode_base64url);
+
+use Punit::Client;
+use Punit::Nginx;
+
+my $n = Punit::Nginx->new;
+my $dir = $n->dir;
+my $port = $n->port('http');
 
 sub spew { my ($file, $text) = @_; open my $f, '>', $file or die "$file: $!"; print $f $text; close $f }
 sub slurp { my ($file) = @_; open my $f, '<', $file or die "$file: $!"; local $/; return scalar <$f> }
 
-my $user = $> == 0 ? 'user punit;' : '';
-
 sub conf {
     my ($keys) = @_;
     return <<"CONF";
-load_module $module;
-pid $dir/nginx.pid;
-error_log $dir/error.log info;
-daemon off;
-$user
-worker_processes 1;
-events { worker_connections 64; }
-http {
-    access_log off;
-    client_body_temp_path $dir/t1; proxy_temp_path $dir/t2; fastcgi_temp_path $dir/t3;
-    uwsgi_temp_path $dir/t4; scgi_temp_path $dir/t5;
     punit_zone punit 4m;
     punit_unit eu;
     $keys
@@ -47,16 +30,14 @@ http {
         location /training/ { punit_scope reference; punit_local \@local; }
         location \@local { return 200 "\$punit_user \$punit_claim_level"; }
     }
-}
 CONF
 }
 
 # what nginx -t says: "" if it is content
 sub check {
     my ($keys) = @_;
-    spew("$dir/check.conf", conf($keys));
-    my $out = qx(nginx -t -p $dir -e $dir/check.log -c $dir/check.conf 2>&1);
-    return $? ? $out : '';
+    my ($ok, $said) = $n->check(conf($keys));
+    return $ok ? '' : $said;
 }
 
 # a fresh directory with one good key and the files given
@@ -126,7 +107,7 @@ subtest 'a key that cannot be used fails with its file and what was expected' =>
 };
 
 subtest 'no directory, no key and no file are mistakes' => sub {
-    like check("punit_keys $dir/none;"), qr/\[emerg\].*"\Q$dir\E\/none" failed, expected a directory of keys .*in .*check\.conf:\d/;
+    like check("punit_keys $dir/none;"), qr/\[emerg\].*"\Q$dir\E\/none" failed, expected a directory of keys .*in .*nginx\.conf:\d/;
     like check('punit_keys ' . keys_dir() . ';'), qr/\[emerg\] no key in .*expected files named/;
     like check("punit_jwks $dir/none;"), qr/\[emerg\].*"\Q$dir\E\/none" failed/;
 };
@@ -173,30 +154,11 @@ sub token {
     return "$input." . encode_base64url(hmac_sha256($input, $key));
 }
 
-sub get {
-    my ($token) = @_;
-    my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port) or return 0;
-    print $s "GET /training/x HTTP/1.0\r\nAuthorization: Bearer $token\r\n\r\n";
-    local $/;
-    my $answer = <$s> // '';
-    return wantarray ? $answer : $answer =~ m{^HTTP/1.1 (\d+)} ? $1 : 0;
-}
+sub ask { my ($token) = @_; return Punit::Client->once($port, GET => '/training/x', headers => [Authorization => "Bearer $token"]) }
+sub get { return ask(@_)->{status} }
 
 my $keys = keys_dir('eu-1.HS256.secret' => 'a' x 32);
-spew("$dir/nginx.conf", conf("punit_keys $keys;"));
-my $nginx = Punit::Process->start(cmd => [ 'nginx', '-p', $dir, '-e', "$dir/error.log", '-c', "$dir/nginx.conf" ],
-    log => "$dir/stderr.log");
-$nginx->until(sub { get('x') }, 'answers');
-
-# Reloads and waits until the new worker is there and the old one gone: until then either may answer.
-sub workers { return grep { length } split /\s+/, slurp("/proc/$nginx->{pid}/task/$nginx->{pid}/children") }
-
-sub reload {
-    my %old = map { $_ => 1 } workers();
-    $nginx->signal('HUP');
-    $nginx->until(sub { my @now = workers(); @now && !grep { $old{$_} } @now }, 'has a new worker and no old one', 30);
-    return;
-}
+$n->http(conf("punit_keys $keys;"))->start;
 
 subtest 'a new key is taken by a reload, an old one goes with it, tokens of the one that stays stay good' => sub {
     my $first  = token('eu-1', 'a' x 32);
@@ -204,11 +166,11 @@ subtest 'a new key is taken by a reload, an old one goes with it, tokens of the 
     is get($first),  200;
     is get($second), 401, 'not known yet';
     spew("$keys/eu-2.HS256.secret", 'b' x 32);
-    reload();
+    $n->reload;
     is get($second), 200, 'the new one';
     is get($first), 200, 'the old one beside it';
     unlink "$keys/eu-1.HS256.secret";
-    reload();
+    $n->reload;
     is get($first), 401, 'the old one is gone, though its verdict was kept';
     is get($second), 200;
 };
@@ -217,32 +179,25 @@ subtest 'a key that was replaced under its name no longer vouches for old tokens
     my $old = token('eu-2', 'b' x 32);
     is get($old), 200;
     spew("$keys/eu-2.HS256.secret", 'c' x 32);
-    reload();
+    $n->reload;
     is get($old), 401;
     is get(token('eu-2', 'c' x 32)), 200;
 };
 
 subtest 'a mistake at reload leaves the old keys in use' => sub {
     spew("$keys/eu-3.HS256.secret", 'short');
-    $nginx->signal('HUP');
-    $nginx->until(sub { slurp("$dir/error.log") =~ /the secret has 5 bytes/ }, 'has refused the new configuration');
+    $n->process->signal('HUP');
+    $n->process->until(sub { $n->log_text =~ /the secret has 5 bytes/ }, 'has refused the new configuration');
     is get(token('eu-2', 'c' x 32)), 200;
     unlink "$keys/eu-3.HS256.secret";
 };
 
 subtest 'claims of a refused token are nobody\'s' => sub {
-    like scalar((get(token('eu-2', 'c' x 32, level => 7)))[0]), qr/\r\n\r\nu1 7$/;
+    is ask(token('eu-2', 'c' x 32, level => 7))->{body}, 'u1 7';
     is get(token('us-1', 'c' x 32, unit => 'us')), 401, 'two units';
     is get(token('eu-2', 'd' x 32)), 401;
 };
 
-unlike slurp("$dir/error.log"), qr/\[alert\]/, 'no alert in the log';
-unlike slurp("$dir/error.log"), qr/eyJ|aaaaaaaa|bbbbbbbb/, 'no token and no secret in the log';
-
+unlike $n->log_text, qr/eyJ|aaaaaaaa|bbbbbbbb/, 'no token and no secret in the log';
+like $n->stop, qr/\A[^\n]*\[emerg\][^\n]*the secret has 5 bytes[^\n]*\n\z/, 'the log tells of the mistake and of nothing else';
 done_testing;
-if (Test::More->builder->is_passing) {
-    $nginx->stop;
-    system 'rm', '-rf', $dir;
-} else {
-    diag "logs in $dir";
-}

@@ -128,6 +128,19 @@ subtest 'a reload under load fails no request and leaks no shared memory' => sub
     is shared($n->master), $before, 'as much shared memory as before';
 };
 
+subtest 'keys are changed under load, and tokens of the old one and of the new one are good while both are there' => sub {
+    my $end = load($n, 2);
+    $n->{tokens}->hs256('eu-2');
+    $n->reload;
+    my ($old, $new) = map { $n->{tokens}->token(kid => $_) } qw(eu-1 eu-2);
+    is ask($n, GET => '/x', headers => [Authorization => "Bearer $_"])->{body}, 'eu' for $old, $new;
+    my ($count, $wrong) = $end->();
+    is $wrong, '', "$count requests";
+    unlink $n->dir . '/keys/eu-2.HS256.secret' or die $!;
+    $n->reload;
+    is ask($n, GET => '/x', headers => [Authorization => "Bearer $_->[0]"])->{status}, $_->[1] for [$old, 200], [$new, 401];
+};
+
 subtest 'nor does one that changes the size of the zone' => sub {
     my $before = shared($n->master);
     my $end = load($n, 2);

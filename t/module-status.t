@@ -1,13 +1,16 @@
-# punit_status: counters and peers; marking a peer, and what outlives a restart.
+# punit_status: counters, peers and servers of the grid; marking a peer, and what outlives a restart.
 
 use strict;
 use warnings;
 use lib 't/lib';
 use Test::More;
 
+use IO::Socket::UNIX;
+
 use Punit::Backend;
 use Punit::Client;
 use Punit::Nginx;
+use Punit::Process;
 use Punit::Token;
 
 my $n = Punit::Nginx->new(workers => 2);
@@ -15,6 +18,9 @@ my $keys = Punit::Token->new($n->dir . '/keys');
 $keys->es256($_) for qw(eu-1 us-1);
 my $worker = Punit::Backend->new(sub { [200] });
 my $us = Punit::Backend->new(sub { [200] });
+my $grid = $n->dir . '/grid.sock';
+my $memcached = Punit::Process->memcached($grid);
+my $nobody = $n->foreign('nobody');    # a server of the grid that is not there
 
 sub conf {
     my (%o) = @_;
@@ -26,15 +32,19 @@ sub conf {
     punit_state @{[$o{state} // 'state']};
     punit_keys keys;
     punit_token_check off;
+    @{[$o{upstreams} // "upstream grid { server unix:$grid; }"]}
     upstream us { server 127.0.0.1:@{[$us->port]}; }
     upstream ap { server 127.0.0.1:@{[$us->port]}; }
     server {
-        listen 127.0.0.1:@{[$n->port('http')]};
+        listen 127.0.0.1:@{[$n->port('http')]} reuseport;
         punit_local \@local;
         punit_forward \@forward;
         location / { punit_scope user; punit_stale off; }
+        location /a/ { punit_scope reference optional; punit_grid grid; }
+        location /b/ { punit_scope reference optional; punit_grid 127.0.0.1:$nobody; }
         location /punit/status { punit_status write=127.0.0.1; }
         location /readonly { punit_status; }
+        location = /pid { return 200 \$pid; }
         location /elsewhere { punit_status write=192.0.2.0/24; }
         location \@local { proxy_pass http://127.0.0.1:@{[$worker->port]}; }
         location \@forward { proxy_pass http://\$punit_owner; }
@@ -85,6 +95,38 @@ like($a->{body}, qr/^punit_peer_up\{unit="eu",peer="us"\} 1$/m, 'and the peers')
 unlike($a->{body}, qr/^(?!#|[a-z_]+(?:\{[^}]*\})? [0-9.]+$).+/m, 'and nothing else in it');
 is(ask(HEAD => '/punit/status')->{status}, 200, 'HEAD is answered');
 
+sub server { my ($grid) = @_; my ($g) = grep { $_->{grid} eq $grid } @{ ask(GET => '/punit/status')->{json}{grids} }; return $g }
+
+is(server('grid')->{asked}, 0, 'a server of a grid that nobody asked has no counts');
+is(server('grid')->{state}, 'up', 'and is up');
+my %client;    # a kept connection to each worker
+for (1 .. 200) {
+    my $c = Punit::Client->new($n->port('http'));
+    $client{ $c->request(GET => '/pid')->{body} } //= $c;
+    last if keys %client == 2;
+}
+is(scalar keys %client, 2, 'two workers answer');
+is($_->request(GET => '/a/x')->{status}, 200, 'each of them asks the grid') for values %client;
+is(server('grid')->{asked}, 4, 'keys are counted, of all workers: generation and document each');
+is(server('grid')->{hits}, 0, 'none was there');
+my $cache = IO::Socket::UNIX->new(Peer => $grid);
+print $cache "set punit:gen:a 0 0 1\r\n7\r\n";
+is(<$cache>, "STORED\r\n", 'then there is a generation');
+ask(GET => '/a/x');
+is(server('grid')->{hits}, 1, 'what is there is counted as well');
+is(server('grid')->{failed}, 0, 'without a failure');
+is(server('grid')->{server}, "unix:$grid", 'by the name that the configuration has');
+ask(GET => '/b/x');
+my $b = server("127.0.0.1:$nobody");
+is($b->{state}, 'down', 'a server that cannot be reached is down');
+is($b->{failed}, 1, 'after a failure');
+like($b->{since}, qr/^\d{10}$/, 'and since when');
+$a = ask(GET => '/punit/status?format=prometheus');
+like($a->{body}, qr/^punit_grid_server_up\{unit="eu",grid="grid",server="unix:\Q$grid\E"\} 1$/m, 'Prometheus text has the servers');
+like($a->{body}, qr/^punit_grid_server_up\{unit="eu",grid="127.0.0.1:$nobody",server="127.0.0.1:$nobody"\} 0$/m, 'those that are down too');
+like($a->{body}, qr/^punit_grid_server_total\{unit="eu",grid="grid",server="[^"]+",what="hits"\} 1$/m, 'and what is counted of them');
+unlike($a->{body}, qr/^(?!#|[a-z_]+(?:\{[^}]*\})? [0-9.]+$).+/m, 'and nothing else');
+
 $a = ask(PUT => '/punit/status/peers/us', '{"state":"down"}');
 is($a->{status}, 200, 'a peer is marked down');
 is($a->{json}{state}, 'down', 'and shown');
@@ -110,9 +152,12 @@ is(ask(PUT => '/readonly/peers/us', '{"state":"down"}')->{status}, 403, 'without
 
 ask(PUT => '/punit/status/peers/us', '{"state":"down"}');
 my $since = peer('us')->{since};
+my $local = ask(GET => '/punit/status')->{json}{routes}{local}{requests};
 $n->http(conf())->reload;
 is(peer('us')->{state}, 'down', 'a peer marked down stays so across a reload');
-is(ask(GET => '/punit/status')->{json}{routes}{local}{requests}, 3, 'which keeps the counters');
+is(ask(GET => '/punit/status')->{json}{routes}{local}{requests}, $local, 'which keeps the counters');
+is(server('grid')->{asked}, 6, 'and those of the grid');
+is(server("127.0.0.1:$nobody")->{state}, 'down', 'and what was seen of its servers');
 $n->http(conf(zone => '2m'))->reload;
 is(peer('us')->{state}, 'down', 'and across a change of the size of the zone');
 is($n->stop, '', 'the log is clean');

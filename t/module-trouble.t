@@ -37,6 +37,7 @@ $n->http(<<"EOF_CONF");
     punit_keys keys;
     punit_token_check off;
     punit_token bearer cookie:t header:X-Token;
+    limit_req_zone \$punit_user zone=users:1m rate=1r/m;
     client_max_body_size 2k;
     large_client_header_buffers 4 16k;
     underscores_in_headers on;
@@ -55,6 +56,7 @@ $n->http(<<"EOF_CONF");
         location /page/ { punit_scope user; error_page 401 /page.html; }
         location = /page.html { punit_scope public; punit_local \@page; }
         location /redirected/ { punit_scope public; punit_local \@redirected; }
+        location /rare/ { punit_scope user; limit_req zone=users; }
         location /static/ { punit_scope off; return 404; }
         location \@local {
             proxy_pass http://127.0.0.1:@{[$worker->port]};
@@ -129,6 +131,13 @@ is(ask(GET => '/user/x', headers => [Authorization => "bearer   $token"])->{body
 is(ask(GET => '/user/x', headers => [Authorization => 'Basic eDp5', 'X-Token' => $token])->{body}, 'u-1 GET 0', 'another scheme is no token');
 is(ask(GET => '/user/x', headers => [Authorization => "Bearer$token"])->{status}, 401, 'nor is one without a space');
 is(ask(GET => '/user/x', headers => [Authorization => "Bearer $token x"])->{status}, 401, 'nor one with more behind');
+
+# each user by himself, and what nginx says to him is a problem
+my $other = $keys->token(sub => 'u-2');
+is(ask(GET => '/rare/x', headers => [Authorization => "Bearer $token"])->{body}, 'u-1 GET 0', '$punit_user is known to limit_req');
+$a = ask(GET => '/rare/x', headers => [Authorization => "Bearer $token"]);
+is("$a->{status} $a->{json}{type} $a->{headers}{'retry-after'}", '503 urn:punit:unavailable 1', 'who asks too often gets a problem');
+is(ask(GET => '/rare/x', headers => [Authorization => "Bearer $other"])->{body}, 'u-2 GET 0', 'others do not');
 
 # headers of clients: any number, any place, any length
 $worker->forget;

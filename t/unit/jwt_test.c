@@ -345,6 +345,20 @@ a_claim_holds_a_value_or_it_does_not(void **state)
 
 
 static void
+a_token_without_roles_holds_none(void **state)
+{
+    ngx_str_t name = shim_str("roles"), coach = shim_str("coach"), empty = shim_str("");
+
+    assert_string_equal(payload("{" GOOD "}"), "");
+    assert_false(ngx_http_punit_claim_has(&claims, &name, &coach));
+    assert_false(ngx_http_punit_claim_has(&claims, &name, &empty));
+    assert_string_equal(payload("{" GOOD ",\"roles\":[]}"), "");
+    assert_false(ngx_http_punit_claim_has(&claims, &name, &coach));
+    assert_false(ngx_http_punit_claim_has(&claims, &name, &empty));
+}
+
+
+static void
 the_digest_of_a_policy_tells_each_part_from_the_others(void **state)
 {
     u_char digest[6][NGX_HTTP_PUNIT_DIGEST_LEN];
@@ -426,6 +440,7 @@ main(void)
         TEST(a_unit_speaks_only_for_itself),
         TEST(single_claims_are_given_as_text),
         TEST(a_claim_holds_a_value_or_it_does_not),
+        TEST(a_token_without_roles_holds_none),
         TEST(the_digest_of_a_policy_tells_each_part_from_the_others),
         TEST(jsontestsuite_payloads_never_pass_and_never_crash),
     };

@@ -28,6 +28,7 @@ my $test_pid = $$;
 (my $root = abs_path(__FILE__)) =~ s{/t/lib/Punit/Nginx\.pm$}{};
 my $nginx = $ENV{PUNIT_NGINX} // 'nginx';
 ($nginx) = grep { -x } map { "$_/nginx" } split(/:/, $ENV{PATH}), '/usr/sbin' if $nginx !~ m{/};    # USR2 knows no PATH
+my $preload = $ENV{PUNIT_PRELOAD};    # the sanitizers' libraries, when only the module was built with them
 my $module = $ENV{PUNIT_MODULE} // "$root/build/ngx_http_punit_module.so";    # '': nginx has it built in
 
 sub new {
@@ -62,6 +63,9 @@ sub http {
     print $f <<"EOF_CONF";
 @{[$module ? "load_module $dir/module.so;" : '']}
 pid $dir/nginx.pid;
+env LD_PRELOAD;
+env ASAN_OPTIONS;
+env UBSAN_OPTIONS;
 error_log $dir/logs/error.log @{[$self->{level} // 'info']};
 worker_processes $self->{workers};
 daemon @{[$self->{daemon} ? 'on' : 'off']};
@@ -82,6 +86,7 @@ EOF_CONF
 sub _command {
     my ($self, @more) = @_;
     my @as = $> == 0 ? qw(setpriv --reuid=punit --regid=punit --clear-groups) : ();
+    push @as, 'env', "LD_PRELOAD=$preload" if $preload;
     return (@as, $nginx, '-p', $self->{dir}, '-e', "$self->{dir}/logs/error.log", '-c', "$self->{dir}/nginx.conf", @more);
 }
 

@@ -1,0 +1,119 @@
+
+/* Places in shared memory for what is counted of the grids' servers. */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include <ngx_http_punit_grid.h>
+
+#include <openssl/sha.h>
+
+
+static void ngx_http_punit_grid_place_id(ngx_http_punit_grid_view_t *view,
+    u_char *id);
+static ngx_http_punit_grid_node_t *ngx_http_punit_grid_place_find(
+    ngx_http_punit_grid_node_t *nodes, u_char *id);
+static ngx_http_punit_grid_node_t *ngx_http_punit_grid_place_oldest(
+    ngx_http_punit_grid_node_t *nodes);
+
+
+void
+ngx_http_punit_grid_place(ngx_array_t *grids,
+    ngx_http_punit_grid_node_t *nodes)
+{
+    ngx_uint_t                   i, named;
+    ngx_http_punit_grid_view_t   view;
+    ngx_http_punit_grid_node_t  *node;
+    u_char                       id[NGX_HTTP_PUNIT_GRID_ID];
+
+    named = 0;
+
+    for (i = 0; i < NGX_HTTP_PUNIT_GRID_SERVERS_MAX; i++) {
+        named = ngx_max(named, nodes[i].named);
+    }
+
+    named++;
+
+    /* those who are there first, lest a new one takes the place of one */
+
+    for (i = 0; ngx_http_punit_grid_view(grids, i, &view) == NGX_OK; i++) {
+
+        ngx_http_punit_grid_place_id(&view, id);
+
+        node = ngx_http_punit_grid_place_find(nodes, id);
+
+        if (node) {
+            node->named = named;
+        }
+    }
+
+    for (i = 0; ngx_http_punit_grid_view(grids, i, &view) == NGX_OK; i++) {
+
+        ngx_http_punit_grid_place_id(&view, id);
+
+        node = ngx_http_punit_grid_place_find(nodes, id);
+
+        if (node == NULL) {
+            node = ngx_http_punit_grid_place_oldest(nodes);
+
+            ngx_memzero(node, sizeof(ngx_http_punit_grid_node_t));
+            ngx_memcpy(node->id, id, NGX_HTTP_PUNIT_GRID_ID);
+
+            node->named = named;
+            node->since = ngx_time();
+        }
+
+        *view.node = node;
+    }
+}
+
+
+static void
+ngx_http_punit_grid_place_id(ngx_http_punit_grid_view_t *view, u_char *id)
+{
+    SHA256_CTX  sha;
+
+    SHA256_Init(&sha);
+    SHA256_Update(&sha, view->grid.data, view->grid.len);
+    SHA256_Update(&sha, "", 1);
+    SHA256_Update(&sha, view->name.data, view->name.len);
+    SHA256_Final(id, &sha);
+}
+
+
+static ngx_http_punit_grid_node_t *
+ngx_http_punit_grid_place_find(ngx_http_punit_grid_node_t *nodes, u_char *id)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_PUNIT_GRID_SERVERS_MAX; i++) {
+        if (nodes[i].named
+            && ngx_memcmp(nodes[i].id, id, NGX_HTTP_PUNIT_GRID_ID) == 0)
+        {
+            return &nodes[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+/* an empty one, if there is any */
+
+static ngx_http_punit_grid_node_t *
+ngx_http_punit_grid_place_oldest(ngx_http_punit_grid_node_t *nodes)
+{
+    ngx_uint_t                   i;
+    ngx_http_punit_grid_node_t  *oldest;
+
+    oldest = nodes;
+
+    for (i = 1; i < NGX_HTTP_PUNIT_GRID_SERVERS_MAX; i++) {
+        if (nodes[i].named < oldest->named) {
+            oldest = &nodes[i];
+        }
+    }
+
+    return oldest;
+}
