@@ -49,7 +49,8 @@ static void ngx_http_punit_near_release(void *data);
 
 /* of this process and cycle: the next one has other grids */
 
-static ngx_http_punit_near_t  *ngx_http_punit_near[NGX_HTTP_PUNIT_NEAR_BUCKETS];
+static ngx_http_punit_near_t  *ngx_http_punit_near[
+                                                NGX_HTTP_PUNIT_NEAR_BUCKETS];
 static ngx_queue_t             ngx_http_punit_near_used;
 static size_t                  ngx_http_punit_near_size;
 static volatile ngx_cycle_t   *ngx_http_punit_near_cycle;

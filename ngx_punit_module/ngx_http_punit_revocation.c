@@ -248,8 +248,8 @@ ngx_http_punit_revocation_good(ngx_http_request_t *r,
         now += NGX_HTTP_PUNIT_RECHECK_TROUBLE - ctx->plcf->token_recheck;
     }
 
-    ngx_http_punit_verdict_set_checked(zone->sh->verdicts, zone->shpool,
-                                       &ctx->claims, now);
+    ngx_http_punit_verdicts_set_checked(zone->sh->verdicts, zone->shpool,
+                                        &ctx->claims, now);
     return NGX_OK;
 }
 
@@ -264,8 +264,8 @@ ngx_http_punit_revocation_bad(ngx_http_request_t *r,
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
     zone = ngx_http_punit_zone(pmcf);
 
-    ngx_http_punit_verdict_forget(zone->sh->verdicts, zone->shpool,
-                                  &ctx->claims);
+    ngx_http_punit_verdicts_forget(zone->sh->verdicts, zone->shpool,
+                                   &ctx->claims);
 
     ctx->verdict = "revoked";
 

@@ -1,4 +1,4 @@
-/* links: ngx_punit_module/ngx_http_punit_base64url.c ngx_punit_module/ngx_http_punit_jwt.c ngx_punit_module/ngx_http_punit_claims.c ngx_punit_module/ngx_http_punit_key.c ngx_punit_module/ngx_http_punit_signature.c ngx_punit_module/ngx_http_punit_verdict.c t/unit/nginx_shim.c */
+/* links: ngx_punit_module/ngx_http_punit_base64url.c ngx_punit_module/ngx_http_punit_jwt.c ngx_punit_module/ngx_http_punit_claims.c ngx_punit_module/ngx_http_punit_key.c ngx_punit_module/ngx_http_punit_signature.c ngx_punit_module/ngx_http_punit_verdict.c ngx_punit_module/ngx_http_punit_verdicts.c t/unit/nginx_shim.c */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -334,16 +334,16 @@ when_revocation_was_checked_is_kept_for_all_workers(void **state)
 
     assert_int_equal(verdict(t), NGX_OK);
     assert_false(claims.checked);
-    ngx_http_punit_verdict_set_checked(cache, shpool, &claims, 12345);
+    ngx_http_punit_verdicts_set_checked(cache, shpool, &claims, 12345);
     memset(&claims, 0xa5, sizeof(claims));
     assert_int_equal(verdict(t), NGX_OK);
     assert_true(claims.checked);
     assert_int_equal(claims.checked_at, 12345);
-    ngx_http_punit_verdict_forget(cache, shpool, &claims);
+    ngx_http_punit_verdicts_forget(cache, shpool, &claims);
     assert_int_equal(cache->count, 0);
     /* neither of them needs the verdict to be there */
-    ngx_http_punit_verdict_forget(cache, shpool, &claims);
-    ngx_http_punit_verdict_set_checked(cache, shpool, &claims, 1);
+    ngx_http_punit_verdicts_forget(cache, shpool, &claims);
+    ngx_http_punit_verdicts_set_checked(cache, shpool, &claims, 1);
     assert_int_equal(verdict(t), NGX_OK);
     assert_false(claims.checked);
 }
