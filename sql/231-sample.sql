@@ -89,7 +89,6 @@ language plpgsql
 as $$
 declare
     v_fence  record;
-    v_given  record;
     v_faults json;
     v_n      bigint;
 begin
@@ -97,11 +96,11 @@ begin
     if not found then
         return;
     end if;
-    select d.* into v_given from punit.dedup_find(p_user, p_key, p_route, p_sha) d;
+    epoch := v_fence.epoch;
+    select d.status, d.body, d.problem into status, body, problem
+      from punit.dedup_find(p_user, p_key, p_route, p_sha) d;
     if found then
-        return query select v_fence.epoch, case when v_given.conflict then 422 else v_given.status end,
-                            case when not v_given.conflict then v_given.body end,
-                            case when v_given.conflict then 'key-reused' end;
+        return next;
         return;
     end if;
 
@@ -116,7 +115,6 @@ begin
         raise exception 'invalid' using errcode = 'PU422', detail = v_faults;
     end if;
 
-    epoch := v_fence.epoch;
     status := 201;
     body := format('{"stored":%s}', v_n);
     perform punit.dedup_store(p_user, p_key, p_route, p_sha, v_fence.ver, status, body);

@@ -73,7 +73,6 @@ language plpgsql
 as $$
 declare
     v_fence record;
-    v_given record;
     v_row   sports.activity;
 begin
     select b.ver, b.epoch into v_fence from punit.bump(p_user) b;
@@ -82,13 +81,9 @@ begin
     end if;
     epoch := v_fence.epoch;
     -- asked after the bump: the same request may have been running beside us
-    select d.* into v_given from punit.dedup_find(p_user, p_key, p_route, p_sha) d;
-    if found and v_given.conflict then
-        status := 422;
-        problem := 'key-reused';
-    elsif found then
-        status := v_given.status;
-        body := v_given.body;
+    select d.status, d.body, d.problem into status, body, problem
+      from punit.dedup_find(p_user, p_key, p_route, p_sha) d;
+    if found then
         location := '/activities/' || (body::json->>'id');
     else
         insert into sports.activity (user_id, sport_id, started_at, duration_s, distance_m, energy_kcal, note,

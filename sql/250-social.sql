@@ -87,7 +87,6 @@ language plpgsql
 as $$
 declare
     v_fence record;
-    v_given record;
     v_row   social.post;
 begin
     select b.ver, b.epoch into v_fence from punit.bump(p_user) b;
@@ -96,13 +95,9 @@ begin
     end if;
     epoch := v_fence.epoch;
     -- asked after the bump: the same request may have been running beside us
-    select d.* into v_given from punit.dedup_find(p_user, p_key, p_route, p_sha) d;
-    if found and v_given.conflict then
-        status := 422;
-        problem := 'key-reused';
-    elsif found then
-        status := v_given.status;
-        body := v_given.body;
+    select d.status, d.body, d.problem into status, body, problem
+      from punit.dedup_find(p_user, p_key, p_route, p_sha) d;
+    if found then
         location := '/social/posts/' || (body::json->>'id');
     else
         if p_body->>'activity_id' is not null

@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 use Test::More;
+use Time::HiRes qw(sleep);
 
 use Punit::AuthWorker;
 use Punit::Postgres;
@@ -26,6 +27,31 @@ ok $count{200}, 'some succeed';
 ok $count{503}, 'some are put off, the queue being full';
 is_deeply [grep { $_->{status} == 503 && !$_->{headers}{'retry-after'} } @answers], [], 'with a hint when to come back';
 is $auth->post('/auth/login', \%ann)->{status}, 200, 'afterwards all is well';
+
+# ---- whether a name exists costs the same: hashing in the same pool, the same statements
+%count = ();
+@storm = map { $auth->fcgi->send_only(POST => '/auth/login', body => { %ann, email => "nobody-$_\@example.org" }) } 1 .. 12;
+$count{ $auth->fcgi->collect($_)->{status} }++ for @storm;
+is_deeply [sort keys %count], [401, 503], 'names that nobody has wait for the hashing too, or are put off'
+    or diag explain \%count;
+
+$dbh->do(q(alter system set log_statement = 'all'));
+$dbh->do(q(select pg_reload_conf()));
+sleep 0.05 until $dbh->selectrow_array('show log_statement') eq 'all';
+# what PostgreSQL was asked while one logs in, without the values
+sub asked {
+    my ($email) = @_;
+    $dbh->do("select 'before $email'");
+    is $auth->post('/auth/login', { email => $email, password => 'a wrong horse' })->{status}, 401, "$email is refused";
+    $dbh->do("select 'after $email'");
+    open my $file, '<', $pg->log or die $!;
+    local $/;
+    my ($part) = <$file> =~ /select 'before \Q$email\E'(.*)select 'after \Q$email\E'/s or return;
+    return [$part =~ /LOG:  execute [^:]*: (.*)/g];
+}
+my ($known, $unknown) = map { asked($_) } 'ann@example.org', 'nobody@example.org';
+cmp_ok scalar @$known, '>', 2, 'a login asks PostgreSQL';
+is_deeply $unknown, $known, 'for a name that nobody has the same is asked, in the same order';
 
 $dbh->disconnect;
 done_testing;

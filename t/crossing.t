@@ -58,6 +58,19 @@ subtest 'coming back costs only what changed' => sub {
     is_deeply [$user->posts('eu')], [$user->written], 'and he has everything';
 };
 
+subtest 'a request repeated with its Idempotency-Key after a move gets the answer of before' => sub {
+    my $user = Punit::User->register($units, 'eu');
+    my %key  = (headers => { 'idempotency-key' => 'across-the-border' });
+    my $first = $user->ask('eu', POST => '/social/posts', { text => 'once' }, %key);
+    is $first->{status}, 201, 'made at eu';
+    $user->cross('us');
+    my $again = $user->ask('us', POST => '/social/posts', { text => 'once' }, %key);
+    is "$again->{status} $again->{unit} $again->{route}", '201 us local', 'repeated at us, by us';
+    is $again->{content}, $first->{content}, 'the same answer';
+    is $user->ask('us', POST => '/social/posts', { text => 'twice' }, %key)->{status}, 422, 'another body under the key is refused';
+    is_deeply [$user->posts('us')], ['once'], 'made once';
+};
+
 subtest 'an old token still finds its way' => sub {
     my $user = Punit::User->register($units, 'eu');
     my $old  = $user->token;

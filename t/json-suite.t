@@ -1,5 +1,5 @@
-# JSONTestSuite (github.com/nst/JSONTestSuite), every text of it as the body of every POST of every service: what is
-# JSON is never refused as malformed, what is none never taken, and nothing breaks.
+# JSONTestSuite (github.com/nst/JSONTestSuite), every text of it as the body of every POST, PUT and PATCH of every
+# service: what is JSON is never refused as malformed, what is none never taken, and nothing breaks.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -28,13 +28,14 @@ my $user = 'b0000000-0000-4000-8000-000000000001';
 $db->do(q(select auth.assign_buckets('{eu}')));
 $db->do('select punit.create_user(?)', undef, $user);
 
-# The "POST path" of a service.
-sub posts {
+# [METHOD, path] of what takes a body at a service; of what there is one of many, one that is not there.
+sub takers {
     my ($service) = @_;
     open my $table, '-|', Punit::Process->program($service), '--routes' or die $!;
-    my @paths = map { (split)[1] } grep { /^POST / } <$table>;
+    my @takers = map { [ (split)[0, 1] ] } grep { /^(?:POST|PUT|PATCH) / } <$table>;
     close $table or die "punit-$service --routes: $?";
-    return grep { $_ ne '/auth/logout' } @paths;    # takes no body
+    s/\{\w+:uuid\}/b0000000-0000-4000-8000-000000000009/ for map { $_->[1] } @takers;
+    return grep { $_->[1] !~ m{^/auth/logout$|/like$|^/social/following/} } @takers;    # those take none
 }
 
 cmp_ok scalar(keys %text), '>', 300, 'all texts are there';
@@ -44,12 +45,13 @@ ok $kind{y} && $kind{n} && $kind{i}, 'of each kind';
 
 for my $service (qw(auth profile training metrics sports social)) {
     my $fcgi = $service eq 'auth' ? Punit::AuthWorker->new($pg)->fcgi : Punit::Worker->new($pg, $service)->{fcgi};
-    for my $path (posts($service)) {
-        subtest "POST $path" => sub {
+    for (takers($service)) {
+        my ($method, $path) = @$_;
+        subtest "$method $path" => sub {
             my (%status, @wrong);
             for my $name (sort keys %text) {
                 my $a = eval {
-                    $fcgi->request(POST => $path, body => $text{$name}, user => $user, roles => 'user coach editor', keep => 1,
+                    $fcgi->request($method => $path, body => $text{$name}, user => $user, roles => 'user coach editor', keep => 1,
                         params => { PUNIT_CLIENT => '' });
                 };
                 my $status = $a ? $a->{status} : 0;

@@ -7,6 +7,7 @@ use FindBin ();
 use lib "$FindBin::Bin/lib";
 use JSON::PP qw(decode_json);
 use MIME::Base64 qw(decode_base64url);
+use POSIX ();
 use Punit::Units;
 use Test::More;
 use Time::HiRes qw(time);
@@ -47,8 +48,9 @@ subtest 'a message is seen by the unit it is for' => sub {
     ok(wait_until(sub { one($us, q{select count(*) from punit.outbox where kind = 'test-message'}) }, 5), 'at us');
     $us->do(q{insert into punit.outbox_ack (origin_unit, target_unit, seq)
               select origin_unit, target_unit, seq from punit.outbox where kind = 'test-message' on conflict do nothing});
-    ok(wait_until(sub { one($eu, q{select count(*) from punit.outbox_ack a join punit.outbox o using (origin_unit, target_unit, seq)
-                                    where o.kind = 'test-message'}) }, 5), 'and the acknowledgement by its origin');
+    ok(wait_until(sub { !one($eu, q{select count(*) from punit.outbox where kind = 'test-message'}) }, 5),
+        'and the acknowledgement by its origin, which deletes it');
+    $us->do('delete from punit.inbox_late');
 };
 
 # ---- who may come in
@@ -97,23 +99,118 @@ $eu = $units->dbh('eu');
 ok(wait_until(sub { one($eu, q{select count(*) from sports.sport where name = 'Curling'}) }, 20),
     'and gets what was written at us meanwhile');
 
-# ---- a slot that is lost
+# ---- a row that cannot be applied
+subtest 'an apply error is shown by status as long as it lasts, and repaired by mesh resync' => sub {
+    my $id = '5eed5eed-0000-4000-8000-000000000001';
+    my $insert = q{insert into sports.sport (origin_unit, id, name, category, met) values ('eu', ?, 'Twice', 'winter', 4)};
+    $us->do('set session_replication_role = replica');
+    $us->do($insert, undef, $id);
+    $us->do('set session_replication_role = origin');
+    $eu->do($insert, undef, $id);
+    $eu->do(q{insert into sports.sport (id, name, category, met) values (gen_random_uuid(), 'Behind', 'winter', 4)});
+    my $failing = sub {
+        my ($code, $json) = ctl('us', 'mesh', 'status', '--json');
+        my ($peer) = @{ decode_json($json) };
+        return $code == 1 && $peer->{incoming} eq 'failing' && $peer->{apply_errors} > 0;
+    };
+    ok(wait_until($failing, 20), 'mesh status says so and counts it');
+    ok($failing->(), 'whenever it is asked');
+    my ($code, $json) = ctl('us', 'status', '--json');
+    ok($code == 1 && !decode_json($json)->{good}, 'status too') or diag($json);
+    ($code, $json) = ctl('us', 'mesh', 'resync', 'eu');
+    is($code, 0, 'mesh resync repairs it') or diag($json);
+    is(one($us, q{select count(*) from sports.sport where origin_unit = 'eu' and name in ('Twice', 'Behind')}), 2, 'all rows are here');
+    ok(wait_until(sub { (ctl('us', 'mesh', 'status'))[0] == 0 }, 20), 'and all is well');
+};
+
+subtest 'a message that fails is shown by status until it is dealt with' => sub {
+    $eu->do(q{select punit.send('us', 'no-such-kind', null)});
+    my $said;
+    ok(wait_until(sub { my ($code, $json) = ctl('us', 'status', '--json'); $said = decode_json($json);
+            $code == 1 && ($said->{messages}{failing} // 0) == 1 }, 10), 'failing');
+    like((ctl('us', 'status'))[1], qr/^messages .*failing 1/m, 'for people too');
+    $us->do(q{update punit.inbox_late set given_up = '{}'});
+    ok(wait_until(sub { my ($code, $json) = ctl('us', 'status', '--json'); $code == 1 && decode_json($json)->{messages}{'given up'} }, 5),
+        'given up');
+    $eu->do(q{delete from punit.outbox where kind = 'no-such-kind'});
+    ok(wait_until(sub { !one($us, q{select count(*) from punit.outbox where kind = 'no-such-kind'}) }, 5), 'taken back');
+    $us->do('delete from punit.inbox_late');
+    ok(wait_until(sub { (ctl('us', 'status'))[0] == 0 }, 10), 'and all is well') or diag((ctl('us', 'status'))[1]);
+};
+
+subtest 'units edit different rows at the same time, each his own and each the other\'s, and agree' => sub {
+    my %token;
+    for my $unit ('eu', 'us') {
+        my $in = { email => "coach\@$unit.example.org", password => 'correct horse battery' };
+        my $id = $units->http($unit, POST => '/auth/register', undef, { %$in, name => 'Coach' })->{json}{user_id};
+        $units->dbh($unit)->do('select auth.grant_role(?, ?)', undef, $id, 'coach');
+        $token{$unit} = $units->http($unit, POST => '/auth/login', undef, $in)->{json}{access_token};
+    }
+    my %body = (level => 'beginner', category => 'strength');
+    my @rows = map { my $unit = $_;
+        map { $units->http($unit, POST => '/training/exercises', $token{$unit}, { %body, name => "$unit $_" })->{json}{id} } 1 .. 3 } 'eu', 'us';
+    ok(wait_until(sub { !grep { my $id = $_; grep { $units->http($_, GET => "/training/exercises/$id", $token{$_})->{status} != 200 } 'eu', 'us' } @rows }, 10),
+        'rows of both at both');
+    my @children;
+    for my $unit ('eu', 'us') {
+        my $pid = fork // die "fork: $!";
+        if (!$pid) {
+            my $bad = 0;
+            for my $round (1 .. 5) {
+                for my $i (0 .. $#rows) {
+                    # each row has one editor, every second of them one abroad
+                    next if ($i % 2 ? 'us' : 'eu') ne $unit;
+                    my $a = $units->http($unit, PUT => "/training/exercises/$rows[$i]", $token{$unit}, { %body, name => "row $i round $round" });
+                    my $author = $i < 3 ? 'eu' : 'us';
+                    $bad++ if $a->{status} != 200 || $a->{headers}{'punit-unit'} ne $author;
+                }
+            }
+            POSIX::_exit($bad ? 1 : 0);
+        }
+        push @children, $pid;
+    }
+    my $bad = 0;
+    for (@children) { waitpid $_, 0; $bad++ if $? }
+    is($bad, 0, 'each edit is answered 200 by the row\'s author');
+    for my $unit ('eu', 'us') {
+        ok(wait_until(sub { !grep { $units->http($unit, GET => "/training/exercises/$rows[$_]", $token{$unit})->{json}{name} ne "row $_ round 5" } 0 .. $#rows }, 5),
+            "$unit answers the last of each");
+    }
+    is_deeply($us->selectall_arrayref(q{select * from training.exercise order by origin_unit, id}),
+        $eu->selectall_arrayref(q{select * from training.exercise order by origin_unit, id}), 'both have the same rows');
+    $all = one($eu, q{select count(*) from training.exercise where origin_unit = 'eu'});
+};
+
+# ---- a peer away for longer than the slot keeps for it
+$eu->do(q{alter system set max_slot_wal_keep_size = '1MB'});
+$eu->do('select pg_reload_conf()');
 $units->process('us', 'postgres', 'down');
 ok(wait_until(sub { !one($eu, q{select count(*) from pg_replication_slots where slot_name = 'punit_to_us' and active}) }, 30),
     'a peer that is away leaves its slot');
-$eu->do(q{select pg_drop_replication_slot('punit_to_us')});
-$eu->do(q{update training.exercise set name = name || '!' where id = (select min(id::text)::uuid from training.exercise)});
+$eu->do(q{update training.exercise set name = name || '!' where id = (select min(id::text)::uuid from training.exercise where origin_unit = 'eu')});
+ok(wait_until(sub {
+    $eu->do('select pg_logical_emit_message(true, ?, ?)', undef, 'filler', 'x');
+    $eu->do('select pg_switch_wal()');
+    $eu->do('checkpoint');
+    (one($eu, q{select wal_status from pg_replication_slots where slot_name = 'punit_to_us'}) // '') eq 'lost' }, 30),
+    'which PostgreSQL gives up once it keeps too much');
+($status, $output) = ctl('eu', 'mesh', 'status');
+ok($status == 1 && $output =~ /^us .*\blost\b/m, 'mesh status at eu shows the lost slot') or diag($output);
+is((ctl('eu', 'status'))[0], 1, 'status too');
+$eu->do('alter system reset max_slot_wal_keep_size');
+$eu->do('select pg_reload_conf()');
 $units->process('us', 'postgres', 'up');
 ok(back('us'), 'us is back');
 $us = $units->dbh('us');
+my $own = one($us, q{select count(*) from sports.sport where origin_unit = 'us'});
 my $changed = one($eu, q{select id from training.exercise where name like '%!'});
 ($status, $output) = ctl('us', 'mesh', 'status');
-is($status, 1, 'mesh status shows that a slot is lost') or diag($output);
+is($status, 1, 'mesh status at us shows that nothing comes') or diag($output);
 ($status, $output) = ctl('us', 'mesh', 'resync', 'eu');
 is($status, 0, 'mesh resync repairs it') or diag($output);
 like(one($us, 'select name from training.exercise where id = ?', $changed), qr/!$/, 'the change it missed is there');
 is(one($us, q{select count(*) from training.exercise where origin_unit = 'eu'}), $all, 'every row is there once');
-is(one($us, q{select count(*) from sports.sport where origin_unit = 'us'}), 2, 'and its own rows were left alone');
+is(one($us, q{select count(*) from sports.sport where origin_unit = 'us'}), $own, 'and its own rows were left alone');
 ok(wait_until(sub { (ctl('us', 'mesh', 'status'))[0] == 0 }, 20), 'all is well again') or diag((ctl('us', 'mesh', 'status'))[1]);
 
 ($status, $output) = ctl('us', 'mesh', 'resync', 'ap');

@@ -142,8 +142,7 @@ subtest 'the same key with another body is a conflict' => sub {
     my $u = user();
     $dbh->do(q{select note.put_once(?, 'k')}, undef, $u);
     my $d = $dbh->selectrow_hashref(q{select * from punit.dedup_find(?, 'k', 'POST /notes', sha256('other'))}, undef, $u);
-    is $d->{conflict}, 1, 'conflict';
-    is $d->{status}, 201, 'with the answer given then';
+    is_deeply $d, { status => 422, body => undef, problem => 'key-reused' }, 'and the answer given then is not shown';
 };
 
 subtest 'no key finds and stores nothing' => sub {

@@ -63,7 +63,11 @@ recovers('it serves again after a crash');
 $pg->stop('fast');
 $pg->start;
 is get()->{status}, 200, 'a restart between two requests is not noticed';
-is patch()->{status}, 200, 'nor by a write';
+for my $end (qw(fast immediate)) {
+    $pg->stop($end);
+    $pg->start;
+    is patch()->{status}, 200, "nor by a write, whatever the server said last ($end)";
+}
 
 # ---- the connection is lost in the middle of a statement
 $dbh = $pg->dbh;
@@ -104,6 +108,41 @@ kill 'CONT', @frozen;
 is $answer->{status}, 503, 'PostgreSQL frozen: 503';
 cmp_ok $answer->{ms}, '<', 3000, 'soon after the deadline';
 recovers('it serves when PostgreSQL goes on');
+
+# ---- PostgreSQL lacks something
+subtest 'a full disk: 503 for who writes, reads go on, one line says what to do' => sub {
+    $dbh = $pg->dbh;
+    # as PostgreSQL raises it
+    $dbh->do(q{create function profile.full() returns trigger language plpgsql as $$ begin
+        raise exception 'could not extend file "base/1/2": No space left on device' using errcode = '53100'; end $$});
+    $dbh->do('create trigger full_disk before update on profile.profile for each row execute function profile.full()');
+    for (1 .. 5) {
+        my $answer = patch();
+        is_deeply [ $answer->{status}, $answer->{json}{type}, $answer->{headers}{'retry-after'} ], [ 503, 'urn:punit:try-later', 1 ];
+        unlike $answer->{body}, qr/base|device/, 'which tells nothing of it';
+    }
+    is get()->{status}, 200, 'a read';
+    my @lines = grep { /event=database-short/ } split /\n/, $worker->log_text;
+    is scalar @lines, 1, 'one line';
+    like $lines[0], qr/level=error .*sqlstate=53100 message="could not extend.* do="make room on the disk/, 'what it is and what to do';
+    $dbh->do('drop function profile.full cascade');
+    is patch()->{status}, 200, 'with room again it goes on';
+};
+
+subtest 'PostgreSQL takes no more connections: 503, one line with the reason, and served when it does' => sub {
+    my $place = tempdir('punit-worker-XXXXXX', DIR => '/tmp', CLEANUP => 1);
+    $dbh->do('alter role punit_profile connection limit 0');
+    my $other = Punit::Process->worker('profile', $place, PUNIT_PG => $pg->conninfo . ' user=punit_profile', PUNIT_PG_POOL => 2);
+    my $fcgi  = Punit::FastCGI->new("$place/profile.sock");
+    is_down($fcgi->request(GET => '/profile', user => $users[0]), 'refused for now') for 1 .. 3;
+    my @lines = grep { /event=database-down/ } split /\n/, $other->log_text;
+    is scalar @lines, 1, 'one line';
+    like $lines[0], qr/too many connections for role/, 'with the reason';
+    $dbh->do('alter role punit_profile connection limit -1');
+    $other->until(sub { $fcgi->request(GET => '/profile', user => $users[0])->{status} == 200 }, 'served');
+    pass 'served when it takes them again';
+    $other->stop;
+};
 
 # ---- a standby serves copies only
 $admin->disconnect;

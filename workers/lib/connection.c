@@ -40,12 +40,18 @@ wait_for(PGconn *pg, short events, int64_t deadline)
 
 
 /* A synchronous standby that was waited for in vain leaves a warning, not an error: the commit is local
- * only. Which warning it is says the server's function, whatever the language of its messages. */
+ * only. Which warning it is says the server's function, whatever the language of its messages. What an idle
+ * connection hears last (57P01 when the server is shut down, 57P02 when it crashed) comes here too. */
 static void
 on_notice(void *data, const PGresult *notice)
 {
     punit_connection_t *c = data;
     const char         *function = PQresultErrorField(notice, PG_DIAG_SOURCE_FUNCTION);
+    const char         *state = PQresultErrorField(notice, PG_DIAG_SQLSTATE);
+
+    if (state != NULL && strncmp(state, "57P", 3) == 0) {
+        c->ending = true;
+    }
 
     if (function != NULL && strcmp(function, "SyncRepWaitForLSN") == 0) {
         c->unconfirmed = true;
@@ -122,8 +128,15 @@ punit_connection_alive(punit_connection_t *c)
         return false;
     }
 
-    /* An idle server has nothing to say but that it ends (or a parameter that changed). */
-    return poll(&fd, 1, 0) == 0 || (PQconsumeInput(c->pg) == 1 && PQstatus(c->pg) == CONNECTION_OK);
+    /* An idle server has nothing to say but that it ends, or a parameter that changed. Its last words and the
+     * end of the stream are read one after the other. */
+    while (poll(&fd, 1, 0) > 0) {
+        if (PQconsumeInput(c->pg) == 0 || PQisBusy(c->pg) || PQstatus(c->pg) != CONNECTION_OK || c->ending) {
+            return false;
+        }
+    }
+
+    return true;
 }
 
 

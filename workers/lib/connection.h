@@ -12,6 +12,7 @@ typedef struct punit_connection {
     const char                **prepared;       /* statements known to this connection, by address */
     size_t                      nprepared;
     bool                        unconfirmed;    /* the wait for a synchronous standby was cancelled */
+    bool                        ending;         /* the server has said that it ends this connection */
     struct punit_connection    *next;           /* in the pool */
 } punit_connection_t;
 

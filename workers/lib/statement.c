@@ -1,4 +1,5 @@
 /* Statement: running one for a request, and what its errors mean. Declared in request.h. */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -9,9 +10,11 @@
 #include "lib/route.h"
 
 #define TRIES_MAX   4
+#define SHORT_MS    10000
 
 typedef enum {
     ACT_PROBLEM,        /* the kind, nothing of the message */
+    ACT_SHORT,          /* the same: PostgreSQL lacks what an operator must give it */
     ACT_SAY,            /* the kind, the message is meant for the client; HINT may name the type */
     ACT_ERRORS,         /* the kind, DETAIL is the array of errors */
     ACT_AUTHOR,         /* 421, DETAIL is the unit that authored the row */
@@ -45,7 +48,7 @@ static const sqlstate_t sqlstates[] = {
     { "25006", ACT_PROBLEM, &punit_database_down },
     { "57014", ACT_PROBLEM, &punit_try_later },
     { "55P03", ACT_PROBLEM, &punit_try_later },
-    { "53",    ACT_PROBLEM, &punit_try_later },
+    { "53",    ACT_SHORT, &punit_try_later },
     { "57P",   ACT_UNKNOWN, &punit_database_down },
     { "08",    ACT_UNKNOWN, &punit_database_down },
     { "",      ACT_MISTAKE, &punit_internal },
@@ -118,6 +121,41 @@ log_error(const punit_request_t *r, int level, const char *state, const PGresult
 }
 
 
+/* What is lacking is lacking for every request: one line in SHORT_MS says so, and how many more met it. */
+static void
+log_shortage(const punit_request_t *r, const char *state, const PGresult *result)
+{
+    static const struct {
+        const char *state;
+        const char *advice;
+    } shortages[] = {
+        { "53100", "make room on the disk of PostgreSQL" },
+        { "53200", "give PostgreSQL more memory, or fewer connections" },
+        { "53300", "raise max_connections of PostgreSQL, or lower PUNIT_PG_POOL" },
+        { "53",    "see the log of PostgreSQL" },
+    };
+    static _Atomic int64_t said_at;
+    static _Atomic long    unsaid;
+    int64_t                now = punit_clock_ms(), before = said_at;
+    char                   quoted[400];
+    size_t                 i = 0;
+
+    if ((before != 0 && now - before < SHORT_MS) || !atomic_compare_exchange_strong(&said_at, &before, now)) {
+        unsaid++;
+        return;
+    }
+
+    while (strncmp(state, shortages[i].state, strlen(shortages[i].state)) != 0) {
+        i++;
+    }
+
+    punit_log(PUNIT_LOG_ERROR, "database-short", "request=%s sqlstate=%s message=%s do=\"%s\" more=%ld",
+              r->id != NULL ? r->id : "-", state,
+              punit_log_quote(quoted, sizeof(quoted), PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)),
+              shortages[i].advice, atomic_exchange(&unsaid, 0));
+}
+
+
 /* The problem that an error stands for; NULL for a 421 that went into the answer. */
 static punit_problem_t *
 error_problem(punit_request_t *r, const sqlstate_t *s, const char *state, const PGresult *result,
@@ -158,6 +196,10 @@ error_problem(punit_request_t *r, const sqlstate_t *s, const char *state, const 
     case ACT_PROBLEM:
     case ACT_REPEAT:
         log_error(r, PUNIT_LOG_WARN, state, result);
+        return punit_problem(r->arena, kind, NULL);
+
+    case ACT_SHORT:
+        log_shortage(r, state, result);
         return punit_problem(r->arena, kind, NULL);
 
     case ACT_UNKNOWN:

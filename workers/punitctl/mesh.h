@@ -12,8 +12,11 @@
  * reads from here ("outgoing"), lag and errors. NULL with the reason said. */
 json_t *mesh_state(PGconn *db);
 
-/* Prints it as a table; true if every peer is "ok" both ways. */
-bool mesh_print(const json_t *peers);
+/* True if every peer is "ok" both ways. */
+bool mesh_good(const json_t *peers);
+
+/* Prints it as a table. */
+void mesh_print(const json_t *peers);
 
 /* True if this unit has the subscription. */
 bool mesh_subscribed(PGconn *db, const char *subscription);

@@ -8,11 +8,17 @@
 #include "punitctl/verb.h"
 #include "punitctl/wait.h"
 
-/* in: the subscription here; out: the slot that the peer reads from here */
+/* in: the subscription here; out: the slot that the peer reads from here. An
+ * apply worker that meets an error ends and begins again, for ever: it is young
+ * whenever one looks. */
 static const char state_query[] =
     "select p.id as peer,"
     " case when s.oid is null then 'none'"
     "      when not s.subenabled then 'disabled'"
+    "      when e.apply_error_count + e.sync_error_count > 0"
+    "           and (a.pid is null"
+    "                or a.backend_start > now() - interval '10 s')"
+    "           then 'failing'"
     "      when w.pid is null then 'down'"
     "      when r.left > 0 then 'copying'"
     "      else 'ok' end as incoming,"
@@ -31,6 +37,7 @@ static const char state_query[] =
     " from punit.peer p"
     " left join pg_subscription s on s.subname = 'punit_from_' || p.id"
     " left join pg_stat_subscription w on w.subid = s.oid and w.relid is null"
+    " left join pg_stat_activity a on a.pid = w.pid"
     " left join pg_stat_subscription_stats e on e.subid = s.oid"
     " left join lateral (select count(*) as left from pg_subscription_rel x"
     "      where x.srsubid = s.oid and x.srsubstate <> 'r') r on true"
@@ -78,40 +85,27 @@ json_t *mesh_state(PGconn *db)
     return peers;
 }
 
-static const char *cell(const json_t *peer, const char *name)
+bool mesh_good(const json_t *peers)
 {
-    const json_t *value = json_object_get(peer, name);
+    size_t i;
+    json_t *peer;
 
-    return json_is_string(value) ? json_string_value(value)
-           : json_is_integer(value)
-           ? text("%lld", (long long) json_integer_value(value))
-           : json_is_real(value) ? text("%.1f", json_real_value(value)) : NULL;
+    json_array_foreach ((json_t *) (void *) peers, i, peer) {
+        if (strcmp(say_value(peer, "incoming"), "ok") != 0
+            || strcmp(say_value(peer, "outgoing"), "ok") != 0) {
+            return false;
+        }
+    }
+    return true;
 }
 
-bool mesh_print(const json_t *peers)
+void mesh_print(const json_t *peers)
 {
     static const char *const columns[] = {
         "peer", "incoming", "tables_left", "heard_s", "apply_errors",
         "copy_errors", "outgoing", "behind_bytes", "room_bytes",
     };
-    const size_t n = sizeof columns / sizeof *columns;
-    size_t count = json_array_size(peers);
-    const char **cells = text_space((count + 1) * n * sizeof *cells);
-    bool ok = true;
-
-    for (size_t column = 0; column < n; column++) {
-        cells[column] = columns[column];
-        for (size_t row = 0; row < count; row++) {
-            cells[(row + 1) * n + column] =
-                cell(json_array_get(peers, row), columns[column]);
-        }
-    }
-    say_table(cells, count + 1, n);
-    for (size_t row = 0; row < count; row++) {
-        ok = ok && strcmp(cells[(row + 1) * n + 1], "ok") == 0
-             && strcmp(cells[(row + 1) * n + 6], "ok") == 0;
-    }
-    return ok;
+    say_objects(peers, columns, sizeof columns / sizeof *columns);
 }
 
 int verb_mesh_status(const struct arguments *arguments)
@@ -119,7 +113,7 @@ int verb_mesh_status(const struct arguments *arguments)
     struct unit unit;
     json_t *peers;
     PGconn *db;
-    bool ok = true;
+    bool ok;
 
     if (!unit_open(&unit, arguments)) {
         return EXIT_FAILED;
@@ -130,17 +124,12 @@ int verb_mesh_status(const struct arguments *arguments)
     if (peers == NULL) {
         return EXIT_FAILED;
     }
+    ok = mesh_good(peers);
     if (argument(arguments, "json") != NULL) {
         json_dumpf(peers, stdout, JSON_INDENT(2));
         puts("");
-        for (size_t i = 0; i < json_array_size(peers); i++) {
-            const json_t *peer = json_array_get(peers, i);
-
-            ok = ok && strcmp(cell(peer, "incoming"), "ok") == 0
-                 && strcmp(cell(peer, "outgoing"), "ok") == 0;
-        }
     } else {
-        ok = mesh_print(peers);
+        mesh_print(peers);
     }
     json_decref(peers);
     return ok ? EXIT_OK : EXIT_FAILED;

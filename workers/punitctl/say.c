@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "punitctl/text.h"
+
 static const char *about;
 
 void say_about(const char *subject)
@@ -64,4 +66,29 @@ void say_table(const char *const *cells, size_t rows, size_t columns)
         }
     }
     fflush(stdout);
+}
+
+const char *say_value(const json_t *object, const char *name)
+{
+    const json_t *value = json_object_get(object, name);
+
+    return json_is_string(value) ? json_string_value(value)
+           : json_is_integer(value)
+           ? text("%lld", (long long) json_integer_value(value))
+           : json_is_real(value) ? text("%.1f", json_real_value(value)) : NULL;
+}
+
+void say_objects(const json_t *objects, const char *const *columns, size_t n)
+{
+    size_t count = json_array_size(objects);
+    const char **cells = text_space((count + 1) * n * sizeof *cells);
+
+    for (size_t column = 0; column < n; column++) {
+        cells[column] = columns[column];
+        for (size_t row = 0; row < count; row++) {
+            cells[(row + 1) * n + column] =
+                say_value(json_array_get(objects, row), columns[column]);
+        }
+    }
+    say_table(cells, count + 1, n);
 }

@@ -5,6 +5,7 @@
 #ifndef PUNITCTL_SAY_H
 #define PUNITCTL_SAY_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -22,5 +23,11 @@ int complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Prints rows x columns cells (row 0: titles), each column as wide as needed;
  * a NULL cell prints as "-". */
 void say_table(const char *const *cells, size_t rows, size_t columns);
+
+/* A member of an object as a cell shows it; NULL: it is null or not there. */
+const char *say_value(const json_t *object, const char *name);
+
+/* A table of such members, one row an object. */
+void say_objects(const json_t *objects, const char *const *columns, size_t n);
 
 #endif

@@ -121,7 +121,7 @@ static json_t *numbers(PGconn *db, const char *statement)
 static json_t *gather(const struct unit *unit, bool *good)
 {
     json_t *grids = json_array();
-    json_t *mesh;
+    json_t *mesh, *messages;
     PGconn *db;
     json_t *all = json_pack("{s:s, s:o, s:o}", "unit", unit->id, "processes",
                             processes(unit, good), "grid", grids);
@@ -141,37 +141,22 @@ static json_t *gather(const struct unit *unit, bool *good)
     json_object_set_new(all, "moves", numbers(
         db, "select phase, count(*) from punit.move where finished_at is null"
             " group by 1 order by 1"));
+    /* those that fail are tried again, those given up are an operator's */
+    messages = numbers(
+        db, "select case when l.given_up is not null then 'given up'"
+            " when l.error is not null then 'failing' else 'waiting' end,"
+            " count(*) from punit.inbox_late l group by 1"
+            " union all select 'under way', count(*) from punit.outbox o"
+            " where o.origin_unit = punit.self()"
+            " order by 1");
+    json_object_set_new(all, "messages", messages);
     mesh = mesh_state(db);
-    *good = *good && mesh != NULL;
+    *good = *good && mesh != NULL && mesh_good(mesh)
+            && json_object_get(messages, "failing") == NULL
+            && json_object_get(messages, "given up") == NULL;
     json_object_set_new(all, "mesh", mesh != NULL ? mesh : json_array());
     PQfinish(db);
     return all;
-}
-
-static const char *field(const json_t *object, const char *name)
-{
-    const json_t *value = json_object_get(object, name);
-
-    return json_is_string(value) ? json_string_value(value)
-           : json_is_integer(value)
-           ? text("%lld", (long long) json_integer_value(value))
-           : json_is_real(value) ? text("%.1f", json_real_value(value)) : NULL;
-}
-
-static void print_objects(const json_t *objects, const char *const *columns,
-                          size_t n)
-{
-    size_t count = json_array_size(objects);
-    const char **cells = text_space((count + 1) * n * sizeof *cells);
-
-    for (size_t column = 0; column < n; column++) {
-        cells[column] = columns[column];
-        for (size_t row = 0; row < count; row++) {
-            cells[(row + 1) * n + column] =
-                field(json_array_get(objects, row), columns[column]);
-        }
-    }
-    say_table(cells, count + 1, n);
 }
 
 static void print_numbers(const char *title, const json_t *numbers)
@@ -187,39 +172,26 @@ static void print_numbers(const char *title, const json_t *numbers)
     printf("%-12s%s\n", title, *line != '\0' ? line : "  none");
 }
 
-static bool print(const json_t *all)
+static void print(const json_t *all)
 {
     static const char *const process[] = { "name", "state", "pid", "up_s" };
     static const char *const grid[] = { "grid", "server", "state", "items",
                                         "hits", "misses" };
     const json_t *mesh = json_object_get(all, "mesh");
 
-    print_objects(json_object_get(all, "processes"), process, 4);
+    say_objects(json_object_get(all, "processes"), process, 4);
     puts("");
-    print_objects(json_object_get(all, "grid"), grid, 6);
+    say_objects(json_object_get(all, "grid"), grid, 6);
     puts("");
     if (mesh == NULL) {
-        return false;
+        return;
     }
     print_numbers("users", json_object_get(all, "users"));
     print_numbers("moves", json_object_get(all, "moves"));
     print_numbers("generations", json_object_get(all, "generations"));
+    print_numbers("messages", json_object_get(all, "messages"));
     puts("");
-    return mesh_print(mesh);
-}
-
-static bool mesh_good(const json_t *mesh)
-{
-    size_t i;
-    json_t *peer;
-
-    json_array_foreach ((json_t *) (void *) mesh, i, peer) {
-        if (strcmp(field(peer, "incoming"), "ok") != 0
-            || strcmp(field(peer, "outgoing"), "ok") != 0) {
-            return false;
-        }
-    }
-    return true;
+    mesh_print(mesh);
 }
 
 int verb_status(const struct arguments *arguments)
@@ -232,7 +204,6 @@ int verb_status(const struct arguments *arguments)
         return EXIT_FAILED;
     }
     all = gather(&unit, &good);
-    good = mesh_good(json_object_get(all, "mesh")) && good;
     if (argument(arguments, "json") != NULL) {
         json_object_set_new(all, "good", json_boolean(good));
         json_dumpf(all, stdout, JSON_INDENT(2));
