@@ -23,11 +23,11 @@ static void ngx_http_punit_document_confirmed(ngx_http_request_t *r,
 static ngx_int_t ngx_http_punit_document_of(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx, ngx_http_punit_grid_value_t *value);
 static ngx_int_t ngx_http_punit_document_miss(ngx_http_request_t *r,
-    ngx_http_punit_ctx_t *ctx, ngx_str_t *previous);
+    ngx_http_punit_ctx_t *ctx, ngx_http_punit_grid_value_t *previous);
 static void ngx_http_punit_document_refilled(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx, ngx_int_t rc);
 static ngx_int_t ngx_http_punit_document_previous(ngx_http_request_t *r,
-    ngx_str_t *document);
+    ngx_http_punit_ctx_t *ctx, ngx_http_punit_grid_value_t *document);
 static ngx_int_t ngx_http_punit_document_send(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx);
 
@@ -51,6 +51,7 @@ ngx_http_punit_document_handler(ngx_http_request_t *r,
     }
 
     ctx->looked = 1;
+    ctx->asked = ngx_current_msec;
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
 
@@ -160,8 +161,7 @@ ngx_http_punit_document_found(ngx_http_request_t *r, void *data,
 {
     ngx_http_punit_ctx_t  *ctx = data;
 
-    ngx_str_t                    *previous;
-    ngx_http_punit_grid_value_t  *document;
+    ngx_http_punit_grid_value_t  *document, *previous;
 
     document = &values[n - 1];
     previous = NULL;
@@ -200,7 +200,7 @@ ngx_http_punit_document_found(ngx_http_request_t *r, void *data,
         goto done;
     }
 
-    previous = &document->data;
+    previous = document;
 
 miss:
 
@@ -222,9 +222,10 @@ done:
 
 static ngx_int_t
 ngx_http_punit_document_miss(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
-    ngx_str_t *previous)
+    ngx_http_punit_grid_value_t *previous)
 {
     uint32_t                     hash;
+    ngx_int_t                    rc;
     ngx_msec_t                   since;
     ngx_http_punit_main_conf_t  *pmcf;
 
@@ -236,23 +237,30 @@ ngx_http_punit_document_miss(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
         hash = 1;
     }
 
-    if (ngx_http_punit_refill_claim(ngx_http_punit_zone(pmcf), hash, &since)
-        == NGX_OK)
-    {
-        ctx->refill = hash;
-        ngx_http_punit_count(r, grid_misses);
-        return NGX_DECLINED;
+    rc = ngx_http_punit_refill_claim(ngx_http_punit_zone(pmcf), hash,
+                                     ctx->asked, &since);
+
+    if (rc == NGX_AGAIN && !ctx->waited) {
+        ctx->waited = 1;
+
+        if (ngx_http_punit_document_ask(r, ctx) == NGX_AGAIN) {
+            return NGX_AGAIN;
+        }
     }
 
-    if (previous && since < ctx->plcf->grid_stale
-        && ngx_http_punit_document_previous(r, previous) == NGX_OK)
+    if (rc == NGX_OK) {
+        ctx->refill = hash;
+    }
+
+    if (rc == NGX_BUSY && previous && since < ctx->plcf->grid_stale
+        && ngx_http_punit_document_previous(r, ctx, previous) == NGX_OK)
     {
-        ctx->document = *previous;
+        ctx->document = previous->data;
         ngx_http_punit_count(r, grid_stale);
         return NGX_OK;
     }
 
-    if (!ctx->waited
+    if (rc == NGX_BUSY && !ctx->waited
         && ngx_http_punit_refill_wait(r, ctx, hash,
                                       ngx_http_punit_document_refilled)
            == NGX_AGAIN)
@@ -345,16 +353,26 @@ ngx_http_punit_document_answered(ngx_http_request_t *r,
 }
 
 
-/* the previous document is not for a client whose If-None-Match says that it
-   has had another one */
+/*
+ * The previous document is for nobody once anybody may have had something
+ * newer of the service: a unit shows no older text after a newer one, and who
+ * changed it reads it.  Nor is it for a client whose If-None-Match says that
+ * it has had another one.
+ */
 
 static ngx_int_t
-ngx_http_punit_document_previous(ngx_http_request_t *r, ngx_str_t *document)
+ngx_http_punit_document_previous(ngx_http_request_t *r,
+    ngx_http_punit_ctx_t *ctx, ngx_http_punit_grid_value_t *document)
 {
-    ngx_str_t  etag, type, body, *match;
+    ngx_str_t                    etag, type, body, *match;
+    ngx_http_punit_main_conf_t  *pmcf;
 
-    if (ngx_http_punit_entry_document(document, &etag, &type, &body)
-        != NGX_OK)
+    pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
+
+    if (!ngx_http_punit_generation_unseen(ngx_http_punit_zone(pmcf),
+                                          &ctx->service, document->flags)
+        || ngx_http_punit_entry_document(&document->data, &etag, &type, &body)
+           != NGX_OK)
     {
         return NGX_DECLINED;
     }

@@ -20,13 +20,18 @@ struct ngx_http_punit_generation_s {
     uint32_t                        flags;
     ngx_msec_t                      asked;
     ngx_msec_t                      dropped;
-    size_t                          len;       /* 0: nothing is kept */
+    uint32_t                        previous;  /* flags before that; 0: none */
+    ngx_msec_t                      confirmed; /* asked for last, it was they */
+    unsigned                        kept:1;    /* it may be used */
+    size_t                          len;
     u_char                          service[NGX_HTTP_PUNIT_ID_MAX];
 };
 
 
 static ngx_http_punit_generation_t *ngx_http_punit_generation(
     ngx_http_punit_zone_t *zone, ngx_str_t *service);
+static ngx_uint_t ngx_http_punit_generation_is(
+    ngx_http_punit_generation_t *generation, ngx_str_t *service);
 
 
 ngx_http_punit_generation_t *
@@ -62,8 +67,8 @@ ngx_http_punit_generation_get(ngx_http_punit_zone_t *zone, ngx_str_t *service,
 
     ngx_shmtx_lock(&zone->shpool->mutex);
 
-    if (generation->len == service->len
-        && ngx_memcmp(generation->service, service->data, service->len) == 0
+    if (generation->kept
+        && ngx_http_punit_generation_is(generation, service)
         && ngx_current_msec - generation->asked < NGX_HTTP_PUNIT_GENERATION_AGE)
     {
         *flags = generation->flags;
@@ -86,14 +91,26 @@ ngx_http_punit_generation_keep(ngx_http_punit_zone_t *zone, ngx_str_t *service,
 
     ngx_shmtx_lock(&zone->shpool->mutex);
 
-    if ((ngx_msec_int_t) (asked - generation->dropped) > 0
-        && (generation->len == 0
-            || (ngx_msec_int_t) (asked - generation->asked) >= 0))
-    {
-        generation->flags = flags;
-        generation->asked = asked;
+    if (!ngx_http_punit_generation_is(generation, service)) {
         generation->len = service->len;
         ngx_memcpy(generation->service, service->data, service->len);
+        generation->flags = flags;
+        generation->asked = asked;
+        generation->previous = 0;
+        generation->kept = 0;
+    }
+
+    if ((ngx_msec_int_t) (asked - generation->asked) >= 0) {
+
+        if (generation->flags != flags) {
+            generation->previous = generation->flags;
+            generation->confirmed = generation->asked;
+        }
+
+        generation->flags = flags;
+        generation->asked = asked;
+        generation->kept = ((ngx_msec_int_t) (asked - generation->dropped)
+                            > 0);
     }
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
@@ -115,9 +132,45 @@ ngx_http_punit_generation_drop(ngx_http_punit_zone_t *zone,
     ngx_shmtx_lock(&zone->shpool->mutex);
 
     generation->dropped = ngx_current_msec;
-    generation->len = 0;
+    generation->kept = 0;
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+/* a worker raises the generation before it answers: an answer that was there
+   before the grid was last asked and still had the previous generation is not
+   of a newer one */
+
+ngx_uint_t
+ngx_http_punit_generation_unseen(ngx_http_punit_zone_t *zone,
+    ngx_str_t *service, uint32_t flags)
+{
+    ngx_uint_t                    unseen;
+    ngx_http_punit_generation_t  *generation;
+
+    generation = ngx_http_punit_generation(zone, service);
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    unseen = ngx_http_punit_generation_is(generation, service)
+             && generation->previous == flags
+             && (ngx_msec_int_t) (generation->confirmed - generation->dropped)
+                > 0;
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return unseen;
+}
+
+
+static ngx_uint_t
+ngx_http_punit_generation_is(ngx_http_punit_generation_t *generation,
+    ngx_str_t *service)
+{
+    return generation->len == service->len
+           && ngx_memcmp(generation->service, service->data, service->len)
+              == 0;
 }
 
 

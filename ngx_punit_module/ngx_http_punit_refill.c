@@ -38,6 +38,7 @@ typedef struct {
 static ngx_http_punit_refill_t *ngx_http_punit_refill_find(
     ngx_http_punit_zone_t *zone, uint32_t hash);
 static ngx_uint_t ngx_http_punit_refill_runs(ngx_http_punit_refill_t *refill);
+static ngx_msec_t ngx_http_punit_refill_age(ngx_http_punit_refill_t *refill);
 static ngx_int_t ngx_http_punit_refill_look(ngx_http_punit_zone_t *zone,
     uint32_t hash);
 static void ngx_http_punit_refill_event(ngx_event_t *ev);
@@ -51,7 +52,7 @@ static ngx_queue_t  ngx_http_punit_waiting[NGX_HTTP_PUNIT_REFILL_QUEUES];
 
 ngx_int_t
 ngx_http_punit_refill_claim(ngx_http_punit_zone_t *zone, uint32_t hash,
-    ngx_msec_t *since)
+    ngx_msec_t asked, ngx_msec_t *since)
 {
     ngx_int_t                 rc;
     ngx_http_punit_refill_t  *refill;
@@ -63,8 +64,14 @@ ngx_http_punit_refill_claim(ngx_http_punit_zone_t *zone, uint32_t hash,
     refill = ngx_http_punit_refill_find(zone, hash);
 
     if (refill->hash == hash && ngx_http_punit_refill_runs(refill)) {
-        *since = ngx_current_msec - refill->since;
+        *since = ngx_http_punit_refill_age(refill);
         rc = NGX_BUSY;
+
+    } else if (refill->hash == hash
+               && refill->state == NGX_HTTP_PUNIT_REFILL_ANSWERED
+               && (ngx_msec_int_t) (refill->done - asked) >= 0)
+    {
+        rc = NGX_AGAIN;
 
     } else {
         refill->hash = hash;
@@ -86,11 +93,16 @@ ngx_http_punit_refill_done(ngx_http_punit_zone_t *zone, uint32_t hash,
     ngx_http_punit_refill_t       *refill;
     ngx_http_punit_refill_wait_t  *wait;
 
+    /* the time of this turn of the event loop may be that before the answer */
+
+    ngx_time_update();
+
     ngx_shmtx_lock(&zone->shpool->mutex);
 
     refill = ngx_http_punit_refill_find(zone, hash);
 
     if (refill->hash == hash) {
+        refill->done = ngx_current_msec;
         refill->state = answered ? NGX_HTTP_PUNIT_REFILL_ANSWERED
                                  : NGX_HTTP_PUNIT_REFILL_GONE;
     }
@@ -153,7 +165,20 @@ ngx_http_punit_refill_runs(ngx_http_punit_refill_t *refill)
 {
     return refill->hash != 0
            && refill->state == NGX_HTTP_PUNIT_REFILL_RUNS
-           && ngx_current_msec - refill->since < NGX_HTTP_PUNIT_REFILL_LAST;
+           && ngx_http_punit_refill_age(refill) < NGX_HTTP_PUNIT_REFILL_LAST;
+}
+
+
+/* this process may have looked at the clock before the one that claimed */
+
+static ngx_msec_t
+ngx_http_punit_refill_age(ngx_http_punit_refill_t *refill)
+{
+    ngx_msec_int_t  age;
+
+    age = (ngx_msec_int_t) (ngx_current_msec - refill->since);
+
+    return ngx_max(age, 0);
 }
 
 

@@ -155,6 +155,7 @@ typedef struct {
     uint32_t                        hash;      /* 0: none */
     ngx_uint_t                      state;     /* of refill.c */
     ngx_msec_t                      since;
+    ngx_msec_t                      done;
 } ngx_http_punit_refill_t;
 
 
@@ -240,12 +241,14 @@ ngx_http_punit_reissues_t *ngx_http_punit_reissues_init(
     ngx_slab_pool_t *shpool, size_t limit);
 
 /*
- * refill.  hash: of the document's key, not 0.  NGX_OK: claimed for the
- * caller, who ends it by done; NGX_BUSY: one runs, since so many milliseconds.
+ * refill.  hash: of the document's key, not 0; asked: when the caller asked
+ * the grid for it (ngx_current_msec).  NGX_OK: claimed for the caller, who ends
+ * it by done; NGX_BUSY: one runs, since so many milliseconds; NGX_AGAIN: one
+ * was answered since the caller asked, the document may be there now.
  */
 
 ngx_int_t ngx_http_punit_refill_claim(ngx_http_punit_zone_t *zone,
-    uint32_t hash, ngx_msec_t *since);
+    uint32_t hash, ngx_msec_t asked, ngx_msec_t *since);
 void ngx_http_punit_refill_done(ngx_http_punit_zone_t *zone, uint32_t hash,
     ngx_uint_t answered);
 
@@ -264,6 +267,12 @@ void ngx_http_punit_generation_keep(ngx_http_punit_zone_t *zone,
     ngx_str_t *service, uint32_t flags, ngx_msec_t asked);
 void ngx_http_punit_generation_drop(ngx_http_punit_zone_t *zone,
     ngx_str_t *service);
+
+/* whether nobody can have had an answer that is newer than documents of these
+   flags, which were of the generation before */
+
+ngx_uint_t ngx_http_punit_generation_unseen(ngx_http_punit_zone_t *zone,
+    ngx_str_t *service, uint32_t flags);
 
 
 #define ngx_http_punit_zone(pmcf)                                             \

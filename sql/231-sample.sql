@@ -20,18 +20,15 @@ select punit.register_user_table('metrics.sample', 'statement');
 select punit.register_months('metrics.sample', 'at');
 select punit.register_reference('metrics.sample', 'type_id', 'metrics.type', 'id');
 
-create function metrics.put_samples(p_user uuid, p_ver bigint, p_body jsonb, out stored bigint, out faults json)
+create function metrics.put_samples(p_user uuid, p_ver bigint, p_types uuid[], p_at timestamptz[], p_values float8[],
+    p_activities uuid[], out stored bigint, out faults json)
 language plpgsql volatile
 as $$
 begin
-    -- one statement: what is wrong is found from the same parsed rows that would be stored
+    -- one statement: what is wrong is found from the same rows that would be stored
     with sample as materialized (
-        select s.n, s.type_id, s.at, s.activity_id,
-               -- what is too small for a double is nought
-               case when abs(s.value) < 1e-307 then 0 else s.value::float8 end as value
-          from rows from (jsonb_to_recordset(p_body)
-               as (type_id uuid, at timestamptz(3), value numeric, activity_id uuid)) with ordinality
-               s (type_id, at, value, activity_id, n)),
+        select s.n, s.type_id, s.at::timestamptz(3) as at, s.value, s.activity_id
+          from unnest(p_types, p_at, p_values, p_activities) with ordinality s (type_id, at, value, activity_id, n)),
     fault as materialized (
         select s.n, f.member, f.detail
           from sample s
@@ -72,18 +69,18 @@ begin
       into stored, faults;
 end
 $$;
-comment on function metrics.put_samples(uuid, bigint, jsonb) is
+comment on function metrics.put_samples(uuid, bigint, uuid[], timestamptz[], float8[], uuid[]) is
     'after the bump that gave p_ver: how many were stored, or what is wrong and nothing stored; check_violation: a month is not there';
 
-create function metrics.make_sample_months(p_body jsonb) returns integer
+create function metrics.make_sample_months(p_at timestamptz[]) returns integer
 language sql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
-    select punit.make_months('metrics.sample', array_agg(distinct s.at))
-      from jsonb_to_recordset(p_body) as s (at timestamptz)
+    select punit.make_months('metrics.sample', array_agg(distinct s.at)) from unnest(p_at) s (at)
 $$;
-comment on function metrics.make_sample_months(jsonb) is 'the partitions that these samples need and are not there';
+comment on function metrics.make_sample_months(timestamptz[]) is 'the partitions that these samples need and are not there';
 
-create function metrics.store_samples(p_user uuid, p_key text, p_route text, p_sha bytea, p_body jsonb)
+create function metrics.store_samples(p_user uuid, p_key text, p_route text, p_sha bytea, p_types uuid[],
+    p_at timestamptz[], p_values float8[], p_activities uuid[])
 returns table (epoch bigint, status int, body text, problem text)
 language plpgsql
 as $$
@@ -105,11 +102,13 @@ begin
     end if;
 
     begin
-        select p.stored, p.faults into v_n, v_faults from metrics.put_samples(p_user, v_fence.ver, p_body) p;
+        select p.stored, p.faults into v_n, v_faults
+          from metrics.put_samples(p_user, v_fence.ver, p_types, p_at, p_values, p_activities) p;
     exception when check_violation then
         -- the first samples of some month
-        perform metrics.make_sample_months(p_body);
-        select p.stored, p.faults into v_n, v_faults from metrics.put_samples(p_user, v_fence.ver, p_body) p;
+        perform metrics.make_sample_months(p_at);
+        select p.stored, p.faults into v_n, v_faults
+          from metrics.put_samples(p_user, v_fence.ver, p_types, p_at, p_values, p_activities) p;
     end;
     if v_faults is not null then
         raise exception 'invalid' using errcode = 'PU422', detail = v_faults;
@@ -121,8 +120,8 @@ begin
     return next;
 end
 $$;
-comment on function metrics.store_samples(uuid, text, text, bytea, jsonb) is
-    'all of the array or none; the last of doubles counts; no row: the user is not owned here; PU422 names samples by pointer';
+comment on function metrics.store_samples(uuid, text, text, bytea, uuid[], timestamptz[], float8[], uuid[]) is
+    'all of the arrays or none, which have an item a sample; the last of doubles counts; no row: the user is not owned here; PU422 names samples by pointer';
 
 
 create function metrics.sample_page(p_user uuid, p_type uuid, p_from timestamptz, p_to timestamptz,
@@ -179,7 +178,8 @@ comment on function metrics.summary_page(uuid, uuid, text, timestamptz, timestam
     'figures a bucket (hour, day, week from Monday, month) of the user''s own time zone; empty buckets are left out';
 
 grant select, insert, update, delete on metrics.sample to punit_metrics;
-grant execute on function metrics.make_sample_months(jsonb), metrics.put_samples(uuid, bigint, jsonb),
-    metrics.store_samples(uuid, text, text, bytea, jsonb),
+grant execute on function metrics.make_sample_months(timestamptz[]),
+    metrics.put_samples(uuid, bigint, uuid[], timestamptz[], float8[], uuid[]),
+    metrics.store_samples(uuid, text, text, bytea, uuid[], timestamptz[], float8[], uuid[]),
     metrics.sample_page(uuid, uuid, timestamptz, timestamptz, int, uuid, timestamptz),
     metrics.summary_page(uuid, uuid, text, timestamptz, timestamptz, int, timestamptz) to punit_metrics;

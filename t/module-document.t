@@ -143,6 +143,7 @@ cmp_ok(time, '<', $end, 'and everybody learns of a change soon');
 # after a change one refills, others get the previous document meanwhile
 $grid->generation('slow', 1);
 $grid->put($grid->key('slow', '/slow/x'), 1, 'old', 'previous');
+is(ask('/slow/x')->{body}, 'previous', 'a hit');
 $grid->generation('slow', 2);
 my $first = Punit::Client->new($n->port('http'))->send(GET => '/slow/x', headers => [Authorization => "Bearer $token"]);
 sleep 0.05;
@@ -152,6 +153,16 @@ is($a->{body}, 'previous', 'while one request refills, others get the previous d
 cmp_ok(time - $start, '<', 0.15, 'at once');
 is(ask('/slow/x', 'If-None-Match' => '"new"')->{headers}{'punit-route'}, 'local', 'but not who has had another one');
 like($first->receive('GET')->{body}, qr/^worker/, 'the first one got what the worker said');
+$grid->generation('slow', 3);
+$grid->put($grid->key('slow', '/slow/x'), 3, 'third', 'third');
+$grid->put($grid->key('slow', '/slow/y'), 3, 'third', 'third');
+is(ask('/slow/x')->{body}, 'third', 'a hit');
+$grid->raise('slow', 4);    # as a worker does before it answers to a change
+request('POST', '/slow/y');
+$first = Punit::Client->new($n->port('http'))->send(GET => '/slow/x', headers => [Authorization => "Bearer $token"]);
+sleep 0.05;
+isnt(ask('/slow/x')->{body}, 'third', 'nor anybody once a worker has answered since: it may have been of something newer');
+$first->receive('GET');
 $grid->generation('fresh', 2);
 $grid->put($grid->key('fresh', '/fresh/slow'), 1, 'old', 'previous');
 $first = Punit::Client->new($n->port('http'))->send(GET => '/fresh/slow', headers => [Authorization => "Bearer $token"]);

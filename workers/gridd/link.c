@@ -69,7 +69,7 @@ static bool
 listen_to(gridd_link_t *link, const char *sql)
 {
     PGresult       *result = NULL;
-    punit_outcome_t outcome = punit_connection_execute(link->connection, sql, 0, NULL,
+    punit_outcome_t outcome = punit_connection_execute(link->connection, sql, 0, NULL, NULL,
                                                        punit_clock_ms() + QUERY_MS, &result);
     bool            done = outcome == PUNIT_DONE && PQresultStatus(result) == PGRES_COMMAND_OK;
 
@@ -161,7 +161,7 @@ gridd_link_query(gridd_link_t *link, const char *sql)
         return NULL;
     }
 
-    if (punit_connection_execute(link->connection, sql, 0, NULL, punit_clock_ms() + QUERY_MS, &rows)
+    if (punit_connection_execute(link->connection, sql, 0, NULL, NULL, punit_clock_ms() + QUERY_MS, &rows)
         != PUNIT_DONE)
     {
         lost(link, "the connection broke");

@@ -17,10 +17,43 @@ typedef struct {
 } check_t;
 
 
-static void
-free_json(void *json)
+/* jansson takes a piece of memory for each value, and a body may have tens of thousands: while a body is
+ * parsed they are of the request's arena, and given back with it. Nobody changes what was parsed. */
+static _Thread_local punit_arena_t *parsing;
+
+
+static void *
+take(size_t size)
 {
-    json_decref(json);
+    return parsing != NULL ? punit_alloc(parsing, size) : malloc(size);
+}
+
+
+static void
+give_back(void *memory)
+{
+    if (parsing == NULL) {
+        free(memory);
+    }
+}
+
+
+static __attribute__((constructor)) void
+set_allocator(void)
+{
+    json_set_alloc_funcs(take, give_back);
+}
+
+
+static json_t *
+parse(punit_arena_t *arena, const char *text, size_t len, size_t flags, json_error_t *error)
+{
+    parsing = arena;
+
+    json_t *json = json_loadb(text, len, flags, error);
+
+    parsing = NULL;
+    return json;
 }
 
 
@@ -31,11 +64,54 @@ free_text(void *text)
 }
 
 
+/* Where a value stands; written out only when something is wrong with it. */
+typedef struct place {
+    const struct place *in;         /* NULL: it is the body */
+    const char         *name;       /* NULL: an item */
+    size_t              index;
+} place_t;
+
+
+/* As a JSON Pointer (RFC 6901): ~ and / are written ~0 and ~1. */
+static const char *
+pointer_of(punit_arena_t *arena, const place_t *place)
+{
+    if (place->in == NULL) {
+        return "";
+    }
+
+    const char *in = pointer_of(arena, place->in);
+
+    if (place->name == NULL) {
+        return punit_format(arena, "%s/%zu", in, place->index);
+    }
+
+    size_t len = strlen(in);
+    char  *p = punit_alloc(arena, len + 2 * strlen(place->name) + 2);
+    size_t n = len;
+
+    memcpy(p, in, len);
+    p[n++] = '/';
+
+    for (const char *name = place->name; *name != '\0'; name++) {
+        if (*name == '~' || *name == '/') {
+            p[n++] = '~';
+            p[n++] = *name == '~' ? '0' : '1';
+        } else {
+            p[n++] = *name;
+        }
+    }
+
+    return p;
+}
+
+
 static void
-add_fault(check_t *c, const char *pointer, const char *detail)
+add_fault(check_t *c, const place_t *place, const char *detail)
 {
     if (json_array_size(c->errors) < FAULTS_MAX) {
-        json_array_append_new(c->errors, json_pack("{s:s, s:s}", "pointer", pointer, "detail", detail));
+        json_array_append_new(c->errors, json_pack("{s:s, s:s}", "pointer", pointer_of(c->arena, place), "detail",
+                                                   detail));
     }
 }
 
@@ -59,9 +135,9 @@ static punit_problem_t *
 single_fault(punit_arena_t *arena, const char *detail)
 {
     json_t          *errors = json_array();
-    check_t          c = { .errors = errors };
+    check_t          c = { .arena = arena, .errors = errors };
 
-    add_fault(&c, "", detail);
+    add_fault(&c, &(place_t) { NULL, NULL, 0 }, detail);
 
     punit_problem_t *problem = faults(arena, errors);
 
@@ -71,13 +147,9 @@ single_fault(punit_arena_t *arena, const char *detail)
 
 
 static bool
-is_json(const char *text, size_t len)
+is_json(punit_arena_t *arena, const char *text, size_t len)
 {
-    json_t *json = json_loadb(text, len, PARSE_FLAGS, NULL);
-    bool    is = json != NULL;
-
-    json_decref(json);
-    return is;
+    return parse(arena, text, len, PARSE_FLAGS, NULL) != NULL;
 }
 
 
@@ -134,10 +206,9 @@ punit_body_parse(punit_arena_t *arena, const char *text, size_t len, json_t **js
         return punit_problem(arena, &punit_malformed, "It holds a zero byte");
     }
 
-    *json = json_loadb(text, len, PARSE_FLAGS | JSON_REJECT_DUPLICATES, &error);
+    *json = parse(arena, text, len, PARSE_FLAGS | JSON_REJECT_DUPLICATES, &error);
 
     if (*json != NULL) {
-        punit_arena_own(arena, free_json, *json);
         return NULL;
     }
 
@@ -146,7 +217,7 @@ punit_body_parse(punit_arena_t *arena, const char *text, size_t len, json_t **js
     switch (json_error_code(&error)) {
 
     case json_error_duplicate_key:
-        if (is_json(text, len)) {
+        if (is_json(arena, text, len)) {
             return single_fault(arena, "a member is there twice");
         }
 
@@ -156,7 +227,7 @@ punit_body_parse(punit_arena_t *arena, const char *text, size_t len, json_t **js
         size_t      tame_len = len;
         const char *tame = tame_numbers(arena, text, &tame_len);
 
-        if (is_json(tame, tame_len)) {
+        if (is_json(arena, tame, tame_len)) {
             return single_fault(arena, "a number is out of range");
         }
 
@@ -171,30 +242,6 @@ punit_body_parse(punit_arena_t *arena, const char *text, size_t len, json_t **js
     }
 
     return punit_problem(arena, &punit_malformed, "line %d, column %d", error.line, error.column);
-}
-
-
-/* One step of a JSON Pointer (RFC 6901): ~ and / are written ~0 and ~1. */
-static const char *
-step(punit_arena_t *arena, const char *pointer, const char *name)
-{
-    size_t len = strlen(pointer);
-    char  *p = punit_alloc(arena, len + 2 * strlen(name) + 2);
-    size_t n = len;
-
-    memcpy(p, pointer, len);
-    p[n++] = '/';
-
-    for (; *name != '\0'; name++) {
-        if (*name == '~' || *name == '/') {
-            p[n++] = '~';
-            p[n++] = *name == '~' ? '0' : '1';
-        } else {
-            p[n++] = *name;
-        }
-    }
-
-    return p;
 }
 
 
@@ -256,18 +303,18 @@ holds_zero(const json_t *value)
 
 
 static void check_members(check_t *c, const json_t *object, const punit_member_t *members,
-                          const char *pointer);
+                          const place_t *place);
 
 
 static void
-check_value(check_t *c, const json_t *value, const punit_member_t *m, const char *pointer)
+check_value(check_t *c, const json_t *value, const punit_member_t *m, const place_t *place)
 {
     const punit_rule_t rule = { m->type, m->bounded, m->min, m->max, m->values, m->check };
     const char        *wrong = NULL;
 
     if (json_is_null(value)) {
         if (!m->nullable && !(c->merge && !m->required && m->name != NULL)) {
-            add_fault(c, pointer, "must not be null");
+            add_fault(c, place, "must not be null");
         }
 
         return;
@@ -280,7 +327,7 @@ check_value(check_t *c, const json_t *value, const punit_member_t *m, const char
             wrong = punit_format(c->arena, "must be %s", punit_type_expected(m->type));
         }
 
-        add_fault(c, pointer, wrong);
+        add_fault(c, place, wrong);
         return;
     }
 
@@ -299,12 +346,11 @@ check_value(check_t *c, const json_t *value, const punit_member_t *m, const char
                 break;
             }
 
-            check_value(c, json_array_get(value, i), m->item,
-                        punit_format(c->arena, "%s/%zu", pointer, i));
+            check_value(c, json_array_get(value, i), m->item, &(place_t) { place, NULL, i });
         }
 
     } else if (json_is_object(value) && m->members != NULL) {
-        check_members(c, value, m->members, pointer);
+        check_members(c, value, m->members, place);
     }
 
     /* Where no table looks inside. */
@@ -313,13 +359,13 @@ check_value(check_t *c, const json_t *value, const punit_member_t *m, const char
     }
 
     if (wrong != NULL) {
-        add_fault(c, pointer, wrong);
+        add_fault(c, place, wrong);
     }
 }
 
 
 static void
-check_members(check_t *c, const json_t *object, const punit_member_t *members, const char *pointer)
+check_members(check_t *c, const json_t *object, const punit_member_t *members, const place_t *place)
 {
     size_t known = 0;
 
@@ -328,10 +374,10 @@ check_members(check_t *c, const json_t *object, const punit_member_t *members, c
 
         if (value != NULL) {
             known++;
-            check_value(c, value, m, step(c->arena, pointer, m->name));
+            check_value(c, value, m, &(place_t) { place, m->name, 0 });
 
         } else if (m->required && !c->merge) {
-            add_fault(c, step(c->arena, pointer, m->name), "is missing");
+            add_fault(c, &(place_t) { place, m->name, 0 }, "is missing");
         }
     }
 
@@ -350,7 +396,7 @@ check_members(check_t *c, const json_t *object, const punit_member_t *members, c
         }
 
         if (m->name == NULL) {
-            add_fault(c, step(c->arena, pointer, name), "is not known here");
+            add_fault(c, &(place_t) { place, name, 0 }, "is not known here");
         }
     }
 }
@@ -359,17 +405,18 @@ check_members(check_t *c, const json_t *object, const punit_member_t *members, c
 punit_problem_t *
 punit_body_check(punit_arena_t *arena, const json_t *json, const punit_member_t *members, bool merge)
 {
+    const place_t    whole = { NULL, NULL, 0 };
     check_t          c = { arena, json_array(), merge };
     punit_problem_t *problem = NULL;
 
     if (members->name == NULL && members->type != PUNIT_NONE) {
-        check_value(&c, json, members, "");
+        check_value(&c, json, members, &whole);
 
     } else if (!json_is_object(json)) {
-        add_fault(&c, "", "must be an object");
+        add_fault(&c, &whole, "must be an object");
 
     } else {
-        check_members(&c, json, members, "");
+        check_members(&c, json, members, &whole);
     }
 
     if (json_array_size(c.errors) > 0) {

@@ -45,7 +45,7 @@ struct punit_member {
 /* Parses text as JSON (RFC 8259; strict UTF-8). A problem punit_malformed when it is no JSON;
  * punit_invalid when a member occurs twice, a number fits neither 64 bits nor a double (RFC 8259 section 6
  * lets us), or a name holds U+0000.
- * *json is freed with the arena. */
+ * *json is of the arena, and must not be changed. */
 punit_problem_t *punit_body_parse(punit_arena_t *arena, const char *text, size_t len, json_t **json);
 
 /* Checks json against the table: every fault found (at most 20) is listed in `errors` with its JSON

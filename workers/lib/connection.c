@@ -9,6 +9,7 @@
 #include "lib/request.h"
 
 #define CANCEL_GRACE_MS 300
+#define VALUES_MAX      32
 
 typedef enum { WAIT_READY, WAIT_LATE, WAIT_BROKEN } wait_t;
 
@@ -282,9 +283,10 @@ is_loss(const PGresult *result)
 
 punit_outcome_t
 punit_connection_execute(punit_connection_t *c, const char *sql, int n, const char *const *values,
-                         int64_t deadline, PGresult **result)
+                         const int *lengths, int64_t deadline, PGresult **result)
 {
     char name[32];
+    int  formats[VALUES_MAX];
 
     *result = NULL;
     c->unconfirmed = false;
@@ -315,7 +317,11 @@ punit_connection_execute(punit_connection_t *c, const char *sql, int n, const ch
         c->prepared[c->nprepared++] = sql;
     }
 
-    if (PQsendQueryPrepared(c->pg, name, n, values, NULL, NULL, 0) != 1) {
+    for (int i = 0; lengths != NULL && i < n; i++) {
+        formats[i] = lengths[i] > 0;
+    }
+
+    if (PQsendQueryPrepared(c->pg, name, n, values, lengths, lengths != NULL ? formats : NULL, 0) != 1) {
         return PUNIT_NOT_SENT;
     }
 

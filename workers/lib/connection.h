@@ -31,8 +31,10 @@ void punit_connection_close(punit_connection_t *c);
 bool punit_connection_alive(punit_connection_t *c);
 
 /* Prepares sql (static, by its address) when it is new to this connection, then runs it. At the deadline
- * the server is asked to cancel, and gets a little time to say that it has. */
+ * the server is asked to cancel, and gets a little time to say that it has. lengths: of values that are in
+ * binary format, 0: text; NULL: all are text. */
 punit_outcome_t punit_connection_execute(punit_connection_t *c, const char *sql, int n,
-                                         const char *const *values, int64_t deadline, PGresult **result);
+                                         const char *const *values, const int *lengths, int64_t deadline,
+                                         PGresult **result);
 
 #endif

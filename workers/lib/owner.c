@@ -67,6 +67,14 @@ punit_problem_t *
 punit_owned_query(punit_request_t *r, const char *user, const char *sql, int n, const char *const *values,
                   PGresult **rows, punit_answer_t *a)
 {
+    return punit_owned_query_mixed(r, user, sql, n, values, NULL, rows, a);
+}
+
+
+punit_problem_t *
+punit_owned_query_mixed(punit_request_t *r, const char *user, const char *sql, int n,
+                        const char *const *values, const int *lengths, PGresult **rows, punit_answer_t *a)
+{
     int64_t until = punit_clock_ms() + WAIT_MS;
     long    pause = POLL_MIN_MS;
 
@@ -75,7 +83,7 @@ punit_owned_query(punit_request_t *r, const char *user, const char *sql, int n, 
     }
 
     for ( ;; ) {
-        punit_problem_t *problem = punit_query(r, sql, n, values, rows, a);
+        punit_problem_t *problem = punit_query_mixed(r, sql, n, values, lengths, rows, a);
 
         if (problem != NULL || *rows == NULL) {
             return problem;

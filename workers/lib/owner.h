@@ -13,4 +13,9 @@
 punit_problem_t *punit_owned_query(punit_request_t *r, const char *user, const char *sql, int n,
                                    const char *const *values, PGresult **rows, punit_answer_t *a);
 
+/* With values of both formats, see punit_query_mixed. */
+punit_problem_t *punit_owned_query_mixed(punit_request_t *r, const char *user, const char *sql, int n,
+                                         const char *const *values, const int *lengths, PGresult **rows,
+                                         punit_answer_t *a);
+
 #endif

@@ -88,6 +88,10 @@ int64_t punit_clock_ms(void);
 punit_problem_t *punit_query(punit_request_t *r, const char *sql, int n, const char *const *values,
                              PGresult **rows, punit_answer_t *a);
 
+/* With values in binary format, too: those that have a length (0: text). */
+punit_problem_t *punit_query_mixed(punit_request_t *r, const char *sql, int n, const char *const *values,
+                                   const int *lengths, PGresult **rows, punit_answer_t *a);
+
 /* A column's text by name; NULL when null, or no such row or column. */
 const char *punit_column(const PGresult *rows, int row, const char *name);
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/column.h"
 #include "lib/config.h"
 #include "lib/owner.h"
 
@@ -106,8 +107,9 @@ punit_route_placeholder(const char *pattern, const char *name)
 }
 
 
+/* *length: of a value in binary format, else left alone. */
 static const char *
-bind_value(const punit_request_t *r, const punit_bind_t *bind)
+bind_value(const punit_request_t *r, const punit_bind_t *bind, int *length)
 {
     switch (bind->source) {
 
@@ -155,6 +157,9 @@ bind_value(const punit_request_t *r, const punit_bind_t *bind)
 
     case PUNIT_BIND_PARAM:
         return punit_request_param(r, bind->name);
+
+    case PUNIT_BIND_COLUMN:
+        return punit_column_array(r->arena, r->json, bind->name, (punit_type_t) bind->index, length);
     }
 
     return NULL;
@@ -255,19 +260,20 @@ punit_route_run(punit_request_t *r, punit_answer_t *a)
     }
 
     const char      *values[VALUES_MAX];
+    int              lengths[VALUES_MAX] = { 0 };
     int              n = 0;
     PGresult        *rows = NULL;
     punit_problem_t *problem;
 
     while (n < (int) VALUES_MAX && route->bind[n].source != PUNIT_BIND_END) {
-        values[n] = bind_value(r, &route->bind[n]);
+        values[n] = bind_value(r, &route->bind[n], &lengths[n]);
         n++;
     }
 
     if (route->class == PUNIT_OWNED) {
-        problem = punit_owned_query(r, r->user, r->statement, n, values, &rows, a);
+        problem = punit_owned_query_mixed(r, r->user, r->statement, n, values, lengths, &rows, a);
     } else {
-        problem = punit_query(r, r->statement, n, values, &rows, a);
+        problem = punit_query_mixed(r, r->statement, n, values, lengths, &rows, a);
     }
 
     if (problem != NULL || rows == NULL) {

@@ -40,7 +40,7 @@ typedef enum {
     PUNIT_BIND_END,
     PUNIT_BIND_USER, PUNIT_BIND_STALE, PUNIT_BIND_PATH, PUNIT_BIND_ARG, PUNIT_BIND_BODY,
     PUNIT_BIND_MEMBER, PUNIT_BIND_PRESENT, PUNIT_BIND_KEY, PUNIT_BIND_ROUTE, PUNIT_BIND_SHA,
-    PUNIT_BIND_LIMIT, PUNIT_BIND_CURSOR, PUNIT_BIND_UNIT, PUNIT_BIND_PARAM,
+    PUNIT_BIND_LIMIT, PUNIT_BIND_CURSOR, PUNIT_BIND_UNIT, PUNIT_BIND_PARAM, PUNIT_BIND_COLUMN,
 } punit_source_t;
 
 typedef struct {
@@ -61,6 +61,7 @@ typedef struct {
 #define PUNIT_P_SHA           { PUNIT_BIND_SHA, NULL, 0 }       /* bytea: SHA-256 of the body */
 #define PUNIT_P_LIMIT         { PUNIT_BIND_LIMIT, NULL, 0 }     /* of a list */
 #define PUNIT_P_CURSOR(i)     { PUNIT_BIND_CURSOR, NULL, i }    /* i-th key value, null on the first page */
+#define PUNIT_P_COLUMN(n, type) { PUNIT_BIND_COLUMN, n, type }   /* member of each of the body's objects, an array */
 #define PUNIT_P_UNIT          { PUNIT_BIND_UNIT, NULL, 0 }      /* this unit's id */
 #define PUNIT_P_PARAM(n)      { PUNIT_BIND_PARAM, n, 0 }        /* FastCGI parameter, e.g. PUNIT_JTI */
 

@@ -219,6 +219,14 @@ punit_problem_t *
 punit_query(punit_request_t *r, const char *sql, int n, const char *const *values, PGresult **rows,
             punit_answer_t *a)
 {
+    return punit_query_mixed(r, sql, n, values, NULL, rows, a);
+}
+
+
+punit_problem_t *
+punit_query_mixed(punit_request_t *r, const char *sql, int n, const char *const *values, const int *lengths,
+                  PGresult **rows, punit_answer_t *a)
+{
     *rows = NULL;
 
     for (int try = 1; ; try++) {
@@ -236,7 +244,7 @@ punit_query(punit_request_t *r, const char *sql, int n, const char *const *value
             return punit_problem(r->arena, &punit_database_down, "It only serves copies at the moment");
         }
 
-        punit_outcome_t outcome = punit_connection_execute(c, sql, n, values, r->deadline, &result);
+        punit_outcome_t outcome = punit_connection_execute(c, sql, n, values, lengths, r->deadline, &result);
         bool            unconfirmed = c->unconfirmed;
 
         if (outcome != PUNIT_DONE) {

@@ -91,8 +91,10 @@ static const punit_route_t routes[] = {
       .bind = { PUNIT_P_PATH("id") } },
 
     { "POST", "/metrics/samples", PUNIT_OWNED, .idempotent = true, .members = samples,
-      .sql = "select * from metrics.store_samples($1, $2, $3, $4, $5)",
-      .bind = { PUNIT_P_USER, PUNIT_P_KEY, PUNIT_P_ROUTE, PUNIT_P_SHA, PUNIT_P_BODY } },
+      .sql = "select * from metrics.store_samples($1, $2, $3, $4, $5, $6, $7, $8)",
+      .bind = { PUNIT_P_USER, PUNIT_P_KEY, PUNIT_P_ROUTE, PUNIT_P_SHA, PUNIT_P_COLUMN("type_id", PUNIT_UUID),
+                PUNIT_P_COLUMN("at", PUNIT_TIMESTAMP), PUNIT_P_COLUMN("value", PUNIT_NUMBER),
+                PUNIT_P_COLUMN("activity_id", PUNIT_UUID) } },
 
     { "GET", "/metrics/samples", PUNIT_OWNED, .stale = true,
       .list = true, .cursor = { PUNIT_UUID, PUNIT_TIMESTAMP }, .args = filters,

@@ -7,7 +7,7 @@ package Punit::Bench::Pair;
 #       rows => [{ name => 'grid-hit', figure => 'rate', goal => '>= 1.8' }]);
 #   my @rows = $pair->run(rounds => 5, seconds => 2);
 #
-# figure: rate (throughput), p50 (latency) or cpu (microseconds of the server's processes a request).
+# figure: rate (throughput), p50 or p99 (latency) or cpu (microseconds of the server's processes a request).
 # goal: ">= 1.8" and "<= 1.2" are of the ratio, "<= +2.5 us" is of the difference; none: the row only informs.
 
 use strict;
@@ -15,8 +15,9 @@ use warnings;
 use Carp qw(croak);
 
 my %unit = (
-    rate => sub { my ($n) = @_; return sprintf '%.1f k/s', $n / 1000 },
+    rate => sub { my ($n) = @_; return $n < 1000 ? sprintf '%.0f /s', $n : sprintf '%.1f k/s', $n / 1000 },
     p50  => sub { my ($n) = @_; return sprintf '%.0f us', $n },
+    p99  => sub { my ($n) = @_; return sprintf '%.0f us', $n },
     cpu  => sub { my ($n) = @_; return sprintf '%.2f us', $n },
 );
 
