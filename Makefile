@@ -13,8 +13,8 @@ endif
 
 SERVICES := auth profile training metrics sports social
 WORKERS  := $(SERVICES) mover gridd
-# Beside the ordinary build: SAN=1 builds workers, module and a static nginx under ASan and UBSan (`make SAN=1 test` runs
-# tests with them), FAILPOINTS=1 the mover with failpoints.
+# Beside the ordinary build: SAN=1 builds workers, module and `make static` under ASan and UBSan, and `make SAN=1 test` runs
+# tests with them; FAILPOINTS=1 builds the mover with failpoints.
 B        := build$(if $(SAN),/san)$(if $(FAILPOINTS),/failpoints)
 PROGRAMS := $(WORKERS:%=$(B)/bin/punit-%) $(B)/bin/punitctl
 N        := build$(if $(SAN),/san)
@@ -159,8 +159,9 @@ run: deps build ## start units eu, us, ap under run/ and show a user crossing a 
 stop: ## end what `make run` started
 	demo/units down --dir run
 
-# a library in the environment, because Debian's nginx is built without; leaks: only of what is never freed on purpose
-SAN_TEST = $(if $(SAN),PUNIT_MODULE=$(CURDIR)/$(MODULE) PUNIT_PRELOAD=$$($(CC) -print-file-name=libasan.so):$$($(CC) -print-file-name=libubsan.so))
+# Debian's nginx is built without sanitizers: their libraries are in its environment
+SAN_TEST = $(if $(SAN),PUNIT_BIN=$(CURDIR)/$(B)/bin PUNIT_MODULE=$(CURDIR)/$(MODULE) \
+	PUNIT_PRELOAD=$$($(CC) -print-file-name=libasan.so):$$($(CC) -print-file-name=libubsan.so))
 test: deps build ## all tests: they start and stop servers of their own
 	@$(MAKE) -s --no-print-directory unit
 	$(SAN_TEST) prove -j2 --timer --state=save -It/lib $(if $(TESTS),$(TESTS),t/)

@@ -24,16 +24,6 @@ static ngx_int_t ngx_http_punit_headers_drop(ngx_http_request_t *r,
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 
 
-static ngx_str_t  ngx_http_punit_routes[] = {
-    ngx_null_string,
-    ngx_string("grid"),
-    ngx_string("local"),
-    ngx_string("forward"),
-    ngx_string("stale"),
-    ngx_null_string                        /* refuse */
-};
-
-
 ngx_int_t
 ngx_http_punit_headers_init(ngx_conf_t *cf)
 {
@@ -352,9 +342,9 @@ ngx_http_punit_headers_set(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    route = &ngx_http_punit_routes[ctx->route];
+    route = &ngx_http_punit_route_names[ctx->route];
 
-    if (route->len
+    if (route->len && ctx->route != NGX_HTTP_PUNIT_ROUTE_REFUSE
         && ngx_http_punit_add_header(r, "Punit-Route",
                                      sizeof("Punit-Route") - 1, route)
            != NGX_OK)

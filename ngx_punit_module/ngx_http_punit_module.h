@@ -343,7 +343,9 @@ ngx_int_t ngx_http_punit_require_step(ngx_http_request_t *r,
 ngx_int_t ngx_http_punit_revocation_step(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx);
 
-/* route */
+/* route: their names end with NUL */
+
+extern ngx_str_t  ngx_http_punit_route_names[NGX_HTTP_PUNIT_ROUTES];
 
 ngx_int_t ngx_http_punit_route_step(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx);

@@ -17,6 +17,16 @@ static ngx_int_t ngx_http_punit_route_user(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx);
 
 
+ngx_str_t  ngx_http_punit_route_names[NGX_HTTP_PUNIT_ROUTES] = {
+    ngx_null_string,
+    ngx_string("grid"),
+    ngx_string("local"),
+    ngx_string("forward"),
+    ngx_string("stale"),
+    ngx_string("refuse")
+};
+
+
 ngx_int_t
 ngx_http_punit_route_step(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 {

@@ -24,10 +24,6 @@ static ngx_int_t ngx_http_punit_status_send(ngx_http_request_t *r,
     u_char *data, size_t len, const char *type);
 
 
-static const char  *ngx_http_punit_route_names[] = {
-    "none", "grid", "local", "forward", "stale", "refuse"
-};
-
 static const char  *ngx_http_punit_verdict_names[] = {
     "none", "ok", "refused", "expired", "revoked", "unknown"
 };
@@ -231,7 +227,8 @@ ngx_http_punit_status_json(ngx_http_punit_main_conf_t *pmcf)
                       "ms", (json_int_t) counters->latency_sum[i],
                       "buckets", buckets);
 
-        bad |= json_object_set_new(routes, ngx_http_punit_route_names[i], o);
+        bad |= json_object_set_new(routes,
+                        (char *) ngx_http_punit_route_names[i].data, o);
     }
 
     for (i = 0; i < NGX_HTTP_PUNIT_VERDICTS; i++) {
@@ -333,8 +330,8 @@ ngx_http_punit_status_text(ngx_http_punit_main_conf_t *pmcf, u_char *p,
             sum += counters->latency[i][n];
             p = ngx_slprintf(p, last,
                              "punit_request_seconds_bucket{unit=\"%V\","
-                             "route=\"%s\",le=\"%ui.%03ui\"} %uA\n",
-                             &pmcf->unit, ngx_http_punit_route_names[i],
+                             "route=\"%V\",le=\"%ui.%03ui\"} %uA\n",
+                             &pmcf->unit, &ngx_http_punit_route_names[i],
                              ngx_http_punit_bounds[n] / 1000,
                              ngx_http_punit_bounds[n] % 1000, sum);
         }
@@ -343,16 +340,16 @@ ngx_http_punit_status_text(ngx_http_punit_main_conf_t *pmcf, u_char *p,
 
         p = ngx_slprintf(p, last,
                          "punit_request_seconds_bucket{unit=\"%V\","
-                         "route=\"%s\",le=\"+Inf\"} %uA\n"
+                         "route=\"%V\",le=\"+Inf\"} %uA\n"
                          "punit_request_seconds_sum{unit=\"%V\","
-                         "route=\"%s\"} %uA.%03uA\n"
+                         "route=\"%V\"} %uA.%03uA\n"
                          "punit_request_seconds_count{unit=\"%V\","
-                         "route=\"%s\"} %uA\n",
-                         &pmcf->unit, ngx_http_punit_route_names[i], sum,
-                         &pmcf->unit, ngx_http_punit_route_names[i],
+                         "route=\"%V\"} %uA\n",
+                         &pmcf->unit, &ngx_http_punit_route_names[i], sum,
+                         &pmcf->unit, &ngx_http_punit_route_names[i],
                          counters->latency_sum[i] / 1000,
                          counters->latency_sum[i] % 1000,
-                         &pmcf->unit, ngx_http_punit_route_names[i], sum);
+                         &pmcf->unit, &ngx_http_punit_route_names[i], sum);
     }
 
     p = ngx_slprintf(p, last,

@@ -63,16 +63,7 @@ static ngx_int_t
 ngx_http_punit_value_route(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     ngx_http_punit_main_conf_t *pmcf, ngx_str_t *value)
 {
-    static ngx_str_t  routes[] = {
-        ngx_null_string,
-        ngx_string("grid"),
-        ngx_string("local"),
-        ngx_string("forward"),
-        ngx_string("stale"),
-        ngx_string("refuse")
-    };
-
-    *value = routes[ctx->route];
+    *value = ngx_http_punit_route_names[ctx->route];
     return NGX_OK;
 }
 

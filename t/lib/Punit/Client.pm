@@ -51,7 +51,7 @@ sub send {
 
 sub close {
     my ($self) = @_;
-    delete $self->{socket};
+    delete @$self{qw(socket rest)};
     return $self;
 }
 
@@ -59,7 +59,7 @@ sub receive {
     my ($self, $method) = @_;
     my $s = $self->{socket} or return { status => 0, error => "connect: $!" };
     $self->{end} = time + $self->{timeout};
-    my $buf = '';
+    my $buf = delete $self->{rest} // '';    # of pipelined answers
     my ($head, %h);
 
     while ($buf !~ /\r\n\r\n/) {
@@ -101,7 +101,8 @@ sub receive {
             my $error = $self->_more(\$buf);
             return $self->_failed($error) if $error;
         }
-        $body = $buf;
+        $body = substr $buf, 0, $h{'content-length'};
+        $self->{rest} = substr $buf, $h{'content-length'};
     }
     else {
         1 while !$self->_more(\$buf);
