@@ -144,7 +144,7 @@ test: deps build ## all tests: they start and stop servers of their own
 	@$(MAKE) -s --no-print-directory unit
 	prove -j2 --timer --state=save -It/lib $(if $(TESTS),$(TESTS),t/)
 
-chaos: deps build ## faults of every kind while clients write; CHAOS_SEED=N repeats a run, CHAOS=full runs each 20 times
+chaos: deps build ## faults of every kind while clients write; CHAOS_SEED=N repeats a run, CHAOS=full runs each 20 times, CHAOS_SLICE=3/20 a part of that
 	t/chaos/run
 
 commuter: deps build ## 200 users who cross every few seconds for 5 minutes: none of their requests may fail
@@ -156,7 +156,7 @@ model: ## check the hand-over's model with spin: correct runs in full, each muta
 lint: ## cppcheck over the C, syntax of the Perl
 	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr -j2 \
 	    --enable=warning,portability --suppress=missingIncludeSystem -Iworkers workers
-	@for f in demo/* t/*.t t/lib/Punit/*.pm; do perl -It/lib -c $$f 2>&1 | grep -v 'syntax OK$$' && exit 1; done; true
+	@for f in demo/* t/*.t t/lib/Punit/*.pm t/lib/Punit/*/*.pm t/chaos/run t/chaos/relay t/chaos/commuter t/model/check; do perl -It/lib -c $$f 2>&1 | grep -v 'syntax OK$$' && exit 1; done; true
 
 bench: deps bench-deps build build/bench/responder ## every figure as a ratio in one run, into bench/results.json
 	bench/run
