@@ -43,7 +43,7 @@ LDFLAGS  += -pie -Wl,-z,relro,-z,now
 LDLIBS    = $(shell pkg-config --libs $(PKG_LIBS)) -lfcgi -lm
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKG_LIBS))
 
-.PHONY: help deps build module static workers run stop test unit fuzz lint bench chaos commuter bench-deps fuzz-deps install clean
+.PHONY: help deps build module static workers run stop test unit fuzz lint openapi model bench chaos commuter bench-deps fuzz-deps install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -166,7 +166,7 @@ test: deps build ## all tests: they start and stop servers of their own
 	@$(MAKE) -s --no-print-directory unit
 	$(SAN_TEST) prove -j2 --timer --state=save -It/lib $(if $(TESTS),$(TESTS),t/)
 
-chaos: deps build ## faults of every kind while clients write; CHAOS_SEED=N repeats a run, CHAOS=full runs each 20 times
+chaos: deps build ## faults of every kind while clients write; CHAOS_SEED=N repeats a run, CHAOS=full runs each 20 times, CHAOS_SLICE=3/20 a part of that
 	t/chaos/run
 
 commuter: deps build ## 200 users who cross every few seconds for 5 minutes: none of their requests may fail
@@ -178,7 +178,11 @@ model: ## check the hand-over's model with spin: correct runs in full, each muta
 lint: ## cppcheck over the C, syntax of the Perl
 	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr -j2 \
 	    --enable=warning,portability --suppress=missingIncludeSystem -Iworkers workers
-	@for f in demo/* t/*.t t/lib/Punit/*.pm; do perl -It/lib -c $$f 2>&1 | grep -v 'syntax OK$$' && exit 1; done; true
+	@for f in demo/* t/*.t t/lib/Punit/*.pm t/lib/Punit/*/*.pm t/chaos/run t/chaos/relay t/chaos/commuter t/model/check; do perl -It/lib -c $$f 2>&1 | grep -v 'syntax OK$$' && exit 1; done; true
+
+openapi: ## doc/openapi.yaml by the schema of OpenAPI 3.1, with a tool from the npm registry (t/openapi.t holds it against the services)
+	@command -v npx >/dev/null || { $(call install_packages,npm); }
+	npx --yes --package=@seriousme/openapi-schema-validator@2 -- validate-api doc/openapi.yaml
 
 bench: deps bench-deps build build/bench/responder ## every figure as a ratio in one run, into bench/results.json
 	bench/run

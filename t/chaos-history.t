@@ -28,6 +28,11 @@ my @lists = (
     ['a row that nobody wrote is named', [append('a', 1)], ['a', 'x'], qr/^nobody wrote: x/],
     ['a read with a hole is no prefix', [append('a', 1), append('b', 1), got(1.5, 'b')], ['a', 'b'], qr/^no prefix/],
     ['a read without what was acknowledged before is old', [append('a', 1), append('b', 3), got(5, 'a')], ['a', 'b'], qr/^old: .* lacks b/],
+    ['a read that shows a row twice is named', [append('a', 1), got(5, 'a', 'a')], ['a'], qr/^doubled in a read/],
+    ['a read of a row that is not there in the end is no prefix', [append('a', 1), append('b', 3, acked => 0), got(5, 'b', 'a')], ['a'], qr/^no prefix/],
+    ['a read of rows in part, by pages, is not judged', [append('a', 1), { %{ got(5) }, whole => 0 }], ['a'], undef],
+    ['a stale read with a hole is no prefix either', [append('a', 1), append('b', 3), { %{ got(5, 'b') }, route => 'stale' }], ['a', 'b'], qr/^no prefix/],
+    ['an acknowledgement that says something else is named', [append('a', 1, right => 0)], ['a'], qr/^an acknowledgement of something else: a/],
     ['unless it is marked stale', [append('a', 1), append('b', 3), { %{ got(5, 'a') }, route => 'stale' }], ['a', 'b'], undef],
 );
 for my $case (@lists) {
@@ -42,6 +47,13 @@ my @owners = (
     ['so is a refusal', [['eu', 1, 'u', 'OWNED', 1, 0], ['eu', 2, 'u', 'FENCED', 1, 5], ['eu', 3, 'u', 'OWNED', 3, 5]], undef],
     ['two owners at one epoch are named', [['eu', 1, 'u', 'OWNED', 2, 0], ['eu', 2, 'u', 'COPY', 2, 0], ['us', 3, 'u', 'OWNED', 2, 0]], qr/^two owners of u at epoch 2/],
     ['two owners at a time are named', [['eu', 1, 'u', 'OWNED', 1, 0], ['us', 2, 'u', 'OWNED', 2, 0]], qr/while eu still owns him/],
+    ['an epoch that was over and comes again is named', [['eu', 1, 'u', 'OWNED', 1, 0], ['eu', 2, 'u', 'FENCED', 1, 5], ['us', 3, 'u', 'OWNED', 2, 5],
+        ['us', 4, 'u', 'COPY', 2, 5], ['eu', 5, 'u', 'OWNED', 1, 5]], qr/owned by eu at epoch 1 after us at epoch 2/],
+    ['so is one who gave him back at the epoch that he had promised', [['eu', 1, 'u', 'OWNED', 1, 0], ['eu', 2, 'u', 'FENCED', 1, 5], ['us', 3, 'u', 'OWNED', 2, 5],
+        ['us', 4, 'u', 'COPY', 2, 5], ['eu', 5, 'u', 'OWNED', 2, 5]], qr/two owners of u at epoch 2/],
+    ['an owner who begins with more than there was is named', [['eu', 1, 'u', 'OWNED', 1, 0], ['eu', 2, 'u', 'FENCED', 1, 5], ['us', 3, 'u', 'OWNED', 2, 6]], qr/us began at 6/],
+    ['one who was taken back begins with all', [['eu', 1, 'u', 'OWNED', 1, 0], ['eu', 2, 'u', 'FENCED', 1, 5], ['eu', 3, 'u', 'OWNED', 3, 4]], qr/eu ended at ver 5, eu began at 4/],
+    ['who was erased stays so', [['eu', 1, 'u', 'OWNED', 1, 0], ['eu', 2, 'u', 'ERASED', 1, 1], ['eu', 3, 'u', 'COPY', 1, 1]], qr/^u is COPY at eu, where he was erased/],
     ['an owner who begins with less is named', [['eu', 1, 'u', 'OWNED', 1, 0], ['eu', 2, 'u', 'FENCED', 1, 5], ['us', 3, 'u', 'OWNED', 2, 4]], qr/eu ended at ver 5, us began at 4/],
 );
 for my $case (@owners) {
@@ -50,8 +62,38 @@ for my $case (@owners) {
     $want ? like("@bad", $want, $name) : is("@bad", '', $name);
 }
 
-my $refused = { what => 'refused', user => 'u', unit => 'eu', method => 'GET', status => 503, why => '', at => 5, took => 1, id => '' };
-is_deeply [history($refused)->judge_answers(['', 4, 7])], [], '503 while something is broken is right';
-like +(history($refused)->judge_answers(['', 7, 9]))[0], qr/^failed/, '503 while nothing is broken is not';
-like +(history({ %$refused, status => 500 })->judge_answers(['', 4, 7]))[0], qr/^wrong answer/, '500 never is';
+# ---- answers: the user is owned by eu until 10, then handed to us, which owns him from 12 on; asked at ap
+my @log = (['eu', 1, 'u', 'OWNED', 1, 0, undef], ['eu', 10, 'u', 'FENCED', 1, 5, 'us'], ['us', 12, 'u', 'OWNED', 2, 5, undef], ['eu', 13, 'u', 'COPY', 2, 5, undef]);
+my $grace = Punit::Chaos::History::GRACE;
+
+sub refused { my ($at, %o) = @_; return { what => 'refused', user => 'u', unit => 'ap', method => 'GET', status => 503, why => '', at => $at, took => 1, id => 'r', %o } }
+
+my @answers = (
+    ['503 while the owner is broken is right',           refused(5), ['eu', 4, 7], undef],
+    ['503 while any unit may be is too',                 refused(5), ['', 4, 7], undef],
+    ['503 while the front that was asked is broken too', refused(5), ['ap', 4, 7], undef],
+    ['503 while another unit is broken is not',          refused(5), ['us', 4, 7], qr/^failed GET at ap for u: 503/],
+    ['503 while nothing is broken is not',               refused(5), undef, qr/^failed/],
+    ['503 before it is broken is not',                   refused(1), ['eu', 4, 7], qr/^failed/],
+    ['503 a moment after is right',                      refused(7 + $grace - 0.1), ['eu', 4, 7], undef],
+    ['503 long after is not',                            refused(7 + $grace + 0.1), ['eu', 4, 7], qr/^failed/],
+    ['503 while he is between two units, the new one broken, is right', refused(10.5), ['us', 8, 11], undef],
+    ['503 while he is between two units, the old one broken, too',      refused(10.5), ['eu', 8, 11], undef],
+    ['503 when the old owner breaks long after is not',  refused(20), ['eu', 20, 21], qr/^failed/],
+    ['no answer of a broken front is right',             refused(5, status => 599), ['ap', 4, 7], undef],
+    ['no answer of a front because the owner is broken is not', refused(5, status => 599), ['eu', 4, 7], qr/^failed/],
+    ['a 502 of NGINX while the owner is broken is right', refused(5, status => 502, why => 'urn:punit:bad-gateway x'), ['eu', 4, 7], undef],
+    ['a 502 of anything else is wrong at any time',      refused(5, status => 502, why => '<html>'), ['eu', 4, 7], qr/^wrong answer/],
+    (map { ["$_ is wrong at any time", refused(5, status => $_), ['eu', 4, 7], qr/^wrong answer/] } 401, 404, 409, 421, 500, 504, 508),
+);
+for my $case (@answers) {
+    my ($name, $event, $window, $want) = @$case;
+    my @bad = history($event)->judge_answers(\@log, {}, $window // ());
+    $want ? like("@bad", $want, $name) : is("@bad", '', $name);
+}
+my $history = history(refused(20));
+is_deeply [$history->judge_answers(\@log, { r => 'eu' }, ['eu', 20, 21])], [], '503 of a front that believed in the old owner, who is broken, is right';
+is $history->counts->{behind}, 1, 'but counted';
+is_deeply [history(refused(20, by => 'eu'))->judge_answers(\@log, {}, ['eu', 20, 21])], [], 'also when only the answer says who gave it';
+like +(history(refused(20, by => 'ap'))->judge_answers(\@log, { r => 'ap' }, ['eu', 20, 21]))[0], qr/^failed/, 'of one that asked another unit it is not';
 done_testing;

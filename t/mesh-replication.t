@@ -213,6 +213,12 @@ is(one($us, q{select count(*) from training.exercise where origin_unit = 'eu'}),
 is(one($us, q{select count(*) from sports.sport where origin_unit = 'us'}), $own, 'and its own rows were left alone');
 ok(wait_until(sub { (ctl('us', 'mesh', 'status'))[0] == 0 }, 20), 'all is well again') or diag((ctl('us', 'mesh', 'status'))[1]);
 
+($status, $output) = ctl('us', 'mesh', 'resync', 'eu', '--json');
+is_deeply(eval { JSON::PP::decode_json($output) }, { unit => 'us', peer => 'eu', copied => JSON::PP::true() },
+    'mesh resync --json says so, and nothing else') or diag($output);
+is(one($us, q{select count(*) from training.exercise where origin_unit = 'eu'}), $all, 'a peer may be copied again at any time');
+ok(wait_until(sub { (ctl('us', 'mesh', 'status'))[0] == 0 }, 20), 'and all is well then');
+
 ($status, $output) = ctl('us', 'mesh', 'resync', 'ap');
 ok($status == 1 && $output =~ /no peer ap/, 'a peer that is none is refused');
 ($status, $output) = ctl('us', 'mesh', 'join');

@@ -78,6 +78,29 @@ subtest 'PUNIT_COPY_KEEP: the mover evicts by itself' => sub {
     $x->mover('eu');
 };
 
+subtest 'by themselves movers forget deletions and evict copies after 30 days, not before' => sub {
+    my ($old, $young) = map { $x->user(eu => 3) } 1, 2;
+    for my $u ($old, $young) {
+        $x->cross(eu => us => $u);
+        $x->write(us => $u, 'delete from note.item where user_id = $1 and n = 1');
+    }
+    my %days = ($old => 30.1, $young => 29.9);
+    for my $u (keys %days) {
+        $x->db('us')->do(q{update punit.tomb set buried_at = now() - ? * interval '1 day' where user_id = ?}, undef, $days{$u}, $u);
+        $x->db('eu')->do(q{update punit.own set touched_at = now() - ? * interval '1 day' where user_id = ?}, undef, $days{$u}, $u);
+    }
+    # each looks when it starts, and then once a minute
+    for my $mover ($x->mover('eu'), $us) {
+        $mover->stop;
+        $mover->start;
+    }
+    $x->wait_until('the eviction', sub { $x->one(eu => 'select ver from punit.own where user_id = ?', $old) == -1 });
+    $x->wait_until('the collection', sub { !$x->one(us => 'select count(*) from punit.tomb where user_id = ?', $old) });
+    is $x->one(us => 'select gc_ver from punit.own where user_id = ?', $old), 1, 'gc_ver says that they are gone';
+    is $x->one(us => 'select count(*) from punit.tomb where user_id = ?', $young), 1, 'the young tombstone stays';
+    isnt $x->one(eu => 'select ver from punit.own where user_id = ?', $young), -1, 'and the young copy';
+};
+
 subtest 'each move is audited: same' => sub {
     my $u = $x->user(eu => 50);
     $x->cross(eu => us => $u);

@@ -50,6 +50,8 @@ Punit::Units::wait_until(sub { state($eu, $u) eq 'COPY' }, 10);
 is($status, 0, 'verify finds the same at both') or diag explain $said;
 is($said->{compared}, 1, 'having compared');
 is_deeply([map { "$_->{unit} $_->{n}" } @{ $said->{units} }], ['eu 40', 'us 40'], '40 rows each');
+($status, $said) = $units->punitctl('eu', 'verify', '00000000-0000-4000-8000-000000000000', '--json');
+ok($status == 1 && $said =~ /"good": false/, 'verify of a user whom no unit holds is no success') or diag $said;
 is(($units->punitctl('eu', 'verify'))[0], 2, 'verify without a user or --all is a misuse');
 
 $eu->do(q{set session_replication_role = replica; delete from social.post where user_id = '} . $u . q{' and text = 'post 7';
@@ -63,6 +65,11 @@ like($said, qr/\Q$u\E: rows differ/, 'which names him');
 $eu->do(q{update punit.own set touched_at = now() - interval '40 days' where user_id = ?}, undef, $u);
 $eu->do('select punit.evict_copies(86400)');
 is(($units->punitctl('us', 'verify', '--all'))[0], 0, 'once that copy is gone all is well');
+
+# util-linux's script gives it a terminal
+my $terminal = sub { my $command = join ' ', $units->dir . '/app/bin/punitctl', @_; return scalar qx(script -qefc "$command" /dev/null </dev/null) };
+like($terminal->('verify', '--all', '--dir', $units->dir . '/us'), qr/\d+ users, 0 differ\r\e\[K/, 'on a terminal verify --all shows how far it is');
+unlike(($units->punitctl('us', 'verify', '--all'))[1], qr/\e/, 'elsewhere it does not');
 
 # ---- moves, cancel
 ($status, $said) = json('us', 'moves', '--user', $u);

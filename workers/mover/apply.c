@@ -221,6 +221,7 @@ receive(apply_t *a, link_t *peer)
 
         while ((n = link_copy_line(peer, &text)) > 0) {
             line(a, i, text, n);
+            FAILPOINT("rows.arriving", peer);
             PQfreemem(text);
         }
 

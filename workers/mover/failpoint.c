@@ -12,12 +12,15 @@
 #include "lib/config.h"
 #include "lib/log.h"
 #include "mover/stop.h"
+#include "mover/task.h"
 
 #define HOLD_MS     30000
 
 /* the linker's names for the ends of the section that FAILPOINT fills */
 extern const char *const __start_punit_failpoints[];
 extern const char *const __stop_punit_failpoints[];
+
+static _Thread_local char with[UNIT_SIZE];
 
 
 static void
@@ -68,6 +71,25 @@ arm(const char *path, const char *lines, size_t size)
 }
 
 
+void
+failpoint_with(const char *unit)
+{
+    snprintf(with, sizeof(with), "%s", unit);
+}
+
+
+static void
+say_with(const char *hit)
+{
+    FILE *f = fopen(hit, "ae");
+
+    if (f != NULL) {
+        fprintf(f, "\nwith %s\n", *with != '\0' ? with : "-");
+        fclose(f);
+    }
+}
+
+
 bool
 failpoint_reached(const char *name, link_t *link)
 {
@@ -93,6 +115,8 @@ failpoint_reached(const char *name, link_t *link)
     if (!match || rename(path, hit) != 0) {
         return false;
     }
+
+    say_with(hit);
 
     if (n > 0) {
         arm(path, rest, n);

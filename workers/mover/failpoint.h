@@ -10,7 +10,8 @@
 #ifdef PUNIT_FAILPOINTS
 
 /* The first line of the file $PUNIT_DIR/failpoint, `NAME ACTION [MS]`, arms one failpoint for one time. Whoever reaches
- * it renames the file to failpoint.hit, arms the next line if there is one, and then does what the line says:
+ * it renames the file to failpoint.hit, adds a line `with UNIT` (- if it is nobody's), arms the next line if there is
+ * one, and then does what the line says:
  *   kill     ends the process as kill -9 does
  *   sleep    goes on after MS
  *   hold     goes on when failpoint.hit is gone, at most 30 s later: time to do something to another process
@@ -25,6 +26,9 @@
 
 bool failpoint_reached(const char *name, link_t *link);
 
+/* Whom this thread talks to from here on; "" nobody. */
+void failpoint_with(const char *unit);
+
 /* `--failpoints`: prints the name of each, and gives true. */
 bool failpoint_list(int argc, char **argv);
 
@@ -36,6 +40,13 @@ static inline bool
 failpoint_none(void)
 {
     return false;
+}
+
+
+static inline void
+failpoint_with(const char *unit)
+{
+    (void) unit;
 }
 
 

@@ -5,6 +5,7 @@
 
 #include "lib/config.h"
 #include "lib/log.h"
+#include "mover/failpoint.h"
 #include "mover/fence.h"
 #include "mover/options.h"
 #include "mover/pull.h"
@@ -224,6 +225,7 @@ handover_errand(mover_t *mover, errand_t *errand, outcome_t *outcome)
     }
 
     forget_requests(&h);
+    failpoint_with(h.task.unit);
 
     if (*h.task.pass_id != '\0') {
         settle_pass(&h);

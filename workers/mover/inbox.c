@@ -5,6 +5,7 @@
 
 #include "lib/config.h"
 #include "lib/log.h"
+#include "mover/failpoint.h"
 #include "mover/link.h"
 #include "mover/stop.h"
 
@@ -57,6 +58,10 @@ static bool
 work(link_t *link)
 {
     PGresult *r = link_call(link, "select done, failed, waiting from punit.work_off()", 0, NULL);
+
+    if (r != NULL && atol(PQgetvalue(r, 0, 0)) > 0) {
+        FAILPOINT("inbox.committed", link);
+    }
 
     if (r == NULL) {
         complain(link, "work_off");

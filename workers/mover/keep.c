@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/log.h"
+#include "mover/failpoint.h"
 #include "mover/mover.h"
 #include "mover/options.h"
 #include "mover/stop.h"
@@ -47,8 +48,12 @@ audit(link_t *local, peers_t *peers, const char *move, const char *user, const c
     const char *asked[] = { users };
 
     snprintf(users, sizeof(users), "{%s}", user);
+    failpoint_with(unit);
+    FAILPOINT("audit.send", peer);
 
     PGresult *there = link_call(peer, "select fork, ver, n, digest from punit.holding($1)", 1, asked);
+
+    FAILPOINT("audit.answered", local);
 
     if (there == NULL) {
         if (peer->pg == NULL) {
@@ -113,7 +118,11 @@ clear_all(link_t *local, const char *what, const char *sql, const char *older_s)
     long        n = 0, more = 1;
 
     while (more > 0 && !stopping()) {
+        FAILPOINT("clear.commit", local);
+
         PGresult *r = link_call(local, sql, 1, values);
+
+        FAILPOINT("clear.committed", local);
 
         if (r == NULL) {
             complain(local, what);
@@ -136,6 +145,7 @@ clear_old(link_t *local)
 {
     char older[32];
 
+    failpoint_with("");
     snprintf(older, sizeof(older), "%.3f", (double) options.copy_keep_ms / 1000);
     clear_all(local, "tombstones-collected", "select punit.collect_tombs($1)", TOMB_KEEP_S);
 

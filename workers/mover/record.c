@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "mover/failpoint.h"
+
 /* a crash that forgets a record just begun forgets nothing that another unit was told */
 static const char begin_sql[] =
     "with quick as (select set_config('synchronous_commit', 'off', true)) "
@@ -68,7 +70,11 @@ static const char owned_sql[] =
 static bool
 run(link_t *local, const char *sql, int n, const char *const *values)
 {
+    FAILPOINT("record.commit", local);
+
     PGresult *r = link_call(local, sql, n, values);
+
+    FAILPOINT("record.committed", local);
 
     if (r == NULL) {
         return false;

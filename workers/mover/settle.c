@@ -84,6 +84,8 @@ settle_refuse(handover_t *h)
         return;
     }
 
+    FAILPOINT("refused.noted", &h->mover->local);
+
     /* the next try is another move; what stopped this one may be gone by then */
     if (h->errand->evidence) {
         handover_later(h, 2000, 600000);
@@ -164,7 +166,13 @@ settle_pass(handover_t *h)
         return;
     }
 
+    failpoint_with(h->task.pass_to);
+    FAILPOINT("pass.send", peer);
+
     PGresult *row = link_call(peer, "select punit.ask_move($1, $2, $3, $4)", 4, values);
+
+    FAILPOINT("pass.answered", &h->mover->local);
+    failpoint_with(h->task.unit);
 
     if (row == NULL) {
         if (peer->pg == NULL || link_error_passes(peer)) {

@@ -48,6 +48,11 @@ static const struct verb_option of_mesh[] = {
     { "within", "SECONDS", "how long at most", "60" },
     END,
 };
+static const struct verb_option of_resync[] = {
+    UNIT_OPTION, JSON_OPTION,
+    { "within", "SECONDS", "how long at most", "60" },
+    END,
+};
 static const struct verb_option of_move[] = {
     UNIT_OPTION,
     { "to", "UNIT", "who is to own the user", NULL },
@@ -100,7 +105,7 @@ static const struct verb verbs[] = {
       "waits until all peers have what is written here", of_mesh,
       verb_mesh_wait },
     { "mesh resync", "PEER", 1, 1,
-      "deletes here what PEER authored and copies it again", of_mesh,
+      "deletes here what PEER authored and copies it again", of_resync,
       verb_mesh_resync },
     { "import", "exercises FILE", 2, 2,
       "brings in a catalogue with this unit as author", of_unit, verb_import },

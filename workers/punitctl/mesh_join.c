@@ -1,6 +1,7 @@
 /*
  * punitctl mesh join, mesh resync: subscriptions of this unit to its peers.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "punitctl/arbiters.h"
@@ -143,6 +144,9 @@ static bool copied(void *context)
         " where s.subname like 'punit\\_from\\_%' and r.srsubstate <> 'r'", 0,
         NULL);
 
+    if (left != NULL) {
+        say_progress("%s tables of the peers are still to be copied", left);
+    }
     return left != NULL && strcmp(left, "0") == 0;
 }
 
@@ -238,9 +242,13 @@ int verb_mesh_resync(const struct arguments *arguments)
     const char *pg, *reason;
     struct unit unit;
     struct peer peer;
+    bool json = argument(arguments, "json") != NULL;
     PGconn *db, *there;
     int status = EXIT_FAILED;
 
+    if (json) {
+        say_nothing();
+    }
     if (!unit_open(&unit, arguments)) {
         return EXIT_FAILED;
     }
@@ -270,5 +278,9 @@ int verb_mesh_resync(const struct arguments *arguments)
     }
     PQfinish(there);
     PQfinish(db);
+    if (json) {
+        printf("{ \"unit\": \"%s\", \"peer\": \"%s\", \"copied\": %s }\n", unit.id,
+               id, status == EXIT_OK ? "true" : "false");
+    }
     return status;
 }

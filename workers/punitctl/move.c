@@ -149,6 +149,7 @@ int verb_moves(const struct arguments *arguments)
 struct landing {
     PGconn *db; /* at the new owner */
     const char *user;
+    bool watch; /* its records may be read */
 };
 
 static bool landed(void *context)
@@ -157,7 +158,22 @@ static bool landed(void *context)
     const char *state = database_value(
         landing->db, "select state from punit.inspect_user($1)", 1,
         (const char *const[]){ landing->user });
+    PGresult *move = landing->watch
+                     ? database_query(landing->db, NULL,
+                                      "select phase, rows_sent, rows_due"
+                                      " from punit.move where user_id = $1"
+                                      " and finished_at is null", 1,
+                                      (const char *const[]){ landing->user })
+                     : NULL;
 
+    if (move != NULL && PQntuples(move) > 0) {
+        const char *due = database_field(move, 0, "rows_due");
+
+        say_progress("%s, %s rows%s%s", PQgetvalue(move, 0, 0),
+                     PQgetvalue(move, 0, 1), due != NULL ? " of " : "",
+                     due != NULL ? due : "");
+    }
+    PQclear(move);
     return state != NULL && strcmp(state, "OWNED") == 0;
 }
 
@@ -165,7 +181,7 @@ static int wait_landed(const struct unit *unit, PGconn *db, const char *user,
                        const char *to, const char *seconds, bool quiet)
 {
     double limit = wait_seconds(seconds);
-    struct landing landing = { .db = db, .user = user };
+    struct landing landing = { .db = db, .user = user, .watch = true };
     const char *reason = "no such peer";
     bool ok;
 
@@ -174,6 +190,7 @@ static int wait_landed(const struct unit *unit, PGconn *db, const char *user,
             db, "select pg from punit.peer where id = $1", 1,
             (const char *const[]){ to });
 
+        landing.watch = false;
         landing.db = pg != NULL ? database_open_peer(pg, &reason) : NULL;
         if (landing.db == NULL) {
             return complain("the move is asked for, but %s cannot be watched:"
@@ -209,6 +226,9 @@ int verb_move(const struct arguments *arguments)
         complain(to == NULL ? "move needs --to UNIT"
                             : "--within: expected seconds");
         return EXIT_USAGE;
+    }
+    if (json) {
+        say_nothing();
     }
     if (!unit_open(&unit, arguments)) {
         return EXIT_FAILED;

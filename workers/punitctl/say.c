@@ -3,20 +3,55 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "punitctl/text.h"
 
 static const char *about;
+static bool nothing, in_progress;
 
 void say_about(const char *subject)
 {
     about = subject;
 }
 
+void say_nothing(void)
+{
+    nothing = true;
+}
+
+static void end_progress(void)
+{
+    if (in_progress) {
+        fputs("\r\033[K", stdout);
+        fflush(stdout);
+        in_progress = false;
+    }
+}
+
+void say_progress(const char *format, ...)
+{
+    va_list args;
+
+    if (nothing || !isatty(STDOUT_FILENO)) {
+        return;
+    }
+    end_progress();
+    va_start(args, format);
+    vprintf(format, args);
+    va_end(args);
+    fflush(stdout);
+    in_progress = true;
+}
+
 void say(const char *format, ...)
 {
     va_list args;
 
+    if (nothing) {
+        return;
+    }
+    end_progress();
     if (about != NULL) {
         printf("%s: ", about);
     }
@@ -33,6 +68,7 @@ int complain(const char *format, ...)
     char line[2048];
     size_t n;
 
+    end_progress();
     va_start(args, format);
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
@@ -47,6 +83,7 @@ int complain(const char *format, ...)
 
 void say_table(const char *const *cells, size_t rows, size_t columns)
 {
+    end_progress();
     for (size_t row = 0; row < rows; row++) {
         for (size_t column = 0; column < columns; column++) {
             const char *cell = cells[row * columns + column];

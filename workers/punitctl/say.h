@@ -17,6 +17,14 @@ void say_about(const char *subject);
 /* One line on stdout, flushed: progress is seen also through a pipe. */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* From here on stdout is for JSON: say and say_progress print nothing. */
+void say_nothing(void);
+
+/* How far something is, on a terminal over itself; elsewhere nothing. What is
+ * said next begins a line of its own. */
+void say_progress(const char *format, ...)
+    __attribute__((format(printf, 1, 2)));
+
 /* One line on stderr; returns EXIT_FAILED, so `return complain(...)`. */
 int complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -196,6 +196,7 @@ static bool verify_all(struct peers *peers, struct count *count, json_t **last)
         if (!verify_page(peers, list, count, last)) {
             return false;
         }
+        say_progress("%ld users, %ld differ", count->users, count->different);
     }
     return false;
 }
@@ -251,6 +252,9 @@ int verb_verify(const struct arguments *arguments)
     struct peers peers;
     struct unit unit;
 
+    if (argument(arguments, "json") != NULL) {
+        say_nothing();
+    }
     if (all == (arguments->operands > 0)) {
         complain("verify needs either a USER or --all");
         return EXIT_USAGE;
@@ -278,6 +282,10 @@ int verb_verify(const struct arguments *arguments)
         }
     }
     peers_close(&peers);
+    if (!all && ok && count.users == 0) {
+        complain("no unit holds rows of user %s", user);
+        ok = false;
+    }
     ok = ok && complete && count.different == 0 && count.owners == 0;
     if (argument(arguments, "json") != NULL) {
         json_t *result = json_pack(
@@ -292,10 +300,6 @@ int verb_verify(const struct arguments *arguments)
         json_decref(result);
     } else {
         print(&count, last, !all);
-    }
-    if (!all && ok && count.users == 0) {
-        complain("no unit holds rows of user %s", user);
-        ok = false;
     }
     json_decref(last);
     json_decref(away);

@@ -132,10 +132,16 @@ sub http {
 # A session as the superuser, kept.
 sub dbh {
     my ($self, $unit) = @_;
-    require DBI;
     my $old = $self->{dbh}{$unit};
     return $old if $old && $old->ping;
-    return $self->{dbh}{$unit} = DBI->connect(
+    return $self->{dbh}{$unit} = $self->connect($unit);
+}
+
+# Another one.
+sub connect {
+    my ($self, $unit) = @_;
+    require DBI;
+    return DBI->connect(
         "dbi:Pg:host=$self->{dir}/$unit/sock;port=" . $self->port($unit, 'pg') . ';dbname=punit',
         'postgres', '', { RaiseError => 1, PrintError => 0, AutoCommit => 1, AutoInactiveDestroy => 1 });
 }

@@ -1,183 +1,108 @@
 package Punit::Chaos::Fault;
 
-# What may go wrong, by name. A fault breaks something, waits as long as it is to last, and mends it; it gives a list
-# of [unit, from, until] in which 503 is no wrong answer (unit: whose front may not answer at all, '' any), or dies with
-# "skip: why".
+# What may go wrong, by name. A fault breaks something, waits as long as it is to last, and mends it; what it did it adds
+# to $told:
+#   windows   [unit, from, until]: when which unit was broken ('' any), so that 503 is no wrong answer
+#   steps     what was done, for whoever reads of a failure
+#   missed    what it did not come to
+# or it dies with "skip: why".
 
 use strict;
 use warnings;
+use Punit::Chaos::Point;
 use Time::HiRes qw(sleep time);
 
-# what peers wait at most before they try a unit again that was away as long as here
-use constant GRACE => 12;
-
 my @services = qw(mover social auth nginx postgres grid gridd);
+my %relay = (
+    'delay of 40 ms'              => ['. delay=40 jitter=10'],
+    'delay of 300 ms'             => ['. delay=300 jitter=200'],
+    'messages lost'               => ['/pg cut=0.03', '/peer cut=0.02'],
+    'answers lost'                => ['/pg cutback=0.05', '/peer cutback=0.02'],
+    'messages late and reordered' => ['/pg late=1500', '. delay=1'],
+);
 
-# name => sub ($ground, $pick), where $pick->(@list) draws one
-sub table {
+# All of them, those that are run by themselves and those that are part of another: two hashes
+# name => sub ($ground, $pick, $told), where $pick->(@list) draws one and $told->{users} are the users' ids. For the names
+# alone the class Punit::Chaos::Ground will do.
+sub tables {
     my ($ground) = @_;
-    my %fault;
-    for my $name ($ground->failpoints) {
-        $fault{"kill at $name"} = _at($name, 'kill');
-        $fault{"drop at $name"} = _at($name, 'drop');
-        $fault{"deaf at $name"} = _at($name, 'deaf');
-        next if $name !~ /^(?:pull[.]sent|fence[.](?:sent|answered|read)|activate[.]commit(?:ted)?|retire[.]send)$/;
-        $fault{"owner's PostgreSQL killed at $name"} = _held($name, 'owner', 'postgres');
-        $fault{"new owner's PostgreSQL killed at $name"} = _held($name, 'new', 'postgres');
-        $fault{"owner killed whole at $name"} = _held($name, 'owner');
-        $fault{"long silence at $name"} = _at($name, 'sleep', 4000);
-    }
+    my ($fault, $single) = Punit::Chaos::Point::tables($ground);
+    my %fault = %$fault;
     for my $process (@services) {
-        $fault{"kill -9 of $process"} = sub { _struck($_[0], $_[1], 'KILL', $process) };
+        $fault{"kill -9 of $process"} = sub { _struck(@_, 'KILL', $process) };
     }
     for my $process (qw(mover social nginx postgres)) {
-        $fault{"SIGSTOP of $process for 5 s"} = sub { _stopped($_[0], $_[1], $process) };
+        $fault{"SIGSTOP of $process for 5 s"} = sub { _stopped(@_, $process) };
     }
-    $fault{'kill -9 of a whole unit'} = sub { _struck($_[0], $_[1], 'KILL') };
-    $fault{'PostgreSQL restarted'}    = sub { _struck($_[0], $_[1], 'INT', 'postgres') };
+    $fault{'kill -9 of a whole unit'} = sub { _struck(@_, 'KILL') };
+    $fault{'PostgreSQL restarted'}    = sub { _struck(@_, 'INT', 'postgres') };
     $fault{'memcached flushed'} = sub {
-        my ($ground, $pick) = @_;
+        my ($ground) = @_;
         $ground->flush_grid($_) for $ground->names;
         sleep 1;
-        return;
     };
-    my %relay = (
-        'delay of 40 ms'              => ['. delay=40 jitter=10'],
-        'delay of 300 ms'             => ['. delay=300 jitter=200'],
-        'messages lost'               => ['/pg cut=0.03', '/peer cut=0.02'],
-        'answers lost'                => ['/pg cutback=0.05', '/peer cutback=0.02'],
-        'messages late and reordered' => ['/pg late=1500', '. delay=1'],
-    );
     for my $name (keys %relay) {
-        my $quiet = $name eq 'delay of 40 ms';
-        $fault{$name} = sub {
-            my ($ground) = @_;
-            my $began = time;
-            $ground->rules(@{ $relay{$name} });
-            sleep($name =~ /late/ ? 2 : 4);
-            $ground->rules(@{ $relay{$name} }, '# again') if $name =~ /late/;
-            sleep 2 if $name =~ /late/;
-            $ground->rules;
-            return $quiet ? () : (['', $began, time + GRACE]);
-        };
+        $fault{$name} = sub { _relayed(@_, $name) };
     }
     for my $how (qw(black refuse)) {
-        $fault{"a unit cut off ($how)"} = sub {
-            my ($ground, $pick) = @_;
-            my $unit  = $pick->($ground->names);
-            my $began = time;
-            $ground->rules("^$unit> $how", ">$unit/ $how");
-            sleep 4;
-            # connections that hung through a partition end when it does
-            $ground->rules('. refuse') if $how eq 'black';
-            $ground->rules;
-            return ['', $began, time + GRACE];
-        };
+        $fault{"a unit cut off ($how)"} = sub { _cut_off(@_, $how) };
     }
     $fault{'messages doubled'} = \&_doubled;
     $fault{'disk full'}        = \&_disk_full;
-    $fault{'nothing'}          = sub { sleep 4; return };
-    return \%fault;
-}
-
-# What leads to a failpoint that a healthy run does not pass.
-sub _way {
-    my ($name) = @_;
-    return ('fence.read spoil') if $name =~ /^refuse/;
-    return;
-}
-
-sub _wait_hit {
-    my ($ground, $seconds, @units) = @_;
-    my $end = time + $seconds;
-    while (time < $end) {
-        for my $unit (@units) {
-            return $unit if $ground->hit($unit);
-        }
-        sleep 0.01;
-    }
-    return;
-}
-
-# The mover fails at a failpoint.
-sub _at {
-    my ($name, $action, $ms) = @_;
-    return sub {
-        my ($ground, $pick) = @_;
-        my $began = time;
-        my $line  = join ' ', $name, $action, $ms // ();
-        my @at    = $ground->names;
-        if ($name =~ /^resolve/) {
-            # a new owner who says nothing after FENCE makes the old one ask, if FENCE was not answered BUSY
-            my $reached;
-            for (1 .. 4) {
-                my $new = $pick->($ground->names);
-                @at = $ground->others($new);
-                $ground->arm($new, 'fence.answered hold');
-                $ground->arm($_, $line) for @at;
-                $reached = _wait_hit($ground, 6, $new) && _wait_hit($ground, 3, @at);
-                $ground->disarm;
-                last if $reached;
-            }
-            die "skip: not reached\n" if !$reached;
-        }
-        else {
-            $ground->arm($_, _way($name), $line) for @at;
-            my $reached = _wait_hit($ground, 6, @at);
-            sleep $ms / 1000 if $reached && $ms;
-            $ground->disarm;
-            die "skip: not reached\n" if !$reached;
-        }
-        sleep 0.5;
-        return ['', $began, time + GRACE];
-    };
-}
-
-# The mover waits at a failpoint while something else is killed.
-sub _held {
-    my ($name, $whose, @processes) = @_;
-    return sub {
-        my ($ground, $pick) = @_;
-        my $began = time;
-        my $new = $pick->($ground->names);
-        $ground->arm($new, "$name hold");
-        if (!_wait_hit($ground, 6, $new)) {
-            $ground->disarm;
-            die "skip: not reached\n";
-        }
-        my @units = $whose eq 'new' ? ($new) : $ground->others($new);
-        if ($whose eq 'owner') {
-            # whoever is fenced towards it, or is asked; when in doubt, one of them
-            my @fenced = grep { eval { $ground->dbh($_)->selectrow_array(
-                q{select count(*) from punit.own where state = 'FENCED' and fence_to = ?}, undef, $new) } } @units;
-            @units = $pick->(@fenced ? @fenced : @units);
-        }
-        $ground->strike('KILL', $units[0], @processes);
-        $ground->disarm;
-        sleep 1.5;
-        return (['', $began, time + GRACE]);
-    };
+    $fault{'nothing'}          = sub { sleep 4 };
+    return (\%fault, $single);
 }
 
 sub _struck {
-    my ($ground, $pick, $signal, @processes) = @_;
+    my ($ground, $pick, $told, $signal, @processes) = @_;
     my $unit  = $pick->($ground->names);
     my $began = time;
-    $ground->strike($signal, $unit, @processes);
-    sleep 1.5;
-    my $end = time + 20;
-    sleep 0.1 until $ground->healthy || time > $end;
-    return (['', $began, time + GRACE]);
+    $ground->recover($unit, $ground->strike($signal, $unit, @processes));
+    push @{ $told->{windows} }, [$unit, $began, time];
+    return;
 }
 
 sub _stopped {
-    my ($ground, $pick, $process) = @_;
+    my ($ground, $pick, $told, $process) = @_;
     my $unit  = $pick->($ground->names);
     my $began = time;
-    my @pids  = $ground->strike('STOP', $unit, $process);
+    my $pids  = $ground->strike('STOP', $unit, $process);
     sleep 5;
-    kill CONT => @pids;
-    return (['', $began, time + GRACE]);
+    kill CONT => map { @$_ } values %$pids;
+    push @{ $told->{windows} }, [$unit, $began, time];
+    return;
+}
+
+sub _relayed {
+    my ($ground, $pick, $told, $name) = @_;
+    my $began = time;
+    $ground->rules(@{ $relay{$name} });
+    sleep($name =~ /late/ ? 2 : 4);
+    if ($name =~ /late/) {
+        # those that stand by now are late too
+        $ground->rules(@{ $relay{$name} }, '# again');
+        sleep 2;
+    }
+    $ground->rules;
+    push @{ $told->{windows} }, ['', $began, time] if $name ne 'delay of 40 ms';
+    return;
+}
+
+sub _cut_off {
+    my ($ground, $pick, $told, $how) = @_;
+    my $unit  = $pick->($ground->names);
+    my $began = time;
+    $ground->rules("^$unit> $how", ">$unit/ $how");
+    sleep 4;
+    push @{ $told->{windows} }, [$unit, $began, time];
+    if ($how eq 'black') {
+        # connections that hung through a partition end when it does
+        my $end = time;
+        $ground->rules('. refuse');
+        push @{ $told->{windows} }, ['', $end, time];
+    }
+    $ground->rules;
+    return;
 }
 
 # Every message of moves that ended is said once more, long after: nothing may change by it.
@@ -221,7 +146,7 @@ sub _say {
 
 # The table of lists gets a disk of its own, which is then full.
 sub _disk_full {
-    my ($ground, $pick) = @_;
+    my ($ground, $pick, $told) = @_;
     my $unit  = $pick->($ground->names);
     my $place = $ground->dir . "/$unit/disk";
     die "skip: only root can mount a small disk\n" if $> != 0;
@@ -246,7 +171,8 @@ sub _disk_full {
     $dbh->do("alter table $_ reset (fillfactor), set tablespace pg_default") for @tables;
     $dbh->do('drop tablespace small');
     system('umount', $place) == 0 or system('umount', '-l', $place);
-    return (['', $began, time + GRACE]);
+    push @{ $told->{windows} }, [$unit, $began, time];
+    return;
 }
 
 1;

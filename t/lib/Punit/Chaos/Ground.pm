@@ -1,7 +1,7 @@
 package Punit::Chaos::Ground;
 
-# Three units of the failpoint build for t/chaos/run: all that passes between them goes through t/chaos/relay, and every
-# change of state in punit.own is written down by a trigger. And the ways to break them.
+# Three units of the failpoint build for t/chaos/run: all that passes between them goes through t/chaos/relay, every change
+# of state in punit.own is written down by a trigger, and another one lets its commit wait. And the ways to break them.
 
 use strict;
 use warnings;
@@ -15,29 +15,64 @@ use Time::HiRes qw(sleep time);
 
 my $source = abs_path(dirname(__FILE__) . '/../../../..');
 
+# What a transaction does to punit.own, and when it may be held before its commit (arm_commit).
+my @commits = qw(fence retire unfence activate copy refuse evict erase erased);
+my $commit_lock = 20011;
+
 # In the mesh's replication too, and where the mover's sessions silence triggers: ALWAYS.
 my $own_log = q{
     set client_min_messages = warning;
     create schema if not exists chaos;
     create table if not exists chaos.own_log (seq bigint generated always as identity, at timestamptz not null
-        default clock_timestamp(), user_id uuid not null, state text not null, epoch bigint not null, ver bigint not null);
+        default clock_timestamp(), user_id uuid not null, state text not null, epoch bigint not null, ver bigint not null,
+        fence_to text);
     create or replace function chaos.note() returns trigger language plpgsql security definer
         set search_path = pg_catalog, pg_temp as $$ begin
-            insert into chaos.own_log (user_id, state, epoch, ver) values (new.user_id, new.state, new.epoch, new.ver);
+            insert into chaos.own_log (user_id, state, epoch, ver, fence_to)
+            values (new.user_id, new.state, new.epoch, new.ver, new.fence_to);
             return null;
         end $$;
     create or replace trigger chaos_note after insert or update of state, epoch on punit.own
         for each row execute function chaos.note();
     alter table punit.own enable always trigger chaos_note;
+    create or replace function chaos.hold() returns trigger language plpgsql security definer
+        set search_path = pg_catalog, pg_temp as $$ declare
+            o punit.own;
+        begin
+            if tg_op = 'UPDATE' then
+                o := old;
+            end if;
+            perform pg_advisory_xact_lock_shared(COMMIT_LOCK, array_position(array[COMMITS], case
+                when new.state = 'ERASED' then case when o.state = 'OWNED' then 'erase' else 'erased' end
+                when new.state = 'FENCED' then 'fence'
+                when o.state = 'FENCED' and new.state = 'COPY' then 'retire'
+                when o.state = 'FENCED' then 'unfence'
+                when o.state = 'COPY' and new.state = 'OWNED' then 'activate'
+                when new.refused_epoch > coalesce(o.refused_epoch, 0) then 'refuse'
+                when new.ver = -1 then 'evict'
+                else 'copy' end));
+            return null;
+        end $$;
+    drop trigger if exists chaos_insert on punit.own;
+    drop trigger if exists chaos_update on punit.own;
+    create constraint trigger chaos_insert after insert on punit.own deferrable initially deferred for each row
+        when (new.state = 'ERASED' or new.refused_epoch > 0) execute function chaos.hold();
+    create constraint trigger chaos_update after update on punit.own deferrable initially deferred for each row
+        when (new.state is distinct from old.state or new.refused_epoch is distinct from old.refused_epoch
+            or (new.state = 'COPY' and new.ver is distinct from old.ver)) execute function chaos.hold();
+    alter table punit.own enable always trigger chaos_insert;
+    alter table punit.own enable always trigger chaos_update;
 };
+$own_log =~ s/COMMIT_LOCK/$commit_lock/;
+$own_log =~ s/COMMITS/join ', ', map { "'$_'" } @commits/e;
 
 sub new {
     my ($class, %o) = @_;
     local $ENV{FAILPOINTS} = 1;
     my $units = Punit::Units->start(units => $o{units} // ['eu', 'us', 'ap'], env => {
         PUNIT_MOVE_DWELL => '0s', PUNIT_MOVE_QUIET => '50ms', PUNIT_MOVE_RESOLVE => '1s',
-        PUNIT_MOVE_PEER_TIMEOUT => '3s', %{ $o{env} // {} } });
-    my $self = bless { units => $units, names => $o{units} // ['eu', 'us', 'ap'], rules => [] }, $class;
+        PUNIT_MOVE_PEER_TIMEOUT => '3s', PUNIT_COPY_KEEP => '1s', %{ $o{env} // {} } });
+    my $self = bless { pid => $$, units => $units, names => $o{units} // ['eu', 'us', 'ap'], rules => [] }, $class;
     $units->dbh($_)->do($own_log) for $self->names;
     $self->_relay($o{seed} // 1);
     return $self;
@@ -47,6 +82,8 @@ sub names { return @{ $_[0]{names} } }
 sub units { return $_[0]{units} }
 sub dir   { return $_[0]{units}->dir }
 sub dbh   { my ($self, $unit) = @_; return $self->{units}->dbh($unit) }
+sub session { my ($self, $unit) = @_; return $self->{units}->connect($unit) }
+sub peer_timeout { return 3 }
 sub others { my ($self, $unit) = @_; return grep { $_ ne $unit } $self->names }
 
 # Every pair of units gets ports of its own, and each unit is told that its peers are there.
@@ -103,12 +140,14 @@ sub rules {
 
 # ---- failpoints
 
+# Of the mover as it is built here; `build` does so.
+sub build { return system('make', '-s', '-C', $source, 'FAILPOINTS=1', 'workers') == 0 }
+
 sub failpoints {
-    my ($self) = @_;
-    my $program = $self->dir . '/app/bin/punit-mover';
-    my @names = split ' ', qx($program --failpoints);
-    croak "$program has no failpoints" if !@names;
-    return sort @names;
+    my $program = "$source/build/failpoints/bin/punit-mover";
+    my %names = map { $_ => 1 } split ' ', qx($program --failpoints);
+    croak "$program has no failpoints" if !%names;
+    return sort keys %names;
 }
 
 # lines: 'NAME ACTION [MS]', each armed when the one before it was reached
@@ -124,19 +163,57 @@ sub arm {
     return;
 }
 
-# The last line armed was reached.
+# The last line armed was reached: gives the unit that it has to do with ('-': none).
 sub hit {
     my ($self, $unit) = @_;
     my $path = $self->dir . "/$unit/failpoint";
-    return -e "$path.hit" && !-e $path;
+    return if -e $path;
+    open my $f, '<', "$path.hit" or return;
+    my ($with) = map { /^with (\S+)/ } <$f>;
+    return $with;
 }
 
 sub disarm {
     my ($self, @units) = @_;
     for my $unit (@units ? @units : $self->names) {
         unlink map { $self->dir . "/$unit/failpoint$_" } '', '.hit';
+        if ($self->{armed}{$unit}) {
+            # of a server that is away there is nothing to release
+            eval { $self->{armed}{$unit}->do('select pg_advisory_unlock_all()') };
+            delete $self->{armed}{$unit};
+        }
     }
     return;
+}
+
+sub commits { return @commits }
+
+sub _commit_number {
+    my ($what) = @_;
+    return 1 + (grep { $commits[$_] eq $what } 0 .. $#commits)[0];
+}
+
+# Whoever is about to commit this in a unit's database waits until disarm.
+sub arm_commit {
+    my ($self, $unit, $what) = @_;
+    eval {
+        my $dbh = $self->dbh($unit);
+        $dbh->selectrow_array('select pg_advisory_lock(?, ?)', undef, $commit_lock, _commit_number($what));
+        $self->{armed}{$unit} = $dbh;
+    };
+    return;
+}
+
+# Somebody waits: the unit whose session it is, '-' for one of this unit's own.
+sub hit_commit {
+    my ($self, $unit, $what) = @_;
+    my ($user) = eval {
+        $self->dbh($unit)->selectrow_array(q{
+            select coalesce(substring(a.usename from '^punit_peer_(.*)'), '-') from pg_locks l join pg_stat_activity a using (pid)
+             where l.locktype = 'advisory' and not l.granted and l.classid::bigint = ? and l.objid::bigint = ?
+             limit 1}, undef, $commit_lock, _commit_number($what))
+    };
+    return $user;
 }
 
 # ---- processes
@@ -161,13 +238,33 @@ sub processes {
     return map { m{/([^/]+)$} } glob $self->dir . "/$unit/sv/*";
 }
 
+# Of PostgreSQL its children too. Gives what was struck: {process => [pids]}.
 sub strike {
     my ($self, $signal, $unit, @processes) = @_;
     @processes = $self->processes($unit) if !@processes;
-    my @pids = map { $self->pids($unit, $_) } @processes;
-    # of PostgreSQL the postmaster alone: its children are ended by the next one, as after a real crash
-    kill $signal, @pids;
-    return @pids;
+    my %struck = map { $_ => [$self->pids($unit, $_)] } @processes;
+    kill $signal, map { @$_ } values %struck;
+    return \%struck;
+}
+
+# Waits until what was struck runs anew and the unit answers; false after 30 s.
+sub recover {
+    my ($self, $unit, $struck) = @_;
+    my $end = time + 30;
+    for my $process (keys %$struck) {
+        my %old = map { $_ => 1 } @{ $struck->{$process} };
+        while (1) {
+            my $pid = $self->{units}->pid($unit, $process);
+            last if $pid && !$old{$pid};
+            return 0 if time > $end;
+            sleep 0.01;
+        }
+    }
+    until ($self->healthy($unit)) {
+        return 0 if time > $end;
+        sleep 0.02;
+    }
+    return 1;
 }
 
 sub flush_grid {
@@ -181,10 +278,10 @@ sub flush_grid {
     return;
 }
 
-# All services of all units answer.
+# All services of these units (all) answer.
 sub healthy {
-    my ($self) = @_;
-    for my $unit ($self->names) {
+    my ($self, @units) = @_;
+    for my $unit (@units ? @units : $self->names) {
         for my $service (qw(auth profile training metrics sports social)) {
             return 0 if $self->{units}->http($unit, GET => "/$service/health")->{status} != 200;
         }
@@ -210,6 +307,43 @@ sub unsettled {
         };
         push @found, "$unit does not answer" if !$rows;
         push @found, map { "$unit: $_->[0]" } @{ $rows // [] };
+    }
+    return @found;
+}
+
+# {request id => the unit that the front sent it to at last}, from the fronts' logs.
+sub sent {
+    my ($self, @ids) = @_;
+    my %wanted = map { $_ => 1 } @ids;
+    my %sent;
+    for my $unit ($self->names) {
+        open my $f, '<', $self->dir . "/$unit/log/access.log" or next;
+        while (my $line = <$f>) {
+            my ($id) = $line =~ / id=(\w+)/ or next;
+            next if !$wanted{$id} || $line !~ / from= /;
+            ($sent{$id}) = $line =~ / route=forward .*?owner=(\S+)| route=refuse .*?owner=(\S+)/ ? ($1 // $2) : ($unit);
+        }
+    }
+    return \%sent;
+}
+
+# Of erased users: units that have something else than the mark that they are, or something of theirs; text lines.
+sub remains {
+    my ($self, @users) = @_;
+    return if !@users;
+    my @found;
+    for my $unit ($self->names) {
+        my $rows = eval {
+            $self->dbh($unit)->selectcol_arrayref(q{
+                select o.user_id || ' ' || o.state || ' with ' || d.n || ' rows, though he was erased'
+                  from punit.own o cross join lateral punit.user_digest(o.user_id, -1) d
+                 where o.user_id = any (?) and (o.state <> 'ERASED' or d.n > 0)
+                union all
+                select 'a move of ' || m.user_id || ', who was erased' from punit.move m where m.user_id = any (?)},
+                undef, \@users, \@users)
+        };
+        push @found, "$unit does not answer" if !$rows;
+        push @found, map { "$unit: $_" } @{ $rows // [] };
     }
     return @found;
 }
@@ -242,7 +376,7 @@ sub own_log {
     my @log;
     for my $unit ($self->names) {
         push @log, map { [$unit, @$_] } @{ $self->dbh($unit)->selectall_arrayref(
-            'select extract(epoch from at), user_id, state, epoch, ver from chaos.own_log where user_id = any (?) order by seq',
+            'select extract(epoch from at), user_id, state, epoch, ver, fence_to from chaos.own_log where user_id = any (?) order by seq',
             undef, \@users) };
     }
     return \@log;
@@ -258,6 +392,8 @@ sub pauses {
 
 sub stop {
     my ($self) = @_;
+    # a child that ends is not the end
+    return if $self->{pid} != $$;
     if (my $pid = delete $self->{relay}) {
         kill TERM => $pid;
         close $self->{relay_out};

@@ -2,8 +2,9 @@ package Punit::Chaos::History;
 
 # Judges what clients saw (Punit::Chaos::Client) against what the databases hold in the end.
 #
-#   my $history = Punit::Chaos::History->new(events => [...], units => [...]);
-#   my @complaints = $history->judge(rows => {user => [[text, ver]...]}, log => [...], faults => [...]);
+#   my $history = Punit::Chaos::History->new(@files);
+#   my @complaints = ($history->judge_lists({user => [[text, ver]...]}), $history->judge_owners($log),
+#       $history->judge_answers($log, @windows));
 
 use strict;
 use warnings;
@@ -68,15 +69,20 @@ sub judge_lists {
 }
 
 # log: [unit, at, user, state, epoch, ver] of every change of state in every unit, as a trigger wrote it down.
-# One owner for each epoch; he begins with all that the one before ended with; nobody owns while another does.
+# One owner for each epoch, and each later one at a higher epoch; he begins with all that the one before ended with;
+# nobody owns while another does, and nobody at all whom this unit knows to be erased.
 sub judge_owners {
     my ($self, $log) = @_;
-    my (%owner, %fenced, %holder, @bad);
+    my (%owner, %fenced, %holder, %highest, %erased, @bad);
     for my $row (sort { $a->[1] <=> $b->[1] } @$log) {
         my ($unit, $at, $user, $state, $epoch, $ver) = @$row;
         if ($state eq 'OWNED') {
             my $before = $owner{$user}{$epoch};
             push @bad, "two owners of $user at epoch $epoch: $before->{unit} and $unit" if $before && $before->{unit} ne $unit;
+            my $last = $highest{$user};
+            push @bad, "$user owned by $unit at epoch $epoch after $last->{unit} at epoch $last->{epoch}"
+                if $last && $epoch <= $last->{epoch} && !($epoch == $last->{epoch} && $unit eq $last->{unit});
+            $highest{$user} = { unit => $unit, epoch => $epoch } if !$last || $epoch > $last->{epoch};
             $owner{$user}{$epoch} //= { unit => $unit, ver => $ver };
             my $h = $holder{$user};
             push @bad, "$user owned by $unit at epoch $epoch while $h->{unit} still owns him at $h->{epoch}"
@@ -86,6 +92,8 @@ sub judge_owners {
         elsif ($holder{$user} && $holder{$user}{unit} eq $unit) {
             delete $holder{$user};
         }
+        push @bad, "$user is $state at $unit, where he was erased" if $erased{$user}{$unit} && $state ne 'ERASED';
+        $erased{$user}{$unit} = 1 if $state eq 'ERASED';
         $fenced{$user}{ $epoch + 1 } = { unit => $unit, ver => $ver } if $state eq 'FENCED';
     }
     for my $user (sort keys %owner) {
@@ -102,14 +110,28 @@ sub judge_owners {
     return @bad;
 }
 
-# faults: [unit, from, until]; unit '' = any. 503 only while something is broken; no answer only from a front that is;
-# 502 as NGINX gives it, with a type of its own, when a service of the unit that answers was killed.
+# What peers and clients wait at most before they try a unit again that is back.
+use constant GRACE => 3;
+
+# log as above with fence_to at the end of a row; sent: {request id => unit that it was sent to}; windows: [unit, from,
+# until], when which unit was broken, '' any. No answer at all only from a front that is broken; 503 only while the front,
+# the user's owner, or the unit he is handed to is, or the one that the front took for his owner (these are counted:
+# `behind`); 502 as NGINX gives it, with a type of its own, when a service of the unit that answers was killed.
 sub judge_answers {
-    my ($self, @faults) = @_;
+    my ($self, $log, $sent, @windows) = @_;
+    my %log;
+    push @{ $log{ $_->[2] } }, $_ for sort { $a->[1] <=> $b->[1] } @$log;
     my @bad;
     for my $e ($self->events('refused')) {
-        my $broken = grep { $e->{at} <= $_->[2] && $e->{at} + $e->{took} >= $_->[1]
-                            && ($e->{status} != 599 || $_->[0] eq '' || $_->[0] eq $e->{unit}) } @faults;
+        my ($from, $to) = ($e->{at}, $e->{at} + $e->{took});
+        my %broken = map { $_->[0] => 1 } grep { $from <= $_->[2] + GRACE && $to >= $_->[1] } @windows;
+        my @owners = $e->{status} == 599 ? () : _holders($from, $to, @{ $log{ $e->{user} } // [] });
+        my $broken = grep { $broken{$_} } '', $e->{unit}, @owners;
+        # a front that was killed may not have written down whom it asked; who answered says
+        if (!$broken && $e->{status} != 599 && grep { $broken{ $_ // '' } } $sent->{ $e->{id} }, $e->{by}) {
+            $broken = 1;
+            $self->{behind}++;
+        }
         next if $broken && ($e->{status} =~ /^(?:503|599)$/ || "$e->{status} $e->{why}" =~ /^502 urn:punit:bad-gateway\b/);
         push @bad, sprintf '%s %s at %s for %s: %d %s (%.3f, took %.2f s, request %s)', $broken ? 'wrong answer' : 'failed',
             $e->{method}, $e->{unit}, $e->{user}, $e->{status}, $e->{why} // '', $e->{at}, $e->{took}, $e->{id};
@@ -117,9 +139,24 @@ sub judge_answers {
     return @bad;
 }
 
+# Units that a user was owned by, or handed between, at some moment in that time.
+sub _holders {
+    my ($from, $to, @log) = @_;
+    my (%at, %found);
+    for my $row (@log) {
+        my ($unit, $at, undef, $state, undef, undef, $fence_to) = @$row;
+        last if $at > $to;
+        # what was so until now was so in the time
+        if ($at >= $from) { @found{ @{ $at{$unit} // [] } } = () }
+        $at{$unit} = $state eq 'OWNED' ? [$unit] : $state eq 'FENCED' ? [$unit, $fence_to // ()] : [];
+    }
+    @found{ map { @$_ } values %at } = ();
+    return keys %found;
+}
+
 sub counts {
     my ($self) = @_;
-    my %n = (appends => 0, acked => 0, reads => 0, refused => 0, longest => 0);
+    my %n = (appends => 0, acked => 0, reads => 0, refused => 0, longest => 0, behind => $self->{behind} // 0);
     for my $e (@{ $self->{events} }) {
         $n{appends}++ if $e->{what} eq 'append';
         $n{acked}++   if $e->{what} eq 'append' && $e->{acked};
