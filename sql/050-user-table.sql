@@ -125,6 +125,7 @@ begin
         set guard = excluded.guard, key = excluded.key, columns = excluded.columns;
     perform punit.place_guards(tab);
     perform punit.weave();
+    perform punit.note_shape();
 
     execute format('grant usage on schema %I to punit_mover, punit_peer', split_part(tab, '.', 1));
     execute format('grant select on %s to punit_mover, punit_peer', tab);
@@ -306,22 +307,62 @@ comment on function punit.weave() is 'makes the functions that go through all of
 
 select punit.weave();
 
+-- Each message about a user compares shapes, and the catalogue takes 0.2 ms to ask: it is asked when a command may have
+-- changed it, in that command's transaction.
+create table punit.shape (
+    single boolean primary key default true check (single),
+    lines  text not null,
+    md5    text not null generated always as (md5(lines)) stored
+);
+comment on table punit.shape is
+    'what moves: a line for each registered table with columns, types and key. Compared before any row is sent; partitions do not count';
+insert into punit.shape (lines) values ('');
+
+create function punit.note_shape() returns void
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+    update punit.shape s set lines = x.lines
+      from (select coalesce(string_agg(format('%s(%s; %s)', u.tab, a.cols,
+                                              array_to_string(array_prepend('user_id', u.key), ', ')),
+                                       E'\n' order by u.tab), '') as lines
+              from punit.user_table u
+              cross join lateral (
+                  select string_agg(format('%s %s%s', a.attname, format_type(a.atttypid, a.atttypmod),
+                                           case when a.attnotnull then ' not null' else '' end), ', ' order by a.attname) cols
+                    from pg_attribute a
+                   where a.attrelid = to_regclass(u.tab) and a.attnum > 0 and not a.attisdropped
+                     and a.attgenerated = '') a) x
+     where x.lines <> s.lines
+$$;
+comment on function punit.note_shape() is 'brings punit.shape up to date with the catalogue and the registrations';
+
+create function punit.shape_changes() returns event_trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform punit.note_shape();
+end
+$$;
+comment on function punit.shape_changes() is 'keeps punit.shape in step with what is done to tables';
+
+create event trigger punit_shape on ddl_command_end
+    when tag in ('CREATE TABLE', 'ALTER TABLE', 'ALTER TYPE', 'ALTER DOMAIN', 'ALTER SCHEMA', 'DROP TABLE', 'DROP TYPE',
+                 'DROP DOMAIN', 'DROP SCHEMA', 'DROP EXTENSION', 'DROP OWNED')
+    execute function punit.shape_changes();
+alter event trigger punit_shape enable always;
+comment on event trigger punit_shape is 'keeps punit.shape in step with what is done to tables';
+
 create function punit.shape() returns text
 language sql stable security definer set search_path = pg_catalog, pg_temp
-as $$
-    select coalesce(string_agg(format('%s(%s; %s)', u.tab, a.cols, array_to_string(array_prepend('user_id', u.key), ', ')),
-                               E'\n' order by u.tab), '')
-      from punit.user_table u
-      cross join lateral (
-          select string_agg(format('%s %s%s', a.attname, format_type(a.atttypid, a.atttypmod),
-                                   case when a.attnotnull then ' not null' else '' end), ', ' order by a.attname) cols
-            from pg_attribute a
-           where a.attrelid = to_regclass(u.tab) and a.attnum > 0 and not a.attisdropped
-             and a.attgenerated = '') a
-$$;
-comment on function punit.shape() is
-    'what moves: a line for each registered table with columns, types and key. Compared before any row is sent; partitions do not count';
+as $$ select s.lines from punit.shape s $$;
+comment on function punit.shape() is 'the lines of punit.shape';
 
-revoke all on punit.user_table, punit.user_reference from public;
+create function punit.shape_md5() returns text
+language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$ select s.md5 from punit.shape s $$;
+comment on function punit.shape_md5() is 'what messages carry of it';
+
+revoke all on punit.user_table, punit.user_reference, punit.shape from public;
+revoke all on function punit.note_shape() from public;
 grant select on punit.user_table, punit.user_reference to punit_mover, punit_peer, punit_service;
-grant execute on function punit.shape() to punit_mover, punit_peer;
+grant execute on function punit.shape(), punit.shape_md5() to punit_mover, punit_peer;

@@ -76,7 +76,7 @@ comment on table punit.hot is
     'users owned here who write so much that FENCE was BUSY again and again: punit.brake slows their writes';
 
 create function punit.move_plan()
-returns table (tab text, digested boolean, copy_out text, stage text, stage_in text, direct_in text,
+returns table (tab text, digested boolean, copy_out text, stage text, staged text, stage_in text, direct_in text,
                remove text, enter text, bury text)
 language sql stable security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -99,9 +99,9 @@ as $$
     select s.tab, s.digested,
            format('copy (select %s from %s where user_id = current_setting(''punit.user'')::uuid'
                   ' and ver > current_setting(''punit.base'')::bigint) to stdout', s.cols, s.tab),
-           format('create temporary table if not exists %s on commit delete rows as select %s from %s with no data',
+           format('create temporary table if not exists %s as select %s from %s with no data',
                   substr(s.staged, 9), s.cols, s.tab),
-           format('copy %s (%s) from stdin', s.staged, s.cols),
+           s.staged, format('copy %s (%s) from stdin', s.staged, s.cols),
            format('copy %s (%s) from stdin', s.tab, s.cols),
            format('delete from %s t using %s s where t.user_id = s.user_id%s', s.tab, s.staged, coalesce(s.same, '')),
            format('insert into %s (%s) select %s from %s', s.tab, s.cols, s.cols, s.staged),

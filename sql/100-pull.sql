@@ -81,7 +81,7 @@ begin
         return next;
         return;
     end if;
-    if md5(punit.shape()) <> p_shape then
+    if punit.shape_md5() <> p_shape then
         result := 'SHAPE';
         epoch := o.epoch;
         detail := punit.shape();

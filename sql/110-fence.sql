@@ -10,7 +10,6 @@ as $$
 declare
     o punit.own;
     w record;
-    s text := punit.shape();    -- before the lock: the user's writers wait behind it
 begin
     wait_ms := 0;
     detail := punit.void(p_from, p_to);
@@ -45,9 +44,9 @@ begin
         select x.unit, x.epoch into unit, unit_epoch from punit.owner_of(p_user) x;
     elsif o.epoch <> p_epoch then
         result := 'EPOCH';
-    elsif md5(s) <> p_shape then
+    elsif punit.shape_md5() <> p_shape then
         result := 'SHAPE';
-        detail := s;
+        detail := punit.shape();
     elsif p_fork is distinct from o.fork or p_base < o.gc_ver or p_base > o.ver then
         result := 'STALE';
     else
@@ -120,16 +119,14 @@ comment on function punit.unfence_from(uuid, text, bigint) is
 create function punit.retire(p_user uuid, p_epoch bigint, p_from uuid, p_to uuid) returns text
 language sql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
-    select case when punit.void(p_from, p_to) is not null then 'VOID: ' || punit.void(p_from, p_to)
-                else punit.retire_to(p_user, punit.caller(), p_epoch) end
+    select coalesce('VOID: ' || punit.void(p_from, p_to), punit.retire_to(p_user, punit.caller(), p_epoch))
 $$;
 comment on function punit.retire(uuid, bigint, uuid, uuid) is 'RETIRE: the calling unit owns him since this epoch; repeatable';
 
 create function punit.refused(p_user uuid, p_epoch bigint, p_from uuid, p_to uuid) returns text
 language sql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
-    select case when punit.void(p_from, p_to) is not null then 'VOID: ' || punit.void(p_from, p_to)
-                else punit.unfence_from(p_user, punit.caller(), p_epoch) end
+    select coalesce('VOID: ' || punit.void(p_from, p_to), punit.unfence_from(p_user, punit.caller(), p_epoch))
 $$;
 comment on function punit.refused(uuid, bigint, uuid, uuid) is
     'REFUSED: the calling unit has committed never to activate this epoch; repeatable';

@@ -41,7 +41,7 @@ begin
     end if;
     select x.incarnation into here from punit.me x;
     there := punit.incarnation_of(unit);
-    shape := md5(punit.shape());
+    shape := punit.shape_md5();
     move_id := m.move_id;
     phase := m.phase;
     asked := coalesce(m.asked, false);

@@ -92,6 +92,7 @@ sub apply {
             : one($h, 'select punit.copy_close(?, ?, ?, ?, ?, ?, ?, ?)', $u, $s, @$a{qw(base ver fork gc_ver n digest)});
     }
     $r eq 'OK' ? $h->commit : $h->rollback;
+    $h->do('truncate ' . join ', ', map { $_->{staged} } @$plan);
     return $r;
 }
 

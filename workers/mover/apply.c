@@ -7,6 +7,7 @@
 
 #include "mover/failpoint.h"
 #include "mover/options.h"
+#include "mover/stop.h"
 
 static const char open_sql[] = "select punit.apply_open($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 static const char copy_sql[] = "select punit.copy_close($1, $2, $3, $4, $5, $6, $7, $8)";
@@ -352,6 +353,45 @@ result_of(apply_t *a)
 }
 
 
+/* Not with the commit: PostgreSQL empties each staging table it is told to, and its index, before it, while the user
+ * waits. A connection whose tables are not empty is of no use. */
+static void
+clear_stage(apply_t *a)
+{
+    char   *sql;
+    size_t  size;
+    bool    any = false;
+    FILE   *f = open_memstream(&sql, &size);
+
+    if (f == NULL) {
+        link_close(a->local);
+        return;
+    }
+
+    fputs("begin; set local synchronous_commit = off; truncate ", f);
+
+    for (int i = 0; i < a->plan->ntables; i++) {
+        if (a->staged[i]) {
+            fprintf(f, "%s%s", any ? ", " : "", a->plan->tables[i].staged);
+            any = true;
+        }
+    }
+
+    fputs("; commit", f);
+
+    if (fclose(f) != 0) {
+        link_close(a->local);
+        return;
+    }
+
+    if (any && !a->snapshot->full && !link_run(a->local, sql)) {
+        link_close(a->local);
+    }
+
+    free(sql);
+}
+
+
 static bool
 commit(apply_t *a)
 {
@@ -370,6 +410,17 @@ commit(apply_t *a)
     }
 
     return ok;
+}
+
+
+/* FENCE's answer says that nothing was written since the copy here: there is no row to wait for, and the empty COPYs are
+ * read when he is served. Were there one nevertheless, S's digest, which counts it, says so. */
+static bool
+nothing_to_come(const apply_t *a)
+{
+    const snapshot_t *s = a->snapshot;
+
+    return a->epoch != 0 && !s->full && s->base == s->ver && strcmp(s->n, "0") == 0;
 }
 
 
@@ -397,9 +448,8 @@ apply_snapshot(apply_t *a, link_t *local, link_t *peer, plan_t *plan, const task
 
     if (!have_months(a, plan) || !begin(a)) {
         result = result_of(a);
-        link_settle(peer);
 
-    } else if (!receive(a, peer)) {
+    } else if (!nothing_to_come(a) && !receive(a, peer)) {
         snprintf(a->answer, sizeof(a->answer), "%s", peer->error);
         copy_end(a);
 
@@ -408,6 +458,8 @@ apply_snapshot(apply_t *a, link_t *local, link_t *peer, plan_t *plan, const task
 
     } else if (record_applied(local, task, snapshot, epoch) && commit(a)) {
         result = APPLY_OK;
+        snapshot->applied_us = epoch ? (long) ((clock_s() - snapshot->fenced_at) * 1e6) : 0;
+        clear_stage(a);
 
     } else {
         /* after a lost COMMIT nobody knows; what the database says next decides */
@@ -418,6 +470,7 @@ apply_snapshot(apply_t *a, link_t *local, link_t *peer, plan_t *plan, const task
 
     if (result != APPLY_OK) {
         link_settle(local);
+        link_settle(peer);
     }
 
     return result;

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "lib/config.h"
 #include "lib/log.h"
@@ -21,16 +20,6 @@ typedef struct {
     long long   unit_epoch;
     char        detail[2048];
 } verdict_t;
-
-
-static double
-now_s(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (double) t.tv_sec + (double) t.tv_nsec / 1e9;
-}
 
 
 /* Reads BEGIN, the row of punit.fence and COMMIT; false when they did not all come. */
@@ -153,11 +142,11 @@ abort_move(handover_t *h, long long epoch, const char *why)
 
 
 static void
-log_moved(const handover_t *h, const snapshot_t *s, double paused_s)
+log_moved(const handover_t *h, const snapshot_t *s)
 {
     punit_log(PUNIT_LOG_INFO, "moved", "user=%s from=%s epoch=%lld ver=%lld final=%s rows=%lld bytes=%lld pause_ms=%.1f",
               h->task.user, h->task.unit, s->epoch + 1, s->ver, s->full ? "full" : "delta", s->rows, s->bytes,
-              paused_s * 1000);
+              (double) s->applied_us / 1000);
 }
 
 
@@ -184,7 +173,7 @@ activate(handover_t *h, const verdict_t *v)
 {
     snapshot_t  s;
     apply_t     a;
-    double      fenced_at = now_s();
+    double      fenced_at = clock_s();
 
     if (!snapshot_read(&s, h->peer)) {
         unread(h, v->epoch);
@@ -213,7 +202,8 @@ activate(handover_t *h, const verdict_t *v)
 
     switch (apply_snapshot(&a, &h->mover->local, h->peer, &h->mover->plan, &h->task, &s, v->epoch + 1)) {
     case APPLY_OK:
-        log_moved(h, &s, now_s() - fenced_at);
+        log_moved(h, &s);
+        link_settle(h->peer);
         h->outcome->spent = true;
         h->task.phase = PHASE_RETIRE;
         h->task.move_epoch = v->epoch;

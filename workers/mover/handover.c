@@ -161,7 +161,12 @@ bring(handover_t *h)
         return;
     }
 
-    /* with a copy at hand FENCE alone may be enough: one round trip */
+    /* what FENCE found in the way once, a missing reference row say, PULL finds without anybody waiting */
+    if (t->move_epoch == 0 && h->errand->tries == 0) {
+        t->move_epoch = t->unit_epoch;
+    }
+
+    /* with a copy at hand FENCE alone may be enough: one round trip, and no digest of all his rows */
     bool pulled = want && t->ver >= 0 && t->move_epoch > 0;
 
     for (int i = 0; i < STEPS_MAX; i++) {

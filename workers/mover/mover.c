@@ -13,12 +13,13 @@
 #define LOCAL_RETRY_MS      200
 
 /* The rows that the mover puts in were checked and stamped where they were written: no trigger of this unit, and
- * the whole connection so, since a change of this setting makes PostgreSQL plan everything anew. */
+ * the whole connection so, since a change of this setting makes PostgreSQL plan everything anew. The same for the plans:
+ * one of each statement serves every user, by key, whatever the tables held when it was made. */
 static const char session_sql[] =
     "set session_replication_role = replica; set client_min_messages = error; set search_path = ''; "
     "set timezone = 'UTC'; set datestyle = 'ISO'; set intervalstyle = 'postgres'; set bytea_output = 'hex'; "
     "set lock_timeout = '3s'; set statement_timeout = 0; set idle_in_transaction_session_timeout = '60s'; "
-    "set jit = off";
+    "set jit = off; set plan_cache_mode = force_generic_plan; set enable_seqscan = off";
 
 /* A hand-over of nobody, undone: what a session does for the first time takes it 10 ms, and then a user waits. */
 static const char rehearsal_sql[] =

@@ -183,7 +183,8 @@ complete(const char *pg)
     }
 
     fprintf(f, "options='-c search_path= -c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=postgres "
-               "-c bytea_output=hex -c jit=off -c statement_timeout=0 -c idle_in_transaction_session_timeout=10000' %s", pg);
+               "-c bytea_output=hex -c jit=off -c plan_cache_mode=force_generic_plan -c enable_seqscan=off "
+               "-c statement_timeout=0 -c idle_in_transaction_session_timeout=10000' %s", pg);
 
     if (fclose(f) != 0) {
         return NULL;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 static const char plan_sql[] =
-    "select md5(punit.shape()), tab, copy_out, stage_in, direct_in, remove, enter, bury, stage from punit.move_plan()";
+    "select punit.shape_md5(), tab, copy_out, stage_in, direct_in, remove, enter, bury, staged, stage from punit.move_plan()";
 
 
 static char *
@@ -48,8 +48,9 @@ plan_load(plan_t *plan, link_t *local)
         t->remove = field(rows, i, 5);
         t->enter = field(rows, i, 6);
         t->bury = field(rows, i, 7);
+        t->staged = field(rows, i, 8);
 
-        if (!link_run(local, PQgetvalue(rows, i, 8))) {
+        if (!link_run(local, PQgetvalue(rows, i, 9))) {
             PQclear(rows);
             return false;
         }
@@ -73,6 +74,7 @@ plan_free(plan_t *plan)
         free(t->remove);
         free(t->enter);
         free(t->bury);
+        free(t->staged);
     }
 
     free(plan->tables);

@@ -12,6 +12,7 @@ typedef struct {
     char *tab;
     char *copy_out;         /* at the old owner */
     char *stage_in;         /* a delta's lines */
+    char *staged;           /* the table that holds them */
     char *direct_in;        /* all lines */
     char *remove;           /* the keys staged */
     char *enter;            /* the rows staged */

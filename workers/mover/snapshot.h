@@ -26,6 +26,7 @@ typedef struct {
     char            months[MONTHS_SIZE];    /* partitions that the rows may need */
     char            detail[2048];           /* what waits, why void, the shape there */
     double          fenced_at;              /* when FENCE's answer came, seconds of the epoch; 0: no FENCE */
+    long            applied_us;             /* from then on until ACTIVATE was committed */
     long long       rows, tombs, bytes;     /* shipped, counted by whoever reads the COPYs */
 } snapshot_t;
 

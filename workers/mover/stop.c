@@ -18,6 +18,16 @@ clock_ms(void)
 }
 
 
+double
+clock_s(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (double) t.tv_sec + (double) t.tv_nsec / 1e9;
+}
+
+
 void
 stop_begin(void)
 {

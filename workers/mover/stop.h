@@ -7,6 +7,9 @@
 /* Milliseconds of the monotonic clock. */
 long clock_ms(void);
 
+/* Seconds of the epoch: for people and records, nothing waits by it. */
+double clock_s(void);
+
 /* SIGTERM came: nothing new is begun; what runs has 1.5 s to end. */
 void stop_begin(void);
 

@@ -20,6 +20,7 @@ typedef struct {
     long long       fence_epoch;        /* STATE_FENCED */
     long            fenced_ms;          /* STATE_FENCED: for how long */
     char            unit[UNIT_SIZE];    /* whom to talk to about him; "" = unknown */
+    long long       unit_epoch;         /* since when that unit owns him, as far as is known; 0 = unknown */
     char            here[USER_SIZE];    /* both incarnations */
     char            there[USER_SIZE];   /* "" = the unit is unknown */
     char            shape[33];
