@@ -134,7 +134,7 @@ my ($why) = map { $_->[1] } grep { $_->[0] eq '$punit_why' } table('Variables');
 my %whys = map { $_ => 1 } $source =~ /\bwhy = "([\w-]+)"/g, $source{follow} =~ /route_to\([^;]*"(\w+)"\)/g,
     map { /"(\w+)"/g } $source{route} =~ /(?:_to\([^;]+?"\w+"\);|\? "\w+"\s*: "\w+")/g;
 is(sorted($why =~ /`([\w-]+)`/g), sorted(keys %whys), 'every reason of a route');
-my ($routes) = $source{variables} =~ /routes\[\] = \{(.*?)\};/s;
+my ($routes) = $source{route} =~ /route_names\[\w+\] = \{(.*?)\};/s;
 my ($route) = map { $_->[1] } grep { $_->[0] eq '$punit_route' } table('Variables');
 is(sorted($route =~ /`(\w+)`/g), sorted($routes =~ /"(\w+)"/g), 'every route');
 
