@@ -1,4 +1,4 @@
-/* links: workers/lib/column.c workers/lib/arena.c workers/lib/log.c workers/lib/type.c */
+/* links: workers/lib/column.c workers/lib/arena.c workers/lib/log.c workers/lib/type.c workers/lib/config.c */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
