@@ -74,7 +74,9 @@ language sql stable security definer set search_path = pg_catalog, pg_temp
 as $$
     select (select o.remote_lsn from pg_subscription s join pg_replication_origin_status o on o.external_id = 'pg_' || s.oid
              where s.subname = 'punit_from_' || p_unit),
-           exists (select from pg_stat_subscription w where w.subname = 'punit_from_' || p_unit and w.pid is not null)
+           -- one that tries in vain to connect has received nothing yet: -infinity
+           exists (select from pg_stat_subscription w where w.subname = 'punit_from_' || p_unit and w.pid is not null
+                      and w.last_msg_receipt_time > '2000-01-01')
 $$;
 comment on function punit.heard(text) is
     'up to where this unit has what a unit wrote (null: it never listened, or listens no more), and whether more may come';
