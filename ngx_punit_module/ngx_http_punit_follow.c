@@ -17,12 +17,11 @@
 
 static ngx_int_t ngx_http_punit_follow_unreachable(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx, ngx_uint_t status);
+static ngx_uint_t ngx_http_punit_follow_again(ngx_http_request_t *r);
 static ngx_int_t ngx_http_punit_follow_owner(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx);
 static ngx_int_t ngx_http_punit_follow_back(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx);
-static ngx_uint_t ngx_http_punit_was_tried(ngx_http_punit_ctx_t *ctx,
-    ngx_str_t *unit, uint64_t epoch);
 
 
 /* the status of an upstream that has not been looked at yet; 0: there is
@@ -94,6 +93,7 @@ static ngx_int_t
 ngx_http_punit_follow_unreachable(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx, ngx_uint_t status)
 {
+    ngx_int_t                    rc;
     ngx_http_punit_peer_t       *peer;
     ngx_http_punit_main_conf_t  *pmcf;
 
@@ -109,15 +109,34 @@ ngx_http_punit_follow_unreachable(ngx_http_request_t *r,
     ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
                   "unit \"%V\" is unreachable (%ui)", &ctx->unit, status);
 
-    if (ctx->plcf->stale == NGX_HTTP_PUNIT_STALE_UNREACHABLE
-        && ngx_http_punit_route_stale(r, ctx) == NGX_OK)
-    {
-        ctx->step = NGX_HTTP_PUNIT_STEP_DECIDED;
-        return NGX_OK;
+    rc = ngx_http_punit_route_lost(r, ctx, NGX_HTTP_PUNIT_UNIT_UNREACHABLE,
+                                   ngx_http_punit_follow_again(r));
+
+    if (rc == NGX_OK) {
+        ctx->step = NGX_HTTP_PUNIT_STEP_REISSUE;
     }
 
-    return ngx_http_punit_refuse(r, ctx, NGX_HTTP_PUNIT_UNIT_UNREACHABLE,
-                                 NULL);
+    return rc;
+}
+
+
+/* may it be sent again, though the unit may have done it?  RFC 9110, 9.2.2 */
+
+static ngx_uint_t
+ngx_http_punit_follow_again(ngx_http_request_t *r)
+{
+    if (!r->upstream->request_sent
+        || (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_PUT
+                         |NGX_HTTP_DELETE)))
+    {
+        return 1;
+    }
+
+    /* the record of it moves with the user */
+
+    return ngx_http_punit_header(&r->headers_in.headers, "idempotency-key",
+                                 sizeof("idempotency-key") - 1)
+           != NULL;
 }
 
 
@@ -182,6 +201,21 @@ ngx_http_punit_follow_owner(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
         ctx->refused = 1;
         ngx_http_punit_owner_learn(ngx_http_punit_zone(pmcf),
                                    &ctx->claims.user, unit, epoch, 0);
+    }
+
+    if (ctx->lost && unit->data == ctx->lost_unit.data) {
+
+        /* asked here because that one cannot be, and it is the owner */
+
+        ctx->unit = *unit;
+
+        rc = ngx_http_punit_route_lost(r, ctx, ctx->lost, 0);
+
+        if (rc == NGX_OK) {
+            ctx->step = NGX_HTTP_PUNIT_STEP_REISSUE;
+        }
+
+        return rc;
     }
 
     if (ngx_http_punit_was_tried(ctx, unit, epoch)) {
@@ -251,7 +285,9 @@ ngx_http_punit_follow_back(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 }
 
 
-static ngx_uint_t
+/* with that epoch or a higher one */
+
+ngx_uint_t
 ngx_http_punit_was_tried(ngx_http_punit_ctx_t *ctx, ngx_str_t *unit,
     uint64_t epoch)
 {

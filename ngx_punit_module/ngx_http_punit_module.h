@@ -223,6 +223,10 @@ typedef struct {
     ngx_uint_t                      ntries;
     ngx_http_upstream_t            *upstream;  /* that was followed last */
 
+    ngx_http_punit_problem_e        lost;      /* why this unit is asked
+                                                  instead of lost_unit */
+    ngx_str_t                       lost_unit;
+
     ngx_str_t                       from;      /* peer that forwarded it */
     ngx_str_t                       client;
     ngx_str_t                       id;        /* X-Request-Id */
@@ -352,6 +356,9 @@ ngx_int_t ngx_http_punit_route_step(ngx_http_request_t *r,
 ngx_int_t ngx_http_punit_route_to(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx, ngx_str_t *unit, uint64_t epoch,
     const char *why);
+ngx_int_t ngx_http_punit_route_lost(ngx_http_request_t *r,
+    ngx_http_punit_ctx_t *ctx, ngx_http_punit_problem_e problem,
+    ngx_uint_t again);
 ngx_int_t ngx_http_punit_route_stale(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx);
 ngx_int_t ngx_http_punit_precontent_handler(ngx_http_request_t *r);
@@ -362,6 +369,8 @@ ngx_uint_t ngx_http_punit_follow_status(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx);
 ngx_int_t ngx_http_punit_follow(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx, ngx_uint_t status);
+ngx_uint_t ngx_http_punit_was_tried(ngx_http_punit_ctx_t *ctx,
+    ngx_str_t *unit, uint64_t epoch);
 ngx_int_t ngx_http_punit_try(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     ngx_str_t *unit, uint64_t epoch);
 

@@ -131,8 +131,11 @@ ngx_http_punit_problem_header(ngx_http_request_t *r,
     u_char                          *p;
     size_t                           len;
     ngx_uint_t                       status;
+    ngx_table_elt_t                 *h;
     ngx_http_punit_ctx_t            *ctx;
     const ngx_http_punit_problem_t  *problem;
+
+    ngx_http_punit_walk_t  walk = { NULL, &r->headers_out.headers.part, 0 };
 
     ctx = *pctx;
 
@@ -148,6 +151,22 @@ ngx_http_punit_problem_header(ngx_http_request_t *r,
 
         r->headers_out.status = NGX_HTTP_BAD_GATEWAY;
         r->headers_out.status_line.len = 0;
+
+    } else if (ctx && ctx->lost && ctx->route == NGX_HTTP_PUNIT_ROUTE_LOCAL
+               && r->headers_out.status == NGX_HTTP_UNAUTHORIZED)
+    {
+        /* a user who is not known here is no stranger: who knows him is away */
+
+        (void) ngx_http_punit_refuse(r, ctx, ctx->lost, NULL);
+
+        r->headers_out.status = NGX_HTTP_SERVICE_UNAVAILABLE;
+        r->headers_out.status_line.len = 0;
+
+        while ((h = ngx_http_punit_walk_to(&walk, "www-authenticate",
+                                           sizeof("www-authenticate") - 1)))
+        {
+            h->hash = 0;
+        }
 
     } else if (!ngx_http_punit_problem_is_special(r, ctx)) {
         return NGX_OK;

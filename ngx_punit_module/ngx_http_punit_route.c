@@ -247,12 +247,7 @@ ngx_http_punit_route_to(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     peer = ngx_http_punit_peer(pmcf, unit);
 
     if (peer->node->down) {
-
-        if (ngx_http_punit_route_stale(r, ctx) == NGX_OK) {
-            return NGX_OK;
-        }
-
-        return ngx_http_punit_refuse(r, ctx, NGX_HTTP_PUNIT_UNIT_DOWN, NULL);
+        return ngx_http_punit_route_lost(r, ctx, NGX_HTTP_PUNIT_UNIT_DOWN, 1);
     }
 
     if (plcf->forward.len == 0) {
@@ -265,6 +260,47 @@ ngx_http_punit_route_to(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     ctx->target = &plcf->forward;
 
     return NGX_OK;
+}
+
+
+/*
+ * The unit ctx->unit cannot be asked.  That it is the owner was read in a
+ * cache or a token; this unit's own database may know better, and be the
+ * owner, so it is asked first (if the request may be sent again, and unless it
+ * was asked already).  Then comes the copy here, if that may be shown.
+ * NGX_OK, or the answer
+ */
+
+ngx_int_t
+ngx_http_punit_route_lost(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
+    ngx_http_punit_problem_e problem, ngx_uint_t again)
+{
+    ngx_http_punit_loc_conf_t   *plcf;
+    ngx_http_punit_main_conf_t  *pmcf;
+
+    plcf = ctx->plcf;
+    pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
+
+    if (again && plcf->scope == NGX_HTTP_PUNIT_SCOPE_USER && !ctx->author
+        && ctx->lost == NGX_HTTP_PUNIT_NO_PROBLEM
+        && !ngx_http_punit_was_tried(ctx, &pmcf->unit, 0))
+    {
+        ctx->lost = problem;
+        ctx->lost_unit = ctx->unit;
+
+        /* no epoch: the worker is not to wait for a hand-over */
+
+        return ngx_http_punit_route_to(r, ctx, &pmcf->unit, 0, "lost");
+    }
+
+    if ((problem == NGX_HTTP_PUNIT_UNIT_DOWN
+         || plcf->stale == NGX_HTTP_PUNIT_STALE_UNREACHABLE)
+        && ngx_http_punit_route_stale(r, ctx) == NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    return ngx_http_punit_refuse(r, ctx, problem, NULL);
 }
 
 

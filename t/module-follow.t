@@ -15,7 +15,7 @@ use Punit::Token;
 
 my $n = Punit::Nginx->new;
 my $keys = Punit::Token->new($n->dir . '/keys');
-$keys->es256($_) for qw(eu-1 us-1 ap-1 zz-1 mute-1);
+$keys->es256($_) for qw(eu-1 us-1 ap-1 zz-1 mute-1 dead-1 xx-1);
 
 # every unit answers what the path tells it to: /user/<case>; %s is the unit
 my %cases = (
@@ -33,7 +33,11 @@ my %cases = (
     down     => { eu => ['Punit-Owner' => 'xx; epoch=2'] },
     author   => { eu => ['Punit-Author' => 'us'], us => 200 },
     gone     => { eu => ['Punit-Owner' => 'dead; epoch=7'] },
-    status   => { eu => 200, us => 502 },
+    status   => { eu => ['Punit-Owner' => 'us; epoch=2'], us => 502 },
+    x        => { eu => ['Punit-Owner' => 'mute; epoch=2'] },
+    mine     => { eu => 200, us => 502 },    # of the others, tokens or the cache speak
+    unknown  => { eu => 401 },
+    moved    => { eu => ['Punit-Owner' => 'us; epoch=9'], us => 200 },
     broken   => { eu => ['Punit-Owner' => 'us; epoch=2'], us => 'broken' },
     silent   => { eu => ['Punit-Owner' => 'mute; epoch=2'] },
     authored => { eu => ['Punit-Author' => 'xx'] },
@@ -56,6 +60,8 @@ for my $unit (qw(eu us ap)) {
                 my ($epoch) = ($req->{headers}{'punit-owner'} // $req->{headers}{'x-epoch'} // 0) =~ /(\d+)$/;
                 return [421, ['Punit-Owner' => "$a; epoch=" . ($epoch < 6 ? $epoch + 1 : 3)]];
             }
+            $a = 200 if $case eq 'status' && ($req->{headers}{'x-route'} // '') eq 'stale';
+            return [401, ['WWW-Authenticate' => 'Bearer error="invalid_token"'], 'unknown'] if $a eq '401';
             $a = [200] if $case eq 'higher' && $unit eq 'us' && $count{$req->{uri}}++;
             return [421, $a] if ref $a && (!@$a || $a->[0] ne '200');
             my $status = ref $a ? 200 : $a;
@@ -138,7 +144,7 @@ sub ask {
     my ($method, $path, $unit, %o) = @_;
     my $token = $o{token} // $keys->token(unit => $unit, epoch => $o{epoch} // 1);
     return Punit::Client->once($n->port($o{port} // 'http'), $method, $path,
-        headers => [Authorization => "Bearer $token"], body => $o{body});
+        headers => [Authorization => "Bearer $token", @{ $o{headers} // [] }], body => $o{body});
 }
 
 sub tries { return map { my $u = $_; map { "$u $_->{method} $_->{uri}" } $unit{$u}->requests } qw(eu us ap) }
@@ -218,6 +224,29 @@ is($a->{status}, 503, 'a peer that is silent: 503, when its time is up');
 is($a->{json}{type}, 'urn:punit:unit-unreachable', 'unit-unreachable');
 is($a->{headers}{'retry-after'}, 1, 'with Retry-After');
 close taken();
+
+# who is believed to be owned by a unit that cannot be asked: this unit is, which may know better
+for my $unit ('dead', 'xx') {
+    forget();
+    for my $method (qw(GET POST)) {
+        $a = ask($method => '/user/mine', $unit);
+        is("$a->{status} $a->{headers}{'punit-route'} $a->{headers}{'punit-unit'}", '200 local eu', "$unit cannot be asked for a $method: this unit owns him");
+    }
+    is(join(',', tries()), 'eu GET /user/mine,eu POST /user/mine', 'and is asked once each');
+    is(ask(GET => '/user/moved', $unit)->{headers}{'punit-unit'}, 'us', 'or it names another one');
+    $a = ask(GET => '/user/unknown', $unit);
+    is($a->{status}, 503, 'one whom it does not know is no stranger');
+    like($a->{json}{type}, qr/^urn:punit:unit-(?:unreachable|down)$/, 'the problem says who is away');
+    is($a->{headers}{'www-authenticate'}, undef, 'and nothing about the token');
+}
+forget();
+$a = ask(GET => '/user/mine', 'us');
+is("$a->{status} $a->{headers}{'punit-route'}", '200 local', 'the same after a 502');
+is(join(',', tries()), 'eu GET /user/mine,us GET /user/mine', 'of a request that may be sent again');
+forget();
+is(ask(POST => '/user/mine', 'us')->{json}{type}, 'urn:punit:unit-unreachable', 'but not of one that the unit may have done');
+is(join(',', tries()), 'us POST /user/mine', 'which is not sent again');
+is(ask(POST => '/user/mine', 'us', headers => ['Idempotency-Key' => 'k1'])->{status}, 200, 'unless it has a key, by which it is done once');
 
 forget();
 $a = ask(GET => '/user/broken', 'eu');

@@ -17,6 +17,8 @@ $keys->es256($_) for qw(eu-1 us-1 zz-1);
 my $worker = Punit::Backend->new(
     sub {
         my ($req) = @_;
+        # of whom there is a copy, and ap is known to own him
+        return [421, ['Punit-Owner' => 'ap; epoch=1']] if $req->{uri} =~ /copy/ && $req->{headers}{'x-route'} ne 'stale';
         return [200, ['Punit-Owner' => 'eu; epoch=3', 'Content-Type' => 'application/json', 'Punit-Unit' => 'lies'], '{"at":"eu"}'];
     }
 );
@@ -54,7 +56,11 @@ $n->http(<<"EOF_CONF");
             proxy_set_header X-Epoch \$punit_epoch;
             proxy_set_header X-Roles \$punit_roles;
             proxy_set_header X-Sid \$punit_claim_sid;
+            proxy_intercept_errors on;
+            recursive_error_pages on;
+            error_page 421 = \@follow;
         }
+        location \@follow { punit_scope user; }
         location \@forward {
             proxy_pass http://\$punit_owner;
             proxy_http_version 1.1;
@@ -97,7 +103,7 @@ is($req->{headers}{'punit-owner'}, 'us; epoch=1', 'the peer is told what this un
 is($req->{headers}{'cdn-loop'}, 'punit-eu', 'and CDN-Loop names this unit');
 
 my $down = $keys->token(unit => 'eu', kid => 'eu-1', sub => Punit::Token::uuid());
-$a = ask(POST => '/user/x', $keys->token(unit => 'zz', epoch => 1), 'Punit-Unit' => 'ap');
+$a = ask(POST => '/user/copy', $keys->token(unit => 'zz', epoch => 1), 'Punit-Unit' => 'ap');
 is($a->{status}, 503, 'a write for a user of a peer marked down is 503');
 is($a->{headers}{'retry-after'}, 10, 'with Retry-After');
 is($a->{json}{type}, 'urn:punit:unit-down', 'and a problem that says why');
@@ -105,13 +111,13 @@ is($a->{headers}{'content-type'}, 'application/problem+json', 'as application/pr
 is($a->{json}{status}, 503, 'with its status');
 
 $worker->forget;
-$a = ask(GET => '/user/x', $keys->token(unit => 'zz'), 'Punit-Unit' => 'ap');
+$a = ask(GET => '/user/copy', $keys->token(unit => 'zz'), 'Punit-Unit' => 'ap');
 is($a->{status}, 200, 'a read of such a user is served from the copy');
 is($a->{headers}{'punit-route'}, 'stale', 'by the route stale');
-($req) = $worker->requests;
+(undef, $req) = $worker->requests;
 is($req->{headers}{'x-route'}, 'stale', 'which the worker is told');
 is($req->{headers}{'x-epoch'}, undef, 'without an epoch');
-is(ask(GET => '/stale/x', $keys->token(unit => 'zz'), 'Punit-Unit' => 'ap')->{status}, 503, 'but not with punit_stale off');
+is(ask(GET => '/stale/copy', $keys->token(unit => 'zz'), 'Punit-Unit' => 'ap')->{status}, 503, 'but not with punit_stale off');
 
 is(ask(GET => '/user/x', $keys->token(unit => 'zz'), 'Punit-Unit' => 'us')->{body}, 'us', 'the hint is asked when the claim names no unit we know');
 is(ask(GET => '/user/x', $keys->token(unit => 'zz'))->{headers}{'punit-route'}, 'local', 'without a hint, this unit is asked');

@@ -128,7 +128,8 @@ sub judge_answers {
         my @owners = $e->{status} == 599 ? () : _holders($from, $to, @{ $log{ $e->{user} } // [] });
         my $broken = grep { $broken{$_} } '', $e->{unit}, @owners;
         # a front that was killed may not have written down whom it asked; who answered says
-        if (!$broken && $e->{status} != 599 && grep { $broken{ $_ // '' } } $sent->{ $e->{id} }, $e->{by}) {
+        my %was = map { $_ => 1 } _holders($from - GRACE, $to, @{ $log{ $e->{user} } // [] });
+        if (!$broken && $e->{status} != 599 && grep { defined && $broken{$_} && $was{$_} } $sent->{ $e->{id} }, $e->{by}) {
             $broken = 1;
             $self->{behind}++;
         }
