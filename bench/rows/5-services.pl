@@ -60,7 +60,10 @@ sub bare_insert {
     return $service->pgbench("bare guarded insert of $n", $statement, BATCH => ':n::bigint / 32 % ' . BATCHES);
 }
 
-return sub {
+my @names = map { my $name = $_; ($name, "$name-p50", "$name-p99") } qw(write-activity write-profile write-post read-activity
+    read-activities read-profile read-samples read-summary read-feed grid-exercise grid-exercises samples-100 samples-10000);
+
+return { names => \@names, prepare => sub {
     my ($dir) = @_;
     my $service = Punit::Bench::Service->of($dir);
     my ($sport, $type) = ($service->sport, $service->type);
@@ -117,4 +120,4 @@ return sub {
         );
     }
     return @pairs;
-};
+} };

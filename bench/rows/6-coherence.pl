@@ -69,7 +69,7 @@ sub import_rows {
     return @ms;
 }
 
-return sub {
+return { names => [qw(coherence-p50 coherence-p99 import)], prepare => sub {
     my ($dir) = @_;
     my $units = Punit::Units->start(units => [qw(eu us ap)]);
     my $token = coach($units);
@@ -89,4 +89,4 @@ return sub {
             rows => [ { name => 'import', percentile => 100 } ],
         ),
     );
-};
+} };
