@@ -158,7 +158,7 @@ lint: ## cppcheck over the C, syntax of the Perl
 	    --enable=warning,portability --suppress=missingIncludeSystem -Iworkers workers
 	@for f in demo/* t/*.t t/lib/Punit/*.pm; do perl -It/lib -c $$f 2>&1 | grep -v 'syntax OK$$' && exit 1; done; true
 
-bench: deps bench-deps build build/bench/responder ## every figure as a ratio in one run, into bench/results.json
+bench: deps bench-deps build build/bench/responder build/bench/floor ## every figure as a ratio in one run, into bench/results.json
 	bench/run
 
 bench-deps:
@@ -167,6 +167,10 @@ bench-deps:
 build/bench/responder: bench/responder.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(WFLAGS) $(LDFLAGS) $< -lfcgi -o $@
+
+build/bench/floor: bench/floor.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(WFLAGS) $(PKG_CFLAGS) $(LDFLAGS) $< -lpq -o $@
 
 install: build ## install into $(DESTDIR)$(prefix)
 	install -d $(DESTDIR)$(prefix)/{bin,lib/punit,share/punit/sql,share/punit/conf}

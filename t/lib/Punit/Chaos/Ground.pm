@@ -1,7 +1,8 @@
 package Punit::Chaos::Ground;
 
-# Three units of the failpoint build for t/chaos/run: all that passes between them goes through t/chaos/relay, and every
-# change of state in punit.own is written down by a trigger. And the ways to break them.
+# Units, of the failpoint build unless `failpoints` says 0, for t/chaos/run and for the bench: all that passes between them
+# goes through t/chaos/relay, and every change of state in punit.own is written down by a trigger. And the ways to break
+# them.
 
 use strict;
 use warnings;
@@ -33,7 +34,7 @@ my $own_log = q{
 
 sub new {
     my ($class, %o) = @_;
-    local $ENV{FAILPOINTS} = 1;
+    local $ENV{FAILPOINTS} = $o{failpoints} // 1 ? 1 : '';
     my $units = Punit::Units->start(units => $o{units} // ['eu', 'us', 'ap'], env => {
         PUNIT_MOVE_DWELL => '0s', PUNIT_MOVE_QUIET => '50ms', PUNIT_MOVE_RESOLVE => '1s',
         PUNIT_MOVE_PEER_TIMEOUT => '3s', %{ $o{env} // {} } });
