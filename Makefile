@@ -185,7 +185,7 @@ openapi: ## doc/openapi.yaml by the schema of OpenAPI 3.1, with a tool from the 
 	@command -v npx >/dev/null || { $(call install_packages,npm); }
 	npx --yes --package=@seriousme/openapi-schema-validator@2 -- validate-api doc/openapi.yaml
 
-bench: deps bench-deps build build/bench/responder ## every figure as a ratio in one run, into bench/results.json
+bench: deps bench-deps build build/bench/responder build/bench/floor ## every figure as a ratio in one run, into bench/results.json
 	bench/run
 
 bench-deps:
@@ -194,6 +194,10 @@ bench-deps:
 build/bench/responder: bench/responder.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(WFLAGS) $(LDFLAGS) $< -lfcgi -o $@
+
+build/bench/floor: bench/floor.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(WFLAGS) $(PKG_CFLAGS) $(LDFLAGS) $< -lpq -o $@
 
 install: build ## install into $(DESTDIR)$(prefix)
 	install -d $(DESTDIR)$(prefix)/{bin,lib/punit,share/punit/sql,share/punit/conf}

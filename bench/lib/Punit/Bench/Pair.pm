@@ -26,7 +26,7 @@ sub new {
     $o{connections} //= 64;
     for my $row (@{ $o{rows} }) {
         $unit{ $row->{figure} } or croak "$row->{name}: no figure $row->{figure}";
-        defined $row->{goal} && _goal($row->{goal});
+        defined $row->{goal} && goal($row->{goal});
     }
     return bless {%o}, $class;
 }
@@ -59,7 +59,7 @@ sub _row {
         ratio      => $ratio,
         difference => $figure eq 'cpu' ? $difference : undef,
         goal       => $row->{goal},
-        met        => defined $row->{goal} ? _met($row->{goal}, $ratio, $difference) : undef,
+        met        => defined $row->{goal} ? met($row->{goal}, $ratio, $difference) : undef,
         rounds     => scalar @ratios,
         spread     => [ @ratios[0, -1] ],
     };
@@ -70,15 +70,15 @@ sub median {
     return ($n[$#n / 2] + $n[@n / 2]) / 2;
 }
 
-sub _goal {
+sub goal {
     my ($goal) = @_;
     $goal =~ /^(<=|>=|>) (\+?)([\d.]+)(?: us)?$/ or croak "not a goal: $goal";
     return ($1, $2, $3);
 }
 
-sub _met {
+sub met {
     my ($goal, $ratio, $difference) = @_;
-    my ($than, $plus, $limit) = _goal($goal);
+    my ($than, $plus, $limit) = goal($goal);
     my $n = $plus ? $difference : $ratio;
     return $than eq '<=' ? $n <= $limit : $than eq '>=' ? $n >= $limit : $n > $limit;
 }

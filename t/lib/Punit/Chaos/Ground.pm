@@ -1,7 +1,8 @@
 package Punit::Chaos::Ground;
 
-# Three units of the failpoint build for t/chaos/run: all that passes between them goes through t/chaos/relay, every change
-# of state in punit.own is written down by a trigger, and another one lets its commit wait. And the ways to break them.
+# Units, of the failpoint build unless `failpoints` says 0, for t/chaos/run and for the bench: all that passes between them
+# goes through t/chaos/relay, every change of state in punit.own is written down by a trigger, and another one lets its
+# commit wait. And the ways to break them.
 
 use strict;
 use warnings;
@@ -68,12 +69,13 @@ $own_log =~ s/COMMITS/join ', ', map { "'$_'" } @commits/e;
 
 sub new {
     my ($class, %o) = @_;
-    local $ENV{FAILPOINTS} = 1;
+    my $chaos = $o{failpoints} // 1;
+    local $ENV{FAILPOINTS} = $chaos ? 1 : '';
     my $units = Punit::Units->start(units => $o{units} // ['eu', 'us', 'ap'], env => {
         PUNIT_MOVE_DWELL => '0s', PUNIT_MOVE_QUIET => '50ms', PUNIT_MOVE_RESOLVE => '1s',
-        PUNIT_MOVE_PEER_TIMEOUT => '3s', PUNIT_COPY_KEEP => '1s', %{ $o{env} // {} } });
+        PUNIT_MOVE_PEER_TIMEOUT => '3s', $chaos ? (PUNIT_COPY_KEEP => '1s') : (), %{ $o{env} // {} } });
     my $self = bless { pid => $$, units => $units, names => $o{units} // ['eu', 'us', 'ap'], rules => [] }, $class;
-    $units->dbh($_)->do($own_log) for $self->names;
+    $units->dbh($_)->do($own_log) for $chaos ? $self->names : ();
     $self->_relay($o{seed} // 1);
     return $self;
 }

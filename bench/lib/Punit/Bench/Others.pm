@@ -1,0 +1,123 @@
+package Punit::Bench::Others;
+
+# The users whom a move is none of their business: a process of clients at each unit asks for its own users' things,
+# writes and reads in turn, at a fixed and modest rate, on a kept connection.
+#
+#   my $others = Punit::Bench::Others->new($ground, rate => 50);
+#   $others->begin(4);  ...;  my $seen = $others->end;      # { latencies => [ms], at => {eu => [ms]...}, failed => n, cpu => us a request }
+
+use strict;
+use warnings;
+use Carp qw(croak);
+use HTTP::Tiny;
+use IO::Handle;
+use JSON::PP ();
+use POSIX ();
+use Time::HiRes qw(sleep time);
+
+use Punit::User;
+
+my $json = JSON::PP->new;
+my @services = qw(auth profile training metrics sports social);
+
+# rate: requests a second at each unit
+sub new {
+    my ($class, $ground, %o) = @_;
+    my $units = $ground->units;
+    my $self = bless { units => $units, ground => $ground }, $class;
+    for my $unit (@{ $units->{units} }) {
+        # the services start once more when a unit has joined
+        my @users = map {
+            (Punit::Units::wait_until(sub { eval { Punit::User->register($units, $unit) } }, 20) || croak $@)->token
+        } 1 .. 8;
+        pipe my $here, my $say or croak "pipe: $!";
+        pipe my $listen, my $there or croak "pipe: $!";
+        my $pid = fork // croak "fork: $!";
+        if (!$pid) {
+            close $_ for $say, $listen;
+            my $ok = eval { _work($here, $there, $units->port($unit), $o{rate} // 50, @users); 1 };
+            print STDERR $@ if !$ok;
+            POSIX::_exit($ok ? 0 : 1);
+        }
+        close $_ for $here, $there;
+        push @{ $self->{clients} }, { unit => $unit, pid => $pid, say => $say, listen => $listen };
+    }
+    return $self;
+}
+
+sub begin {
+    my ($self, $seconds) = @_;
+    $self->{cpu} = $self->_cpu;
+    for my $c (@{ $self->{clients} }) {
+        $c->{say}->print("$seconds\n");
+        $c->{say}->flush;
+    }
+    return;
+}
+
+sub end {
+    my ($self) = @_;
+    my (@latencies, %at, $failed);
+    for my $c (@{ $self->{clients} }) {
+        my $seen = $json->decode(readline($c->{listen}) // croak 'a process of clients has ended');
+        $at{ $c->{unit} } = $seen->{latencies};
+        push @latencies, @{ $seen->{latencies} };
+        $failed += $seen->{failed};
+    }
+    return { latencies => \@latencies, at => \%at, failed => $failed, cpu => ($self->_cpu - $self->{cpu}) / @latencies };
+}
+
+sub _work {
+    my ($here, $there, $port, $rate, @tokens) = @_;
+    my $http = HTTP::Tiny->new(timeout => 20, keep_alive => 1, max_redirect => 0);
+    my $number = 0;
+    while (my $seconds = readline $here) {
+        my ($began, @latencies, $failed) = (time);
+        for my $i (0 .. $rate * $seconds - 1) {
+            my $wait = $began + $i / $rate - time;
+            sleep $wait if $wait > 0;
+            my %headers = (authorization => 'Bearer ' . $tokens[ $i / 2 % @tokens ]);
+            my $sent = time;
+            my $answer = $i % 2
+                ? $http->get("http://127.0.0.1:$port/profile", { headers => \%headers })
+                : $http->post("http://127.0.0.1:$port/social/posts", {
+                    headers => { %headers, 'content-type' => 'application/json' }, content => $json->encode({ text => 'post ' . ++$number }) });
+            push @latencies, 1000 * (time - $sent);
+            $failed++ if $answer->{status} !~ /^20[01]$/;
+        }
+        $there->print($json->encode({ latencies => \@latencies, failed => $failed // 0 }), "\n");
+        $there->flush;
+    }
+    return;
+}
+
+# Microseconds on a processor of all that answers requests at both units: NGINX, the services, their database sessions.
+sub _cpu {
+    my ($self) = @_;
+    my $sum = 0;
+    for my $unit (@{ $self->{units}{units} }) {
+        my $master = $self->{units}->pid($unit, 'nginx');
+        open my $f, '<', "/proc/$master/task/$master/children" or croak "NGINX of $unit: $!";
+        my @pids = split ' ', <$f> // '';
+        push @pids, map { $self->{units}->pid($unit, $_) } @services;
+        push @pids, @{ $self->{units}->dbh($unit)->selectcol_arrayref(
+            'select pid from pg_stat_activity where usename = any (?)', undef, [ map { "punit_$_" } @services ]) };
+        for my $file (map { glob "/proc/$_/task/*/schedstat" } @pids) {
+            open my $s, '<', $file or next;
+            $sum += (split ' ', <$s>)[0] / 1e3;
+        }
+    }
+    return $sum;
+}
+
+sub DESTROY {
+    my ($self) = @_;
+    local ($@, $?);
+    for my $c (@{ $self->{clients} }) {
+        close $c->{say};
+        waitpid $c->{pid}, 0;
+    }
+    return;
+}
+
+1;

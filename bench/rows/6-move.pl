@@ -1,0 +1,95 @@
+# What a whole move costs beside a bare COPY to COPY of as many rows, and what it costs everybody else; and a unit drained.
+
+use strict;
+use warnings;
+
+use Punit::Bench::Drain;
+use Punit::Bench::Ground;
+use Punit::Bench::Others;
+use Punit::Bench::Residents;
+use Punit::Bench::Rounds;
+
+my @users = qw(1000 100000);
+my @names = ((map { "move-$_" } @users), map { "move-others-$_" } qw(p50 p95 cpu failed));
+
+return { names => [ @names, Punit::Bench::Drain->names ], prepare => sub {
+    my $ground = Punit::Bench::Ground->direct;
+    my $eu = $ground->dbh('eu');
+    my $others;
+
+    # as many users of as many rows: one is moved, the other only copied, in turn; the first of each are not counted
+    my $whole = sub {
+        my ($rows, $of_each) = @_;
+        my (@moved, @copied);
+        return Punit::Bench::Rounds->new(
+            before => sub {
+                my @ids = Punit::Bench::Residents->settle($eu, users => 2 * (5 + $of_each * 9), rows => $rows);
+                while (@ids) { push @moved, shift @ids; push @copied, shift @ids }
+                for (1 .. 4) {
+                    $ground->move(shift @moved, 'eu', 'us');
+                    $ground->floor('us', 'copy ' . $copied[0]);
+                    $ground->sweep_up('us', shift @copied);
+                }
+                $ground->dbh('us')->do("analyze $_") for qw(punit.own punit.move profile.profile auth.credential sports.activity social.post metrics.sample);
+            },
+            round => sub {
+                my (@move, @copy);
+                for (1 .. $of_each) {
+                    push @move, $ground->move(shift @moved, 'eu', 'us')->{whole};
+                    my $id = shift @copied;
+                    push @copy, $ground->floor('us', "copy $id");
+                    $ground->sweep_up('us', $id);
+                }
+                return { move => [ map { Punit::Bench::Pair::median(@$_) } \@move, \@copy ] };
+            },
+            rows => [ {
+                name => "move-$rows", figure => 'move', unit => 'ms', digits => 1, goal => '<= 1.5',
+                what => "whole move, $rows rows", against => 'bare COPY to COPY',
+            } ],
+        );
+    };
+
+    my @travellers;
+    my $beside = Punit::Bench::Rounds->new(
+        before => sub {
+            my (%o) = @_;
+            $others //= Punit::Bench::Others->new($ground);
+            @travellers = Punit::Bench::Residents->settle($eu, users => $o{rounds} * 5 * (1 + ($o{seconds} < 4 ? 4 : $o{seconds})), rows => 1000);
+            $others->begin(2);
+            $others->end;
+        },
+        round => sub {
+            my (%o) = @_;
+            my $seconds = $o{seconds} < 4 ? 4 : $o{seconds};
+            $others->begin($seconds);
+            my $alone = $others->end;
+            my $end = Time::HiRes::time() + $seconds;
+            $others->begin($seconds);
+            # five moves a second, as a unit has that 18,000 users an hour come to
+            my $next = Time::HiRes::time();
+            while (Time::HiRes::time() < $end - 0.3) {
+                $ground->move(shift @travellers, 'eu', 'us');
+                $next += 0.2;
+                my $wait = $next - Time::HiRes::time();
+                Time::HiRes::sleep($wait) if $wait > 0;
+            }
+            my $beside = $others->end;
+            return {
+                (map { my $q = $_; ("p$q" => [ map { Punit::Bench::Rounds::quantile($q / 100, @{ $_->{latencies} }) } $beside, $alone ]) } 50, 95),
+                cpu => [ $beside->{cpu}, $alone->{cpu} ],
+                failed => [ $beside->{failed} + $alone->{failed}, @{ $beside->{latencies} } + @{ $alone->{latencies} } ],
+            };
+        },
+        rows => [
+            (map { { name => "move-others-$_", figure => $_, unit => 'ms', digits => 2, goal => '<= 1.05',
+                     what => "other users' $_, 5 moves/s of 1000 rows", against => 'without moves' } } qw(p50 p95)),
+            { name => 'move-others-cpu', figure => 'cpu', unit => 'us', digits => 0,
+              what => "other users' cpu a request, 5 moves/s", against => 'without moves' },
+            { name => 'move-others-failed', figure => 'failed', unit => '', digits => 0, goal => '<= 0',
+              what => "other users' failed requests", against => 'all' },
+        ],
+    );
+
+    return ($whole->(1000, 10), $whole->(100_000, 1), $beside,
+        Punit::Bench::Drain->new($ground, sub { $others //= Punit::Bench::Others->new($ground) }));
+} };

@@ -1,0 +1,117 @@
+# The moment of the hand-over, with 0, 20 and 80 ms there and back between the units: how long nobody takes the user's
+# writes, how long he waits who writes all the while, and a commuter's flip.
+
+use strict;
+use warnings;
+
+use Punit::Bench::Ground;
+use Punit::Bench::Residents;
+use Punit::Bench::Rounds;
+use Punit::User;
+use Time::HiRes qw(sleep time);
+
+my @round_trips = (0, 20, 80);
+my $flip = 'move-delta-100-of-100000';
+my @names = map { my $ms = $_; ("move-pause-$ms", "move-pause-$ms-p99", "move-wait-$ms", "move-failed-$ms", "$flip-$ms") } @round_trips;
+
+# A user who writes at the other unit, forwarded, until he is served there; ms and status of each of his requests.
+sub cross {
+    my ($ground, $user, $from, $to) = @_;
+    my ($epoch) = $ground->dbh($from)->selectrow_array('select epoch from punit.own where user_id = ?', undef, $user->id);
+    my (@waits, $failed, $first, $second);
+    my $end = time + 20;
+    my $served = 0;
+    while ($served < 5) {
+        die $user->id . " is not served at $to\n" if time > $end;
+        my $sent = time;
+        my $answer = $user->ask($to, POST => '/social/posts', { text => "from $to at $sent" });
+        push @waits, 1000 * (time - $sent);
+        $failed++ if $answer->{status} != 201;
+        $served++ if $answer->{route} eq 'local';
+        # as NGINX does, if sooner: his first request calls for a copy, a later one for him
+        $ground->report($to, $user->id, $from, $epoch, 1) if $first ? !$second && time - $first > 0.3 && ($second = 1) : ($first = time);
+        sleep 0.003;
+    }
+    my $move = $ground->moved($user->id, $to, $epoch);
+    return {
+        waits => \@waits, failed => $failed // 0,
+        pause => 1000 * ($move->{activated} - $ground->fenced_at($user->id, $from, $epoch)),
+    };
+}
+
+return { names => \@names, prepare => sub {
+    my $ground = Punit::Bench::Ground->relayed;
+    my $quantile = \&Punit::Bench::Rounds::quantile;
+    my ($writer, $commuter);
+    my %other = (eu => 'us', us => 'eu');
+    my ($at, $lives) = ('eu', 'eu');
+
+    return map {
+        my $ms = $_;
+        my $all = sub { my $what = shift; return map { @{ $_->{$what} } } @_ };
+        my $sum = sub { my $what = shift; my $n = 0; $n += $_->{$what} for @_; return $n };
+        (Punit::Bench::Rounds->new(
+            before => sub {
+                $writer //= Punit::User->register($ground->units, 'eu');
+                $ground->round_trip($ms);
+                for (1 .. 10) { cross($ground, $writer, $at, $other{$at}); $at = $other{$at} }
+            },
+            round => sub {
+                my (@crossings, @pairs);
+                for (1 .. 10) {
+                    push @pairs, $ground->floor($other{$at}, 'pair');
+                    push @crossings, cross($ground, $writer, $at, $other{$at});
+                    $at = $other{$at};
+                }
+                my @pauses = map { $_->{pause} } @crossings;
+                return {
+                    pauses => \@pauses, waits => [ $all->('waits', @crossings) ], failed => $sum->('failed', @crossings),
+                    pause => [ $quantile->(0.5, @pauses), $ms / 2 + 3 * $quantile->(0.5, @pairs) ],
+                };
+            },
+            rows => [
+                { name => "move-pause-$ms", figure => 'pause', unit => 'ms', digits => 2, goal => '<= 1',
+                  what => "write pause, p50, $ms ms there and back", against => 'half of it + 3 pairs of commits' },
+                { name => "move-pause-$ms-p99", unit => 'ms', digits => 2, goal => '<= 1',
+                  figure => sub { return [ $quantile->(0.99, $all->('pauses', @_)), $ms + 50 ] },
+                  what => 'write pause, p99', against => 'there and back + 50 ms' },
+                { name => "move-wait-$ms", unit => 'ms', digits => 2,
+                  figure => sub { return [ $quantile->(1, $all->('waits', @_)), $quantile->(1, $all->('pauses', @_)) ] },
+                  what => 'longest wait of a client', against => 'longest write pause' },
+                { name => "move-failed-$ms", unit => '', digits => 0, goal => '<= 0',
+                  figure => sub { return [ $sum->('failed', @_), scalar(my @n = $all->('waits', @_)) ] },
+                  what => 'failed requests', against => 'all of that client' },
+            ],
+        ),
+        Punit::Bench::Rounds->new(
+            before => sub {
+                $ground->round_trip(0);
+                if (!$commuter) {
+                    ($commuter) = Punit::Bench::Residents->settle($ground->dbh('eu'), users => 1, rows => 100_000);
+                    $ground->move($commuter, 'eu', 'us');
+                    $lives = 'us';
+                    $ground->dbh('us')->do("vacuum analyze $_") for qw(punit.own sports.activity social.post metrics.sample);
+                }
+                $ground->round_trip($ms);
+                for (1 .. 10) {
+                    Punit::Bench::Residents->change($ground->dbh($lives), $commuter, 100);
+                    $ground->move($commuter, $lives, $other{$lives});
+                    $lives = $other{$lives};
+                }
+            },
+            round => sub {
+                my @flips;
+                for (1 .. 6) {
+                    Punit::Bench::Residents->change($ground->dbh($lives), $commuter, 100);
+                    my $move = $ground->move($commuter, $lives, $other{$lives});
+                    die "$move->{rows_sent} rows came, and not 100\n" if $move->{rows_sent} != 100;
+                    push @flips, $move->{whole};
+                    $lives = $other{$lives};
+                }
+                return { flip => [ $quantile->(0.5, @flips), 15 + 2 * $ms ] };
+            },
+            rows => [ { name => "$flip-$ms", figure => 'flip', unit => 'ms', digits => 2, goal => '<= 1',
+                        what => "flip, 100 changed rows of 100000, $ms ms", against => '15 ms + 2 round trips' } ],
+        ))
+    } @round_trips;
+} };
