@@ -10,7 +10,7 @@ use Punit::User;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my $units = Punit::Units->start(units => ['eu', 'us'], env => { PUNIT_GRID_MEMORY => 1, PUNIT_MOVE_AFTER => 1000 });
+my $units = Punit::Units->start(units => ['eu', 'us'], env => { PUNIT_GRID_MEMORY => 8, PUNIT_MOVE_AFTER => 1000 });
 my $sock  = $units->dir . '/us/sock/tokens.sock';
 sub wait_until { return Punit::Units::wait_until(@_) }
 
@@ -58,11 +58,11 @@ subtest 'full' => sub {
     my $value = 'x' x 4000;
     my $n = 0;
     ok wait_until(sub {
-        my $sets = join '', map { 'set filler' . $n++ . " 0 0 4000\r\n$value\r\n" } 1 .. 500;
+        my $sets = join '', map { 'set filler' . $n++ . " 0 0 4000 noreply\r\n$value\r\n" } 1 .. 500;
         memcached($sets . "version\r\n", 'VERSION');
         memcached("stats\r\n", 'END') =~ /STAT evictions ([1-9]\d*)/;
     }, 20), 'it evicts';
-    memcached(join('', map { 'set filler' . $n++ . " 0 0 20\r\n" . 'x' x 20 . "\r\n" } 1 .. 30000) . "version\r\n", 'VERSION');
+    memcached(join('', map { 'set filler' . $n++ . " 0 0 20 noreply\r\n" . 'x' x 20 . "\r\n" } 1 .. 30000) . "version\r\n", 'VERSION');
     right_all_along('full');
 };
 
