@@ -100,7 +100,7 @@ sub _memory {
     for my $unit (qw(eu us)) {
         my $pid = $self->{ground}->units->pid($unit, 'mover');
         open my $f, '<', "/proc/$pid/status" or croak "the mover of $unit: $!";
-        $sum += $1 / 1024 for map { /^VmRSS:\s+(\d+) kB/ ? $1 : () } <$f>;
+        $sum += $_ / 1024 for map { /^VmRSS:\s+(\d+) kB/ ? $1 : () } <$f>;
     }
     return $sum;
 }
