@@ -1,4 +1,4 @@
-/* links: workers/lib/route.c workers/lib/request.c workers/lib/query.c workers/lib/rule.c workers/lib/type.c workers/lib/body.c workers/lib/cursor.c workers/lib/problem.c workers/lib/arena.c workers/lib/log.c workers/lib/config.c workers/lib/owner.c workers/lib/statement.c workers/lib/database.c workers/lib/connection.c workers/lib/grid.c */
+/* links: workers/lib/route.c workers/lib/request.c workers/lib/query.c workers/lib/rule.c workers/lib/type.c workers/lib/body.c workers/lib/cursor.c workers/lib/problem.c workers/lib/arena.c workers/lib/log.c workers/lib/config.c workers/lib/owner.c workers/lib/statement.c workers/lib/database.c workers/lib/connection.c workers/lib/grid.c workers/lib/clock.c workers/lib/column.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

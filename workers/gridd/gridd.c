@@ -14,6 +14,7 @@
 #include "generations.h"
 #include "link.h"
 #include "lib/config.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/request.h"
 

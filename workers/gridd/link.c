@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/connection.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/request.h"
 

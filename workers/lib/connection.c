@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/clock.h"
 #include "lib/request.h"
 
 #define CANCEL_GRACE_MS 300

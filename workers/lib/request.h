@@ -73,9 +73,6 @@ const char *punit_request_member(const punit_request_t *r, const char *name);
 /* Whether the token carries that role. */
 bool punit_request_has_role(const punit_request_t *r, const char *role);
 
-/* CLOCK_MONOTONIC in milliseconds. */
-int64_t punit_clock_ms(void);
-
 /* ---- for handlers: statements of their own */
 
 /* Runs one statement in a transaction of its own on a connection of the pool, prepared once a

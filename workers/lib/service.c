@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/database.h"
 #include "lib/intake.h"
 #include "lib/output.h"

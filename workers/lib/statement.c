@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "lib/database.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/request.h"
 #include "lib/route.h"

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/clock.h"
 #include "mover/failpoint.h"
 #include "mover/options.h"
 #include "mover/stop.h"
@@ -458,7 +459,7 @@ apply_snapshot(apply_t *a, link_t *local, link_t *peer, plan_t *plan, const task
 
     } else if (record_applied(local, task, snapshot, epoch) && commit(a)) {
         result = APPLY_OK;
-        snapshot->applied_us = epoch ? (long) ((clock_s() - snapshot->fenced_at) * 1e6) : 0;
+        snapshot->applied_us = epoch ? (long) ((punit_clock_s() - snapshot->fenced_at) * 1e6) : 0;
         clear_stage(a);
 
     } else {

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <stdlib.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "mover/mover.h"
 #include "mover/stop.h"
@@ -34,9 +35,9 @@ static void
 wait_for_notice(link_t *local)
 {
     PGnotify *notice;
-    long      end = clock_ms() + LOOK_MS;
+    long      end = punit_clock_ms() + LOOK_MS;
 
-    while (!stopping() && clock_ms() < end) {
+    while (!stopping() && punit_clock_ms() < end) {
         struct pollfd p = { .fd = PQsocket(local->pg), .events = POLLIN };
 
         if (poll(&p, 1, SLICE_MS) <= 0) {

@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/config.h"
 #include "lib/log.h"
 #include "mover/seen.h"
@@ -92,9 +93,9 @@ datagram_read(int fd)
         }
     }
 
-    if (ignored > 0 && (complained_at == 0 || clock_ms() - complained_at > COMPLAIN_MS)) {
+    if (ignored > 0 && (complained_at == 0 || punit_clock_ms() - complained_at > COMPLAIN_MS)) {
         punit_log(PUNIT_LOG_WARN, "datagram", "ignored_lines=%ld", ignored);
-        complained_at = clock_ms();
+        complained_at = punit_clock_ms();
         ignored = 0;
     }
 }

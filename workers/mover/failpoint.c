@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/config.h"
 #include "lib/log.h"
 #include "mover/stop.h"
@@ -33,9 +34,9 @@ act(const char *action, long ms, const char *hit, link_t *link)
         poll(NULL, 0, (int) ms);
 
     } else if (strcmp(action, "hold") == 0) {
-        long end = clock_ms() + HOLD_MS;
+        long end = punit_clock_ms() + HOLD_MS;
 
-        while (access(hit, F_OK) == 0 && clock_ms() < end && !stop_now()) {
+        while (access(hit, F_OK) == 0 && punit_clock_ms() < end && !stop_now()) {
             poll(NULL, 0, 5);
         }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/clock.h"
 #include "lib/config.h"
 #include "lib/log.h"
 #include "mover/apply.h"
@@ -173,7 +174,7 @@ activate(handover_t *h, const verdict_t *v)
 {
     snapshot_t  s;
     apply_t     a;
-    double      fenced_at = clock_s();
+    double      fenced_at = punit_clock_s();
 
     if (!snapshot_read(&s, h->peer)) {
         unread(h, v->epoch);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/clock.h"
 #include "lib/config.h"
 #include "lib/log.h"
 #include "mover/failpoint.h"
@@ -25,7 +26,7 @@ handover_age_ms(const handover_t *h)
 {
     long asked = h->errand->foreign_ms > 0 ? h->errand->foreign_ms : 0;
 
-    return asked + clock_ms() - h->began_ms + 1;
+    return asked + punit_clock_ms() - h->began_ms + 1;
 }
 
 
@@ -217,7 +218,7 @@ forget_requests(handover_t *h)
 void
 handover_errand(mover_t *mover, errand_t *errand, outcome_t *outcome)
 {
-    handover_t h = { .mover = mover, .errand = errand, .outcome = outcome, .began_ms = clock_ms() };
+    handover_t h = { .mover = mover, .errand = errand, .outcome = outcome, .began_ms = punit_clock_ms() };
 
     if (!task_load(&h.task, &mover->local, errand)) {
         handover_stuck(&h);

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <stdlib.h>
 
+#include "lib/clock.h"
 #include "lib/config.h"
 #include "lib/log.h"
 #include "mover/failpoint.h"
@@ -110,7 +111,7 @@ void *
 inbox_run(void *unused)
 {
     link_t  link = { .pg = NULL };
-    long    tidied_at = clock_ms();
+    long    tidied_at = punit_clock_ms();
 
     (void) unused;
 
@@ -128,8 +129,8 @@ inbox_run(void *unused)
             continue;
         }
 
-        if (link_ready(&link) && clock_ms() - tidied_at >= TIDY_MS) {
-            tidied_at = clock_ms();
+        if (link_ready(&link) && punit_clock_ms() - tidied_at >= TIDY_MS) {
+            tidied_at = punit_clock_ms();
             tidy(&link);
         }
 

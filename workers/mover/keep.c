@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "mover/failpoint.h"
 #include "mover/mover.h"
@@ -160,7 +161,7 @@ keep_run(void *unused)
 {
     link_t      local = { .pg = NULL };
     peers_t    *peers = peers_create();
-    long        audited_at = clock_ms(), cleared_at = 0;
+    long        audited_at = punit_clock_ms(), cleared_at = 0;
     long        clear_ms = options.copy_keep_ms < CLEAR_MS ? options.copy_keep_ms : CLEAR_MS;
 
     (void) unused;
@@ -178,13 +179,13 @@ keep_run(void *unused)
             }
         }
 
-        if (clock_ms() - audited_at >= AUDIT_MS) {
-            audited_at = clock_ms();
+        if (punit_clock_ms() - audited_at >= AUDIT_MS) {
+            audited_at = punit_clock_ms();
             audit_due(&local, peers);
         }
 
-        if (link_ready(&local) && clock_ms() - cleared_at >= clear_ms) {
-            cleared_at = clock_ms();
+        if (link_ready(&local) && punit_clock_ms() - cleared_at >= clear_ms) {
+            cleared_at = punit_clock_ms();
             clear_old(&local);
         }
     }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/clock.h"
 #include "mover/stop.h"
 
 /* the longest a wait goes on without looking whether the process stops */
@@ -30,7 +31,7 @@ set_error(link_t *link, const char *sqlstate, const char *text)
 static bool
 wait_for(link_t *link, short events)
 {
-    long end = clock_ms() + link->timeout_ms;
+    long end = punit_clock_ms() + link->timeout_ms;
 
     for (;;) {
         struct pollfd p = { .fd = PQsocket(link->pg), .events = events };
@@ -50,7 +51,7 @@ wait_for(link_t *link, short events)
             return false;
         }
 
-        if (clock_ms() >= end) {
+        if (punit_clock_ms() >= end) {
             set_error(link, NULL, "no answer in time");
             return false;
         }

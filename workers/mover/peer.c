@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/clock.h"
 #include "lib/config.h"
 #include "lib/log.h"
 #include "mover/options.h"
@@ -71,7 +72,7 @@ note_failure(const char *unit, const char *error)
     condition_t *c = condition_of(unit);
 
     if (c != NULL) {
-        c->try_at = clock_ms() + backoff_ms(c->failures, BACKOFF_FIRST_MS, BACKOFF_MOST_MS);
+        c->try_at = punit_clock_ms() + backoff_ms(c->failures, BACKOFF_FIRST_MS, BACKOFF_MOST_MS);
         c->failures++;
 
         /* one line for each change of state */
@@ -113,7 +114,7 @@ peer_wait_ms(const char *unit)
     pthread_mutex_lock(&lock);
 
     condition_t *c = condition_of(unit);
-    long         left = c == NULL ? BACKOFF_FIRST_MS : c->try_at - clock_ms();
+    long         left = c == NULL ? BACKOFF_FIRST_MS : c->try_at - punit_clock_ms();
 
     pthread_mutex_unlock(&lock);
     return left > 0 ? left : 0;

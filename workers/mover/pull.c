@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "mover/apply.h"
 #include "mover/failpoint.h"
@@ -19,7 +20,7 @@ void
 pull_not_yet(handover_t *h, long wait_ms, long seen_ms)
 {
     /* he went back after his last request here: only another request here can call him again */
-    if (seen_ms >= 0 && h->errand->foreign_ms >= 0 && seen_ms < h->errand->foreign_ms + (clock_ms() - h->began_ms)) {
+    if (seen_ms >= 0 && h->errand->foreign_ms >= 0 && seen_ms < h->errand->foreign_ms + (punit_clock_ms() - h->began_ms)) {
         h->outcome->spent = true;
         return;
     }
@@ -173,11 +174,11 @@ pull_rounds(handover_t *h, bool want)
     int most = h->errand->busy > 0 ? 1 : ROUNDS_MAX;
 
     for (int round = 0; round < most && next == PULL_DONE && !stop_now(); round++) {
-        long began = clock_ms();
+        long began = punit_clock_ms();
 
         next = pull_once(h, &s);
 
-        if (next == PULL_DONE && (s.rows < SHORT_ROWS || clock_ms() - began < SHORT_MS)) {
+        if (next == PULL_DONE && (s.rows < SHORT_ROWS || punit_clock_ms() - began < SHORT_MS)) {
             break;
         }
     }

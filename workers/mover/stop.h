@@ -1,14 +1,8 @@
-/* Stop: the end of the process, and the clock everything waits by. */
+/* Stop: the end of the process. */
 #ifndef PUNIT_MOVER_STOP_H
 #define PUNIT_MOVER_STOP_H
 
 #include <stdbool.h>
-
-/* Milliseconds of the monotonic clock. */
-long clock_ms(void);
-
-/* Seconds of the epoch: for people and records, nothing waits by it. */
-double clock_s(void);
 
 /* SIGTERM came: nothing new is begun; what runs has 1.5 s to end. */
 void stop_begin(void);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "mover/mover.h"
 #include "mover/options.h"
@@ -113,7 +114,7 @@ void *
 sweep_run(void *unused)
 {
     link_t  local = { .pg = NULL };
-    long    swept_at = 0, tidied_at = clock_ms();
+    long    swept_at = 0, tidied_at = punit_clock_ms();
 
     (void) unused;
 
@@ -135,8 +136,8 @@ sweep_run(void *unused)
             continue;
         }
 
-        if (clock_ms() - swept_at >= SWEEP_MS) {
-            swept_at = clock_ms();
+        if (punit_clock_ms() - swept_at >= SWEEP_MS) {
+            swept_at = punit_clock_ms();
 
             if (!sweep(&local)) {
                 link_settle(&local);
@@ -144,8 +145,8 @@ sweep_run(void *unused)
             }
         }
 
-        if (clock_ms() - tidied_at >= TIDY_MS) {
-            tidied_at = clock_ms();
+        if (punit_clock_ms() - tidied_at >= TIDY_MS) {
+            tidied_at = punit_clock_ms();
             tidy(&local);
         }
 

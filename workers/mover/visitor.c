@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "mover/options.h"
 #include "mover/stop.h"
@@ -183,7 +184,7 @@ has_evidence(const visitor_t *v, long now)
 void
 visitor_reported(const report_t *report)
 {
-    long now = clock_ms();
+    long now = punit_clock_ms();
 
     pthread_once(&once, init);
     pthread_mutex_lock(&lock);
@@ -223,7 +224,7 @@ visitor_call(const char *user)
     visitor_t *v = meet(user);
 
     if (!v->taken && v->place == NOT_QUEUED) {
-        enqueue(v, clock_ms());
+        enqueue(v, punit_clock_ms());
     }
 
     pthread_mutex_unlock(&lock);
@@ -237,7 +238,7 @@ visitor_take(errand_t *errand)
     pthread_mutex_lock(&lock);
 
     while (!stopping()) {
-        long now = clock_ms();
+        long now = punit_clock_ms();
 
         if (queued > 0 && heap[0]->due <= now) {
             visitor_t *v = heap[0];
@@ -274,7 +275,7 @@ visitor_take(errand_t *errand)
 void
 visitor_done(const errand_t *errand, const outcome_t *outcome)
 {
-    long now = clock_ms();
+    long now = punit_clock_ms();
 
     pthread_mutex_lock(&lock);
 
@@ -307,7 +308,7 @@ visitor_done(const errand_t *errand, const outcome_t *outcome)
 long
 visitor_sweep(void)
 {
-    long now = clock_ms();
+    long now = punit_clock_ms();
 
     pthread_mutex_lock(&lock);
 
