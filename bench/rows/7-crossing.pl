@@ -7,7 +7,6 @@ use warnings;
 use Punit::Bench::Ground;
 use Punit::Bench::Residents;
 use Punit::Bench::Rounds;
-use Punit::User;
 use Time::HiRes qw(sleep time);
 
 my @round_trips = (0, 20, 80);
@@ -52,7 +51,7 @@ return { names => \@names, prepare => sub {
         my $sum = sub { my $what = shift; my $n = 0; $n += $_->{$what} for @_; return $n };
         (Punit::Bench::Rounds->new(
             before => sub {
-                $writer //= Punit::User->register($ground->units, 'eu');
+                $writer //= $ground->register('eu');
                 $ground->round_trip($ms);
                 for (1 .. 10) { cross($ground, $writer, $at, $other{$at}); $at = $other{$at} }
             },

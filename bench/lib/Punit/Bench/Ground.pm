@@ -18,6 +18,7 @@ use Time::HiRes qw(sleep time);
 
 use Punit::Chaos::Ground;
 use Punit::Units;
+use Punit::User;
 
 (my $root = abs_path(__FILE__)) =~ s{/bench/lib/Punit/Bench/Ground\.pm$}{};
 
@@ -37,6 +38,12 @@ sub direct {
 
 sub units { return $_[0]{units} }
 sub dbh { my ($self, $unit) = @_; return $self->{units}->dbh($unit) }
+
+# A user who logged in (Punit::User). The services start once more when a unit has joined the mesh.
+sub register {
+    my ($self, $unit) = @_;
+    return Punit::Units::wait_until(sub { eval { Punit::User->register($self->{units}, $unit) } }, 20) || croak $@;
+}
 
 # What goes on between the units takes so long there and back.
 sub round_trip {

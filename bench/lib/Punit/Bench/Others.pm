@@ -15,8 +15,6 @@ use JSON::PP ();
 use POSIX ();
 use Time::HiRes qw(sleep time);
 
-use Punit::User;
-
 my $json = JSON::PP->new;
 my @services = qw(auth profile training metrics sports social);
 
@@ -26,10 +24,7 @@ sub new {
     my $units = $ground->units;
     my $self = bless { units => $units, ground => $ground }, $class;
     for my $unit (@{ $units->{units} }) {
-        # the services start once more when a unit has joined
-        my @users = map {
-            (Punit::Units::wait_until(sub { eval { Punit::User->register($units, $unit) } }, 20) || croak $@)->token
-        } 1 .. 8;
+        my @users = map { $ground->register($unit)->token } 1 .. 8;
         pipe my $here, my $say or croak "pipe: $!";
         pipe my $listen, my $there or croak "pipe: $!";
         my $pid = fork // croak "fork: $!";
