@@ -222,9 +222,11 @@ subtest 'an erased user: the message reaches the copy, and nothing revives him' 
 };
 
 subtest 'who was erased here while FENCE\'s answer was on its way is not refused: the old owner would take him back' => sub {
-    $eu->stop;
-    delete $x->{mover}{eu};
+    $_->stop for $eu, $us;
+    delete $x->{mover}{$_} for qw(eu us);
     $x->mover('eu', PUNIT_MOVE_RESOLVE => '60s');
+    # one session with eu, that of the copy: a new one would rehearse, and wait for the table before FENCE
+    my $us = $x->mover('us', PUNIT_MOVERS => 1);
     my $u = $x->user(eu => 5);
     $us->foreign($u, 'eu', 1, 1);
     $x->wait_until('the copy', sub { $x->state(us => $u) eq 'COPY 0' && $x->digest(us => $u) eq $x->digest(eu => $u) });
