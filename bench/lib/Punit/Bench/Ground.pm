@@ -126,7 +126,7 @@ sub DESTROY {
     my ($self) = @_;
     local ($@, $?);
     for my $f (values %{ $self->{floor} // {} }) {
-        close $f->{in};
+        kill TERM => $f->{pid};
         waitpid $f->{pid}, 0;
     }
     return;

@@ -29,6 +29,7 @@ sub new {
         pipe my $listen, my $there or croak "pipe: $!";
         my $pid = fork // croak "fork: $!";
         if (!$pid) {
+            $SIG{TERM} = 'DEFAULT';
             close $_ for $say, $listen;
             my $ok = eval { _work($here, $there, $units->port($unit), $o{rate} // 50, @users); 1 };
             print STDERR $@ if !$ok;
@@ -108,8 +109,9 @@ sub _cpu {
 sub DESTROY {
     my ($self) = @_;
     local ($@, $?);
+    # by signal: those forked later hold the others' pipes open
     for my $c (@{ $self->{clients} }) {
-        close $c->{say};
+        kill TERM => $c->{pid};
         waitpid $c->{pid}, 0;
     }
     return;
