@@ -356,15 +356,16 @@ ngx_http_punit_document_answered(ngx_http_request_t *r,
 /*
  * The previous document is for nobody once anybody may have had something
  * newer of the service: a unit shows no older text after a newer one, and who
- * changed it reads it.  Nor is it for a client whose If-None-Match says that
- * it has had another one.
+ * changed it reads it.  Nor is it for a client whose If-None-Match names
+ * anything but it: he has had another one, which may be the newer one.
  */
 
 static ngx_int_t
 ngx_http_punit_document_previous(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx, ngx_http_punit_grid_value_t *document)
 {
-    ngx_str_t                    etag, type, body, *match;
+    ngx_str_t                    etag, type, body;
+    ngx_table_elt_t             *h;
     ngx_http_punit_main_conf_t  *pmcf;
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
@@ -377,16 +378,12 @@ ngx_http_punit_document_previous(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    if (r->headers_in.if_none_match) {
-        match = &r->headers_in.if_none_match->value;
+    /* nginx refuses a second line of it */
 
-        /* a header's value ends with NUL, the grid's etag does not */
+    h = r->headers_in.if_none_match;
 
-        if (ngx_strstrn(match->data, (char *) etag.data, etag.len - 1)
-            == NULL)
-        {
-            return NGX_DECLINED;
-        }
+    if (h && !ngx_http_punit_field_etag(&h->value, &etag)) {
+        return NGX_DECLINED;
     }
 
     return NGX_OK;

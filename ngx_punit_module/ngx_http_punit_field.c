@@ -158,6 +158,24 @@ ngx_http_punit_field_loops(const ngx_str_t *value, const ngx_str_t *id)
 
 
 ngx_uint_t
+ngx_http_punit_field_etag(const ngx_str_t *value, const ngx_str_t *etag)
+{
+    u_char  *p;
+    size_t   len;
+
+    p = value->data;
+    len = value->len;
+
+    if (len > 2 && p[0] == 'W' && p[1] == '/') {
+        p += 2;
+        len -= 2;
+    }
+
+    return len == etag->len && ngx_memcmp(p, etag->data, len) == 0;
+}
+
+
+ngx_uint_t
 ngx_http_punit_field_request_id(const ngx_str_t *id)
 {
     u_char  ch;

@@ -47,6 +47,15 @@ ngx_uint_t ngx_http_punit_field_loops(const ngx_str_t *value,
     const ngx_str_t *id);
 
 
+/*
+ * If-None-Match: does it name etag (which is strong and has its quotes) and
+ * nothing else?  By the weak comparison of RFC 9110, 8.8.3.2.
+ */
+
+ngx_uint_t ngx_http_punit_field_etag(const ngx_str_t *value,
+    const ngx_str_t *etag);
+
+
 /* X-Request-Id of a peer: is it one, [A-Za-z0-9_-]{1,64} */
 
 ngx_uint_t ngx_http_punit_field_request_id(const ngx_str_t *id);

@@ -151,7 +151,11 @@ my $start = time;
 $a = ask('/slow/x');
 is($a->{body}, 'previous', 'while one request refills, others get the previous document');
 cmp_ok(time - $start, '<', 0.15, 'at once');
-is(ask('/slow/x', 'If-None-Match' => '"new"')->{headers}{'punit-route'}, 'local', 'but not who has had another one');
+is(ask('/slow/x', 'If-None-Match' => $_)->{status}, 304, "and are told so if they have it: $_") for '"old"', 'W/"old"';
+my @others = map {
+    [ $_, Punit::Client->new($n->port('http'))->send(GET => '/slow/x', headers => [Authorization => "Bearer $token", 'If-None-Match' => $_]) ]
+} '"new"', '"old", "new"', '"new", W/"old"', '"older"';
+like($_->[1]->receive('GET')->{body}, qr/^worker/, "but not who has had another one: $_->[0]") for @others;
 like($first->receive('GET')->{body}, qr/^worker/, 'the first one got what the worker said');
 $grid->generation('slow', 3);
 $grid->put($grid->key('slow', '/slow/x'), 3, 'third', 'third');

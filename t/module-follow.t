@@ -107,7 +107,7 @@ $n->http(<<"EOF_CONF");
             proxy_set_header X-Epoch \$punit_epoch;
             proxy_intercept_errors on;
             recursive_error_pages on;
-            error_page 421 = \@follow;
+            error_page 421 \@follow;    # without "=" too, the status is that of the answer
         }
         location \@forward {
             proxy_pass http://\$punit_owner;

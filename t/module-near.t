@@ -18,15 +18,23 @@ sub unit {
     my $n = Punit::Nginx->new;
     my $keys = Punit::Token->new($n->dir . '/keys');
     $keys->es256('eu-1');
-    my $grid = Punit::Grid->new($n->dir . '/grid.sock');
+    my ($grid, $other) = map { Punit::Grid->new($n->dir . "/$_.sock") } qw(grid other);
     $n->http(<<"EOF_CONF");
     punit_zone z 1m;
     punit_unit eu;
     punit_keys keys;
     punit_token_check off;
     upstream grid { server unix:@{[$n->dir]}/grid.sock; }
+    upstream other { server unix:@{[$n->dir]}/other.sock; }
     punit_grid grid;
     $near
+    server {
+        listen 127.0.0.1:@{[$n->port('other')]};
+        punit_local \@local;
+        punit_grid other;
+        location / { punit_scope reference; }
+        location \@local { proxy_pass http://127.0.0.1:@{[$worker->port]}; }
+    }
     server {
         listen 127.0.0.1:@{[$n->port('http')]};
         punit_local \@local;
@@ -39,10 +47,10 @@ sub unit {
     }
 EOF_CONF
     $n->start;
-    return ($n, $grid, $keys->token(unit => 'eu'));
+    return ($n, $grid, $keys->token(unit => 'eu'), $other);
 }
 
-my ($n, $grid, $token) = unit('');
+my ($n, $grid, $token, $other) = unit('');
 
 sub ask {
     my ($path, @headers) = @_;
@@ -74,6 +82,12 @@ cmp_ok($asked, '<=', 50, 'its generation alone is asked for, and seldom');
 is(ask('/sports', 'If-None-Match' => '"v7"')->{status}, 304, 'If-None-Match is answered from there');
 my $head = Punit::Client->once($n->port('http'), 'HEAD', '/sports', headers => [Authorization => "Bearer $token"]);
 is("$head->{status} $head->{headers}{'punit-route'} $head->{headers}{'content-length'}", '200 grid 5', 'and HEAD');
+
+$other->generation(sports => 7);
+$other->put($key, 7, 'v7', 'of the other');
+my $theirs = Punit::Client->once($n->port('other'), 'GET', '/sports', headers => [Authorization => "Bearer $token"]);
+is($theirs->{body}, 'of the other', 'what another grid has under the same key is another document');
+is(ask('/sports')->{body}, 'seven', 'and changes nothing here');
 
 $grid->generation(sports => 8);
 is(ask('/sports')->{body}, 'worker', 'after a change it is not used');

@@ -27,7 +27,7 @@ sub location {
 
 my $n = Punit::Nginx->new;
 my $keys = Punit::Token->new($n->dir . '/keys');
-$keys->hs256($_) for qw(eu-1 us-1 ap-1);
+$keys->hs256($_) for qw(eu-1 us-1 ap-1 dead-1);
 
 my $dir = $n->dir;
 copy('conf/punit_proxy_params', $dir) or die "punit_proxy_params: $!";
@@ -56,6 +56,7 @@ $n->http(<<"EOF_CONF");
     punit_unit eu;
     punit_peer us;
     punit_peer ap;
+    punit_peer dead;
     punit_keys keys;
     punit_token_check off;
     proxy_ssl_trusted_certificate ca.pem;    # as punitctl writes it; nothing here is TLS
@@ -63,6 +64,7 @@ $n->http(<<"EOF_CONF");
     client_body_buffer_size 16k;
     upstream us { server 127.0.0.1:@{[$peers->port]}; keepalive 4; }
     upstream ap { server 127.0.0.1:@{[$peers->port]}; keepalive 4; }
+    upstream dead { server 127.0.0.1:@{[$n->foreign('dead')]}; }
     server {
         listen 127.0.0.1:@{[$n->port('http')]};
         punit_local \@punit_local;
@@ -99,6 +101,9 @@ is(ask(PUT => '/profile/round', 'us', body => $large)->{body}, 'ap PUT 900000', 
 my $a = ask(GET => '/profile/accel', 'us');
 is("$a->{status} $a->{body}", '200 accel', "a peer's X-Accel-Redirect is not obeyed");
 
+$a = ask(POST => '/profile', 'dead', body => 'x');
+is("$a->{status} $a->{body}", '200 us POST 1', 'a peer that cannot be reached is followed like a 421, to whom this unit knows as owner');
+
 $peers->forget;
 ask(GET => '/profile/round', 'us') for 1 .. 10;
 my %used = map { $_->{connection} => 1 } grep { $_->{headers}{host} eq 'us' } $peers->requests;
@@ -111,7 +116,15 @@ for my $text (map { /^( +)location .*?^\1\}/msg ? $& : () } $shipped =~ /(^     
     like($text, qr/recursive_error_pages\s+on;/, "$name: recursive_error_pages");
     like($text, qr/_intercept_errors\s+on;/, "$name: intercept_errors");
 }
-like(slurp("conf/$_->[0]"), qr/^$_->[1]_request_buffering\s+on;/m, "$_->[0]: request buffering") for ['punit_proxy_params', 'proxy'], ['punit_fastcgi_params', 'fastcgi'];
+for (['punit_proxy_params', 'proxy'], ['punit_fastcgi_params', 'fastcgi']) {
+    my ($file, $to) = @$_;
+    my $text = slurp("conf/$file");
+    like($text, qr/^${to}_request_buffering\s+on;/m, "$file: request buffering");
+    my ($ignored) = $text =~ /^${to}_ignore_headers\s+([^;]*);/m;
+    is(join(' ', sort split ' ', $ignored // ''), join(' ', map { "X-Accel-$_" } qw(Buffering Charset Expires Limit-Rate Redirect)), "$file: no X-Accel header is obeyed");
+}
+like(slurp('conf/punit_fastcgi_params'), qr/^fastcgi_pass_request_headers\s+off;/m, 'a worker sees no header of a client');
+like(slurp('conf/punit_proxy_params'), qr/^proxy_ssl_verify\s+on;/m, "a peer's certificate is checked");
 for my $file (glob 'conf/*') {
     next if -d $file || $file =~ /json$/;
     unlike(slurp($file), qr/^\s*server\s[^#;{]*\bbackup\b/m, "$file: no backup server");

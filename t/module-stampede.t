@@ -114,6 +114,28 @@ subtest 'those in another process wait, too' => sub {
     is asked('/sports/slow-both'), 1;
 };
 
+# Who is woken is counted before the process reads the next request; by his timer he would be counted later.
+subtest 'those in the same process are woken by the answer itself' => sub {
+    my ($first, $other, $look) = of_both(3);
+    my $counted = sub { decode_json($look->request(GET => '/status')->{body})->{grid_waited} };
+    my ($waited, $late) = (0, 0);
+    for my $path (map { "/sports/slow-woken-$_" } 1 .. 8) {
+        flush();
+        my $before = $counted->();
+        $first->send(GET => $path, headers => [Authorization => "Bearer $token"]);
+        until_true(sub { asked($path) }) or die 'not asked for';
+        $other->send(GET => $path, headers => [Authorization => "Bearer $token"]);
+        end($first);
+        my $at_once = $counted->() - $before;
+        is end($other)->{body}, "filled $path";
+        my $all = $counted->() - $before;
+        $waited += $all;
+        $late += $all - $at_once;
+    }
+    cmp_ok $waited, '>', 0, 'some have waited';
+    is $late, 0, 'none of them longer than the answer took';
+};
+
 subtest 'after a change, too, when the previous document is not for them' => sub {
     $grid->raise(sports => 6);
     $grid->put(key('/sports/slow-changed'), 5, 'old', 'old');

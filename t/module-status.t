@@ -30,7 +30,7 @@ sub conf {
     punit_unit eu;
     punit_peer us @{[$o{us} // '']};
     punit_peer ap @{[$o{ap} // '']};
-    punit_state @{[$o{state} // 'state']};
+    @{[exists $o{state} ? $o{state} : 'punit_state state;']}
     punit_keys keys;
     punit_token_check off;
     @{[$o{upstreams} // "upstream grid { server unix:$grid; }"]}
@@ -183,7 +183,7 @@ ask(PUT => '/punit/status/peers/ap', '{"state":"up"}');
 $n->http(conf(zone => '2m', ap => 'down'))->reload;
 is(peer('ap')->{state}, 'up', 'an old one does not overrule what was marked');
 
-$n->http(conf(zone => '2m', state => 'nowhere/state'))->reload;
+$n->http(conf(zone => '2m', state => 'punit_state nowhere/state;'))->reload;
 $a = ask(PUT => '/punit/status/peers/ap', '{"state":"down"}');
 is($a->{status}, 500, 'a state that cannot be written is an error');
 is(peer('ap')->{state}, 'up', 'and not marked');
@@ -196,5 +196,11 @@ close $f;
 $n->http(conf(zone => '2m'))->start;
 is(peer('us')->{since}, 1700000000, 'the state file is read');
 like($n->log_text, qr/line 2 of punit_state ".*state" is ignored, expected "<peer> down <seconds>"/, 'what it should not hold is ignored, with a word');
+is($n->stop, '', 'the log is clean');
+
+$n->http(conf(state => ''))->start;
+ask(PUT => '/punit/status/peers/us', '{"state":"down"}');
+$n->http(conf(state => '', zone => '2m'))->reload;
+is(peer('us')->{state}, 'down', 'without punit_state, too, a zone of another size takes over what was marked');
 is($n->stop, '', 'the log is clean');
 done_testing;

@@ -71,6 +71,7 @@ loop(const ngx_str_t *value)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static const ngx_str_t etag = ngx_string("\"a\"");
     ngx_str_t value = { size, malloc(size ? size : 1) }, token;
 
     memcpy(value.data, data, size);
@@ -80,6 +81,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     owner(&value);
     loop(&value);
+    check(!ngx_http_punit_field_etag(&value, &etag) || size == etag.len || size == etag.len + 2);
     if (ngx_http_punit_field_unit(&value) || ngx_http_punit_field_request_id(&value)) {
         for (size_t i = 0; i < size; i++) {
             check(data[i] > 0x20 && data[i] < 0x7f);

@@ -118,6 +118,27 @@ cdn_loop_names_an_id_among_others_with_parameters_without_case(void **state)
 
 
 static void
+if_none_match_names_an_etag_alone_strong_or_weak(void **state)
+{
+    static const struct { const char *value; int named; } t[] = {
+        { "\"old\"", 1 }, { "W/\"old\"", 1 },
+        { "", 0 }, { "*", 0 }, { "\"ol\"", 0 }, { "\"older\"", 0 }, { "W/", 0 }, { "w/\"old\"", 0 }, { "W/W/\"old\"", 0 },
+        { "\"old\", \"new\"", 0 }, { "\"new\", \"old\"", 0 }, { "\"old\",", 0 }, { "\"a\"old\"", 0 }, { "old", 0 },
+    };
+    ngx_str_t etag = ngx_string("\"old\"");
+
+    for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+        ngx_str_t value = of(t[i].value);
+
+        if (ngx_http_punit_field_etag(&value, &etag) != (ngx_uint_t) t[i].named) {
+            fail_msg("\"%s\"", t[i].value);
+        }
+        free(value.data);
+    }
+}
+
+
+static void
 a_request_id_has_no_octet_that_a_log_line_would_show_otherwise(void **state)
 {
     for (int ch = 0; ch < 256; ch++) {
@@ -151,6 +172,7 @@ main(void)
         cmocka_unit_test(a_bearer_token_is_what_follows_the_scheme_and_spaces),
         cmocka_unit_test(an_owner_is_a_unit_and_perhaps_an_epoch_and_nothing_else),
         cmocka_unit_test(cdn_loop_names_an_id_among_others_with_parameters_without_case),
+        cmocka_unit_test(if_none_match_names_an_etag_alone_strong_or_weak),
         cmocka_unit_test(a_request_id_has_no_octet_that_a_log_line_would_show_otherwise),
     };
 
