@@ -58,14 +58,15 @@ sub run {
 
     my $history = Punit::Chaos::History->new(@files);
     my $log     = $ground->own_log(@ids);
-    push @bad, _lists($ground, $history, @ids), $history->judge_owners($log),
-        $history->judge_answers($log, $ground->sent(map { $_->{id} } $history->events('refused')), @{ $told{windows} });
+    # what no machine is too busy for
+    my @grave = (_lists($ground, $history, @ids), $history->judge_owners($log));
+    push @bad, @grave, $history->judge_answers($log, $ground->sent(map { $_->{id} } $history->events('refused')), @{ $told{windows} });
     my $counts = $history->counts;
     $counts->{moves} = () = $ground->pauses(@ids);
     # a run in which nothing happened proves nothing
     push @bad, map { "no $_" } grep { !$counts->{$_} } qw(acked reads moves);
     unlink @files, $told{erased} if !@bad;
-    return { bad => \@bad, steps => $told{steps}, skip => $skip, counts => $counts, settled => $settled,
+    return { bad => \@bad, grave => scalar @grave, steps => $told{steps}, skip => $skip, counts => $counts, settled => $settled,
         kept => @bad ? $dir : undef };
 }
 
