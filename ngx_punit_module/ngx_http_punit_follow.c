@@ -203,11 +203,14 @@ ngx_http_punit_follow_owner(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
                                    &ctx->claims.user, unit, epoch, 0);
     }
 
-    if (ctx->lost && unit->data == ctx->lost_unit.data) {
+    if (ctx->lost
+        && (unit->data == ctx->lost_unit.data
+            || ngx_http_punit_was_tried(ctx, unit, epoch)))
+    {
+        /* no circle: this unit was asked because that one cannot be, and
+           knows no better */
 
-        /* asked here because that one cannot be, and it is the owner */
-
-        ctx->unit = *unit;
+        ctx->unit = ctx->lost_unit;
 
         rc = ngx_http_punit_route_lost(r, ctx, ctx->lost, 0);
 

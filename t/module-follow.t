@@ -37,6 +37,7 @@ my %cases = (
     x        => { eu => ['Punit-Owner' => 'mute; epoch=2'] },
     mine     => { eu => 200, us => 502 },    # of the others, tokens or the cache speak
     unknown  => { eu => 401 },
+    behind   => { us => ['Punit-Owner' => 'dead; epoch=7'], eu => ['Punit-Owner' => 'us; epoch=1'] },
     moved    => { eu => ['Punit-Owner' => 'us; epoch=9'], us => 200 },
     broken   => { eu => ['Punit-Owner' => 'us; epoch=2'], us => 'broken' },
     silent   => { eu => ['Punit-Owner' => 'mute; epoch=2'] },
@@ -239,6 +240,9 @@ for my $unit ('dead', 'xx') {
     like($a->{json}{type}, qr/^urn:punit:unit-(?:unreachable|down)$/, 'the problem says who is away');
     is($a->{headers}{'www-authenticate'}, undef, 'and nothing about the token');
 }
+forget();
+is(ask(GET => '/user/behind', 'us')->{json}{type}, 'urn:punit:unit-unreachable', 'one that knows less than who was asked before makes no circle');
+is(scalar(tries()), 2, 'and that one is not asked again');
 forget();
 $a = ask(GET => '/user/mine', 'us');
 is("$a->{status} $a->{headers}{'punit-route'}", '200 local', 'the same after a 502');
