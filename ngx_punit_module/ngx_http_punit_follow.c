@@ -318,15 +318,17 @@ ngx_http_punit_try(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
 
+    /* as many as there are units, and this one in place of a lost one */
+
     if (ctx->tries == NULL) {
-        ctx->tries = ngx_palloc(r->pool, (pmcf->peers.nelts + 1)
+        ctx->tries = ngx_palloc(r->pool, (pmcf->peers.nelts + 2)
                                          * sizeof(ngx_http_punit_try_t));
         if (ctx->tries == NULL) {
             return NGX_ERROR;
         }
     }
 
-    if (ctx->ntries > pmcf->peers.nelts) {
+    if (ctx->ntries > pmcf->peers.nelts + 1) {
         return NGX_ERROR;
     }
 

@@ -37,6 +37,7 @@ my %cases = (
     x        => { eu => ['Punit-Owner' => 'mute; epoch=2'] },
     mine     => { eu => 200, us => 502 },    # of the others, tokens or the cache speak
     unknown  => { eu => 401 },
+    last     => { us => 'ap', ap => 'us', eu => 200 },     # six times 421, then us is away
     behind   => { us => ['Punit-Owner' => 'dead; epoch=7'], eu => ['Punit-Owner' => 'us; epoch=1'] },
     moved    => { eu => ['Punit-Owner' => 'us; epoch=9'], us => 200 },
     broken   => { eu => ['Punit-Owner' => 'us; epoch=2'], us => 'broken' },
@@ -56,6 +57,10 @@ for my $unit (qw(eu us ap)) {
             if ($case eq 'endless') {
                 my ($epoch) = ($req->{headers}{'punit-owner'} // $req->{headers}{'x-epoch'} // 0) =~ /(\d+)$/;
                 return [421, ['Punit-Owner' => "$a; epoch=" . ($epoch + 1)]];
+            }
+            if ($case eq 'last' && $unit ne 'eu') {
+                my ($epoch) = ($req->{headers}{'punit-owner'} // 0) =~ /(\d+)$/;
+                return $epoch < 6 ? [421, ['Punit-Owner' => "$a; epoch=" . ($epoch + 1)]] : [502];
             }
             if ($case eq 'turn') {
                 my ($epoch) = ($req->{headers}{'punit-owner'} // $req->{headers}{'x-epoch'} // 0) =~ /(\d+)$/;
@@ -243,6 +248,9 @@ for my $unit ('dead', 'xx') {
 forget();
 is(ask(GET => '/user/behind', 'us')->{json}{type}, 'urn:punit:unit-unreachable', 'one that knows less than who was asked before makes no circle');
 is(scalar(tries()), 2, 'and that one is not asked again');
+forget();
+is(ask(GET => '/user/last', 'us')->{headers}{'punit-route'}, 'local', 'this unit is asked, too, when the last of the tries meets one that is away');
+is(scalar(tries()), 7, 'as one more than there are units');
 forget();
 $a = ask(GET => '/user/mine', 'us');
 is("$a->{status} $a->{headers}{'punit-route'}", '200 local', 'the same after a 502');
