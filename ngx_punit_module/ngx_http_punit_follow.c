@@ -54,6 +54,8 @@ ngx_int_t
 ngx_http_punit_follow(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     ngx_uint_t status)
 {
+    ngx_int_t  rc;
+
     ctx->upstream = r->upstream;
 
     /* without "=" in error_page the answer would keep the status */
@@ -72,12 +74,14 @@ ngx_http_punit_follow(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
             return ngx_http_punit_follow_back(r, ctx);
         }
 
-        return ngx_http_punit_follow_owner(r, ctx);
+        rc = ngx_http_punit_follow_owner(r, ctx);
+        break;
 
     case NGX_HTTP_BAD_GATEWAY:
     case NGX_HTTP_GATEWAY_TIME_OUT:
 
-        return ngx_http_punit_follow_unreachable(r, ctx, status);
+        rc = ngx_http_punit_follow_unreachable(r, ctx, status);
+        break;
 
     default:
 
@@ -86,6 +90,12 @@ ngx_http_punit_follow(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
         return (status >= NGX_HTTP_BAD_REQUEST) ? (ngx_int_t) status
                                                 : NGX_HTTP_BAD_GATEWAY;
     }
+
+    if (rc == NGX_OK) {
+        ctx->step = NGX_HTTP_PUNIT_STEP_REISSUE;
+    }
+
+    return rc;
 }
 
 
@@ -93,7 +103,6 @@ static ngx_int_t
 ngx_http_punit_follow_unreachable(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx, ngx_uint_t status)
 {
-    ngx_int_t                    rc;
     ngx_http_punit_peer_t       *peer;
     ngx_http_punit_main_conf_t  *pmcf;
 
@@ -109,14 +118,8 @@ ngx_http_punit_follow_unreachable(ngx_http_request_t *r,
     ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
                   "unit \"%V\" is unreachable (%ui)", &ctx->unit, status);
 
-    rc = ngx_http_punit_route_lost(r, ctx, NGX_HTTP_PUNIT_UNIT_UNREACHABLE,
-                                   ngx_http_punit_follow_again(r));
-
-    if (rc == NGX_OK) {
-        ctx->step = NGX_HTTP_PUNIT_STEP_REISSUE;
-    }
-
-    return rc;
+    return ngx_http_punit_route_lost(r, ctx, NGX_HTTP_PUNIT_UNIT_UNREACHABLE,
+                                     ngx_http_punit_follow_again(r));
 }
 
 
@@ -144,7 +147,6 @@ static ngx_int_t
 ngx_http_punit_follow_owner(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 {
     uint64_t                     epoch;
-    ngx_int_t                    rc;
     ngx_str_t                    id, *unit;
     ngx_list_t                  *headers;
     ngx_uint_t                   author;
@@ -212,13 +214,7 @@ ngx_http_punit_follow_owner(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 
         ctx->unit = ctx->lost_unit;
 
-        rc = ngx_http_punit_route_lost(r, ctx, ctx->lost, 0);
-
-        if (rc == NGX_OK) {
-            ctx->step = NGX_HTTP_PUNIT_STEP_REISSUE;
-        }
-
-        return rc;
+        return ngx_http_punit_route_lost(r, ctx, ctx->lost, 0);
     }
 
     if (ngx_http_punit_was_tried(ctx, unit, epoch)) {
@@ -246,13 +242,7 @@ ngx_http_punit_follow_owner(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 
     ctx->author = author;
 
-    rc = ngx_http_punit_route_to(r, ctx, unit, epoch, "followed");
-
-    if (rc == NGX_OK) {
-        ctx->step = NGX_HTTP_PUNIT_STEP_REISSUE;
-    }
-
-    return rc;
+    return ngx_http_punit_route_to(r, ctx, unit, epoch, "followed");
 }
 
 
