@@ -17,8 +17,8 @@ return { names => [map { "routing-$_" } @peers], prepare => sub {
     my $ours = $unit->load('routing by claim, ES256', '/profile', 'us');
     my %peer = (
         proxy          => $unit->of_server($unit->nginx('stock', name => 'stock-bare'), 'bare proxy_pass, no token', '/bare'),
-        njs            => $unit->of_server($unit->nginx('njs', name => 'njs-routing', files => ['jwt.js']), 'njs HS256', '/profile', $hs256),
-        'lua-cached'   => $unit->of_server($unit->nginx('lua', name => 'lua-routing', files => ['jwt.lua']), 'Lua HS256 verdict cached', '/profile', $hs256),
+        njs            => $unit->of_server($unit->nginx('njs', name => 'njs-routing', files => ['jwt.js', 'answer.conf']), 'njs HS256', '/profile', $hs256),
+        'lua-cached'   => $unit->of_server($unit->nginx('lua', name => 'lua-routing', files => ['jwt.lua', 'answer.conf']), 'Lua HS256 verdict cached', '/profile', $hs256),
         'haproxy-hs256' => $unit->of_server($unit->haproxy('HS256'), 'HAProxy jwt_verify HS256', '/profile', $hs256),
         'haproxy-rs256' => $unit->of_server($unit->haproxy('RS256'), 'HAProxy jwt_verify RS256', '/profile', $rs256),
     );
