@@ -47,6 +47,8 @@ $n->http(<<"EOF_CONF");
         location / { punit_scope user; }
         location /asked { punit_scope public; auth_request /inner; }
         location = /inner { punit_scope user; internal; }
+        location /guarded { punit_scope user; auth_request /open; }
+        location = /open { punit_scope public; internal; }
         location /mirrored { punit_scope public; mirror /inner; }
         location = /introspect { internal; proxy_pass http://127.0.0.1:@{[$auth->port]}; }
         location \@local {
@@ -79,6 +81,7 @@ like(curl("$url/x"), qr{^HTTP/2 401.*^www-authenticate: Bearer.*urn:punit:no-tok
 like(curl(-I => @token, "$url/x"), qr{^HTTP/2 200}, 'HEAD');
 like(curl(@token, "$url/asked"), qr{^HTTP/2 200}, "another module's subrequest with a token");
 like(curl("$url/asked"), qr{^HTTP/2 401}, 'and without one');
+like(curl(@token, "$url/guarded/moved"), qr{^HTTP/2 200.*^punit-route: forward\n.*us GET 0}sm, 'what is found out for a subrequest does not touch the request it was made for');
 like(curl(@token, -d => 'body', "$url/mirrored"), qr{^HTTP/2 200.*eu POST 4}s, 'a mirrored request');
 
 # streams that are given up while something is waited for

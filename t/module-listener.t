@@ -35,7 +35,7 @@ my $worker = Punit::Backend->new(
     sub {
         my ($req) = @_;
         return [421, ['Punit-Owner' => 'us; epoch=7']] if $req->{uri} =~ /moved/;
-        return [421, ['Punit-Author' => 'us'], 'a body'] if $req->{uri} =~ /author/;
+        return [421, ['Punit-Author' => 'us', 'Content-Type' => 'text/plain'], 'a body'] if $req->{uri} =~ /author/;
         return [200, ['Punit-Owner' => 'eu; epoch=4'], 'eu'];
     }
 );
@@ -127,6 +127,7 @@ is($body, '', 'without a body');
 is($status, 421, 'a 421 with an author goes back');
 is($h->{'punit-author'}, 'us', 'with the author');
 is($body, '', 'without the body that the worker should not have sent');
+is($h->{'content-type'}, undef, 'nor its type');
 
 # curl does not mind an octet too many
 my $raw = do {

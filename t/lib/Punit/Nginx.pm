@@ -88,7 +88,7 @@ sub _command {
     my @as = $> == 0 ? qw(setpriv --reuid=punit --regid=punit --clear-groups) : ();
 
     # nginx ends without freeing its arrays of connections and events, which would count as leaks
-    push @as, 'env', "LD_PRELOAD=$preload", 'ASAN_OPTIONS=' . join ':', 'detect_leaks=0', $ENV{ASAN_OPTIONS} // () if $preload;
+    push @as, 'env', 'ASAN_OPTIONS=' . join(':', 'detect_leaks=0', $ENV{ASAN_OPTIONS} // ()), $preload ? "LD_PRELOAD=$preload" : ();
     return (@as, $nginx, '-p', $self->{dir}, '-e', "$self->{dir}/logs/error.log", '-c', "$self->{dir}/nginx.conf", @more);
 }
 
