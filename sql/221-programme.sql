@@ -3,22 +3,21 @@
 create table training.programme (
     origin_unit    text not null default punit.self(),
     id             uuid not null default gen_random_uuid(),
-    name           text not null check (length(name) between 1 and 200),
+    name           training.name not null,
     description    text check (length(description) <= 5000),
-    level          text check (level in ('beginner', 'intermediate', 'expert')),
+    level          training.level,
     -- one value, not rows of its own: a replaced list would leave rows to delete, and reference rows are not deleted
     exercises      jsonb not null check (jsonb_typeof(exercises) = 'array'),
-    request_sha256 bytea check (length(request_sha256) = 32),
+    request_sha256 training.digest,
     retired_at     timestamptz(3),
     updated_at     timestamptz(3) not null default now(),
-    primary key (origin_unit, id)
+    primary key (id, origin_unit)
 );
 comment on table training.programme is 'one programme; reference data, one author a row';
 comment on column training.programme.exercises is 'array, in order, of {exercise_id, sets, repetitions, rest_s}';
 comment on column training.programme.request_sha256 is 'as in training.exercise';
 
-create index programme_id on training.programme (id, origin_unit);
-create index programme_by_name on training.programme (name collate "C", id) where retired_at is null;
+create index programme_by_name on training.programme (name, id) where retired_at is null;
 
 select punit.register_reference_table('training.programme');
 

@@ -22,17 +22,23 @@ create table punit.unit_key_held (
 comment on table punit.unit_key_held is
     'replicated: origin_unit has this key where its NGINX reads it; a key that all hold may sign';
 
+create view punit.inherited_table as
+    select t.tab
+      from (select to_regclass(r.tab) as tab from punit.reference_table r
+            union all
+            select unnest(array['auth.name', 'auth.ended']::regclass[])) t
+     where t.tab is not null;
+comment on view punit.inherited_table is
+    'tables that every unit has, of whose rows another unit becomes the author when theirs leaves: reference rows, login names, ended tokens';
+
 create function punit.mesh_plan(p_from text, p_to text)
 returns table (publication text, tab regclass, filter text)
 language sql stable set search_path = pg_catalog, pg_temp
 as $$
     select 'punit_reference', t.tab, format('origin_unit = %L', p_from)
-      from (select to_regclass(r.tab) as tab from punit.reference_table r
-            union
-            select to_regclass(n.name)
-              from unnest(array['punit.unit', 'punit.unit_key', 'punit.unit_key_held', 'punit.home',
-                                'auth.name', 'auth.ended']) n (name)) t
-     where t.tab is not null
+      from (select i.tab from punit.inherited_table i
+            union all
+            select unnest(array['punit.unit', 'punit.unit_key', 'punit.unit_key_held', 'punit.home']::regclass[])) t
     union all
     select 'punit_messages_' || p_to, 'punit.outbox'::regclass,
            format('origin_unit = %L and target_unit = %L', p_from, p_to)
@@ -150,7 +156,7 @@ $$;
 comment on function punit.inspect_user(uuid) is
     'always one row: what this unit has of a user, nulls if nothing; for punitctl user, here and at peers';
 
-revoke all on punit.unit_key, punit.unit_key_held from public;
+revoke all on punit.unit_key, punit.unit_key_held, punit.inherited_table from public;
 grant execute on function punit.inspect_user(uuid) to punit_peer;
 
 select punit.publish();

@@ -36,8 +36,8 @@ begin
     if found then
         return;
     end if;
-    for t in select to_regclass(r.tab) from punit.reference_table r
-             union all select to_regclass(x.tab) from unnest(array['auth.bucket', 'auth.name', 'auth.ended']) x (tab) loop
+    lock table auth.bucket in share row exclusive mode;
+    for t in select i.tab from punit.inherited_table i loop
         execute format('lock table %s in share row exclusive mode', t);
     end loop;
     update punit.move m set phase = 'done', result = 'aborted', error = v_self || ' leaves the system',
@@ -116,8 +116,7 @@ begin
                    else 'nothing' end as doubled,
                string_agg(quote_ident(a.attname), ', ' order by array_position(i.indkey::smallint[], a.attnum))
                    filter (where a.attnum = any (i.indkey)) as key
-          from (select to_regclass(x.tab) as tab from punit.reference_table x
-                union all select to_regclass(x.tab) from unnest(array['auth.name', 'auth.ended']) x (tab)) t
+          from punit.inherited_table t
           join pg_attribute a on a.attrelid = t.tab and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
           join pg_index i on i.indrelid = t.tab and i.indisprimary
          group by t.tab

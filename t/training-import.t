@@ -92,6 +92,25 @@ subtest 'a file with one broken exercise imports none and names what is wrong' =
     is count(), $before;
 };
 
+subtest 'what no exercise may be the table refuses' => sub {
+    my %row = (slug => 'a', name => 'A', level => 'beginner', category => 'strength');
+    my $insert = sub {
+        my %values = (%row, @_);
+        my @columns = sort keys %values;
+        return eval {
+            $db->do("insert into training.exercise (@{[join ', ', @columns]}) values (@{[join ', ', ('?') x @columns]})", undef, @values{@columns});
+            1;
+        };
+    };
+    for my $bad ([ slug => 'a/b' ], [ slug => "a\tb" ], [ slug => '' ], [ slug => 'x' x 101 ], [ name => '' ], [ name => 'x' x 201 ],
+        [ force => 'shove' ], [ level => 'Expert' ], [ mechanic => '' ], [ equipment => '' ], [ category => 'x' x 51 ], [ request_sha256 => 'x' x 31 ]) {
+        ok !$insert->(@$bad), "$bad->[0] '$bad->[1]'";
+        is $db->state, '23514';
+    }
+    ok $insert->(slug => 'x' x 100, name => 'x' x 200, force => undef, equipment => 'x' x 50), 'as long as may be' or diag $db->errstr;
+    $db->do('delete from training.exercise where slug = ?', undef, 'x' x 100);
+};
+
 subtest 'only the owner of the schema imports' => sub {
     my $service = $pg->dbh('punit_training');
     ok !eval { $service->do(q{select training.import_exercises('[]')}); 1 };

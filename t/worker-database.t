@@ -14,14 +14,7 @@ my $dir = tempdir('punit-worker-XXXXXX', DIR => '/tmp', CLEANUP => 1);
 my $pg  = Punit::Postgres->new(unit => 'eu');
 $pg->apply(Punit::Postgres->files(10, 79), Punit::Postgres->files(210, 210));
 my @users = map { sprintf '0b6f2f0e-0000-4000-8000-%012d', $_ } 1 .. 8;
-my $dbh = $pg->dbh;
-for my $user (@users) {
-    $dbh->begin_work;
-    $dbh->do('select punit.create_user(?)', undef, $user);
-    $dbh->do('select profile.create(?, ?)', undef, $user, 'Ann');
-    $dbh->commit;
-}
-$dbh->disconnect;
+$pg->add_user($_, 'Ann') for @users;
 $pg->stop;
 
 my $worker = Punit::Process->worker('profile', $dir, PUNIT_PG => $pg->conninfo, PUNIT_PG_POOL => 2, PUNIT_DEADLINE => '2s');
@@ -70,7 +63,7 @@ for my $end (qw(fast immediate)) {
 }
 
 # ---- the connection is lost in the middle of a statement
-$dbh = $pg->dbh;
+my $dbh = $pg->dbh;
 $dbh->begin_work;
 $dbh->do('select from punit.own where user_id = ? for update', undef, $users[0]);
 my $running = $profile->send_only(PATCH => '/profile', user => $users[0], body => { name => 'lost' });

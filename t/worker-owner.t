@@ -19,10 +19,8 @@ my $n   = 0;
 # A user as the mover would leave him here.
 sub user {
     my (%o) = @_;
-    my $id = sprintf '0b6f2f0e-0000-4000-8000-%012d', ++$n;
+    my $id = $pg->add_user(sprintf('0b6f2f0e-0000-4000-8000-%012d', ++$n), "user $n");
     $dbh->begin_work;
-    $dbh->do('select punit.create_user(?)', undef, $id);
-    $dbh->do('select profile.create(?, ?)', undef, $id, "user $n");
     $dbh->do('delete from punit.home where user_id = ?', undef, $id);
     $dbh->do('update punit.own set ' . join(', ', map { "$_ = " . $dbh->quote($o{$_}) } sort keys %o) . ' where user_id = ?',
         undef, $id) if %o;

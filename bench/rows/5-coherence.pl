@@ -48,23 +48,33 @@ sub changes {
 
 my $imports = 0;
 
+# of the rows that us wrote, as a unit has them
+sub generation {
+    my ($units, $unit) = @_;
+    return $units->dbh($unit)->selectrow_array(q{select coalesce(max(gen), 0) from punit.generation where service = 'training' and origin_unit = 'us'});
+}
+
 # Milliseconds from the commit until each peer has all of them.
 sub import_rows {
     my ($units) = @_;
     my $category = 'bulk-' . ++$imports;
+    my %late = map { $_ => generation($units, $_) } qw(eu ap);
     $units->dbh('us')->do(q{insert into training.exercise (slug, name, level, category) select $2::text || '-' || i, 'Bulk ' || i, 'expert', $2
         from generate_series(1, $1::int) i}, { pg_placeholder_dollaronly => 1 }, ROWS, $category);
     my $start = time;
-    my (%late, @ms) = (eu => 1, ap => 1);
+    my @ms;
     while (%late) {
         time < $start + 60 or die "not at @{[keys %late]} in 60 s\n";
         sleep 0.01;
-        # there are none before there are all
-        for my $unit (keys %late) {
-            next if !$units->dbh($unit)->selectrow_array('select 1 from training.exercise where category = ? limit 1', undef, $category);
+        # it rises with the rows; to look for them, over and over, would walk those that are not committed yet
+        for my $unit (grep { generation($units, $_) != $late{$_} } keys %late) {
             push @ms, (time - $start) * 1000;
             delete $late{$unit};
         }
+    }
+    for my $unit (qw(eu ap)) {
+        my ($rows) = $units->dbh($unit)->selectrow_array('select count(*) from training.exercise where category = ?', undef, $category);
+        $rows == ROWS or die "$rows rows at $unit\n";
     }
     return @ms;
 }

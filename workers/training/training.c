@@ -95,12 +95,12 @@ static const punit_route_t routes[] = {
     { "GET", "/training/programmes", PUNIT_REFERENCE,
       .list = true, .cursor = { PUNIT_STRING, PUNIT_UUID },
       .sql = "with page as ("
-             "select row_number() over (order by p.name collate \"C\", p.id) as n,"
+             "select row_number() over (order by p.name, p.id) as n,"
              "       (select row_to_json(i) from (select p.id, p.name, p.description, p.level) i) as item,"
              "       json_build_array(p.name, p.id) as key"
              "  from training.known_programme p"
-             " where p.retired_at is null and ($3::uuid is null or (p.name collate \"C\", p.id) > ($2, $3))"
-             " order by p.name collate \"C\", p.id limit $1::int + 1)"
+             " where p.retired_at is null and ($3::uuid is null or (p.name, p.id) > ($2, $3))"
+             " order by p.name, p.id limit $1::int + 1)"
              " select " PUNIT_PAGE("$1::int"),
       .bind = { PUNIT_P_LIMIT, PUNIT_P_CURSOR(0), PUNIT_P_CURSOR(1) } },
 

@@ -135,6 +135,18 @@ sub files {
     return grep { my ($n) = m{/(\d+)-[^/]*\.sql$}; defined $n && $n >= $from && $n <= $to } sort glob "$root/sql/*.sql";
 }
 
+# A user as a registration leaves him: owned here, with a profile.
+sub add_user {
+    my ($self, $id, $name) = @_;
+    my $dbh = $self->dbh;
+    $dbh->begin_work;
+    $dbh->do('select punit.create_user(?)', undef, $id);
+    $dbh->do('select profile.create(?, ?)', undef, $id, $name);
+    $dbh->commit;
+    $dbh->disconnect;
+    return $id;
+}
+
 # Lets this unit's mover and the peers know each other: a role for the peer to log in with, its incarnation (which
 # the mesh would bring), how to reach it.
 sub know {
