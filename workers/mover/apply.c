@@ -13,6 +13,8 @@
 static const char open_sql[] = "select punit.apply_open($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 static const char copy_sql[] = "select punit.copy_close($1, $2, $3, $4, $5, $6, $7, $8)";
 static const char activate_sql[] = "select punit.activate($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+static const char take_sql[] =
+    "select punit.take($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
 
 
 static void
@@ -25,12 +27,10 @@ fail(apply_t *a)
 }
 
 
-/* Calls a function that answers with one text; false unless it is OK. */
+/* What a function answered with one text; false unless it is OK. */
 static bool
-ask(apply_t *a, const char *sql, int n, const char *const *values)
+answered(apply_t *a, PGresult *row)
 {
-    PGresult *row = link_call(a->local, sql, n, values);
-
     if (row == NULL) {
         fail(a);
         return false;
@@ -39,6 +39,13 @@ ask(apply_t *a, const char *sql, int n, const char *const *values)
     snprintf(a->answer, sizeof(a->answer), "%s", PQgetvalue(row, 0, 0));
     PQclear(row);
     return strcmp(a->answer, "OK") == 0;
+}
+
+
+static bool
+ask(apply_t *a, const char *sql, int n, const char *const *values)
+{
+    return answered(a, link_call(a->local, sql, n, values));
 }
 
 
@@ -414,14 +421,25 @@ commit(apply_t *a)
 }
 
 
-/* FENCE's answer says that nothing was written since the copy here: there is no row to wait for, and the empty COPYs are
- * read when he is served. Were there one nevertheless, S's digest, which counts it, says so. */
-static bool
-nothing_to_come(const apply_t *a)
+static void
+init(apply_t *a, link_t *local, plan_t *plan, const task_t *task, snapshot_t *snapshot, long long epoch)
 {
-    const snapshot_t *s = a->snapshot;
+    memset(a, 0, sizeof(*a));
+    a->local = local;
+    a->plan = plan;
+    a->task = task;
+    a->snapshot = snapshot;
+    a->epoch = epoch;
+    a->copying = -1;
+}
 
-    return a->epoch != 0 && !s->full && s->base == s->ver && strcmp(s->n, "0") == 0;
+
+static void
+note_pause(snapshot_t *snapshot)
+{
+    if (snapshot->fenced_at > 0) {
+        snapshot->applied_us = (long) ((punit_clock_s() - snapshot->fenced_at) * 1e6);
+    }
 }
 
 
@@ -431,13 +449,7 @@ apply_snapshot(apply_t *a, link_t *local, link_t *peer, plan_t *plan, const task
 {
     apply_result_t  result = APPLY_LATER;
 
-    memset(a, 0, sizeof(*a));
-    a->local = local;
-    a->plan = plan;
-    a->task = task;
-    a->snapshot = snapshot;
-    a->epoch = epoch;
-    a->copying = -1;
+    init(a, local, plan, task, snapshot, epoch);
     a->staged = calloc(2 * (size_t) plan->ntables, sizeof(bool));
 
     if (a->staged == NULL) {
@@ -450,7 +462,7 @@ apply_snapshot(apply_t *a, link_t *local, link_t *peer, plan_t *plan, const task
     if (!have_months(a, plan) || !begin(a)) {
         result = result_of(a);
 
-    } else if (!nothing_to_come(a) && !receive(a, peer)) {
+    } else if (!receive(a, peer)) {
         snprintf(a->answer, sizeof(a->answer), "%s", peer->error);
         copy_end(a);
 
@@ -459,7 +471,7 @@ apply_snapshot(apply_t *a, link_t *local, link_t *peer, plan_t *plan, const task
 
     } else if (record_applied(local, task, snapshot, epoch) && commit(a)) {
         result = APPLY_OK;
-        snapshot->applied_us = epoch ? (long) ((punit_clock_s() - snapshot->fenced_at) * 1e6) : 0;
+        note_pause(snapshot);
         clear_stage(a);
 
     } else {
@@ -474,5 +486,43 @@ apply_snapshot(apply_t *a, link_t *local, link_t *peer, plan_t *plan, const task
         link_settle(peer);
     }
 
+    return result;
+}
+
+
+apply_result_t
+apply_delta(apply_t *a, link_t *local, plan_t *plan, const task_t *task, snapshot_t *s, long long epoch)
+{
+    apply_result_t  result;
+    char            number[7][24], dwell[32], fenced_at[32];
+    long long       numbers[] = { s->base, s->ver, s->gc_ver, epoch, s->rows, s->bytes, s->tombs };
+    const char     *values[] = {
+        task->user, task->unit, task->there, task->here, number[0], number[1], s->fork, number[2], s->n, s->digest, number[3],
+        dwell, number[4], number[5], number[6], fenced_at, s->delta
+    };
+
+    init(a, local, plan, task, s, epoch);
+
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        snprintf(number[i], sizeof(number[i]), "%lld", numbers[i]);
+    }
+
+    snprintf(dwell, sizeof(dwell), "%.3f", dwell_s(a));
+    snprintf(fenced_at, sizeof(fenced_at), "%.6f", s->fenced_at);
+
+    if (!have_months(a, plan) || !answered(a, link_begin(local, take_sql, 17, values))) {
+        result = result_of(a);
+
+    } else if (commit(a)) {
+        note_pause(s);
+        return APPLY_OK;
+
+    } else {
+        /* after a lost COMMIT nobody knows; what the database says next decides */
+        fail(a);
+        result = APPLY_LATER;
+    }
+
+    link_settle(local);
     return result;
 }

@@ -167,6 +167,7 @@ link_next(link_t *link)
     case PGRES_COMMAND_OK:
     case PGRES_COPY_OUT:
     case PGRES_COPY_IN:
+    case PGRES_PIPELINE_SYNC:
         return result;
     default:
         set_error(link, PQresultErrorField(result, PG_DIAG_SQLSTATE), PQresultErrorMessage(result));
@@ -334,6 +335,62 @@ link_call(link_t *link, const char *sql, int n, const char *const *values)
     }
 
     return only_result(link);
+}
+
+
+PGresult *
+link_begin(link_t *link, const char *sql, int n, const char *const *values)
+{
+    PGresult   *result = NULL;
+    char        error[sizeof(link->error)] = "";
+    char        sqlstate[sizeof(link->sqlstate)] = "";
+
+    link->error[0] = '\0';
+
+    if (!PQenterPipelineMode(link->pg) || !PQsendQueryParams(link->pg, "begin", 0, NULL, NULL, NULL, NULL, 0)
+        || !PQsendQueryParams(link->pg, sql, n, NULL, values, NULL, NULL, 0) || !PQpipelineSync(link->pg))
+    {
+        lost(link);
+        return NULL;
+    }
+
+    for (;;) {
+        PGresult *next = link_next(link);
+
+        if (link->pg == NULL) {
+            PQclear(result);
+            return NULL;
+        }
+
+        if (next == NULL) {
+            /* the end of one statement's results; or an error, the first of which is why the rest did not run */
+            if (link->error[0] != '\0' && error[0] == '\0') {
+                memcpy(error, link->error, sizeof(error));
+                memcpy(sqlstate, link->sqlstate, sizeof(sqlstate));
+            }
+
+            continue;
+        }
+
+        if (PQresultStatus(next) == PGRES_PIPELINE_SYNC) {
+            PQclear(next);
+            break;
+        }
+
+        PQclear(result);
+        result = next;
+    }
+
+    PQexitPipelineMode(link->pg);
+
+    if (error[0] == '\0') {
+        return result;
+    }
+
+    memcpy(link->error, error, sizeof(error));
+    memcpy(link->sqlstate, sqlstate, sizeof(sqlstate));
+    PQclear(result);
+    return NULL;
 }
 
 

@@ -36,6 +36,9 @@ void link_settle(link_t *link);
 /* One statement with text parameters (NULL = null) and its result; NULL on an error. */
 PGresult *link_call(link_t *link, const char *sql, int n, const char *const *values);
 
+/* BEGIN and such a statement in one round trip. */
+PGresult *link_begin(link_t *link, const char *sql, int n, const char *const *values);
+
 /* Statements without an answer, in one round trip. */
 bool link_run(link_t *link, const char *sql);
 

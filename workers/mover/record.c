@@ -12,16 +12,7 @@ static const char begin_sql[] =
     "select $1, $2, punit.self(), 'copy', $3 from quick "
     "on conflict (user_id, to_unit) where finished_at is null do nothing";
 
-/* a move that an operator cancelled meanwhile has no record any more, and gets none */
-static const char applied_sql[] =
-    "update punit.move m set from_unit = $2, mode = case when 'full' in (m.mode, $3) then 'full' else 'delta' end, "
-    "epoch = $4, base_ver = coalesce(m.base_ver, $5), final_ver = $6, rounds = m.rounds + 1, "
-    "rows_sent = m.rows_sent + $7, bytes = m.bytes + $8, tombs = m.tombs + $9, rows_due = null, "
-    "error = null, touched_at = clock_timestamp(), "
-    "phase = case when $10::double precision is null then m.phase else 'retire' end, "
-    "fenced_at = coalesce(to_timestamp($10), m.fenced_at), "
-    "activated_at = case when $10 is null then m.activated_at else clock_timestamp() end "
-    "where user_id = $1 and to_unit = punit.self() and finished_at is null";
+static const char applied_sql[] = "select punit.move_applied($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 
 static const char due_sql[] =
     "with quick as (select set_config('synchronous_commit', 'off', true)) "
