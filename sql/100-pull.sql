@@ -107,10 +107,12 @@ begin
     elsif base < ver then
         select x.n, x.digest into n, digest from punit.user_digest(p_user, -1) x;
     end if;
-    select * into w from punit.wait_left(p_user, p_quiet_ms, p_dwell);
-    wait_ms := w.wait_ms;
-    seen_ms := w.seen_ms;
-    detail := w.why;
+    if p_final is null then
+        select * into w from punit.wait_left(p_user, p_quiet_ms, p_dwell);
+        wait_ms := w.wait_ms;
+        seen_ms := w.seen_ms;
+        detail := w.why;
+    end if;
     select extract(epoch from clock_timestamp() - s.since), s.dwell_s into stay_s, dwell_s
       from punit.stay s where s.user_id = p_user;
     perform set_config('punit.user', p_user::text, true), set_config('punit.base', base::text, true);

@@ -24,15 +24,18 @@ create function punit.rehearse() returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    nobody constant uuid := '00000000-0000-0000-0000-000000000000';
-begin
-    perform punit.apply_open(nobody, '', punit.incarnation_of(''), (select m.incarnation from punit.me m), true, -1, 0,
-                             nobody, 1);
+    nobody  constant uuid := '00000000-0000-0000-0000-000000000000';
+    v_here  uuid := (select m.incarnation from punit.me m);
     -- no row of any table, and a tombstone that names none
-    perform punit.take(nobody, '', punit.incarnation_of(''), (select m.incarnation from punit.me m), -1, 0, null, 0, 0, 0, 1, 1,
-                       0, 0, 0, 0, jsonb_object_agg(t.tab, '[]'::jsonb) || jsonb_build_object('punit.tomb',
-                           jsonb_agg(jsonb_build_array(now()::text, '[]', t.tab, nobody::text, '0'))))
-       from punit.moved_tables() t;
+    v_delta jsonb := (select jsonb_object_agg(t.tab, '[]'::jsonb) || jsonb_build_object('punit.tomb',
+                                 jsonb_agg(jsonb_build_array(now()::text, '[]', t.tab, nobody::text, '0')))
+                        from punit.moved_tables() t);
+begin
+    if punit.apply_open(nobody, '', punit.incarnation_of(''), v_here, true, -1, 0, nobody) <> 'OK'
+       or punit.copy_close(nobody, '', -1, 0, nobody, 0, 0, 0) <> 'OK'
+       or punit.take(nobody, '', punit.incarnation_of(''), v_here, 0, 0, nobody, 0, 0, 0, 1, 1, 0, 0, 0, 0, v_delta) <> 'OK' then
+        raise exception 'rehearse: nobody cannot be taken';
+    end if;
     raise exception using errcode = 'PU001';
 exception when sqlstate 'PU001' then
     null;

@@ -350,6 +350,13 @@ subtest 'values of every kind come unchanged by COPY and with the answer to FENC
     is $all->('us'), $all->('eu'), 'the rest';
 };
 
+subtest 'a hand-over is rehearsed, and nothing is left of it' => sub {
+    my $h = $pg{us}->dbh('punit_mover');
+    $h->do('set session_replication_role = replica');
+    $h->do('select punit.warm(), punit.rehearse()');
+    is one($db{us}, q{select count(*) from punit.own where user_id = '00000000-0000-0000-0000-000000000000'}), 0, 'nobody';
+};
+
 subtest 'a difference that the digest shows stops ACTIVATE' => sub {
     my $u = user();
     apply('us', 'eu', $u, pull('eu', 'us', $u));
