@@ -11,8 +11,17 @@
 #include "mover/stop.h"
 
 static const char open_sql[] = "select punit.apply_open($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-static const char copy_sql[] = "select punit.copy_close($1, $2, $3, $4, $5, $6, $7, $8)";
-static const char activate_sql[] = "select punit.activate($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+
+/* a copy that a crash forgets is pulled again; an owner that a crash forgets would be a lost user */
+static const char open_copy_sql[] =
+    "select punit.apply_open($1, $2, $3, $4, $5, $6, $7, $8, $9), set_config('synchronous_commit', 'off', true)";
+
+static const char copy_sql[] =
+    "select punit.copy_close($1, $2, $3, $4, $5, $6, $7, $8), "
+    "punit.move_applied($1, $2, $9, $10, $11, $4, $12, $13, $14, $15)";
+static const char activate_sql[] =
+    "select punit.activate($1, $2, $3, $4, $5, $6, $7, $8, $16, $17), "
+    "punit.move_applied($1, $2, $9, $10, $11, $4, $12, $13, $14, $15)";
 static const char take_sql[] =
     "select punit.take($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
 
@@ -87,9 +96,7 @@ begin(apply_t *a)
     snprintf(ver, sizeof(ver), "%lld", s->ver);
     snprintf(epoch, sizeof(epoch), "%lld", a->epoch);
 
-    /* a copy that a crash forgets is pulled again; an owner that a crash forgets would be a lost user */
-    if (!link_run(a->local, a->epoch ? "begin" : "begin; set local synchronous_commit = off")) {
-        fail(a);
+    if (!answered(a, link_begin(a->local, a->epoch ? open_sql : open_copy_sql, 9, values))) {
         return false;
     }
 
@@ -105,7 +112,7 @@ begin(apply_t *a)
         }
     }
 
-    return ask(a, open_sql, 9, values);
+    return true;
 }
 
 
@@ -324,21 +331,28 @@ dwell_s(const apply_t *a)
 }
 
 
+/* Compares what is here now with what was sent, and notes both the outcome and the move's record; commit() makes them so. */
 static bool
 close_copy(apply_t *a)
 {
     const snapshot_t   *s = a->snapshot;
-    char                base[24], ver[24], gc_ver[24], epoch[24], dwell[32];
+    char                number[9][24], dwell[32], fenced_at[32];
+    long long           numbers[] = {
+        s->base, s->ver, s->gc_ver, s->epoch, a->task->ver, s->rows, s->bytes, s->tombs, a->epoch
+    };
     const char         *values[] = {
-        a->task->user, a->task->unit, base, ver, s->fork, gc_ver, s->n, s->digest, epoch, dwell
+        a->task->user, a->task->unit, number[0], number[1], s->fork, number[2], s->n, s->digest,
+        s->full ? "full" : "delta", number[3], number[4], number[5], number[6], number[7],
+        a->epoch ? fenced_at : NULL, number[8], dwell
     };
 
-    snprintf(base, sizeof(base), "%lld", s->base);
-    snprintf(ver, sizeof(ver), "%lld", s->ver);
-    snprintf(gc_ver, sizeof(gc_ver), "%lld", s->gc_ver);
-    snprintf(epoch, sizeof(epoch), "%lld", a->epoch);
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        snprintf(number[i], sizeof(number[i]), "%lld", numbers[i]);
+    }
+
     snprintf(dwell, sizeof(dwell), "%.3f", dwell_s(a));
-    return a->epoch ? ask(a, activate_sql, 10, values) : ask(a, copy_sql, 8, values);
+    snprintf(fenced_at, sizeof(fenced_at), "%.6f", s->fenced_at);
+    return a->epoch ? ask(a, activate_sql, 17, values) : ask(a, copy_sql, 15, values);
 }
 
 
@@ -469,7 +483,7 @@ apply_snapshot(apply_t *a, link_t *local, link_t *peer, plan_t *plan, const task
     } else if (a->failed || (!snapshot->full && !enter_delta(a)) || !close_copy(a)) {
         result = result_of(a);
 
-    } else if (record_applied(local, task, snapshot, epoch) && commit(a)) {
+    } else if (commit(a)) {
         result = APPLY_OK;
         note_pause(snapshot);
         clear_stage(a);

@@ -12,8 +12,6 @@ static const char begin_sql[] =
     "select $1, $2, punit.self(), 'copy', $3 from quick "
     "on conflict (user_id, to_unit) where finished_at is null do nothing";
 
-static const char applied_sql[] = "select punit.move_applied($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
-
 static const char due_sql[] =
     "with quick as (select set_config('synchronous_commit', 'off', true)) "
     "update punit.move set rows_due = $2, touched_at = clock_timestamp() from quick "
@@ -82,25 +80,6 @@ record_begin(link_t *local, const task_t *task)
 
     snprintf(base, sizeof(base), "%lld", task->ver);
     return run(local, begin_sql, 3, values);
-}
-
-
-bool
-record_applied(link_t *local, const task_t *task, const snapshot_t *s, long long epoch)
-{
-    char        text[6][24], at[32];
-    long long   numbers[] = { s->epoch, task->ver, s->ver, s->rows, s->bytes, s->tombs };
-    const char *values[] = {
-        task->user, task->unit, s->full ? "full" : "delta", text[0], text[1], text[2], text[3], text[4], text[5],
-        epoch ? at : NULL
-    };
-
-    for (int i = 0; i < 6; i++) {
-        snprintf(text[i], sizeof(text[i]), "%lld", numbers[i]);
-    }
-
-    snprintf(at, sizeof(at), "%.6f", s->fenced_at);
-    return run(local, applied_sql, 10, values);
 }
 
 
