@@ -171,7 +171,7 @@ pull_once(handover_t *h, snapshot_t *s, bool begin)
 pull_next_t
 pull_rounds(handover_t *h, bool want)
 {
-    snapshot_t  s;
+    snapshot_t  s = { .wait_ms = 0 };
     pull_next_t next = PULL_DONE;
 
     /* more rounds do not help against somebody whom FENCE found too fast: the next one slows him (punit.fence) */
