@@ -217,16 +217,37 @@ $$;
 comment on function punit.register_reference(text, text, text, text) is
     'values of a registered table''s column must exist in the reference table at the new owner before the hand-over';
 
--- A user's rows are counted, hashed, checked and cleared by functions made anew whenever a table joins: static SQL
--- keeps its plans in the mover's kept connections, where dynamic SQL would be planned again for each user.
+create function punit.moved_tables()
+returns table (rank int, tab text, key text[], columns text[], digested boolean)
+language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+    select 0, 'punit.tomb', array['ver', 'tab', 'pk'], array['buried_at', 'pk', 'tab', 'user_id', 'ver'], false
+    union all select 1, u.tab, u.key, u.columns, true from punit.user_table u
+    union all select 2, 'punit.dedup', array['request_id', 'route'],
+           array['body', 'body_sha256', 'created_at', 'request_id', 'route', 'status', 'user_id', 'ver'], false
+$$;
+comment on function punit.moved_tables() is
+    'all tables whose rows move with their user, in the order in which they are put in: tombstones, registered ones, dedup. What punit.user_digest counts is digested';
+revoke all on function punit.moved_tables() from public;
+
+-- One row expected, whatever it holds: the planner then goes from these lines to the table by its key, not the other way.
+create function punit.lines(p_lines jsonb) returns setof jsonb
+language internal immutable strict rows 1 as 'jsonb_array_elements';
+comment on function punit.lines(jsonb) is 'the lines of a table in what punit.user_delta gives';
+
+-- A user's rows are counted, hashed, read, put in, checked and cleared by functions made anew whenever a table joins: static
+-- SQL keeps its plans in the mover's kept connections, where dynamic SQL would be planned again for each user.
 create function punit.weave() returns void
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     digest  text;
     above   text;
     clear   text;
     missing text;
+    delta   text;
+    bury    text;
+    enter   text;
 begin
     select string_agg(format(
                'select count(*), sum(hashtextextended(concat_ws(%L, %s, t.ver), %s)) from %s t where t.user_id = p_user and t.ver > p_base',
@@ -247,6 +268,45 @@ begin
                E'\n        union all ' order by r.tab, r.col)
       into missing
       from punit.user_reference r;
+    with m as (
+        select x.*,
+               -- of the table here; null: it is made by a later file, and then this is called again
+               (select array_agg(format_type(a.atttypid, a.atttypmod) order by c.n)
+                  from unnest(x.columns) with ordinality c (name, n)
+                  join pg_attribute a on a.attrelid = to_regclass(x.tab) and a.attname = c.name) as types
+          from punit.moved_tables() x
+    ), k as (
+        -- how a key's column is found in a line, and in a tombstone's pk
+        select m.tab, string_agg(format(' and t.%I = (l ->> %s)::%s', c.name, array_position(m.columns, c.name) - 1,
+                                        m.types[array_position(m.columns, c.name)]), '' order by c.n) as same,
+               string_agg(format(' and t.%I = ((l ->> 1)::jsonb ->> %s)::%s', c.name, c.n - 1,
+                                 m.types[array_position(m.columns, c.name)]), '' order by c.n) as buried
+          from m cross join unnest(m.key) with ordinality c (name, n)
+         group by m.tab
+    )
+    select string_agg(format(
+               'select %L, count(*), %s, json_agg(json_build_array(%s)) from %s t where t.user_id = p_user and t.ver > p_base',
+               m.tab,
+               case when m.digested then format('sum(hashtextextended(concat_ws(%L, %s, t.ver), %s))', '/',
+                   coalesce((select string_agg(format('t.%I', c), ', ' order by n)
+                               from unnest(m.key) with ordinality x (c, n)), 'null'), hashtext(m.tab)) else 'null' end,
+               (select string_agg(format('t.%I::text', c), ', ' order by n) from unnest(m.columns) with ordinality x (c, n)), m.tab),
+               E'\n        union all ' order by m.rank, m.tab),
+           string_agg(format(
+               'if %L = any (v_buried) then delete from %s t using punit.lines(p_lines -> ''punit.tomb'') l where l ->> 2 = %L'
+               ' and t.user_id = p_user%s; end if;', m.tab, m.tab, m.tab, coalesce(k.buried, '')),
+               E'\n        ' order by m.rank, m.tab) filter (where m.digested),
+           string_agg(format(
+               'if p_lines ? %L then delete from %s t using punit.lines(p_lines -> %L) l where t.user_id = p_user%s;'
+               ' insert into %s (%s) select %s from punit.lines(p_lines -> %L) l; end if;', m.tab, m.tab, m.tab,
+               coalesce(k.same, ''), m.tab,
+               (select string_agg(quote_ident(c), ', ' order by n) from unnest(m.columns) with ordinality x (c, n)),
+               (select string_agg(format('(l ->> %s)::%s', n - 1, m.types[n]), ', ' order by n)
+                  from unnest(m.columns) with ordinality x (c, n)), m.tab),
+               E'\n        ' order by m.rank, m.tab)
+      into delta, bury, enter
+      from m left join k using (tab)
+     where m.types is not null;
 
     execute format($f$
         create or replace function punit.user_digest(p_user uuid, p_base bigint, out n bigint, out digest numeric)
@@ -268,6 +328,31 @@ begin
             ) x (n));
         end
         $b$ $f$, coalesce(above, 'select 0'));
+    execute format($f$
+        create or replace function punit.user_delta(p_user uuid, p_base bigint, out n bigint, out digest numeric,
+                                                    out sent bigint, out tombs bigint, out lines json)
+        language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+        as $b$
+        begin
+            select coalesce(sum(x.n) filter (where x.tab not in ('punit.tomb', 'punit.dedup')), 0), coalesce(sum(x.h), 0),
+                   coalesce(sum(x.n), 0), coalesce(sum(x.n) filter (where x.tab = 'punit.tomb'), 0),
+                   json_object_agg(x.tab, x.l) filter (where x.n > 0)
+              into n, digest, sent, tombs, lines from (
+            %s
+            ) x (tab, n, h, l);
+        end
+        $b$ $f$, coalesce(delta, 'select null::text, 0, null::numeric, null::json where false'));
+    execute format($f$
+        create or replace function punit.user_take(p_user uuid, p_lines jsonb) returns void
+        language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+        as $b$
+        declare
+            v_buried text[] := array(select distinct l ->> 2 from punit.lines(p_lines -> 'punit.tomb') l);
+        begin
+            %s
+            %s
+        end
+        $b$ $f$, coalesce(bury, ''), coalesce(enter, ''));
     execute format($f$
         create or replace function punit.user_clear(p_user uuid) returns void
         language plpgsql volatile security definer
@@ -295,11 +380,15 @@ begin
         'number of a user''s rows with ver > p_base and the sum of the hashes of (table, key, ver); additive. Made by punit.weave';
     comment on function punit.user_rows(uuid, bigint, bigint) is
         'number of a user''s rows with ver > p_base, counting at most p_limit a table. Made by punit.weave';
+    comment on function punit.user_delta(uuid, bigint) is
+        'punit.user_digest, and the rows themselves: for each table that has any, lines of its columns as text, in the order of punit.moved_tables; sent: how many, tombs: of these tombstones. Made by punit.weave';
+    comment on function punit.user_take(uuid, jsonb) is
+        'puts in what punit.user_delta gave: deletes the keys that tombstones name, then the keys listed, and inserts. Made by punit.weave';
     comment on function punit.user_clear(uuid) is
         'removes all rows of a user without tombstones: of a copy that is replaced, or of an erased user. Made by punit.weave';
     comment on function punit.user_missing(uuid, bigint) is
         'one value of each reference that a row with ver > p_base has and the reference table here has not. Made by punit.weave';
-    revoke all on function punit.user_clear(uuid) from public;
+    revoke all on function punit.user_clear(uuid), punit.user_take(uuid, jsonb), punit.user_delta(uuid, bigint) from public;
     grant execute on function punit.user_digest(uuid, bigint), punit.user_missing(uuid, bigint) to punit_mover;
 end
 $$;

@@ -80,13 +80,7 @@ returns table (tab text, digested boolean, copy_out text, stage text, staged tex
                remove text, enter text, bury text)
 language sql stable security definer set search_path = pg_catalog, pg_temp
 as $$
-    with t as (
-        select 0 as rank, 'punit.tomb' as tab, array['ver', 'tab', 'pk'] as key,
-               array['buried_at', 'pk', 'tab', 'user_id', 'ver'] as columns, false as digested
-        union all select 1, u.tab, u.key, u.columns, true from punit.user_table u
-        union all select 2, 'punit.dedup', array['request_id', 'route'],
-               array['body', 'body_sha256', 'created_at', 'request_id', 'route', 'status', 'user_id', 'ver'], false
-    ), s as (
+    with s as (
         select t.*, 'pg_temp.stage_' || replace(t.tab, '.', '_') as staged,
                (select string_agg(quote_ident(c), ', ' order by n) from unnest(t.columns) with ordinality x (c, n)) as cols,
                (select string_agg(format(' and t.%1$I = s.%1$I', k), '' order by n)
@@ -94,7 +88,7 @@ as $$
                (select string_agg(format(' and t.%I = (s.pk ->> %s)::%s', k, n - 1, format_type(a.atttypid, a.atttypmod)), '' order by n)
                   from unnest(t.key) with ordinality x (k, n)
                   join pg_attribute a on a.attrelid = to_regclass(t.tab) and a.attname = k) as buried
-        from t
+        from punit.moved_tables() t
     )
     select s.tab, s.digested,
            format('copy (select %s from %s where user_id = current_setting(''punit.user'')::uuid'

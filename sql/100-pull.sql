@@ -1,6 +1,7 @@
 -- PULL at the old owner S, and the final read after FENCE. The new owner T sends, as one simple query:
 --   begin isolation level repeatable read read only; select * from punit.pull(...); copy ...; copy ...; commit
--- punit.pull decides what the COPYs give, through the settings punit.user and punit.base.
+-- punit.pull decides what the COPYs give, through the settings punit.user and punit.base. After FENCE the rows are few and
+-- the user waits: punit.pull gives them itself, from kept plans, where a dozen COPYs would be planned.
 
 create function punit.void(p_from uuid, p_to uuid) returns text
 language sql stable security definer set search_path = pg_catalog, pg_temp
@@ -44,7 +45,8 @@ create function punit.pull(p_user uuid, p_base bigint, p_fork uuid, p_from uuid,
                            p_quiet_ms bigint default 0, p_dwell boolean default true, p_final bigint default null)
 returns table (result text, full_copy boolean, base bigint, ver bigint, epoch bigint, fork uuid, gc_ver bigint,
                n bigint, digest numeric, unit text, unit_epoch bigint, wait_ms bigint, seen_ms bigint,
-               stay_s double precision, dwell_s double precision, detail text, months text)
+               stay_s double precision, dwell_s double precision, detail text, months text, sent bigint, tombs bigint,
+               delta json)
 language plpgsql volatile rows 1 security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -97,15 +99,20 @@ begin
     gc_ver := o.gc_ver;
     months := punit.months();
     -- in full at PULL; over the delta after FENCE, when the user waits
-    if p_final is not null then
+    if p_final is not null and not full_copy then
+        select x.n, x.digest, x.sent, x.tombs, coalesce(x.lines, '{}')
+          into n, digest, sent, tombs, delta from punit.user_delta(p_user, base) x;
+    elsif p_final is not null then
         select x.n, x.digest into n, digest from punit.user_digest(p_user, base) x;
     elsif base < ver then
         select x.n, x.digest into n, digest from punit.user_digest(p_user, -1) x;
     end if;
-    select * into w from punit.wait_left(p_user, p_quiet_ms, p_dwell);
-    wait_ms := w.wait_ms;
-    seen_ms := w.seen_ms;
-    detail := w.why;
+    if p_final is null then
+        select * into w from punit.wait_left(p_user, p_quiet_ms, p_dwell);
+        wait_ms := w.wait_ms;
+        seen_ms := w.seen_ms;
+        detail := w.why;
+    end if;
     select extract(epoch from clock_timestamp() - s.since), s.dwell_s into stay_s, dwell_s
       from punit.stay s where s.user_id = p_user;
     perform set_config('punit.user', p_user::text, true), set_config('punit.base', base::text, true);
@@ -113,7 +120,7 @@ begin
 end
 $$;
 comment on function punit.pull(uuid, bigint, uuid, uuid, uuid, text, bigint, boolean, bigint) is
-    'PULL(base, fork) of the calling unit: OK with what the snapshot holds, and the COPYs that follow in this transaction give the rows with ver > base; or NOT_OWNER (unit, unit_epoch: who is), FENCED (to the caller: repeat FENCE), SHAPE (detail: the shape here), ERASED, VOID. months: the partitions that rows may need. p_final: the final read after FENCE at this epoch of the old owner';
+    'PULL(base, fork) of the calling unit: OK with what the snapshot holds, and the COPYs that follow in this transaction give the rows with ver > base; or NOT_OWNER (unit, unit_epoch: who is), FENCED (to the caller: repeat FENCE), SHAPE (detail: the shape here), ERASED, VOID. months: the partitions that rows may need. p_final: the final read after FENCE at this epoch of the old owner; unless all rows are needed (full_copy, read by the COPYs) it gives them in delta, as punit.user_delta does';
 
 revoke all on function punit.wait_left(uuid, bigint, boolean) from public;
 grant execute on function punit.pull(uuid, bigint, uuid, uuid, uuid, text, bigint, boolean, bigint) to punit_peer;

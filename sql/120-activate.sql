@@ -1,6 +1,6 @@
 -- At the new owner T: applying what PULL sent, and ACTIVATE, whose commit is the commit point of the hand-over.
--- The mover calls apply_open, puts the rows in (punit.move_plan), then copy_close or activate, and commits; on any
--- answer but OK it rolls back. Its session has session_replication_role = replica: the rows were checked where they
+-- The mover calls apply_open, puts the rows in (punit.move_plan), then copy_close or activate; or punit.take, which does
+-- all of it with the rows of FENCE's answer. It commits, or on any answer but OK rolls back. Its session has session_replication_role = replica: the rows were checked where they
 -- were written.
 
 create function punit.apply_open(p_user uuid, p_unit text, p_from uuid, p_to uuid, p_full boolean, p_base bigint,
@@ -114,9 +114,57 @@ $$;
 comment on function punit.activate(uuid, text, bigint, bigint, uuid, bigint, bigint, numeric, bigint, double precision) is
     'ACTIVATE, after apply_open and the final rows in the same transaction: compares the delta, then this unit owns the user at p_epoch and ver p_ver. p_dwell_s: how long he should stay. OK or why not';
 
-revoke all on function punit.check_copy(uuid, bigint, bigint, bigint, numeric) from public;
+create function punit.move_applied(p_user uuid, p_unit text, p_mode text, p_epoch bigint, p_base bigint, p_ver bigint,
+                                   p_rows bigint, p_bytes bigint, p_tombs bigint, p_fenced_at double precision)
+returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update punit.move m set from_unit = p_unit, mode = case when 'full' in (m.mode, p_mode) then 'full' else 'delta' end,
+        epoch = p_epoch, base_ver = coalesce(m.base_ver, p_base), final_ver = p_ver, rounds = m.rounds + 1,
+        rows_sent = m.rows_sent + p_rows, bytes = m.bytes + p_bytes, tombs = m.tombs + p_tombs, rows_due = null,
+        error = null, touched_at = clock_timestamp(),
+        phase = case when p_fenced_at is null then m.phase else 'retire' end,
+        fenced_at = coalesce(to_timestamp(p_fenced_at), m.fenced_at),
+        activated_at = case when p_fenced_at is null then m.activated_at else clock_timestamp() end
+    where m.user_id = p_user and m.to_unit = punit.self() and m.finished_at is null;
+end
+$$;
+comment on function punit.move_applied(uuid, text, text, bigint, bigint, bigint, bigint, bigint, bigint, double precision) is
+    'what a PULL brought, in the move''s record, in its transaction; p_fenced_at: with ACTIVATE. A move that an operator cancelled meanwhile has no record any more, and gets none';
+
+create function punit.take(p_user uuid, p_unit text, p_from uuid, p_to uuid, p_base bigint, p_ver bigint, p_fork uuid,
+                           p_gc_ver bigint, p_n bigint, p_digest numeric, p_epoch bigint, p_dwell_s double precision,
+                           p_rows bigint, p_bytes bigint, p_tombs bigint, p_fenced_at double precision, p_delta jsonb)
+returns text
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    r text := punit.apply_open(p_user, p_unit, p_from, p_to, false, p_base, p_ver, p_fork, p_epoch);
+begin
+    if r = 'OK' then
+        if p_delta <> '{}' then
+            perform punit.user_take(p_user, p_delta);
+        end if;
+        r := punit.activate(p_user, p_unit, p_base, p_ver, p_fork, p_gc_ver, p_n, p_digest, p_epoch, p_dwell_s);
+    end if;
+    if r = 'OK' then
+        perform punit.move_applied(p_user, p_unit, 'delta', p_epoch - 1, p_base, p_ver, p_rows, p_bytes, p_tombs, p_fenced_at);
+    end if;
+    return r;
+end
+$$;
+comment on function punit.take(uuid, text, uuid, uuid, bigint, bigint, uuid, bigint, bigint, numeric, bigint, double precision,
+                               bigint, bigint, bigint, double precision, jsonb) is
+    'all of ACTIVATE with the rows that came with FENCE''s answer: apply_open, user_take, activate, move_applied. OK, or why not: then roll back';
+
+revoke all on function punit.check_copy(uuid, bigint, bigint, bigint, numeric),
+    punit.move_applied(uuid, text, text, bigint, bigint, bigint, bigint, bigint, bigint, double precision) from public;
 grant execute on function
     punit.apply_open(uuid, text, uuid, uuid, boolean, bigint, bigint, uuid, bigint),
     punit.copy_close(uuid, text, bigint, bigint, uuid, bigint, bigint, numeric),
-    punit.activate(uuid, text, bigint, bigint, uuid, bigint, bigint, numeric, bigint, double precision)
+    punit.activate(uuid, text, bigint, bigint, uuid, bigint, bigint, numeric, bigint, double precision),
+    punit.move_applied(uuid, text, text, bigint, bigint, bigint, bigint, bigint, bigint, double precision),
+    punit.take(uuid, text, uuid, uuid, bigint, bigint, uuid, bigint, bigint, numeric, bigint, double precision, bigint, bigint,
+               bigint, double precision, jsonb)
     to punit_mover;

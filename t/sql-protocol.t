@@ -15,7 +15,7 @@ for my $pg (values %pg) {
         set client_min_messages = warning;
         create schema note;
         create table note.item (user_id uuid not null, id uuid not null default gen_random_uuid(), body text,
-            kind_id uuid, ver bigint not null, primary key (user_id, id));
+            data jsonb, grades double precision[], kind_id uuid, marks bytea, ver bigint not null, primary key (user_id, id));
         create table note.kind (origin_unit text, id uuid, primary key (origin_unit, id));
         select punit.register_user_table('note.item');
         select punit.register_reference('note.item', 'kind_id', 'note.kind', 'id');
@@ -75,6 +75,13 @@ sub apply {
     $h->do('set client_min_messages = warning');
     $h->do($_->{stage}) for @$plan;
     $h->begin_work;
+    if (defined $epoch && defined $a->{delta}) {
+        # what the mover does with the rows of FENCE's answer
+        my $r = one($h, 'select punit.take(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 10, 0, 0, 0, 0, ?)', $u, $s, $inc{$s}, $inc{$t},
+            @$a{qw(base ver fork gc_ver n digest)}, $epoch, $a->{delta});
+        $r eq 'OK' ? $h->commit : $h->rollback;
+        return $r;
+    }
     my $r = one($h, 'select punit.apply_open(?, ?, ?, ?, ?, ?, ?, ?, ?)', $u, $s, $inc{$s}, $inc{$t},
         $a->{full_copy}, $a->{base}, $a->{ver}, $a->{fork}, $epoch);
     if ($r eq 'OK') {
@@ -131,7 +138,7 @@ subtest 'a hand-over: COPY, FENCED, OWNED one epoch later, COPY that knows where
     is add(eu => $u, 'late'), undef, 'eu writes no more';
     my $f = pull('eu', 'us', $u, final => 1);
     is $f->{ver}, 1, 'final ver';
-    is_deeply $f->{lines}{'note.item'}, undef, 'nothing changed since';
+    is $f->{delta}, '{}', 'nothing changed since';
     is apply('us', 'eu', $u, $f, 2), 'OK', 'ACTIVATE';
     is state_of(us => $u), 'OWNED 2', 'us owns him';
     is retire(eu => us => $u, 2), 'RETIRED', 'RETIRE';
@@ -323,13 +330,40 @@ subtest 'a missing reference row keeps the copy back, and stops ACTIVATE' => sub
     is state_of(us => $u), 'OWNED 4', 'once the row is there he moves';
 };
 
+subtest 'values of every kind come unchanged by COPY and with the answer to FENCE' => sub {
+    my $u = user();
+    my $odd = sub {
+        $db{eu}->begin_work;
+        $db{eu}->do('select punit.bump(?)', undef, $u);
+        $db{eu}->do(q{insert into note.item (user_id, body, data, grades, marks) select ?, b, d, g, m from (values
+            (E'tab\t newline\n "quotes" \\\\ and \\N', 'null'::jsonb, array['NaN', '-Infinity', 0.1]::float8[], '\x00ff'::bytea),
+            ('', '[1.50, "\\u00e9", null]', '[2:3]={1,null}', ''), (null, null, null, null)) x (b, d, g, m)}, undef, $u);
+        $db{eu}->commit;
+    };
+    my $all = sub { one($db{ $_[0] }, 'select string_agg(i::text, chr(10) order by id) from note.item i where user_id = ?', $u) };
+    $odd->();
+    apply('us', 'eu', $u, pull('eu', 'us', $u));
+    is $all->('us'), $all->('eu'), 'a copy';
+    $odd->();
+    fence(eu => us => $u, 1);
+    is apply('us', 'eu', $u, pull('eu', 'us', $u, final => 1), 2), 'OK', 'activated';
+    is $all->('us'), $all->('eu'), 'the rest';
+};
+
+subtest 'a hand-over is rehearsed, and nothing is left of it' => sub {
+    my $h = $pg{us}->dbh('punit_mover');
+    $h->do('set session_replication_role = replica');
+    $h->do('select punit.warm(), punit.rehearse()');
+    is one($db{us}, q{select count(*) from punit.own where user_id = '00000000-0000-0000-0000-000000000000'}), 0, 'nobody';
+};
+
 subtest 'a difference that the digest shows stops ACTIVATE' => sub {
     my $u = user();
     apply('us', 'eu', $u, pull('eu', 'us', $u));
     add(eu => $u, 'x');
     fence(eu => us => $u, 1);
     my $f = pull('eu', 'us', $u, final => 1);
-    pop @{ $f->{lines}{'note.item'} };
+    $f->{delta} = '{}';
     like apply('us', 'eu', $u, $f, 2), qr/^DIGEST/, 'a lost row';
     is state_of(us => $u), 'COPY 0', 'not activated';
 };

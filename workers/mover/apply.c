@@ -11,8 +11,19 @@
 #include "mover/stop.h"
 
 static const char open_sql[] = "select punit.apply_open($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-static const char copy_sql[] = "select punit.copy_close($1, $2, $3, $4, $5, $6, $7, $8)";
-static const char activate_sql[] = "select punit.activate($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+
+/* a copy that a crash forgets is pulled again; an owner that a crash forgets would be a lost user */
+static const char open_copy_sql[] =
+    "select punit.apply_open($1, $2, $3, $4, $5, $6, $7, $8, $9), set_config('synchronous_commit', 'off', true)";
+
+static const char copy_sql[] =
+    "select punit.copy_close($1, $2, $3, $4, $5, $6, $7, $8), "
+    "punit.move_applied($1, $2, $9, $10, $11, $4, $12, $13, $14, $15)";
+static const char activate_sql[] =
+    "select punit.activate($1, $2, $3, $4, $5, $6, $7, $8, $16, $17), "
+    "punit.move_applied($1, $2, $9, $10, $11, $4, $12, $13, $14, $15)";
+static const char take_sql[] =
+    "select punit.take($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
 
 
 static void
@@ -25,12 +36,10 @@ fail(apply_t *a)
 }
 
 
-/* Calls a function that answers with one text; false unless it is OK. */
+/* What a function answered with one text; false unless it is OK. */
 static bool
-ask(apply_t *a, const char *sql, int n, const char *const *values)
+answered(apply_t *a, PGresult *row)
 {
-    PGresult *row = link_call(a->local, sql, n, values);
-
     if (row == NULL) {
         fail(a);
         return false;
@@ -39,6 +48,13 @@ ask(apply_t *a, const char *sql, int n, const char *const *values)
     snprintf(a->answer, sizeof(a->answer), "%s", PQgetvalue(row, 0, 0));
     PQclear(row);
     return strcmp(a->answer, "OK") == 0;
+}
+
+
+static bool
+ask(apply_t *a, const char *sql, int n, const char *const *values)
+{
+    return answered(a, link_call(a->local, sql, n, values));
 }
 
 
@@ -80,9 +96,7 @@ begin(apply_t *a)
     snprintf(ver, sizeof(ver), "%lld", s->ver);
     snprintf(epoch, sizeof(epoch), "%lld", a->epoch);
 
-    /* a copy that a crash forgets is pulled again; an owner that a crash forgets would be a lost user */
-    if (!link_run(a->local, a->epoch ? "begin" : "begin; set local synchronous_commit = off")) {
-        fail(a);
+    if (!answered(a, link_begin(a->local, a->epoch ? open_sql : open_copy_sql, 9, values))) {
         return false;
     }
 
@@ -98,7 +112,7 @@ begin(apply_t *a)
         }
     }
 
-    return ask(a, open_sql, 9, values);
+    return true;
 }
 
 
@@ -317,21 +331,28 @@ dwell_s(const apply_t *a)
 }
 
 
+/* Compares what is here now with what was sent, and notes both the outcome and the move's record; commit() makes them so. */
 static bool
 close_copy(apply_t *a)
 {
     const snapshot_t   *s = a->snapshot;
-    char                base[24], ver[24], gc_ver[24], epoch[24], dwell[32];
+    char                number[9][24], dwell[32], fenced_at[32];
+    long long           numbers[] = {
+        s->base, s->ver, s->gc_ver, s->epoch, a->task->ver, s->rows, s->bytes, s->tombs, a->epoch
+    };
     const char         *values[] = {
-        a->task->user, a->task->unit, base, ver, s->fork, gc_ver, s->n, s->digest, epoch, dwell
+        a->task->user, a->task->unit, number[0], number[1], s->fork, number[2], s->n, s->digest,
+        s->full ? "full" : "delta", number[3], number[4], number[5], number[6], number[7],
+        a->epoch ? fenced_at : NULL, number[8], dwell
     };
 
-    snprintf(base, sizeof(base), "%lld", s->base);
-    snprintf(ver, sizeof(ver), "%lld", s->ver);
-    snprintf(gc_ver, sizeof(gc_ver), "%lld", s->gc_ver);
-    snprintf(epoch, sizeof(epoch), "%lld", a->epoch);
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        snprintf(number[i], sizeof(number[i]), "%lld", numbers[i]);
+    }
+
     snprintf(dwell, sizeof(dwell), "%.3f", dwell_s(a));
-    return a->epoch ? ask(a, activate_sql, 10, values) : ask(a, copy_sql, 8, values);
+    snprintf(fenced_at, sizeof(fenced_at), "%.6f", s->fenced_at);
+    return a->epoch ? ask(a, activate_sql, 17, values) : ask(a, copy_sql, 15, values);
 }
 
 
@@ -354,8 +375,8 @@ result_of(apply_t *a)
 }
 
 
-/* Not with the commit: PostgreSQL empties each staging table it is told to, and its index, before it, while the user
- * waits. A connection whose tables are not empty is of no use. */
+/* Not with the commit: `on commit delete rows` empties every staging table and its index, whether it was used or not. A
+ * connection whose tables are not empty is of no use. */
 static void
 clear_stage(apply_t *a)
 {
@@ -414,14 +435,25 @@ commit(apply_t *a)
 }
 
 
-/* FENCE's answer says that nothing was written since the copy here: there is no row to wait for, and the empty COPYs are
- * read when he is served. Were there one nevertheless, S's digest, which counts it, says so. */
-static bool
-nothing_to_come(const apply_t *a)
+static void
+init(apply_t *a, link_t *local, plan_t *plan, const task_t *task, snapshot_t *snapshot, long long epoch)
 {
-    const snapshot_t *s = a->snapshot;
+    memset(a, 0, sizeof(*a));
+    a->local = local;
+    a->plan = plan;
+    a->task = task;
+    a->snapshot = snapshot;
+    a->epoch = epoch;
+    a->copying = -1;
+}
 
-    return a->epoch != 0 && !s->full && s->base == s->ver && strcmp(s->n, "0") == 0;
+
+static void
+note_pause(snapshot_t *snapshot)
+{
+    if (snapshot->fenced_at > 0) {
+        snapshot->applied_us = (long) ((punit_clock_s() - snapshot->fenced_at) * 1e6);
+    }
 }
 
 
@@ -431,13 +463,7 @@ apply_snapshot(apply_t *a, link_t *local, link_t *peer, plan_t *plan, const task
 {
     apply_result_t  result = APPLY_LATER;
 
-    memset(a, 0, sizeof(*a));
-    a->local = local;
-    a->plan = plan;
-    a->task = task;
-    a->snapshot = snapshot;
-    a->epoch = epoch;
-    a->copying = -1;
+    init(a, local, plan, task, snapshot, epoch);
     a->staged = calloc(2 * (size_t) plan->ntables, sizeof(bool));
 
     if (a->staged == NULL) {
@@ -450,16 +476,16 @@ apply_snapshot(apply_t *a, link_t *local, link_t *peer, plan_t *plan, const task
     if (!have_months(a, plan) || !begin(a)) {
         result = result_of(a);
 
-    } else if (!nothing_to_come(a) && !receive(a, peer)) {
+    } else if (!receive(a, peer)) {
         snprintf(a->answer, sizeof(a->answer), "%s", peer->error);
         copy_end(a);
 
     } else if (a->failed || (!snapshot->full && !enter_delta(a)) || !close_copy(a)) {
         result = result_of(a);
 
-    } else if (record_applied(local, task, snapshot, epoch) && commit(a)) {
+    } else if (commit(a)) {
         result = APPLY_OK;
-        snapshot->applied_us = epoch ? (long) ((punit_clock_s() - snapshot->fenced_at) * 1e6) : 0;
+        note_pause(snapshot);
         clear_stage(a);
 
     } else {
@@ -474,5 +500,43 @@ apply_snapshot(apply_t *a, link_t *local, link_t *peer, plan_t *plan, const task
         link_settle(peer);
     }
 
+    return result;
+}
+
+
+apply_result_t
+apply_delta(apply_t *a, link_t *local, plan_t *plan, const task_t *task, snapshot_t *s, long long epoch)
+{
+    apply_result_t  result;
+    char            number[7][24], dwell[32], fenced_at[32];
+    long long       numbers[] = { s->base, s->ver, s->gc_ver, epoch, s->rows, s->bytes, s->tombs };
+    const char     *values[] = {
+        task->user, task->unit, task->there, task->here, number[0], number[1], s->fork, number[2], s->n, s->digest, number[3],
+        dwell, number[4], number[5], number[6], fenced_at, s->delta
+    };
+
+    init(a, local, plan, task, s, epoch);
+
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        snprintf(number[i], sizeof(number[i]), "%lld", numbers[i]);
+    }
+
+    snprintf(dwell, sizeof(dwell), "%.3f", dwell_s(a));
+    snprintf(fenced_at, sizeof(fenced_at), "%.6f", s->fenced_at);
+
+    if (!have_months(a, plan) || !answered(a, link_begin(local, take_sql, 17, values))) {
+        result = result_of(a);
+
+    } else if (commit(a)) {
+        note_pause(s);
+        return APPLY_OK;
+
+    } else {
+        /* after a lost COMMIT nobody knows; what the database says next decides */
+        fail(a);
+        result = APPLY_LATER;
+    }
+
+    link_settle(local);
     return result;
 }

@@ -27,9 +27,12 @@ typedef struct {
 } apply_t;
 
 /* After snapshot_read gave PULL_OK: reads all that `peer` sends, applies it, and commits with the move's record.
- * epoch 0: a warm copy. Else ACTIVATE at this epoch. The peer's query is read to its end, unless ACTIVATE
- * had nothing to wait for: then link_settle does, later. */
+ * epoch 0: a warm copy. Else ACTIVATE at this epoch. */
 apply_result_t apply_snapshot(apply_t *apply, link_t *local, link_t *peer, plan_t *plan, const task_t *task,
                               snapshot_t *snapshot, long long epoch);
+
+/* ACTIVATE at this epoch with the rows that came with FENCE's answer: snapshot->delta is not NULL. */
+apply_result_t apply_delta(apply_t *apply, link_t *local, plan_t *plan, const task_t *task, snapshot_t *snapshot,
+                           long long epoch);
 
 #endif

@@ -168,15 +168,36 @@ unread(handover_t *h, long long epoch)
 }
 
 
-/* Reads the final rows and activates. */
+/* The copy here is of no use any more (a crash forgot it, say): all rows, while he waits. */
+static bool
+ask_for_all(handover_t *h, snapshot_t *s, long long epoch)
+{
+    char *sql = snapshot_final_sql(&h->mover->plan, &h->task, epoch);
+    bool  sent = sql != NULL && link_send(h->peer, sql);
+
+    free(sql);
+    return sent && snapshot_read(s, h->peer);
+}
+
+
+/* Takes the final rows and activates. */
 static void
 activate(handover_t *h, const verdict_t *v)
 {
-    snapshot_t  s;
-    apply_t     a;
-    double      fenced_at = punit_clock_s();
+    snapshot_t      s;
+    apply_t         a;
+    apply_result_t  result;
+    link_t         *local = &h->mover->local;
+    double          fenced_at = punit_clock_s();
 
     if (!snapshot_read(&s, h->peer)) {
+        unread(h, v->epoch);
+        return;
+    }
+
+    link_settle(h->peer);
+
+    if (s.result == PULL_OK && s.delta == NULL && !ask_for_all(h, &s, v->epoch)) {
         unread(h, v->epoch);
         return;
     }
@@ -201,15 +222,21 @@ activate(handover_t *h, const verdict_t *v)
         snprintf(s.digest, sizeof(s.digest), "-1");
     }
 
-    switch (apply_snapshot(&a, &h->mover->local, h->peer, &h->mover->plan, &h->task, &s, v->epoch + 1)) {
+    if (s.delta != NULL) {
+        result = apply_delta(&a, local, &h->mover->plan, &h->task, &s, v->epoch + 1);
+        snapshot_free(&s);
+    } else {
+        result = apply_snapshot(&a, local, h->peer, &h->mover->plan, &h->task, &s, v->epoch + 1);
+    }
+
+    switch (result) {
     case APPLY_OK:
         log_moved(h, &s);
-        link_settle(h->peer);
         h->outcome->spent = true;
         h->task.phase = PHASE_RETIRE;
         h->task.move_epoch = v->epoch;
 
-        if (!record_audit(&h->mover->local, &h->task)) {
+        if (!record_audit(local, &h->task)) {
             handover_stuck(h);
             return;
         }
@@ -228,7 +255,7 @@ activate(handover_t *h, const verdict_t *v)
         break;
 
     case APPLY_LATER:
-        if (a.failed || !link_ready(&h->mover->local)) {
+        if (a.failed || !link_ready(local)) {
             handover_stuck(h);
         } else {
             unread(h, v->epoch);

@@ -75,6 +75,7 @@ link_open(link_t *link, const char *conninfo, long timeout_ms)
 
     link->timeout_ms = timeout_ms;
     link->error[0] = '\0';
+    link->nprepared = 0;
     link->pg = PQconnectStart(conninfo);
 
     if (link->pg == NULL) {
@@ -167,6 +168,7 @@ link_next(link_t *link)
     case PGRES_COMMAND_OK:
     case PGRES_COPY_OUT:
     case PGRES_COPY_IN:
+    case PGRES_PIPELINE_SYNC:
         return result;
     default:
         set_error(link, PQresultErrorField(result, PG_DIAG_SQLSTATE), PQresultErrorMessage(result));
@@ -323,17 +325,142 @@ only_result(link_t *link)
 }
 
 
+/* Parsed and planned once for all users. Gives its name in `name`; "" when the connection keeps enough of them already,
+ * and for what takes no parameters (COPY cannot be prepared). False on an error. */
+static bool
+prepare(link_t *link, const char *sql, int n, char name[12])
+{
+    int i = 0;
+
+    name[0] = '\0';
+
+    while (i < link->nprepared && link->prepared[i] != sql) {
+        i++;
+    }
+
+    if (n == 0 || i == LINK_STATEMENTS) {
+        return true;
+    }
+
+    snprintf(name, 12, "s%d", i);
+
+    if (i < link->nprepared) {
+        return true;
+    }
+
+    if (!PQsendPrepare(link->pg, name, sql, n, NULL)) {
+        return lost(link);
+    }
+
+    PGresult *r = only_result(link);
+
+    if (r == NULL) {
+        return false;
+    }
+
+    PQclear(r);
+    link->prepared[link->nprepared++] = sql;
+    return true;
+}
+
+
+static bool
+send_call(link_t *link, const char *name, const char *sql, int n, const char *const *values)
+{
+    int sent = *name ? PQsendQueryPrepared(link->pg, name, n, values, NULL, NULL, 0)
+                     : PQsendQueryParams(link->pg, sql, n, NULL, values, NULL, NULL, 0);
+
+    return sent ? true : lost(link);
+}
+
+
 PGresult *
 link_call(link_t *link, const char *sql, int n, const char *const *values)
 {
+    char name[12];
+
     link->error[0] = '\0';
 
-    if (!PQsendQueryParams(link->pg, sql, n, NULL, values, NULL, NULL, 0)) {
+    if (!prepare(link, sql, n, name) || !send_call(link, name, sql, n, values)) {
+        return NULL;
+    }
+
+    PGresult *result = only_result(link);
+
+    /* what a function returns was changed by an upgrade: the statements of another connection know it as it is now */
+    if (result == NULL && *name != '\0' && strcmp(link->sqlstate, "0A000") == 0) {
+        link_close(link);
+    }
+
+    return result;
+}
+
+
+PGresult *
+link_begin(link_t *link, const char *sql, int n, const char *const *values)
+{
+    PGresult   *result = NULL;
+    char        error[sizeof(link->error)] = "";
+    char        sqlstate[sizeof(link->sqlstate)] = "";
+    char        name[12];
+
+    link->error[0] = '\0';
+
+    if (!prepare(link, sql, n, name)) {
+        return NULL;
+    }
+
+    if (!PQenterPipelineMode(link->pg)) {
         lost(link);
         return NULL;
     }
 
-    return only_result(link);
+    if (!send_call(link, "", "begin", 0, NULL) || !send_call(link, name, sql, n, values)) {
+        return NULL;
+    }
+
+    if (!PQpipelineSync(link->pg)) {
+        lost(link);
+        return NULL;
+    }
+
+    for (;;) {
+        PGresult *next = link_next(link);
+
+        if (link->pg == NULL) {
+            PQclear(result);
+            return NULL;
+        }
+
+        if (next == NULL) {
+            /* the end of one statement's results; or an error, the first of which is why the rest did not run */
+            if (link->error[0] != '\0' && error[0] == '\0') {
+                memcpy(error, link->error, sizeof(error));
+                memcpy(sqlstate, link->sqlstate, sizeof(sqlstate));
+            }
+
+            continue;
+        }
+
+        if (PQresultStatus(next) == PGRES_PIPELINE_SYNC) {
+            PQclear(next);
+            break;
+        }
+
+        PQclear(result);
+        result = next;
+    }
+
+    PQexitPipelineMode(link->pg);
+
+    if (error[0] == '\0') {
+        return result;
+    }
+
+    memcpy(link->error, error, sizeof(error));
+    memcpy(link->sqlstate, sqlstate, sizeof(sqlstate));
+    PQclear(result);
+    return NULL;
 }
 
 

@@ -5,11 +5,16 @@
 #include <libpq-fe.h>
 #include <stdbool.h>
 
+/* Statements that a connection keeps prepared; the mover has some twenty. */
+#define LINK_STATEMENTS 32
+
 typedef struct {
     PGconn     *pg;             /* NULL: closed */
     long        timeout_ms;     /* silence of the other side that ends a wait */
     char        sqlstate[6];    /* of the last error; "" when it was the connection */
     char        error[512];     /* one line */
+    const char *prepared[LINK_STATEMENTS];  /* by name "sN" */
+    int         nprepared;
 } link_t;
 
 /* Connects, within timeout_ms. */
@@ -33,8 +38,12 @@ int link_copy_line(link_t *link, char **line);
  * closes it when that cannot be done. */
 void link_settle(link_t *link);
 
-/* One statement with text parameters (NULL = null) and its result; NULL on an error. */
+/* One statement with text parameters (NULL = null) and its result; NULL on an error. One with parameters stays prepared:
+ * its text must be a constant. */
 PGresult *link_call(link_t *link, const char *sql, int n, const char *const *values);
+
+/* BEGIN and such a statement in one round trip. */
+PGresult *link_begin(link_t *link, const char *sql, int n, const char *const *values);
 
 /* Statements without an answer, in one round trip. */
 bool link_run(link_t *link, const char *sql);

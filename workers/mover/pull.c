@@ -80,9 +80,10 @@ without_rows(handover_t *h, const snapshot_t *s)
 }
 
 
-/* One PULL; *s is its answer when it came. */
+/* One PULL; *s is its answer when it came. begin: the move's record is still to be made; nothing hangs on it at the owner,
+ * who reads meanwhile. */
 static pull_next_t
-pull_once(handover_t *h, snapshot_t *s)
+pull_once(handover_t *h, snapshot_t *s, bool begin)
 {
     char   *sql = snapshot_pull_sql(&h->mover->plan, &h->task);
     apply_t a;
@@ -97,6 +98,14 @@ pull_once(handover_t *h, snapshot_t *s)
     bool sent = link_send(h->peer, sql);
 
     FAILPOINT("pull.sent", h->peer);
+
+    if (sent && begin && !record_begin(&h->mover->local, &h->task)) {
+        free(sql);
+        link_settle(h->peer);
+        handover_stuck(h);
+        return PULL_STOP;
+    }
+
     sent = sent && snapshot_read(s, h->peer);
     FAILPOINT("pull.answered", h->peer);
     free(sql);
@@ -162,13 +171,8 @@ pull_once(handover_t *h, snapshot_t *s)
 pull_next_t
 pull_rounds(handover_t *h, bool want)
 {
-    snapshot_t  s;
+    snapshot_t  s = { .wait_ms = 0 };
     pull_next_t next = PULL_DONE;
-
-    if (*h->task.move_id == '\0' && !record_begin(&h->mover->local, &h->task)) {
-        handover_stuck(h);
-        return PULL_STOP;
-    }
 
     /* more rounds do not help against somebody whom FENCE found too fast: the next one slows him (punit.fence) */
     int most = h->errand->busy > 0 ? 1 : ROUNDS_MAX;
@@ -176,7 +180,7 @@ pull_rounds(handover_t *h, bool want)
     for (int round = 0; round < most && next == PULL_DONE && !stop_now(); round++) {
         long began = punit_clock_ms();
 
-        next = pull_once(h, &s);
+        next = pull_once(h, &s, round == 0 && *h->task.move_id == '\0');
 
         if (next == PULL_DONE && (s.rows < SHORT_ROWS || punit_clock_ms() - began < SHORT_MS)) {
             break;

@@ -12,17 +12,6 @@ static const char begin_sql[] =
     "select $1, $2, punit.self(), 'copy', $3 from quick "
     "on conflict (user_id, to_unit) where finished_at is null do nothing";
 
-/* a move that an operator cancelled meanwhile has no record any more, and gets none */
-static const char applied_sql[] =
-    "update punit.move m set from_unit = $2, mode = case when 'full' in (m.mode, $3) then 'full' else 'delta' end, "
-    "epoch = $4, base_ver = coalesce(m.base_ver, $5), final_ver = $6, rounds = m.rounds + 1, "
-    "rows_sent = m.rows_sent + $7, bytes = m.bytes + $8, tombs = m.tombs + $9, rows_due = null, "
-    "error = null, touched_at = clock_timestamp(), "
-    "phase = case when $10::double precision is null then m.phase else 'retire' end, "
-    "fenced_at = coalesce(to_timestamp($10), m.fenced_at), "
-    "activated_at = case when $10 is null then m.activated_at else clock_timestamp() end "
-    "where user_id = $1 and to_unit = punit.self() and finished_at is null";
-
 static const char due_sql[] =
     "with quick as (select set_config('synchronous_commit', 'off', true)) "
     "update punit.move set rows_due = $2, touched_at = clock_timestamp() from quick "
@@ -91,25 +80,6 @@ record_begin(link_t *local, const task_t *task)
 
     snprintf(base, sizeof(base), "%lld", task->ver);
     return run(local, begin_sql, 3, values);
-}
-
-
-bool
-record_applied(link_t *local, const task_t *task, const snapshot_t *s, long long epoch)
-{
-    char        text[6][24], at[32];
-    long long   numbers[] = { s->epoch, task->ver, s->ver, s->rows, s->bytes, s->tombs };
-    const char *values[] = {
-        task->user, task->unit, s->full ? "full" : "delta", text[0], text[1], text[2], text[3], text[4], text[5],
-        epoch ? at : NULL
-    };
-
-    for (int i = 0; i < 6; i++) {
-        snprintf(text[i], sizeof(text[i]), "%lld", numbers[i]);
-    }
-
-    snprintf(at, sizeof(at), "%.6f", s->fenced_at);
-    return run(local, applied_sql, 10, values);
 }
 
 

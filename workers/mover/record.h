@@ -4,11 +4,8 @@
 
 #include "mover/snapshot.h"
 
-/* Before the first PULL: seen by whoever asks what is under way. */
+/* While the first PULL is under way: seen by whoever asks what is under way. */
 bool record_begin(link_t *local, const task_t *task);
-
-/* Inside the transaction that applied a snapshot: adds what was shipped; with epoch, that this unit owns him since. */
-bool record_applied(link_t *local, const task_t *task, const snapshot_t *snapshot, long long epoch);
 
 /* A round of this many rows begins. */
 bool record_due(link_t *local, const task_t *task, const char *rows);

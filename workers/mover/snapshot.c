@@ -13,7 +13,9 @@
 /* The result columns of punit.pull that are read, in this order. */
 static const char pull_columns[] =
     "result, full_copy, base, ver, epoch, fork, gc_ver, n, digest, unit, unit_epoch, wait_ms, seen_ms, stay_s, "
-    "dwell_s, detail, months";
+    "dwell_s, detail, months, sent, tombs, delta";
+
+#define PULL_COLUMNS    20
 
 static const char *const results[] = { "OK", "NOT_OWNER", "FENCED", "SHAPE", "ERASED", "VOID" };
 
@@ -28,14 +30,14 @@ write_values(FILE *f, const plan_t *plan, const task_t *task)
 
 
 static void
-write_read(FILE *f, const plan_t *plan, const task_t *task, const char *final)
+write_read(FILE *f, const plan_t *plan, const task_t *task, const char *final, bool copies)
 {
     fprintf(f, "begin isolation level repeatable read read only; select %s from punit.pull('%s', ", pull_columns,
             task->user);
     write_values(f, plan, task);
     fprintf(f, ", %ld, %s, %s)", task->asked ? 0 : options.quiet_ms, task->asked ? "false" : "true", final);
 
-    for (int i = 0; i < plan->ntables; i++) {
+    for (int i = 0; copies && i < plan->ntables; i++) {
         fprintf(f, "; %s", plan->tables[i].copy_out);
     }
 
@@ -43,8 +45,8 @@ write_read(FILE *f, const plan_t *plan, const task_t *task, const char *final)
 }
 
 
-char *
-snapshot_pull_sql(const plan_t *plan, const task_t *task)
+static char *
+read_sql(const plan_t *plan, const task_t *task, const char *final)
 {
     char   *sql;
     size_t  size;
@@ -54,8 +56,25 @@ snapshot_pull_sql(const plan_t *plan, const task_t *task)
         return NULL;
     }
 
-    write_read(f, plan, task, "null");
+    write_read(f, plan, task, final, true);
     return fclose(f) == 0 ? sql : NULL;
+}
+
+
+char *
+snapshot_pull_sql(const plan_t *plan, const task_t *task)
+{
+    return read_sql(plan, task, "null");
+}
+
+
+char *
+snapshot_final_sql(const plan_t *plan, const task_t *task, long long epoch)
+{
+    char final[24];
+
+    snprintf(final, sizeof(final), "%lld", epoch);
+    return read_sql(plan, task, final);
 }
 
 
@@ -88,7 +107,7 @@ snapshot_fence_sql(const plan_t *plan, const task_t *task, long long epoch, int 
     write_values(f, plan, task);
     fprintf(f, ", %ld, %ld, %s, %d); commit; ", rows_allowed(busy), task->asked ? 0 : options.quiet_ms,
             task->asked ? "false" : "true", busy);
-    write_read(f, plan, task, final);
+    write_read(f, plan, task, final, false);
     return fclose(f) == 0 ? sql : NULL;
 }
 
@@ -112,10 +131,10 @@ snapshot_read(snapshot_t *s, link_t *peer)
         return false;
     }
 
-    const char *v[17];
+    const char *v[PULL_COLUMNS];
 
-    for (int i = 0; i < 17; i++) {
-        v[i] = PQntuples(row) == 1 && PQnfields(row) == 17 ? PQgetvalue(row, 0, i) : "";
+    for (int i = 0; i < PULL_COLUMNS; i++) {
+        v[i] = PQntuples(row) == 1 && PQnfields(row) == PULL_COLUMNS ? PQgetvalue(row, 0, i) : "";
     }
 
     s->result = PULL_VOID;
@@ -147,6 +166,27 @@ snapshot_read(snapshot_t *s, link_t *peer)
         snprintf(s->detail, sizeof(s->detail), "the list of its partitions is longer than %d bytes", MONTHS_SIZE);
     }
 
+    if (s->result == PULL_OK && *v[19] != '\0') {
+        s->rows = atoll(v[17]);
+        s->tombs = atoll(v[18]);
+        s->delta = strdup(v[19]);
+        s->bytes = s->rows > 0 ? (long long) strlen(v[19]) : 0;
+
+        if (s->delta == NULL) {
+            PQclear(row);
+            snprintf(peer->error, sizeof(peer->error), "out of memory");
+            return false;
+        }
+    }
+
     PQclear(row);
     return true;
+}
+
+
+void
+snapshot_free(snapshot_t *s)
+{
+    free(s->delta);
+    s->delta = NULL;
 }

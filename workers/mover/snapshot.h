@@ -28,16 +28,21 @@ typedef struct {
     double          fenced_at;              /* when FENCE's answer came, seconds of the epoch; 0: no FENCE */
     long            applied_us;             /* from then on until ACTIVATE was committed */
     long long       rows, tombs, bytes;     /* shipped, counted by whoever reads the COPYs */
+    char           *delta;                  /* after FENCE: the rows, as punit.user_delta gives them; NULL: all are needed */
 } snapshot_t;
 
 /* Message PULL as one simple query, malloc'ed: one snapshot at the owner, all tables in one round trip. */
 char *snapshot_pull_sql(const plan_t *plan, const task_t *task);
 
-/* Message FENCE at this epoch of the owner, its commit, and in a new snapshot the final rows, in the same round
- * trip. busy: how often it was BUSY before. */
+/* Message FENCE at this epoch of the owner, its commit, and in a new snapshot punit.pull with the final rows, in the same
+ * round trip. busy: how often it was BUSY before. */
 char *snapshot_fence_sql(const plan_t *plan, const task_t *task, long long epoch, int busy);
+
+/* After that, when all rows are needed: the final read with them as COPYs. */
+char *snapshot_final_sql(const plan_t *plan, const task_t *task, long long epoch);
 
 /* Reads the row of punit.pull from the results of such a query; false with peer->error. */
 bool snapshot_read(snapshot_t *snapshot, link_t *peer);
+void snapshot_free(snapshot_t *snapshot);
 
 #endif

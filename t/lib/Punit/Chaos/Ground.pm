@@ -36,6 +36,10 @@ my $own_log = q{
     create or replace trigger chaos_note after insert or update of state, epoch on punit.own
         for each row execute function chaos.note();
     alter table punit.own enable always trigger chaos_note;
+};
+
+# Holds commits; it costs each of them its deferred trigger, so only where it is used.
+my $commit_hold = q{
     create or replace function chaos.hold() returns trigger language plpgsql security definer
         set search_path = pg_catalog, pg_temp as $$ declare
             o punit.own;
@@ -64,8 +68,8 @@ my $own_log = q{
     alter table punit.own enable always trigger chaos_insert;
     alter table punit.own enable always trigger chaos_update;
 };
-$own_log =~ s/COMMIT_LOCK/$commit_lock/;
-$own_log =~ s/COMMITS/join ', ', map { "'$_'" } @commits/e;
+$commit_hold =~ s/COMMIT_LOCK/$commit_lock/;
+$commit_hold =~ s/COMMITS/join ', ', map { "'$_'" } @commits/e;
 
 sub new {
     my ($class, %o) = @_;
@@ -75,7 +79,7 @@ sub new {
         PUNIT_MOVE_DWELL => '0s', PUNIT_MOVE_QUIET => '50ms', PUNIT_MOVE_RESOLVE => '1s',
         PUNIT_MOVE_PEER_TIMEOUT => '3s', $chaos ? (PUNIT_COPY_KEEP => '1s') : (), %{ $o{env} // {} } });
     my $self = bless { pid => $$, units => $units, names => $o{units} // ['eu', 'us', 'ap'], rules => [] }, $class;
-    $units->dbh($_)->do($own_log) for $chaos ? $self->names : ();
+    $units->dbh($_)->do($own_log . ($chaos ? $commit_hold : '')) for $self->names;
     $self->_relay($o{seed} // 1);
     return $self;
 }
