@@ -159,7 +159,7 @@ is problem(login(us => address('us'))), '401 urn:punit:bad-credentials', 'and at
     is register(eu => $first)->{status}, 201, 'when it is back the same request succeeds';
 }
 
-is join('', map { $_->process->log_text =~ /example\.org|horse/ ? 'secret' : '' } values %auth), '',
+is join('', map { $_->process->stop; $_->process->log_text =~ /example\.org|horse/ ? 'secret' : '' } values %auth), '',
     'the logs hold no address and no password';
 
 $db{eu}->disconnect;

@@ -108,6 +108,7 @@ $answer = $profile->request(GET => '/profile/health');
 is_deeply [ $answer->{status}, $answer->{json} ], [ 200, { status => 'ok', service => 'profile', unit => 'eu' } ], 'health: 200 when all answers';
 
 # ---- the log
+$worker->until(sub { $worker->log_text =~ m{route="/profile/health"} }, 'logs the last request');
 my ($line) = grep { /status=422/ && /route="\/profile"/ } split /\n/, $worker->log_text;
 like $line, qr/event=request request="test-\d+" user=$user method=PATCH .* ms=\d+$/, 'one line a request, logfmt, with request and user';
 unlike $worker->log_text, qr/Europe\/Vienna|Mars/, 'no body is logged';

@@ -93,6 +93,21 @@ $dbh->rollback;
 is get()->{json}{name}, 'new', 'what was cancelled or lost was not done';
 is get(user => $users[1])->{status}, 200, 'the pool is whole again';
 
+# ---- a restart, all connections of the pool open: a read asks without looking first, and asks again
+$admin->disconnect;
+$dbh->disconnect;
+for my $end (qw(fast immediate)) {
+    $pg->stop($end);
+    $pg->start;
+    is_deeply [ map { get(user => $_)->{status} } @users ], [ (200) x @users ], "all reads after a restart are answered ($end)";
+    is patch(body => { name => 'new' })->{status}, 200, 'and a write';
+    $pg->stop($end);
+    $pg->start;
+    is patch(body => { name => 'new' })->{status}, 200, 'the other way round, too';
+    is get()->{status}, 200, 'and a read';
+}
+($admin, $dbh) = ($pg->dbh, $pg->dbh);
+
 # ---- frozen: it takes connections and says nothing
 my @frozen = map { (split ' ')[0] } grep { (split ' ')[1] == $pg->{postmaster} || (split ' ')[0] == $pg->{postmaster} } `ps -eo pid=,ppid=`;
 kill 'STOP', @frozen;

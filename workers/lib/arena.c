@@ -160,18 +160,27 @@ punit_copy(punit_arena_t *arena, const char *text)
 char *
 punit_vformat(punit_arena_t *arena, const char *format, va_list args)
 {
-    va_list again;
+    block_t *b = arena->current;
+    char    *p = (char *) b->data + b->used;
+    size_t   room = b->size - b->used;
+    va_list  again;
 
     va_copy(again, args);
-    int n = vsnprintf(NULL, 0, format, args);
+    int n = vsnprintf(p, room, format, args);
 
     if (n < 0) {
         out_of_memory();
     }
 
-    char *p = punit_alloc(arena, (size_t) n + 1);
+    /* Mostly there is room; it is a multiple of what pieces are aligned to. */
+    if ((size_t) n < room) {
+        b->used += ALIGN((size_t) n + 1);
 
-    vsnprintf(p, (size_t) n + 1, format, again);
+    } else {
+        p = punit_alloc(arena, (size_t) n + 1);
+        vsnprintf(p, (size_t) n + 1, format, again);
+    }
+
     va_end(again);
     return p;
 }

@@ -92,7 +92,7 @@ open_one(punit_database_t *db, int64_t deadline, punit_connection_t **c)
 
 
 punit_take_t
-punit_database_take(punit_database_t *db, int64_t deadline, punit_connection_t **c)
+punit_database_take(punit_database_t *db, int64_t deadline, bool checked, punit_connection_t **c)
 {
     int64_t         until = punit_clock_ms() + WAIT_MS;
     struct timespec at;
@@ -112,7 +112,8 @@ punit_database_take(punit_database_t *db, int64_t deadline, punit_connection_t *
             db->idle = (*c)->next;
             pthread_mutex_unlock(&db->lock);
 
-            if (punit_connection_alive(*c)) {
+            /* That a standby was promoted it says between two statements. */
+            if ((!checked && !punit_database_in_recovery(*c)) || punit_connection_alive(*c)) {
                 return PUNIT_TAKE_OK;
             }
 

@@ -15,9 +15,10 @@ typedef enum {
 /* A pool of at most `size` connections, opened as they are needed. NULL without memory. */
 punit_database_t *punit_database_create(const char *conninfo, int size);
 
-/* A connection that stands, waiting at most a second and not past the deadline for one. After a failed
- * connect nobody tries for a while (0.05 s, doubling up to 0.5 s): requests fail at once meanwhile. */
-punit_take_t punit_database_take(punit_database_t *db, int64_t deadline, punit_connection_t **c);
+/* A connection, waiting at most a second and not past the deadline for one. checked: it stood just now;
+ * otherwise the statement finds out, which then must be one that may be sent again. After a failed connect
+ * nobody tries for a while (0.05 s, doubling up to 0.5 s): requests fail at once meanwhile. */
+punit_take_t punit_database_take(punit_database_t *db, int64_t deadline, bool checked, punit_connection_t **c);
 
 /* Gives it back; one that is broken is closed. */
 void punit_database_give(punit_database_t *db, punit_connection_t *c, bool broken);

@@ -1,10 +1,10 @@
 #include "lib/intake.h"
 
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "lib/digest.h"
 #include "lib/route.h"
 
 #define KEY_MAX  255
@@ -157,18 +157,13 @@ is_media_type(const char *type, const char *wanted)
 static void
 digest_body(punit_request_t *r)
 {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    char         *hex = punit_alloc(r->arena, 2 + 64 + 1);
+    char *hex = punit_alloc(r->arena, 2 + 64 + 1);
 
-    EVP_Digest(r->body != NULL ? r->body : "", r->body_length, digest, NULL, EVP_sha256(), NULL);
     memcpy(hex, "\\x", 2);
 
-    for (int i = 0; i < 32; i++) {
-        hex[2 + 2 * i] = "0123456789abcdef"[digest[i] >> 4];
-        hex[3 + 2 * i] = "0123456789abcdef"[digest[i] & 15];
+    if (punit_digest_hex(hex + 2, 32, r->body != NULL ? r->body : "", r->body_length)) {
+        r->body_sha = hex;
     }
-
-    r->body_sha = hex;
 }
 
 

@@ -1,8 +1,9 @@
 #include "lib/output.h"
 
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "lib/digest.h"
 
 
 #define ETAG_BYTES  16
@@ -11,19 +12,12 @@
 const char *
 punit_etag(punit_arena_t *arena, const char *body, size_t len)
 {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    char          hex[2 * ETAG_BYTES + 1];
+    char hex[2 * ETAG_BYTES + 1];
 
-    if (EVP_Digest(body, len, digest, NULL, EVP_sha256(), NULL) != 1) {
+    if (!punit_digest_hex(hex, ETAG_BYTES, body, len)) {
         return NULL;
     }
 
-    for (int i = 0; i < ETAG_BYTES; i++) {
-        hex[2 * i] = "0123456789abcdef"[digest[i] >> 4];
-        hex[2 * i + 1] = "0123456789abcdef"[digest[i] & 15];
-    }
-
-    hex[2 * ETAG_BYTES] = '\0';
     return punit_format(arena, "\"%s\"", hex);
 }
 
@@ -81,53 +75,42 @@ punit_answer_problem(punit_arena_t *arena, punit_answer_t *a, const punit_proble
 const char *
 punit_answer_head(punit_arena_t *arena, const punit_answer_t *a, const punit_problem_t *problem)
 {
-    const char *head = punit_format(arena, "Status: %d\r\n", a->status);
+    const char *authenticate = problem != NULL ? problem->authenticate : NULL;
+    bool        has_length = a->status != 204 && a->status != 304;
+    bool        is_challenge = problem != NULL && (a->status == 401 || authenticate != NULL);
+    bool        comes_later = problem != NULL && problem->retry_after > 0;
 
-    if (a->body != NULL) {
-        head = punit_format(arena, "%sContent-Type: %s\r\n", head, a->type);
+    const struct { const char *name, *value; } lines[] = {
+        { "Status", punit_format(arena, "%d", a->status) },
+        { "Content-Type", a->body != NULL ? a->type : NULL },
+        { "Content-Length", has_length ? punit_format(arena, "%zu", a->length) : NULL },
+        { "ETag", a->etag },
+        { "Location", a->location },
+        { "Punit-Owner", a->owner_unit != NULL
+                             ? punit_format(arena, "%s; epoch=%lld", a->owner_unit, a->owner_epoch) : NULL },
+        { "Punit-Author", a->author },
+        { "Punit-Stale", a->is_stale ? punit_format(arena, "%ld", a->stale) : NULL },
+        { "Cache-Control", a->no_store ? "no-store" : NULL },
+        { "Allow", a->allow },
+        { "Retry-After", comes_later ? punit_format(arena, "%d", problem->retry_after) : NULL },
+        { "WWW-Authenticate", !is_challenge ? NULL : authenticate == NULL
+                                  ? "Bearer" : punit_format(arena, "Bearer %s", authenticate) },
+    };
+    const size_t n = sizeof(lines) / sizeof(lines[0]);
+    size_t       size = sizeof("\r\n");
+
+    for (size_t i = 0; i < n; i++) {
+        size += lines[i].value != NULL ? strlen(lines[i].name) + strlen(lines[i].value) + 4 : 0;
     }
 
-    if (a->status != 204 && a->status != 304) {
-        head = punit_format(arena, "%sContent-Length: %zu\r\n", head, a->length);
+    char *head = punit_alloc(arena, size), *p = head;
+
+    for (size_t i = 0; i < n; i++) {
+        if (lines[i].value != NULL) {
+            p = stpcpy(stpcpy(stpcpy(stpcpy(p, lines[i].name), ": "), lines[i].value), "\r\n");
+        }
     }
 
-    if (a->etag != NULL) {
-        head = punit_format(arena, "%sETag: %s\r\n", head, a->etag);
-    }
-
-    if (a->location != NULL) {
-        head = punit_format(arena, "%sLocation: %s\r\n", head, a->location);
-    }
-
-    if (a->owner_unit != NULL) {
-        head = punit_format(arena, "%sPunit-Owner: %s; epoch=%lld\r\n", head, a->owner_unit, a->owner_epoch);
-    }
-
-    if (a->author != NULL) {
-        head = punit_format(arena, "%sPunit-Author: %s\r\n", head, a->author);
-    }
-
-    if (a->is_stale) {
-        head = punit_format(arena, "%sPunit-Stale: %ld\r\n", head, a->stale);
-    }
-
-    if (a->no_store) {
-        head = punit_format(arena, "%sCache-Control: no-store\r\n", head);
-    }
-
-    if (a->allow != NULL) {
-        head = punit_format(arena, "%sAllow: %s\r\n", head, a->allow);
-    }
-
-    if (problem != NULL && problem->retry_after > 0) {
-        head = punit_format(arena, "%sRetry-After: %d\r\n", head, problem->retry_after);
-    }
-
-    if (problem != NULL && (a->status == 401 || problem->authenticate != NULL)) {
-        head = punit_format(arena, "%sWWW-Authenticate: Bearer%s%s\r\n", head,
-                            problem->authenticate != NULL ? " " : "",
-                            problem->authenticate != NULL ? problem->authenticate : "");
-    }
-
-    return punit_format(arena, "%s\r\n", head);
+    stpcpy(p, "\r\n");
+    return head;
 }

@@ -196,16 +196,17 @@ finish_answer(punit_request_t *r, punit_answer_t *a)
 
 
 static void
-log_request(const punit_request_t *r, const punit_answer_t *a, const punit_problem_t *problem, int64_t start)
+log_request(const punit_request_t *r, const punit_answer_t *a, const punit_problem_t *problem, int64_t took)
 {
     char id[80], path[256];
 
-    punit_log(a->status >= 500 ? PUNIT_LOG_WARN : PUNIT_LOG_INFO, "request",
-              "request=%s user=%s method=%s route=%s status=%d problem=%s ms=%lld",
-              r->id != NULL ? punit_log_quote(id, sizeof(id), r->id) : "-", r->user != NULL ? r->user : "-",
-              r->route != NULL ? r->route->method : "-",
-              punit_log_quote(path, sizeof(path), r->route != NULL ? r->route->path : r->path), a->status,
-              problem != NULL ? problem->kind->name : "-", (long long) (punit_clock_ms() - start));
+    punit_log_later(a->status >= 500 ? PUNIT_LOG_WARN : PUNIT_LOG_INFO, "request",
+                    "request=%s user=%s method=%s route=%s status=%d problem=%s ms=%lld",
+                    r->id != NULL ? punit_log_quote(id, sizeof(id), r->id) : "-",
+                    r->user != NULL ? r->user : "-", r->route != NULL ? r->route->method : "-",
+                    punit_log_quote(path, sizeof(path), r->route != NULL ? r->route->path : r->path),
+                    a->status, problem != NULL ? problem->kind->name : "-",
+                    (long long) took);
 }
 
 
@@ -251,7 +252,13 @@ serve(worker_t *worker, FCGX_Request *fcgi, punit_arena_t *arena)
         fcgi->keepConnection = 0;
     }
 
-    log_request(&r, &answer, problem, start);
+    int64_t took = punit_clock_ms() - start;
+
+    /* libfcgi sends the end of the request when the last of both is closed; FCGX_Finish_r would free what the
+     * line says of it. */
+    FCGX_FClose(fcgi->err);
+    FCGX_FClose(fcgi->out);
+    log_request(&r, &answer, problem, took);
     FCGX_Finish_r(fcgi);
 }
 
@@ -418,6 +425,9 @@ punit_service_run(const punit_service_t *service, int argc, char **argv)
         return 1;
     }
 
+    /* A process without that thread writes line by line. */
+    punit_log_keep();
+
     if (!create_workers(&server) || (server.listener = punit_socket_listen(punit_config.socket)) < 0
         || !start_workers(&server))
     {
@@ -437,6 +447,8 @@ punit_service_run(const punit_service_t *service, int argc, char **argv)
     bool clean = drained(&server);
 
     punit_log(PUNIT_LOG_INFO, "stop", "signal=%d running=%d", signal_number, atomic_load(&server.busy));
+
+    punit_log_flush();
 
     /* Threads may still wait in libfcgi for the next request of a kept connection: what exit(3) would tear
      * down is theirs. */

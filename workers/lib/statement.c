@@ -233,7 +233,9 @@ punit_query_mixed(punit_request_t *r, const char *sql, int n, const char *const 
     for (int try = 1; ; try++) {
         punit_connection_t *c;
         PGresult           *result;
-        punit_take_t        taken = punit_database_take(r->database, r->deadline, &c);
+        /* A read that finds its connection dead is sent again. */
+        bool                checked = try > 1 || !is_safe(r);
+        punit_take_t        taken = punit_database_take(r->database, r->deadline, checked, &c);
 
         if (taken != PUNIT_TAKE_OK) {
             return punit_problem(r->arena, taken == PUNIT_TAKE_BUSY ? &punit_try_later : &punit_database_down,
