@@ -91,5 +91,5 @@ return { names => [ @names, Punit::Bench::Drain->names ], prepare => sub {
     );
 
     return ($whole->(1000, 10), $whole->(100_000, 1), $beside,
-        Punit::Bench::Drain->new($ground, sub { $others //= Punit::Bench::Others->new($ground) }));
+        Punit::Bench::Drain->new($ground, sub { Punit::Bench::Others->new($ground, rate => 100) }));
 } };

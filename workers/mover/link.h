@@ -10,6 +10,10 @@ typedef struct {
     long        timeout_ms;     /* silence of the other side that ends a wait */
     char        sqlstate[6];    /* of the last error; "" when it was the connection */
     char        error[512];     /* one line */
+    double      trip_ms;        /* of an empty question, at best; 0: not measured */
+    double      idle_ms;        /* so many of them for the questions so far, over all connections */
+    void      (*pause)(void *); /* called between the lines of a COPY that arrive; NULL: nothing */
+    void       *pause_of;
 } link_t;
 
 /* Connects, within timeout_ms. */
@@ -38,6 +42,9 @@ PGresult *link_call(link_t *link, const char *sql, int n, const char *const *val
 
 /* Statements without an answer, in one round trip. */
 bool link_run(link_t *link, const char *sql);
+
+/* Measures the round trip. */
+bool link_measure(link_t *link);
 
 /* Whether the last error may go away by itself: connection, restart, lock, serialization, resources. */
 bool link_error_passes(const link_t *link);
