@@ -44,6 +44,10 @@ begin
     if o.state in ('OWNED', 'ERASED') then
         return o.state;
     end if;
+    -- a drain asks again for whom a crash forgets
+    if p_paced then
+        perform set_config('synchronous_commit', 'off', true);
+    end if;
     insert into punit.move as m (user_id, from_unit, to_unit, phase, asked, paced)
     values (p_user, coalesce(o.unit, p_owner), punit.self(), 'wanted', true, p_paced)
     on conflict (user_id, to_unit) where finished_at is null do update

@@ -16,6 +16,9 @@
 /* a rest in the middle of an errand: not for less work than this */
 #define REST_AFTER_MS   20
 
+/* nor for longer: transactions are open at both units, and end when nothing happens in them for a minute */
+#define REST_MOST_MS    5000
+
 typedef struct visitor visitor_t;
 
 /* By due time. */
@@ -436,7 +439,8 @@ visitor_rest(errand_t *errand)
     pthread_mutex_lock(&lock);
 
     visitor_t  *v = *find(errand->user);
-    double      end = now + pace_worked(&pace, &errand->work, now, 0);
+    double      rest_ms = pace_worked(&pace, &errand->work, now, 0);
+    double      end = now + (rest_ms < REST_MOST_MS ? rest_ms : REST_MOST_MS);
 
     while (now < end && !stopping() && !is_here(v, (long) now)
            && !(idle == 0 && prompt.n > 0 && (double) prompt.at[0]->due <= now))
