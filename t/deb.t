@@ -68,7 +68,7 @@ SKIP: {
     delete @ENV{qw(PUNIT_SHARE PUNIT_MODULE)};
     my $made = qx('$ctl' unit init eu --dir '$dir/eu' --http 127.0.0.1:29811 --peer 127.0.0.1:29812 --pg 127.0.0.1:29813 --ca '$dir/ca' --pepper '$dir/pepper' 2>&1);
     is($?, 0, 'a unit is made with what is in the package') or diag $made;
-    like(scalar qx(grep -rh load_module '$dir/eu/nginx'), qr{load_module "?\Q$dir\E/root/usr/lib/punit/ngx_http_punit_module\.so}, 'with its module');
+    like(scalar qx(grep -rh load_module '$dir/eu/nginx'), qr{load_module\s+"?\Q$dir\E/root/usr/lib/punit/ngx_http_punit_module\.so}, 'with its module');
 }
 
 done_testing;

@@ -1,9 +1,9 @@
 package Punit::Bench::Drain;
 
 # `punitctl drain eu` with 10,000 small users: that they leave, how fast, what it does to the movers' memory and to
-# everybody else. One drain; while its first users leave it is stopped and let go on in turn (SIGSTOP: the movers and the
-# command), so that requests beside it and without it are of the same minutes and the same databases, and windows without
-# it are held against each other as well.
+# everybody else. First a few leave, time and again, for as long as a few windows of latency, with windows without before
+# and after, in which the movers run and have nothing to do; the windows without are held against each other as well. Then
+# all leave.
 #
 # PUNIT_BENCH_DRAIN: so many users (10000).
 
@@ -19,9 +19,9 @@ use Punit::Bench::Rounds;
 
 use constant { USERS => $ENV{PUNIT_BENCH_DRAIN} // 10_000, ROWS => 10, LIMIT => 3600 };
 
-# Windows of latency: so long, so many rounds of them for each round that is asked for; a round is without, beside,
-# beside, without.
-use constant { WINDOW => 2, TIMES => 3 };
+# A window of latency is so long; so many cycles for each round that is asked for. A cycle is two windows without, four
+# beside a drain that is cut off after BESIDE (what it has asked for goes on for some seconds), two without.
+use constant { WINDOW => 2, CYCLES => 2, BESIDE => 6 };
 
 my @latency = map { ("drain-10000-p$_", "drain-10000-p$_-aa") } 50, 95;
 my @names = (qw(drain-10000 drain-10000-memory), @latency, 'drain-10000-failed');
@@ -44,66 +44,48 @@ sub run {
     $ground->move($_, 'eu', 'us') for splice @ids, 0, 8;
     my @floor = map { my $ms = $ground->floor('us', "copy $_"); $ground->sweep_up('us', $_); $ms } @ids[0 .. 20];
 
-    my $first = $self->_owned;
-    my $began = time;
-    my $pid = fork // croak "fork: $!";
-    if (!$pid) {
-        POSIX::setpgid(0, 0);
-        my ($status, $said) = $ground->units->punitctl('eu', 'drain', 'eu', '--within', LIMIT);
-        print STDERR $said =~ s/^/  /gmr;
-        POSIX::_exit($status);
-    }
-    POSIX::setpgid($pid, $pid);
-    my @stopped = (-$pid, map { $ground->units->pid($_, 'mover') } qw(eu us));
-
     # who is owned by eu is drained, and forwarded from then on: another way, whatever the drain costs
-    my (@rounds, $failed, $sent);
+    my ($failed, $sent) = (0, 0);
     my $window = sub {
-        my ($beside) = @_;
-        kill $beside ? 'CONT' : 'STOP', @stopped;
-        sleep 0.3;
-        $others->begin(WINDOW);
+        my ($seconds) = @_;
+        $others->begin($seconds);
         my $seen = $others->end;
         $failed += $seen->{failed};
         $sent += @{ $seen->{latencies} };
         return $seen->{at}{us};
     };
+    my @rounds;
+    $window->(WINDOW);
+    while (@rounds < CYCLES * $o{rounds}) {
+        my @before = map { $window->(WINDOW) } 1, 2;
+        my $pid = $self->_drain(BESIDE);
+        sleep 0.5;
+        my @beside = map { $window->(WINDOW) } 1 .. 4;
+        waitpid $pid, 0;
+        $self->_rested;
+        push @rounds, { before => \@before, beside => \@beside, after => [ map { $window->(WINDOW) } 1, 2 ] };
+    }
+
+    my $first = $self->_owned;
+    my $began = time;
+    my $pid = $self->_drain(LIMIT);
     my %memory;
-    my $look = sub {
+    while (waitpid($pid, POSIX::WNOHANG) == 0) {
         my $gone = 1 - $self->_owned / $first;
         for my $share (0.1, 0.5, 0.99) {
             $memory{$share} //= $self->_memory if $gone >= $share;
         }
-    };
-    my $paused = time;
-    my $ok = eval {
         $window->(1);
-        while (@rounds < TIMES * $o{rounds} && waitpid($pid, POSIX::WNOHANG) == 0) {
-            my ($before, @beside) = map { $window->($_) } 0, 1, 1;
-            push @rounds, { without => [ $before, $window->(0) ], beside => \@beside };
-            $look->();
-        }
-        1;
-    };
-    kill CONT => @stopped;
-    die $@ if !$ok;
-    $paused = (time - $paused) / 2;
-    while (waitpid($pid, POSIX::WNOHANG) == 0) {
-        $others->begin(1);
-        $look->();
-        my $seen = $others->end;
-        $failed += $seen->{failed};
-        $sent += @{ $seen->{latencies} };
     }
     croak 'the drain failed' if $?;
-    my $rate = $first / (time - $began - $paused);
+    my $rate = $first / (time - $began);
     $ground->units->punitctl('eu', 'drain', 'eu', '--end');
 
     return (
         $self->_row('drain-10000', undef, 'users a second', 'bare COPY to COPY, one by one', '%.0f/s',
             [ $rate, 1000 / Punit::Bench::Pair::median(@floor) ]),
         $self->_row('drain-10000-memory', '<= 1.1', 'memory of the movers, most of at 50 % and at the end', 'at 10 %', '%.1f MB',
-            [ max(@memory{ 0.5, 0.99 }), $memory{0.1} ]),
+            [ max(map { $_ // 0 } @memory{ 0.5, 0.99 }), $memory{0.1} // croak 'too few users' ]),
         (map { $self->_latency($_, @rounds) } 50, 95),
         $self->_row('drain-10000-failed', '<= 0', "other users' failed requests", 'all', '%.0f', [ $failed, $sent ]),
     );
@@ -122,9 +104,9 @@ sub _latency {
         return $self->_row($name, $goal, $what, $against, '%.2f ms', map { [ $of->($ours, @$_), $of->($peer, @$_) ] } \@rounds, @thirds);
     };
     return (
-        $row->("drain-10000-p$q", '<= 1.05', "p$q of users of us while eu is drained", 'drain stopped', sub { @{ $_[0]{beside} } },
-            sub { @{ $_[0]{without} } }),
-        $row->("drain-10000-p$q-aa", undef, "p$q of users of us, drain stopped", 'drain stopped', sub { $_[0]{without}[0] }, sub { $_[0]{without}[1] }),
+        $row->("drain-10000-p$q", '<= 1.05', "p$q of users of us while eu is drained", 'before and after', sub { @{ $_[0]{beside} } },
+            sub { map { @$_ } @{ $_[0] }{qw(before after)} }),
+        $row->("drain-10000-p$q-aa", undef, "p$q of users of us, before", 'after', map { my $k = $_; sub { @{ $_[0]{$k} } } } qw(before after)),
     );
 }
 
@@ -138,6 +120,28 @@ sub _row {
         ratio => $ratio, goal => $goal, met => defined $goal ? Punit::Bench::Pair::met($goal, $ratio) : undef,
         rounds => 1, spread => [ min($ratio, @others), max($ratio, @others) ],
     };
+}
+
+# A drain of eu in a process of its own.
+sub _drain {
+    my ($self, $within) = @_;
+    my $pid = fork // croak "fork: $!";
+    if (!$pid) {
+        my ($status, $said) = $self->{ground}->units->punitctl('eu', 'drain', 'eu', '--within', $within);
+        print STDERR $said =~ s/^/  /gmr;
+        POSIX::_exit($status);
+    }
+    return $pid;
+}
+
+# Who was asked for has moved, and the audits are done.
+sub _rested {
+    my ($self) = @_;
+    my $us = $self->{ground}->dbh('us');
+    Punit::Units::wait_until(sub {
+        !$us->selectrow_array(q{select true from punit.move where finished_at is null or (result = 'moved' and audit is null) limit 1})
+    }, 120) or croak 'moves do not end';
+    return;
 }
 
 sub _owned {
