@@ -43,7 +43,7 @@ LDFLAGS  += -pie -Wl,-z,relro,-z,now
 LDLIBS    = $(shell pkg-config --libs $(PKG_LIBS)) -lfcgi -lm
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKG_LIBS))
 
-.PHONY: help deps build module static workers run stop test unit fuzz lint openapi model bench chaos commuter bench-deps fuzz-deps install clean
+.PHONY: help deps build module static workers run stop test unit fuzz lint openapi model bench chaos commuter bench-deps fuzz-deps install deb deb-control clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -205,6 +205,31 @@ install: build ## install into $(DESTDIR)$(prefix)
 	install -m 644 $(MODULE) $(DESTDIR)$(prefix)/lib/punit/
 	install -m 644 sql/*.sql $(DESTDIR)$(prefix)/share/punit/sql/
 	cp -r conf/. $(DESTDIR)$(prefix)/share/punit/conf/
+
+# ---- a Debian package; what it depends on is read from the programs, and the module fits one nginx only
+DEB        := build/deb
+DEB_ARCH    = $(shell dpkg --print-architecture)
+DEB_CONTROL = -e 's|@VERSION@|$(shell cat VERSION)|' -e 's|@ARCH@|$(DEB_ARCH)|' -e 's|@MAINTAINER@|$(MAINTAINER)|' \
+	-e "s|@SIZE@|$$(du -sk $(DEB)/root | cut -f1)|" \
+	-e "s|@NGINX_ABI@|$$(dpkg-query -W -f '$${Provides}' nginx | grep -o 'nginx-abi[^, ]*')|" \
+	-e "s|@DEPENDS@|$$(cd $(DEB) && dpkg-shlibdeps -O $(patsubst $(DEB)/%,-e%,$(wildcard $(DEB)/root/usr/bin/*)) 2>shlibdeps.log | sed -n 's/^shlibs:Depends=//p')|"
+MAINTAINER ?= punit <root@localhost>
+
+deb: build ## a Debian package: build/punit_VERSION_ARCH.deb
+	rm -rf $(DEB) && mkdir -p $(DEB)/root/DEBIAN $(DEB)/debian
+	$(MAKE) -s --no-print-directory install prefix=/usr DESTDIR=$(CURDIR)/$(DEB)/root
+	strip --strip-unneeded $(DEB)/root/usr/bin/* $(DEB)/root/usr/lib/punit/*.so
+	install -D -m 644 -t $(DEB)/root/lib/systemd/system conf/systemd/*
+	install -D -m 644 -t $(DEB)/root/usr/share/doc/punit README.md CHANGELOG.md doc/*
+	install -m 755 deb/postinst deb/prerm deb/postrm $(DEB)/root/DEBIAN/
+	printf 'Source: punit\n\nPackage: punit\nArchitecture: any\n' >$(DEB)/debian/control
+	@$(MAKE) -s --no-print-directory deb-control
+	dpkg-deb --root-owner-group --build $(DEB)/root build/punit_$$(cat VERSION)_$(DEB_ARCH).deb
+
+# a make of its own: what it names is there by now
+deb-control:
+	sed $(DEB_CONTROL) deb/control >$(DEB)/root/DEBIAN/control
+	! grep -nE '@|: *,|, *,' $(DEB)/root/DEBIAN/control | grep -v '^[0-9]*:Maintainer:'
 
 clean: ## remove build/
 	rm -rf build

@@ -8,6 +8,7 @@ create table punit.move (
     phase        text not null default 'copy'
                  check (phase in ('wanted', 'copy', 'fence', 'retire', 'refuse', 'pass', 'done')),
     asked        boolean not null default false,
+    paced        boolean not null default false,
     mode         text check (mode in ('full', 'delta')),
     epoch        bigint,
     base_ver     bigint,
@@ -38,6 +39,7 @@ comment on table punit.move is 'moves of users to this unit (and requests passed
 comment on column punit.move.phase is
     'wanted: asked for, not begun. copy: a warm copy is kept. fence: FENCE may have been sent, must be repeated or refused. retire: owned here, the old owner is still to be told. refuse: refused here, the old owner is still to be told. pass: another unit is to be asked. done';
 comment on column punit.move.asked is 'an operator asked: no waiting for quiet or dwell';
+comment on column punit.move.paced is 'asked for by a drain: nobody waits for it, the mover rests after it';
 comment on column punit.move.mode is 'full: some round sent all rows; delta: only what changed since the copy here';
 comment on column punit.move.epoch is 'epoch of the old owner; this unit''s will be one more';
 comment on column punit.move.base_ver is 'ver of the copy here when the move began';

@@ -4,7 +4,7 @@ create function punit.task(p_user uuid, p_unit text default null, p_epoch bigint
 returns table (state text, epoch bigint, ver bigint, fork uuid, fence_to text, fence_epoch bigint, fenced_ms bigint,
                unit text, unit_epoch bigint, here uuid, there uuid, shape text,
                move_id uuid, phase text, asked boolean, move_epoch bigint,
-               pass_id uuid, pass_to text, pass_there uuid, cancelled_ms bigint, draining boolean)
+               pass_id uuid, pass_to text, pass_there uuid, pass_paced boolean, cancelled_ms bigint, draining boolean)
 language plpgsql stable rows 1 security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -49,6 +49,7 @@ begin
     pass_id := p.move_id;
     pass_to := p.to_unit;
     pass_there := punit.incarnation_of(p.to_unit);
+    pass_paced := coalesce(p.paced, false);
     select extract(epoch from clock_timestamp() - max(x.finished_at)) * 1000 into cancelled_ms from punit.move x
      where x.user_id = p_user and x.to_unit = punit.self() and x.cancelled and x.finished_at is not null;
     draining := exists (select from punit.drain);
@@ -58,15 +59,16 @@ $$;
 comment on function punit.task(uuid, text, bigint) is
     'always one row: the user''s state here, the unit to talk to about him (p_unit, p_epoch: who owns him as a request or an answer said), both incarnations, the unfinished moves, for how long (ms) the last one has been cancelled, and whether this unit is drained, so that only who is asked for may come';
 
-create function punit.unfinished() returns setof uuid
+create function punit.unfinished(out user_id uuid, out paced boolean) returns setof record
 language sql stable security definer set search_path = pg_catalog, pg_temp
 as $$
-    select m.user_id
+    select m.user_id, m.paced and m.phase = 'wanted'
     from (select x.*, row_number() over (partition by x.from_unit, x.to_unit order by x.started_at) as rank
             from punit.move x where x.finished_at is null and x.phase <> 'copy') m
     where m.rank <= 10000 order by m.started_at
 $$;
-comment on function punit.unfinished() is 'users whose move must go on without anybody asking, oldest first, the 10000 oldest of each pair of units';
+comment on function punit.unfinished() is
+    'users whose move must go on without anybody asking, oldest first, the 10000 oldest of each pair of units. paced: nobody waits for it, and FENCE has not been sent';
 
 create function punit.tidy(p_window_s double precision) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp

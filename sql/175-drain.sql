@@ -2,14 +2,22 @@
 -- comes here of his own accord.
 
 create table punit.drain (
-    single   boolean primary key default true check (single),
-    to_unit  text,
-    began_at timestamptz not null default clock_timestamp(),
-    owned    bigint not null
+    single    boolean primary key default true check (single),
+    to_unit   text,
+    paced     boolean not null,
+    began_at  timestamptz not null default clock_timestamp(),
+    owned     bigint not null,
+    remaining bigint not null,
+    next_user uuid default '00000000-0000-0000-0000-000000000000',
+    passed_at timestamptz
 );
 comment on table punit.drain is 'one row while this unit is drained';
 comment on column punit.drain.to_unit is 'null: spread over all peers';
+comment on column punit.drain.paced is 'the units that take its users rest after each move';
 comment on column punit.drain.owned is 'users owned here when it began';
+comment on column punit.drain.remaining is 'users owned here: counted at the end of each pass, in between less those who left';
+comment on column punit.drain.next_user is 'a pass over all users goes on after this one; null: it is over';
+comment on column punit.drain.passed_at is 'end of the last pass';
 
 create table punit.drain_user (
     user_id  uuid primary key,
@@ -19,7 +27,7 @@ create table punit.drain_user (
 );
 comment on table punit.drain_user is 'users of the drain under way: asked away and still owned here';
 
-create function punit.drain_begin(p_to text) returns bigint
+create function punit.drain_begin(p_to text, p_paced boolean default true) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -32,14 +40,15 @@ begin
         raise exception 'no unit % to drain to', coalesce(p_to, 'is up') using errcode = 'PU404';
     end if;
     select count(*) into n from punit.own o where o.state in ('OWNED', 'FENCED');
-    -- begun again: it goes on, perhaps to another unit
-    insert into punit.drain (to_unit, owned) values (p_to, n)
-    on conflict (single) do update set to_unit = excluded.to_unit;
+    -- begun again: it goes on, perhaps to another unit, or at another pace
+    insert into punit.drain (to_unit, paced, owned, remaining) values (p_to, p_paced, n, n)
+    on conflict (single) do update set to_unit = excluded.to_unit, paced = excluded.paced, remaining = excluded.remaining,
+        next_user = '00000000-0000-0000-0000-000000000000';
     return n;
 end
 $$;
-comment on function punit.drain_begin(text) is
-    'drains this unit to that one, or (null) to all peers in turn; gives how many users it owns. Repeatable: it goes on';
+comment on function punit.drain_begin(text, boolean) is
+    'drains this unit to that one, or (null) to all peers in turn, paced or as fast as can be; gives how many users it owns. Repeatable: it goes on';
 
 create function punit.drain_step(p_window int, out owned bigint, out asked bigint, out again bigint)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
@@ -47,36 +56,58 @@ as $$
 declare
     peers text[];
     d     record;
+    x     punit.drain;
+    room  bigint;
+    gone  bigint;
 begin
-    select array_agg(p.id order by p.id) into peers
-      from punit.peer p, punit.drain x where p.state = 'up' and p.id = coalesce(x.to_unit, p.id);
+    select * into x from punit.drain for update;
+    select array_agg(p.id order by p.id) into peers from punit.peer p where p.state = 'up' and p.id = coalesce(x.to_unit, p.id);
     delete from punit.drain_user u
      where not exists (select from punit.own o where o.user_id = u.user_id and o.state in ('OWNED', 'FENCED'));
-    select count(*) into owned from punit.own o where o.state in ('OWNED', 'FENCED');
+    get diagnostics gone = row_count;
+    x.remaining := greatest(x.remaining - gone, 0);
     again := 0;
-    if peers is null then
-        select count(*) into asked from punit.drain_user;
-        return;
-    end if;
     -- whoever was passed on and is still here was perhaps forgotten there; asking twice does no harm
     for d in select u.user_id, u.to_unit from punit.drain_user u
-              where u.asked_at < clock_timestamp() - least(30 * u.asks, 600) * interval '1 second'
-                 or u.to_unit <> all (peers)
+              where peers is not null and (u.asked_at < clock_timestamp() - least(30 * u.asks, 600) * interval '1 second'
+                                           or u.to_unit <> all (peers))
               order by u.asked_at limit p_window loop
         update punit.drain_user u set asked_at = clock_timestamp(), asks = u.asks + 1,
             to_unit = case when u.to_unit = any (peers) then u.to_unit else peers[1] end
-        where u.user_id = d.user_id;
-        perform punit.request_move(d.user_id, (select u.to_unit from punit.drain_user u where u.user_id = d.user_id));
+        where u.user_id = d.user_id returning u.to_unit into d.to_unit;
+        perform punit.request_move(d.user_id, d.to_unit, x.paced);
         again := again + 1;
     end loop;
-    for d in select o.user_id, peers[1 + abs(hashtext(o.user_id::text)::bigint) % cardinality(peers)] as to_unit
-               from punit.own o
-              where o.state = 'OWNED' and not exists (select from punit.drain_user u where u.user_id = o.user_id)
-              limit greatest(p_window - (select count(*) from punit.drain_user), 0) loop
-        insert into punit.drain_user (user_id, to_unit) values (d.user_id, d.to_unit);
-        perform punit.request_move(d.user_id, d.to_unit);
-    end loop;
     select count(*) into asked from punit.drain_user;
+    -- once through all users in the order of their ids: no step looks at those who are gone
+    if x.next_user is not null and peers is not null then
+        room := greatest(p_window - asked, 0);
+        for d in select o.user_id, peers[1 + abs(hashtext(o.user_id::text)::bigint) % cardinality(peers)] as to_unit
+                   from punit.own o
+                  where o.user_id > x.next_user and o.state = 'OWNED'
+                    and not exists (select from punit.drain_user u where u.user_id = o.user_id)
+                  order by o.user_id limit room loop
+            insert into punit.drain_user (user_id, to_unit) values (d.user_id, d.to_unit);
+            perform punit.request_move(d.user_id, d.to_unit, x.paced);
+            x.next_user := d.user_id;
+            room := room - 1;
+            asked := asked + 1;
+        end loop;
+        if room > 0 then
+            x.next_user := null;
+            x.passed_at := clock_timestamp();
+        end if;
+    end if;
+    -- another pass for who came to be owned here meanwhile
+    if (asked = 0 and x.remaining = 0)
+        or (x.next_user is null and x.passed_at < clock_timestamp() - case when asked = 0 then 1 else 10 end * interval '1 second')
+    then
+        select count(*) into x.remaining from punit.own o where o.state in ('OWNED', 'FENCED');
+        x.next_user := '00000000-0000-0000-0000-000000000000';
+        x.passed_at := clock_timestamp();
+    end if;
+    owned := greatest(x.remaining, asked);
+    update punit.drain set remaining = x.remaining, next_user = x.next_user, passed_at = x.passed_at;
 end
 $$;
 comment on function punit.drain_step(int) is
@@ -95,5 +126,5 @@ comment on function punit.drain_end() is 'users may come here again; false: the 
 
 revoke all on punit.drain, punit.drain_user from public;
 grant select on punit.drain, punit.drain_user to punit_mover;
-revoke all on function punit.drain_begin(text), punit.drain_step(int), punit.drain_end() from public;
-grant execute on function punit.drain_begin(text), punit.drain_step(int), punit.drain_end() to punit_mover;
+revoke all on function punit.drain_begin(text, boolean), punit.drain_step(int), punit.drain_end() from public;
+grant execute on function punit.drain_begin(text, boolean), punit.drain_step(int), punit.drain_end() to punit_mover;

@@ -402,7 +402,7 @@ subtest 'a move that was begun is found again; a warm copy that led to nothing i
     $add->($u, 'fence', 60);
     $add->($v, 'copy', 60);
     $add->($w, 'copy', 0);
-    my %found = map { $_ => 1 } @{ $db{us}->selectcol_arrayref('select punit.unfinished()') };
+    my %found = map { $_ => 1 } @{ $db{us}->selectcol_arrayref('select user_id from punit.unfinished()') };
     is_deeply [map { $found{$_} // 0 } $u, $v, $w], [1, 0, 0], 'FENCE may have been sent for the first';
     $db{us}->do('select punit.tidy(600)');
     is_deeply [map { one($db{us}, 'select coalesce(result, phase) from punit.move where user_id = ?', $_) } $u, $v, $w],
@@ -422,7 +422,7 @@ subtest 'a unit that is away keeps nobody waiting but its own: the sweeper finds
         select gen_random_uuid(), 'us', 'eu', 'wanted', now() - interval '2 hours' from generate_series(1, 10100)});
     $db{eu}->do(q{insert into punit.move (user_id, from_unit, to_unit, phase) values (?, 'ap', 'eu', 'wanted')}, undef, $wanted);
     my %hanging = map { $_ => 1 } @{ $db{eu}->selectcol_arrayref('select user_id from punit.hanging(1)') };
-    my %unfinished = map { $_ => 1 } @{ $db{eu}->selectcol_arrayref('select punit.unfinished()') };
+    my %unfinished = map { $_ => 1 } @{ $db{eu}->selectcol_arrayref('select user_id from punit.unfinished()') };
     $db{eu}->rollback;
     ok $hanging{$late}, 'who is fenced to another unit';
     cmp_ok scalar keys %hanging, '<=', 1001, 'and not all at once of the one that is away';

@@ -150,6 +150,14 @@ handover_elsewhere(handover_t *h, const char *unit, long long epoch)
 }
 
 
+/* A large user's rows arrive, and nobody waits for them. */
+static void
+rest(void *of)
+{
+    visitor_rest(of);
+}
+
+
 /* The user is to come here, or his copy is to be kept warm. */
 static void
 bring(handover_t *h)
@@ -172,7 +180,13 @@ bring(handover_t *h)
 
     for (int i = 0; i < STEPS_MAX; i++) {
         if (!pulled) {
+            /* not once FENCE was sent: then he waits */
+            h->peer->pause = h->errand->paced ? rest : NULL;
+            h->peer->pause_of = h->errand;
+
             pull_next_t next = pull_rounds(h, want);
+
+            h->peer->pause = NULL;
 
             if (next == PULL_STOP || (next == PULL_DONE && !want)) {
                 return;

@@ -16,6 +16,7 @@
 #define CLEAR_MS        60000
 #define SLICE_MS        200
 #define RETRY_MS        200
+#define REST_MS         10
 
 /* A message that says that the old owner's copy may go on must not have overtaken the move's end. */
 #define AUDIT_AFTER     "1"
@@ -102,8 +103,17 @@ audit_due(link_t *local, peers_t *peers)
     }
 
     for (int i = 0; i < PQntuples(due) && !stopping(); i++) {
+        int64_t began_ms = punit_clock_ms();
+
         if (!audit(local, peers, PQgetvalue(due, i, 0), PQgetvalue(due, i, 1), PQgetvalue(due, i, 2))) {
             break;
+        }
+
+        /* nobody waits for it */
+        int64_t rested_ms = punit_clock_ms() + visitor_worked((double) began_ms);
+
+        while (!stopping() && punit_clock_ms() < rested_ms) {
+            poll(NULL, 0, REST_MS);
         }
     }
 

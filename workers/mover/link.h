@@ -15,6 +15,10 @@ typedef struct {
     char        error[512];     /* one line */
     const char *prepared[LINK_STATEMENTS];  /* by name "sN" */
     int         nprepared;
+    double      trip_ms;        /* of an empty question, at best; 0: not measured */
+    double      idle_ms;        /* so many of them for the questions so far, over all connections */
+    void      (*pause)(void *); /* called between the lines of a COPY that arrive; NULL: nothing */
+    void       *pause_of;
 } link_t;
 
 /* Connects, within timeout_ms. */
@@ -47,6 +51,9 @@ PGresult *link_begin(link_t *link, const char *sql, int n, const char *const *va
 
 /* Statements without an answer, in one round trip. */
 bool link_run(link_t *link, const char *sql);
+
+/* Measures the round trip. */
+bool link_measure(link_t *link);
 
 /* Whether the last error may go away by itself: connection, restart, lock, serialization, resources. */
 bool link_error_passes(const link_t *link);

@@ -123,7 +123,7 @@ mover_run(void *unused)
     }
 
     while (visitor_take(&errand)) {
-        outcome_t outcome = { .again_ms = -1 };
+        outcome_t outcome = { .again_ms = -1, .idle_ms = -peers_idle_ms(mover.peers) };
 
         if (mover_local(&mover)) {
             handover_errand(&mover, &errand, &outcome);
@@ -132,6 +132,7 @@ mover_run(void *unused)
             outcome.again_ms = backoff_ms(errand.tries, LOCAL_RETRY_MS, 2000);
         }
 
+        outcome.idle_ms += peers_idle_ms(mover.peers);
         visitor_done(&errand, &outcome);
     }
 

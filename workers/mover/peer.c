@@ -143,6 +143,19 @@ peers_destroy(peers_t *peers)
 }
 
 
+double
+peers_idle_ms(const peers_t *peers)
+{
+    double ms = 0;
+
+    for (const connection_t *c = peers->connections; c != NULL; c = c->next) {
+        ms += c->link.idle_ms;
+    }
+
+    return ms;
+}
+
+
 static connection_t *
 connection_of(peers_t *peers, const char *unit)
 {
@@ -231,7 +244,7 @@ connect_peer(link_t *link, const char *unit, link_t *local)
     link->timeout_ms = options.peer_ms;
     note_success(unit);
 
-    if (!link_run(link, "select punit.warm()")) {
+    if (!link_run(link, "select punit.warm()") || !link_measure(link)) {
         link_settle(link);
     }
 

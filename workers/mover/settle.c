@@ -158,7 +158,7 @@ settle_pass(handover_t *h)
 {
     link_t     *peer = peer_link(h->mover->peers, h->task.pass_to, &h->mover->local);
     const char *values[] = { h->task.user, *h->task.unit && h->task.state == STATE_COPY ? h->task.unit : punit_config.unit,
-                             h->task.here, h->task.pass_there };
+                             h->task.here, h->task.pass_there, h->task.pass_paced ? "t" : "f" };
 
     if (peer == NULL || *h->task.pass_there == '\0') {
         h->outcome->failed = true;
@@ -169,7 +169,7 @@ settle_pass(handover_t *h)
     failpoint_with(h->task.pass_to);
     FAILPOINT("pass.send", peer);
 
-    PGresult *row = link_call(peer, "select punit.ask_move($1, $2, $3, $4)", 4, values);
+    PGresult *row = link_call(peer, "select punit.ask_move($1, $2, $3, $4, $5)", 5, values);
 
     FAILPOINT("pass.answered", &h->mover->local);
     failpoint_with(h->task.unit);

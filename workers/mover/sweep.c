@@ -15,7 +15,7 @@
 #define TIDY_MS     30000
 
 
-/* Every user that a statement names is to be looked after. */
+/* Every user that a statement names is to be looked after; and whether nobody waits for it. */
 static bool
 call_all(link_t *local, const char *sql, int n, const char *const *values)
 {
@@ -26,7 +26,7 @@ call_all(link_t *local, const char *sql, int n, const char *const *values)
     }
 
     for (int i = 0; i < PQntuples(rows); i++) {
-        visitor_call(PQgetvalue(rows, i, 0));
+        visitor_call(PQgetvalue(rows, i, 0), PQgetvalue(rows, i, 1)[0] == 't');
     }
 
     PQclear(rows);
@@ -42,8 +42,8 @@ sweep(link_t *local)
     const char *values[] = { seconds };
 
     snprintf(seconds, sizeof(seconds), "%.3f", (double) options.resolve_ms / 1000);
-    return call_all(local, "select user_id from punit.hanging($1)", 1, values)
-           && call_all(local, "select punit.unfinished()", 0, NULL);
+    return call_all(local, "select user_id, false from punit.hanging($1)", 1, values)
+           && call_all(local, "select user_id, paced from punit.unfinished()", 0, NULL);
 }
 
 

@@ -6,7 +6,7 @@
 
 static const char task_sql[] =
     "select state, epoch, ver, fork, fence_epoch, fenced_ms, unit, here, there, shape, move_id, phase, asked, "
-    "move_epoch, pass_id, pass_to, pass_there, cancelled_ms, draining, unit_epoch from punit.task($1, $2, $3)";
+    "move_epoch, pass_id, pass_to, pass_there, cancelled_ms, draining, unit_epoch, pass_paced from punit.task($1, $2, $3)";
 
 static const char *const states[] = { "COPY", "OWNED", "FENCED", "ERASED" };
 static const char *const phases[] = { "", "wanted", "copy", "fence", "retire", "refuse" };
@@ -39,9 +39,9 @@ task_load(task_t *task, link_t *local, const errand_t *errand)
         return false;
     }
 
-    const char *v[20];
+    const char *v[21];
 
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < 21; i++) {
         v[i] = PQgetvalue(row, 0, i);
     }
 
@@ -66,6 +66,7 @@ task_load(task_t *task, link_t *local, const errand_t *errand)
     task->cancelled_ms = *v[17] != '\0' ? atol(v[17]) : -1;
     task->draining = v[18][0] == 't';
     task->unit_epoch = atoll(v[19]);
+    task->pass_paced = v[20][0] == 't';
     PQclear(row);
     return true;
 }

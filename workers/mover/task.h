@@ -31,6 +31,7 @@ typedef struct {
     char            pass_id[USER_SIZE]; /* a wish to be passed on; "" = none */
     char            pass_to[UNIT_SIZE];
     char            pass_there[USER_SIZE];
+    bool            pass_paced;         /* nobody waits for it */
     long            cancelled_ms;       /* since an operator cancelled his last move to here; -1: nobody did */
     bool            draining;           /* this unit is drained: only who is asked for may come */
 } task_t;

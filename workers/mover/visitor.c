@@ -12,16 +12,29 @@
 #include "mover/stop.h"
 
 #define BUCKETS     4096
-#define NOT_QUEUED  (-1L)
+
+/* a rest in the middle of an errand: not for less work than this */
+#define REST_AFTER_MS   20
+
+/* nor for longer: transactions are open at both units, and end when nothing happens in them for a minute */
+#define REST_MOST_MS    5000
 
 typedef struct visitor visitor_t;
+
+/* By due time. */
+typedef struct {
+    visitor_t **at;
+    long        n, room;
+} queue_t;
 
 struct visitor {
     visitor_t  *next;               /* of its bucket */
     errand_t    errand;
     long        foreign_at;         /* 0: none */
+    queue_t    *queue;              /* NULL: not queued */
+    long        place;              /* in the queue */
     long        due;                /* valid while queued */
-    long        place;              /* in the heap, NOT_QUEUED */
+    bool        paced;              /* nobody waits for his move */
     bool        taken;
     bool        again;              /* reported while taken */
     int         nseen;              /* requests in `seen`, a ring of the last options.after */
@@ -30,11 +43,15 @@ struct visitor {
 };
 
 static pthread_mutex_t  lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t   changed;
+static pthread_cond_t   changed;        /* for threads without an errand */
+static pthread_cond_t   disturbed;      /* for those that rest within one */
 static pthread_once_t   once = PTHREAD_ONCE_INIT;
 static visitor_t       *buckets[BUCKETS];
-static visitor_t      **heap;       /* by due time */
-static long             queued, room, known;
+static queue_t          prompt, paced;
+static pace_t           pace;
+static int              idle;           /* threads without an errand */
+static int              paced_taken;
+static long             known;
 
 
 static void
@@ -45,7 +62,29 @@ init(void)
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&changed, &attr);
+    pthread_cond_init(&disturbed, &attr);
     pthread_condattr_destroy(&attr);
+    pace_init(&pace, options.drain_share);
+}
+
+
+static double
+now_ms(void)
+{
+    struct timespec at;
+
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    return (double) at.tv_sec * 1e3 + (double) at.tv_nsec / 1e6;
+}
+
+
+static void
+wait_until(pthread_cond_t *cond, double ms)
+{
+    long            whole = (long) ms;
+    struct timespec at = { whole / 1000, whole % 1000 * 1000000 + (long) ((ms - (double) whole) * 1e6) };
+
+    pthread_cond_timedwait(cond, &lock, &at);
 }
 
 
@@ -88,7 +127,6 @@ meet(const char *user)
     if (*v == NULL) {
         *v = need(calloc(1, sizeof(visitor_t) + (size_t) options.after * sizeof(long)));
         strcpy((*v)->errand.user, user);
-        (*v)->place = NOT_QUEUED;
         known++;
     }
 
@@ -97,40 +135,63 @@ meet(const char *user)
 
 
 static void
-put(long place, visitor_t *v)
+put(queue_t *q, long place, visitor_t *v)
 {
-    heap[place] = v;
+    q->at[place] = v;
     v->place = place;
 }
 
 
 /* Moves the visitor at `place` to where its due time belongs. */
 static void
-settle(long place)
+settle(queue_t *q, long place)
 {
-    visitor_t *v = heap[place];
+    visitor_t *v = q->at[place];
 
-    while (place > 0 && heap[(place - 1) / 2]->due > v->due) {
-        put(place, heap[(place - 1) / 2]);
+    while (place > 0 && q->at[(place - 1) / 2]->due > v->due) {
+        put(q, place, q->at[(place - 1) / 2]);
         place = (place - 1) / 2;
     }
 
     for (;;) {
         long child = 2 * place + 1;
 
-        if (child + 1 < queued && heap[child + 1]->due < heap[child]->due) {
+        if (child + 1 < q->n && q->at[child + 1]->due < q->at[child]->due) {
             child++;
         }
 
-        if (child >= queued || heap[child]->due >= v->due) {
+        if (child >= q->n || q->at[child]->due >= v->due) {
             break;
         }
 
-        put(place, heap[child]);
+        put(q, place, q->at[child]);
         place = child;
     }
 
-    put(place, v);
+    put(q, place, v);
+}
+
+
+static void
+dequeue(visitor_t *v)
+{
+    queue_t    *q = v->queue;
+    visitor_t  *last = q->at[--q->n];
+
+    v->queue = NULL;
+
+    if (last != v) {
+        put(q, v->place, last);
+        settle(q, last->place);
+    }
+}
+
+
+/* His requests come in here, or did within the window. */
+static bool
+is_here(const visitor_t *v, long now)
+{
+    return v->foreign_at != 0 && now - v->foreign_at <= options.window_ms;
 }
 
 
@@ -138,37 +199,67 @@ settle(long place)
 static void
 enqueue(visitor_t *v, long due)
 {
-    if (v->place != NOT_QUEUED) {
-        if (due >= v->due) {
+    queue_t *q = v->paced && !is_here(v, punit_clock_ms()) ? &paced : &prompt;
+
+    if (v->queue != NULL) {
+        if (v->queue == q && due >= v->due) {
             return;
         }
-    } else {
-        if (queued == room) {
-            room = room ? 2 * room : 64;
-            heap = need(realloc(heap, (size_t) room * sizeof(*heap)));
-        }
 
-        put(queued++, v);
+        due = due < v->due ? due : v->due;
+        dequeue(v);
     }
 
+    if (q->n == q->room) {
+        q->room = q->room ? 2 * q->room : 64;
+        q->at = need(realloc(q->at, (size_t) q->room * sizeof(*q->at)));
+    }
+
+    v->queue = q;
     v->due = due;
-    settle(v->place);
+    put(q, q->n++, v);
+    settle(q, v->place);
     pthread_cond_signal(&changed);
+
+    if (idle == 0 && q == &prompt) {
+        pthread_cond_broadcast(&disturbed);
+    }
 }
 
 
-static void
-dequeue_first(void)
+/* The next one due; or NULL, and when to look again, 0 if only a change brings one. */
+static visitor_t *
+next(double now, double *again)
 {
-    visitor_t *first = heap[0];
+    bool free = pace.share == 100 || paced_taken < (options.movers > 1 ? options.movers - 1 : 1);
 
-    first->place = NOT_QUEUED;
-    queued--;
+    *again = 0;
 
-    if (queued > 0) {
-        put(0, heap[queued]);
-        settle(0);
+    if (prompt.n > 0) {
+        if ((double) prompt.at[0]->due <= now) {
+            return prompt.at[0];
+        }
+
+        *again = (double) prompt.at[0]->due;
     }
+
+    if (paced.n > 0 && free) {
+        double due = (double) paced.at[0]->due;
+
+        if (pace.share < 100 && pace.free_at > due) {
+            due = pace.free_at;
+        }
+
+        if (due <= now) {
+            return paced.at[0];
+        }
+
+        if (*again == 0 || due < *again) {
+            *again = due;
+        }
+    }
+
+    return NULL;
 }
 
 
@@ -207,8 +298,9 @@ visitor_reported(const report_t *report)
     /* after a failure the back-off stands, whoever asks */
     if (v->taken) {
         v->again = true;
-    } else if (v->place == NOT_QUEUED) {
-        enqueue(v, now);
+        pthread_cond_broadcast(&disturbed);
+    } else {
+        enqueue(v, v->queue != NULL ? v->due : now);
     }
 
     pthread_mutex_unlock(&lock);
@@ -216,59 +308,76 @@ visitor_reported(const report_t *report)
 
 
 void
-visitor_call(const char *user)
+visitor_call(const char *user, bool nobody_waits)
 {
     pthread_once(&once, init);
     pthread_mutex_lock(&lock);
 
     visitor_t *v = meet(user);
 
-    if (!v->taken && v->place == NOT_QUEUED) {
-        enqueue(v, punit_clock_ms());
+    v->paced = nobody_waits;
+
+    if (!v->taken) {
+        enqueue(v, v->queue != NULL ? v->due : punit_clock_ms());
     }
 
     pthread_mutex_unlock(&lock);
 }
 
 
+/* With the lock held. */
+static void
+take(visitor_t *v, errand_t *errand, double now)
+{
+    bool whether = v->queue == &paced && pace.share < 100;
+
+    dequeue(v);
+    v->taken = true;
+    v->again = false;
+    *errand = v->errand;
+    errand->evidence = has_evidence(v, (long) now);
+    errand->foreign_ms = v->foreign_at ? (long) now - v->foreign_at : -1;
+    errand->paced = whether;
+
+    if (whether) {
+        pace_start(&pace, &errand->work, now);
+        paced_taken++;
+    }
+
+    if (prompt.n + paced.n > 0) {
+        pthread_cond_signal(&changed);
+    }
+}
+
+
 bool
 visitor_take(errand_t *errand)
 {
+    visitor_t  *v = NULL;
+    double      again;
+
     pthread_once(&once, init);
     pthread_mutex_lock(&lock);
+    idle++;
 
     while (!stopping()) {
-        long now = punit_clock_ms();
+        double now = now_ms();
 
-        if (queued > 0 && heap[0]->due <= now) {
-            visitor_t *v = heap[0];
-
-            dequeue_first();
-            v->taken = true;
-            v->again = false;
-            *errand = v->errand;
-            errand->evidence = has_evidence(v, now);
-            errand->foreign_ms = v->foreign_at ? now - v->foreign_at : -1;
-
-            if (queued > 0) {
-                pthread_cond_signal(&changed);
-            }
-
-            pthread_mutex_unlock(&lock);
-            return true;
+        if ((v = next(now, &again)) != NULL) {
+            take(v, errand, now);
+            break;
         }
 
-        if (queued == 0) {
+        if (again == 0) {
             pthread_cond_wait(&changed, &lock);
         } else {
-            struct timespec at = { heap[0]->due / 1000, heap[0]->due % 1000 * 1000000 };
-
-            pthread_cond_timedwait(&changed, &lock, &at);
+            wait_until(&changed, again);
         }
     }
 
+    idle--;
     pthread_mutex_unlock(&lock);
-    return false;
+    return v != NULL;
 }
 
 
@@ -280,6 +389,14 @@ visitor_done(const errand_t *errand, const outcome_t *outcome)
     pthread_mutex_lock(&lock);
 
     visitor_t *v = *find(errand->user);
+
+    if (errand->paced) {
+        paced_t work = errand->work;
+
+        pace_end(&pace, &work, now_ms(), outcome->idle_ms);
+        paced_taken--;
+        pthread_cond_signal(&changed);
+    }
 
     v->taken = false;
     v->errand.tries = outcome->failed ? errand->tries + 1 : 0;
@@ -295,6 +412,11 @@ visitor_done(const errand_t *errand, const outcome_t *outcome)
         v->nseen = 0;
     }
 
+    /* it may have failed after FENCE, and then he waits: the next sweep knows from the record whether somebody does */
+    if (outcome->failed) {
+        v->paced = false;
+    }
+
     if (outcome->again_ms >= 0) {
         enqueue(v, now + outcome->again_ms);
     } else if (v->again) {
@@ -302,6 +424,49 @@ visitor_done(const errand_t *errand, const outcome_t *outcome)
     }
 
     pthread_mutex_unlock(&lock);
+}
+
+
+void
+visitor_rest(errand_t *errand)
+{
+    double now = now_ms();
+
+    if (!errand->paced || now - errand->work.since < REST_AFTER_MS) {
+        return;
+    }
+
+    pthread_mutex_lock(&lock);
+
+    visitor_t  *v = *find(errand->user);
+    double      rest_ms = pace_worked(&pace, &errand->work, now, 0);
+    double      end = now + (rest_ms < REST_MOST_MS ? rest_ms : REST_MOST_MS);
+
+    while (now < end && !stopping() && !is_here(v, (long) now)
+           && !(idle == 0 && prompt.n > 0 && (double) prompt.at[0]->due <= now))
+    {
+        wait_until(&disturbed, idle == 0 && prompt.n > 0 && (double) prompt.at[0]->due < end
+                               ? (double) prompt.at[0]->due : end);
+        now = now_ms();
+    }
+
+    errand->work.since = now;
+    pthread_mutex_unlock(&lock);
+}
+
+
+long
+visitor_worked(double began_ms)
+{
+    paced_t work = { .since = began_ms };
+
+    pthread_once(&once, init);
+    pthread_mutex_lock(&lock);
+
+    double rest = pace.share < 100 ? pace_worked(&pace, &work, now_ms(), 0) : 0;
+
+    pthread_mutex_unlock(&lock);
+    return (long) rest;
 }
 
 
@@ -316,7 +481,7 @@ visitor_sweep(void)
         for (visitor_t **v = &buckets[i]; *v != NULL;) {
             visitor_t *old = *v;
 
-            if (old->taken || old->place != NOT_QUEUED
+            if (old->taken || old->queue != NULL
                 || (old->foreign_at != 0 && now - old->foreign_at <= options.window_ms))
             {
                 v = &old->next;
@@ -342,6 +507,7 @@ visitor_stop(void)
     pthread_once(&once, init);
     pthread_mutex_lock(&lock);
     pthread_cond_broadcast(&changed);
+    pthread_cond_broadcast(&disturbed);
     pthread_mutex_unlock(&lock);
 }
 

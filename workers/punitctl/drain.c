@@ -20,7 +20,7 @@
  * never wait for this program. */
 #define AHEAD 16
 
-#define STEP_NS (100 * 1000 * 1000)
+#define STEP_NS (250 * 1000 * 1000)
 #define LINE_S 5
 
 struct drain {
@@ -119,11 +119,12 @@ static int conclude(const struct drain *drain, const char *unit)
 }
 
 static int run(struct drain *drain, const struct unit *unit, const char *to,
-               double limit)
+               bool fast, double limit)
 {
     const struct timespec pause = { .tv_nsec = STEP_NS };
+    const char *values[] = { to, fast ? "f" : "t" };
     const char *owned = database_value(
-        drain->db, "select punit.drain_begin($1)", 1, &to);
+        drain->db, "select punit.drain_begin($1, $2)", 2, values);
     double said = 0;
 
     if (owned == NULL) {
@@ -192,7 +193,8 @@ int verb_drain(const struct arguments *arguments)
     }
     status = argument(arguments, "end") != NULL
              ? end(drain.db, unit.id, drain.json)
-             : run(&drain, &unit, argument(arguments, "to"), limit);
+             : run(&drain, &unit, argument(arguments, "to"),
+                   argument(arguments, "fast") != NULL, limit);
     PQfinish(drain.db);
     return status;
 }

@@ -78,6 +78,8 @@ static const struct verb_option of_verify[] = {
 static const struct verb_option of_drain[] = {
     UNIT_OPTION, JSON_OPTION,
     { "to", "UNIT", "the unit that takes all (else all peers in turn)", NULL },
+    { "fast", NULL, "without rests between moves (PUNIT_DRAIN_SHARE), whatever"
+      " it costs everybody else", NULL },
     { "within", "SECONDS", "how long at most; what is left is done by the next"
       " drain", "86400" },
     { "end", NULL, "no drain any more: users may come here again", NULL },

@@ -1,21 +1,30 @@
 package Punit::Bench::Drain;
 
 # `punitctl drain eu` with 10,000 small users: that they leave, how fast, what it does to the movers' memory and to
-# everybody else. One drain is one round: its figures are of 10,000 moves.
+# everybody else. First a few leave, time and again, for as long as a few windows of latency, with windows without before
+# and after, in which the movers run and have nothing to do; the windows without are held against each other as well. Then
+# all leave.
+#
+# PUNIT_BENCH_DRAIN: so many users (10000).
 
 use strict;
 use warnings;
 use Carp qw(croak);
-use List::Util qw(max);
+use List::Util qw(max min);
 use POSIX ();
 use Time::HiRes qw(sleep time);
 
 use Punit::Bench::Residents;
 use Punit::Bench::Rounds;
 
-use constant { USERS => 10_000, ROWS => 10, SECONDS => 5, LIMIT => 900 };
+use constant { USERS => $ENV{PUNIT_BENCH_DRAIN} // 10_000, ROWS => 10, LIMIT => 3600 };
 
-my @names = qw(drain-10000 drain-10000-memory drain-10000-p50 drain-10000-p95 drain-10000-failed);
+# A window of latency is so long; so many cycles for each round that is asked for. A cycle is two windows without, four
+# beside a drain that is cut off after BESIDE (what it has asked for goes on for some seconds), two without.
+use constant { WINDOW => 2, CYCLES => 2, BESIDE => 6 };
+
+my @latency = map { ("drain-10000-p$_", "drain-10000-p$_-aa") } 50, 95;
+my @names = (qw(drain-10000 drain-10000-memory), @latency, 'drain-10000-failed');
 
 sub names { return @names }
 
@@ -26,7 +35,7 @@ sub new {
 }
 
 sub run {
-    my ($self) = @_;
+    my ($self, %o) = @_;
     my $ground = $self->{ground};
     my $others = $self->{others}->();
     my $eu = $ground->dbh('eu');
@@ -35,57 +44,104 @@ sub run {
     $ground->move($_, 'eu', 'us') for splice @ids, 0, 8;
     my @floor = map { my $ms = $ground->floor('us', "copy $_"); $ground->sweep_up('us', $_); $ms } @ids[0 .. 20];
 
-    my @alone = map { $others->begin(SECONDS); $others->end } 1 .. 3;
+    # who is owned by eu is drained, and forwarded from then on: another way, whatever the drain costs
+    my ($failed, $sent) = (0, 0);
+    my $window = sub {
+        my ($seconds) = @_;
+        $others->begin($seconds);
+        my $seen = $others->end;
+        $failed += $seen->{failed};
+        $sent += @{ $seen->{latencies} };
+        return $seen->{at}{us};
+    };
+    my @rounds;
+    $window->(WINDOW);
+    while (@rounds < CYCLES * $o{rounds}) {
+        my @before = map { $window->(WINDOW) } 1, 2;
+        my $pid = $self->_drain(BESIDE);
+        sleep 0.5;
+        my @beside = map { $window->(WINDOW) } 1 .. 4;
+        waitpid $pid, 0;
+        $self->_rested;
+        push @rounds, { before => \@before, beside => \@beside, after => [ map { $window->(WINDOW) } 1, 2 ] };
+    }
+
     my $first = $self->_owned;
     my $began = time;
-    my $pid = fork // croak "fork: $!";
-    if (!$pid) {
-        my ($status, $said) = $ground->units->punitctl('eu', 'drain', 'eu', '--within', LIMIT);
-        print STDERR $said =~ s/^/  /gmr;
-        POSIX::_exit($status);
-    }
-    my (@beside, %memory, $left);
+    my $pid = $self->_drain(LIMIT);
+    my %memory;
     while (waitpid($pid, POSIX::WNOHANG) == 0) {
-        $others->begin(1);
-        for (1 .. 9) {
-            sleep 0.1;
-            my $gone = 1 - ($left = $self->_owned) / $first;
-            for my $share (0.1, 0.5, 0.99) {
-                $memory{$share} //= $self->_memory if $gone >= $share;
-            }
+        my $gone = 1 - $self->_owned / $first;
+        for my $share (0.1, 0.5, 0.99) {
+            $memory{$share} //= $self->_memory if $gone >= $share;
         }
-        push @beside, $others->end;
+        $window->(1);
     }
     croak 'the drain failed' if $?;
-    my $seconds = time - $began;
-    pop @beside if @beside > 1;     # it ended within
+    my $rate = $first / (time - $began);
     $ground->units->punitctl('eu', 'drain', 'eu', '--end');
-    my $rate = $first / $seconds;
-    # the clients of eu are drained too, and forwarded from then on: another way, whatever the drain costs
-    my @all = map { @{ $_->{at}{us} } } @beside;
-    my @without = map { @{ $_->{at}{us} } } @alone;
-    my $quantile = \&Punit::Bench::Rounds::quantile;
 
     return (
         $self->_row('drain-10000', undef, 'users a second', 'bare COPY to COPY, one by one', '%.0f/s',
-            $rate, 1000 / Punit::Bench::Pair::median(@floor)),
+            [ $rate, 1000 / Punit::Bench::Pair::median(@floor) ]),
         $self->_row('drain-10000-memory', '<= 1.1', 'memory of the movers, most of at 50 % and at the end', 'at 10 %', '%.1f MB',
-            max(@memory{ 0.5, 0.99 }), $memory{0.1}),
-        (map { $self->_row("drain-10000-p$_", '<= 1.05', "p$_ of users of us while eu is drained", 'before', '%.2f ms',
-            $quantile->($_ / 100, @all), $quantile->($_ / 100, @without)) } 50, 95),
-        $self->_row('drain-10000-failed', '<= 0', "other users' failed requests", 'all', '%.0f',
-            (map { my $sum = 0; $sum += $_ for @$_; $sum } [ map { $_->{failed} } @beside ], [ map { scalar @{ $_->{latencies} } } @beside ])),
+            [ max(map { $_ // 0 } @memory{ 0.5, 0.99 }), $memory{0.1} // croak 'too few users' ]),
+        (map { $self->_latency($_, @rounds) } 50, 95),
+        $self->_row('drain-10000-failed', '<= 0', "other users' failed requests", 'all', '%.0f', [ $failed, $sent ]),
     );
 }
 
+# Of all windows together: a quantile of one window is made of a few requests. The spread is that of thirds of the rounds.
+sub _latency {
+    my ($self, $q, @rounds) = @_;
+    my $of = sub {
+        my ($pick, @some) = @_;
+        return Punit::Bench::Rounds::quantile($q / 100, map { map { @$_ } $pick->($_) } @some);
+    };
+    my $row = sub {
+        my ($name, $goal, $what, $against, $ours, $peer) = @_;
+        my @thirds = map { my $i = $_; [ @rounds[ grep { $_ % 3 == $i } 0 .. $#rounds ] ] } 0 .. min(2, $#rounds);
+        return $self->_row($name, $goal, $what, $against, '%.2f ms', map { [ $of->($ours, @$_), $of->($peer, @$_) ] } \@rounds, @thirds);
+    };
+    return (
+        $row->("drain-10000-p$q", '<= 1.05', "p$q of users of us while eu is drained", 'before and after', sub { @{ $_[0]{beside} } },
+            sub { map { @$_ } @{ $_[0] }{qw(before after)} }),
+        $row->("drain-10000-p$q-aa", undef, "p$q of users of us, before", 'after', map { my $k = $_; sub { @{ $_[0]{$k} } } } qw(before after)),
+    );
+}
+
+# pairs: ours and the peer's; further ones make the spread
 sub _row {
-    my ($self, $name, $goal, $what, $against, $format, $ours, $peer) = @_;
-    my $ratio = $ours / $peer;
+    my ($self, $name, $goal, $what, $against, $format, @pairs) = @_;
+    my ($ours, $peer) = @{ $pairs[0] };
+    my ($ratio, @others) = map { $_->[0] / $_->[1] } @pairs;
     return {
         name => $name, what => $what, against => $against, ours => sprintf($format, $ours), peer => sprintf($format, $peer),
         ratio => $ratio, goal => $goal, met => defined $goal ? Punit::Bench::Pair::met($goal, $ratio) : undef,
-        rounds => 1, spread => [ $ratio, $ratio ],
+        rounds => 1, spread => [ min($ratio, @others), max($ratio, @others) ],
     };
+}
+
+# A drain of eu in a process of its own.
+sub _drain {
+    my ($self, $within) = @_;
+    my $pid = fork // croak "fork: $!";
+    if (!$pid) {
+        my ($status, $said) = $self->{ground}->units->punitctl('eu', 'drain', 'eu', '--within', $within);
+        print STDERR $said =~ s/^/  /gmr;
+        POSIX::_exit($status);
+    }
+    return $pid;
+}
+
+# Who was asked for has moved, and the audits are done.
+sub _rested {
+    my ($self) = @_;
+    my $us = $self->{ground}->dbh('us');
+    Punit::Units::wait_until(sub {
+        !$us->selectrow_array(q{select true from punit.move where finished_at is null or (result = 'moved' and audit is null) limit 1})
+    }, 120) or croak 'moves do not end';
+    return;
 }
 
 sub _owned {

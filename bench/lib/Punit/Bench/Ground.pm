@@ -23,7 +23,8 @@ use Punit::User;
 (my $root = abs_path(__FILE__)) =~ s{/bench/lib/Punit/Bench/Ground\.pm$}{};
 
 # no dwell and no quiet: what is measured is the move, not the wait for it
-my %env = (PUNIT_MOVE_DWELL => '0s', PUNIT_MOVE_QUIET => '0s', PUNIT_MOVE_RESOLVE => '5s', PUNIT_MOVE_PEER_TIMEOUT => '10s');
+my %env = (PUNIT_MOVE_DWELL => '0s', PUNIT_MOVE_QUIET => '0s', PUNIT_MOVE_RESOLVE => '5s', PUNIT_MOVE_PEER_TIMEOUT => '10s',
+    map { $ENV{$_} ? ($_ => $ENV{$_}) : () } 'PUNIT_DRAIN_SHARE');
 
 sub relayed {
     my ($class) = @_;
