@@ -38,8 +38,12 @@ comment on column punit.peer.pg is
 comment on column punit.peer.listener is 'host:port of the peer''s NGINX for units';
 
 create function punit.self() returns text
-language sql stable parallel safe
-as $$ select id from punit.me $$;
+language plpgsql stable parallel safe
+as $$
+begin
+    return (select id from punit.me);
+end
+$$;
 comment on function punit.self() is 'id of this unit';
 
 create function punit.caller() returns text
@@ -48,11 +52,13 @@ as $$ select substring(session_user from '^punit_peer_([a-z0-9-]{1,32})$') $$;
 comment on function punit.caller() is 'id of the unit whose session this is; null in a session of this unit''s own';
 
 create function punit.incarnation_of(p_unit text) returns uuid
-language sql stable
+language plpgsql stable
 as $$
-    select u.incarnation from punit.unit u
+begin
+    return (select u.incarnation from punit.unit u
     where u.id = p_unit and u.retired_at is null
-    order by u.origin_unit = u.id desc limit 1
+    order by u.origin_unit = u.id desc limit 1);
+end
 $$;
 comment on function punit.incarnation_of(text) is
     'incarnation of a unit as far as this unit knows; its own word before that of whoever adopted its rows';

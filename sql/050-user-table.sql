@@ -447,8 +447,12 @@ as $$ select s.lines from punit.shape s $$;
 comment on function punit.shape() is 'the lines of punit.shape';
 
 create function punit.shape_md5() returns text
-language sql stable security definer set search_path = pg_catalog, pg_temp
-as $$ select s.md5 from punit.shape s $$;
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return (select s.md5 from punit.shape s);
+end
+$$;
 comment on function punit.shape_md5() is 'what messages carry of it';
 
 revoke all on punit.user_table, punit.user_reference, punit.shape from public;

@@ -18,13 +18,16 @@ create index dedup_created on punit.dedup (created_at);
 
 create function punit.dedup_find(p_user uuid, p_key text, p_route text, p_sha bytea)
 returns table (status int, body text, problem text)
-language sql stable rows 1 security definer set search_path = pg_catalog, pg_temp
+language plpgsql stable rows 1 security definer set search_path = pg_catalog, pg_temp
 as $$
+begin
+    return query
     select case when s.same then d.status else 422 end, case when s.same then d.body end,
            case when not s.same then 'key-reused' end
     from punit.dedup d cross join lateral (select d.body_sha256 = p_sha as same) s
     where d.user_id = p_user and d.request_id = p_key and d.route = p_route
-      and d.created_at > now() - interval '24 hours'
+      and d.created_at > now() - interval '24 hours';
+end
 $$;
 comment on function punit.dedup_find(uuid, text, text, bytea) is
     'the answer already given to this key at this route, or 422 key-reused: its body was another. Ask after punit.bump, in a statement of its own';

@@ -11,11 +11,13 @@ comment on table punit.home is
 create index home_user on punit.home (user_id, epoch);
 
 create function punit.set_home(p_user uuid, p_epoch bigint) returns void
-language sql volatile security definer set search_path = pg_catalog, pg_temp
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
+begin
     insert into punit.home (origin_unit, user_id, epoch) values (punit.self(), p_user, p_epoch)
     on conflict (origin_unit, user_id) do update set epoch = excluded.epoch
-    where punit.home.epoch < excluded.epoch
+    where punit.home.epoch < excluded.epoch;
+end
 $$;
 comment on function punit.set_home(uuid, bigint) is 'tells the directory that this unit owns the user from this epoch on';
 

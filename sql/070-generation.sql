@@ -158,19 +158,24 @@ comment on function punit.register_reference_table(text) is
     'makes a table one whose rows go to every unit: its changes raise the generation of its service (the schema), and only rows of this unit can be changed here. Needs origin_unit text not null in each unique key';
 
 create function punit.generation_of(p_service text) returns bigint
-language sql stable security definer set search_path = pg_catalog, pg_temp
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
-    select coalesce((select hashtextextended(m.incarnation::text, 0) & 4611686018427387903 from punit.me m), 0)
-           + coalesce((select sum(g.gen)::bigint from punit.generation g where g.service = p_service), 0)
+begin
+    return coalesce((select hashtextextended(m.incarnation::text, 0) & 4611686018427387903 from punit.me m), 0)
+           + coalesce((select sum(g.gen)::bigint from punit.generation g where g.service = p_service), 0);
+end
 $$;
 comment on function punit.generation_of(text) is
     'generation of a service''s reference data in this snapshot: the sum over all origins and a random base of the unit''s incarnation, so that a database restored from a backup repeats none';
 
 create function punit.generations() returns table (service text, gen bigint)
-language sql stable security definer set search_path = pg_catalog, pg_temp
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
+begin
+    return query
     select s.service, punit.generation_of(s.service)
-      from (select distinct r.service from punit.reference_table r) s
+      from (select distinct r.service from punit.reference_table r) s;
+end
 $$;
 comment on function punit.generations() is 'of all services with reference data: what gridd writes to the grid';
 

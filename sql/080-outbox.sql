@@ -55,16 +55,19 @@ create trigger announce after insert on punit.outbox
 alter table punit.outbox enable always trigger announce;
 
 create function punit.send(p_target text, p_kind text, p_user uuid, p_payload jsonb default '{}') returns void
-language sql volatile security definer set search_path = pg_catalog, pg_temp
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
+begin
     insert into punit.outbox (origin_unit, target_unit, kind, user_id, payload)
-    values (punit.self(), p_target, p_kind, p_user, p_payload)
+    values (punit.self(), p_target, p_kind, p_user, p_payload);
+end
 $$;
 comment on function punit.send(text, text, uuid, jsonb) is 'a message for a unit, sent if this transaction commits';
 
 create function punit.send_to(p_kind text, p_about uuid, p_users uuid[], p_payload jsonb default '{}') returns void
-language sql volatile security definer set search_path = pg_catalog, pg_temp
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
+begin
     -- 500 a message: all of them are locked while it is worked off
     insert into punit.outbox (origin_unit, target_unit, kind, user_id, users, epochs, payload)
     select punit.self(), m.unit, p_kind, p_about, array_agg(m.user_id order by m.user_id),
@@ -77,7 +80,8 @@ as $$
               cross join lateral (select case when exists (select from punit.peer p where p.id = w.unit)
                                               then w.unit else punit.self() end as unit) t
              where w.state <> 'ERASED') m
-     group by m.unit, m.part
+     group by m.unit, m.part;
+end
 $$;
 comment on function punit.send_to(text, uuid, uuid[], jsonb) is
     'a message about a user for users, one row for each unit (and 500 users) where they live, this unit included; sent if this transaction commits';

@@ -111,11 +111,13 @@ comment on function punit.move_plan() is
     'the statements that read a table''s rows of one user at the old owner, stage them at the new one, and put them in: bury (delete what tombstones name), remove (delete the listed keys), enter. All from one list of columns, so both ends agree once punit.shape does';
 
 create function punit.saw_local(p_users uuid[]) returns void
-language sql volatile security definer set search_path = pg_catalog, pg_temp
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
+begin
     insert into punit.local_seen (user_id, seen_at)
     select distinct u, clock_timestamp() from unnest(p_users) u order by 1
-    on conflict (user_id) do update set seen_at = excluded.seen_at
+    on conflict (user_id) do update set seen_at = excluded.seen_at;
+end
 $$;
 comment on function punit.saw_local(uuid[]) is 'these users were served here on the public side just now';
 

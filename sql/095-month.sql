@@ -65,10 +65,12 @@ comment on function punit.make_months(text, timestamptz[]) is
     'makes the partitions for these moments that are not there, and says how many. Nobody has rights on partitions: writes go through the table and its guard';
 
 create function punit.months() returns text
-language sql stable security definer set search_path = pg_catalog, pg_temp
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
-    select string_agg(t.list, ' ' order by t.list) from (
-        select m.tab || ':' || string_agg(m.first::text, ',' order by m.first) as list from punit.month m group by m.tab) t
+begin
+    return (select string_agg(t.list, ' ' order by t.list) from (
+        select m.tab || ':' || string_agg(m.first::text, ',' order by m.first) as list from punit.month m group by m.tab) t);
+end
 $$;
 comment on function punit.months() is 'the partitions here as text: "tab:first,first... tab:first..."; null: none';
 

@@ -4,14 +4,16 @@
 -- the user waits: punit.pull gives them itself, from kept plans, where a dozen COPYs would be planned.
 
 create function punit.void(p_from uuid, p_to uuid) returns text
-language sql stable security definer set search_path = pg_catalog, pg_temp
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
-    select case
+begin
+    return case
         when punit.caller() is null then 'not a session of a unit'
         when p_to is distinct from (select m.incarnation from punit.me m) then 'meant for another incarnation of ' || punit.self()
         when punit.incarnation_of(punit.caller()) is null then punit.self() || ' does not know ' || punit.caller()
         when p_from is distinct from punit.incarnation_of(punit.caller()) then 'from another incarnation of ' || punit.caller()
-    end
+    end;
+end
 $$;
 comment on function punit.void(uuid, uuid) is
     'why a message from the caller''s incarnation p_from to this unit''s incarnation p_to is void; null when it is good';

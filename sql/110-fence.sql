@@ -117,16 +117,20 @@ comment on function punit.unfence_from(uuid, text, bigint) is
     'the unit refused this epoch for good: FENCED to it at this epoch, or OWNED just before it -> OWNED at the epoch after it; anything else stays as it is';
 
 create function punit.retire(p_user uuid, p_epoch bigint, p_from uuid, p_to uuid) returns text
-language sql volatile security definer set search_path = pg_catalog, pg_temp
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
-    select coalesce('VOID: ' || punit.void(p_from, p_to), punit.retire_to(p_user, punit.caller(), p_epoch))
+begin
+    return coalesce('VOID: ' || punit.void(p_from, p_to), punit.retire_to(p_user, punit.caller(), p_epoch));
+end
 $$;
 comment on function punit.retire(uuid, bigint, uuid, uuid) is 'RETIRE: the calling unit owns him since this epoch; repeatable';
 
 create function punit.refused(p_user uuid, p_epoch bigint, p_from uuid, p_to uuid) returns text
-language sql volatile security definer set search_path = pg_catalog, pg_temp
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
-    select coalesce('VOID: ' || punit.void(p_from, p_to), punit.unfence_from(p_user, punit.caller(), p_epoch))
+begin
+    return coalesce('VOID: ' || punit.void(p_from, p_to), punit.unfence_from(p_user, punit.caller(), p_epoch));
+end
 $$;
 comment on function punit.refused(uuid, bigint, uuid, uuid) is
     'REFUSED: the calling unit has committed never to activate this epoch; repeatable';

@@ -37,25 +37,30 @@ comment on function punit.resolve(uuid, bigint, uuid, uuid) is
     'RESOLVE of the calling unit, which is fenced towards this one at this epoch: ACTIVE, REFUSED or ERASED; repeatable';
 
 create function punit.settle(p_user uuid, p_unit text, p_epoch bigint, p_answer text) returns text
-language sql volatile security definer set search_path = pg_catalog, pg_temp
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
-    select case p_answer
+begin
+    return case p_answer
         when 'ACTIVE' then punit.retire_to(p_user, p_unit, p_epoch)
         when 'REFUSED' then punit.unfence_from(p_user, p_unit, p_epoch)
-        else 'UNCHANGED' end
+        else 'UNCHANGED' end;
+end
 $$;
 comment on function punit.settle(uuid, text, bigint, text) is 'the old owner acts on the answer to its RESOLVE';
 
 create function punit.hanging(p_older_s double precision)
 returns table (user_id uuid, unit text, epoch bigint, age_s double precision)
-language sql stable security definer set search_path = pg_catalog, pg_temp
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
-    select h.user_id, h.fence_to, h.fence_epoch, extract(epoch from clock_timestamp() - h.touched_at)
+begin
+    return query
+    select h.user_id, h.fence_to, h.fence_epoch, extract(epoch from clock_timestamp() - h.touched_at)::double precision
     from (select o.*, row_number() over (partition by o.fence_to order by o.touched_at) as rank
             from punit.own o
            where o.state = 'FENCED' and o.touched_at < clock_timestamp() - p_older_s * interval '1 second') h
     where h.rank <= 1000
-    order by h.touched_at
+    order by h.touched_at;
+end
 $$;
 comment on function punit.hanging(double precision) is
     'users fenced here for longer than that, the 1000 oldest of each unit that they are fenced to: one that is away must not keep the others'' users waiting';

@@ -60,12 +60,15 @@ comment on function punit.task(uuid, text, bigint) is
     'always one row: the user''s state here, the unit to talk to about him (p_unit, p_epoch: who owns him as a request or an answer said), both incarnations, the unfinished moves, for how long (ms) the last one has been cancelled, and whether this unit is drained, so that only who is asked for may come';
 
 create function punit.unfinished(out user_id uuid, out paced boolean) returns setof record
-language sql stable security definer set search_path = pg_catalog, pg_temp
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
+begin
+    return query
     select m.user_id, m.paced and m.phase = 'wanted'
     from (select x.*, row_number() over (partition by x.from_unit, x.to_unit order by x.started_at) as rank
             from punit.move x where x.finished_at is null and x.phase <> 'copy') m
-    where m.rank <= 10000 order by m.started_at
+    where m.rank <= 10000 order by m.started_at;
+end
 $$;
 comment on function punit.unfinished() is
     'users whose move must go on without anybody asking, oldest first, the 10000 oldest of each pair of units. paced: nobody waits for it, and FENCE has not been sent';

@@ -56,21 +56,25 @@ comment on function punit.evict_copies(double precision, int) is
     'removes the rows of at most p_users copies that have not changed for p_older_s seconds. The own row stays, with epoch and refused_epoch, at ver -1: the next PULL is full';
 
 create function punit.audit_note(p_user uuid) returns void
-language sql volatile security definer set search_path = pg_catalog, pg_temp
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
-    select set_config('synchronous_commit', 'off', true);
+begin
+    perform set_config('synchronous_commit', 'off', true);
     -- own and rows in one snapshot: he may be writing here already
     update punit.move m set audit_ver = x.ver, audit_n = x.n, audit_digest = x.digest
       from (select o.ver, d.n, d.digest from punit.own o cross join lateral punit.user_digest(o.user_id, -1) d
              where o.user_id = p_user and o.state = 'OWNED') x
-     where m.user_id = p_user and m.to_unit = punit.self() and m.phase = 'retire'
+     where m.user_id = p_user and m.to_unit = punit.self() and m.phase = 'retire';
+end
 $$;
 comment on function punit.audit_note(uuid) is
     'right after ACTIVATE: count and digest of all rows here, to be compared later with the old owner''s';
 
 create function punit.audit_due(p_older_s double precision) returns table (move_id uuid, user_id uuid, unit text)
-language sql stable security definer set search_path = pg_catalog, pg_temp
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
+begin
+    return query
     -- by unit, so that one that is away does not keep the others waiting
     select m.move_id, m.user_id, p.id
       from punit.peer p
@@ -79,7 +83,8 @@ as $$
             where x.result = 'moved' and x.audit is null and x.from_unit = p.id
               and x.finished_at > clock_timestamp() - interval '1 day'
               and x.finished_at < clock_timestamp() - p_older_s * interval '1 second'
-            order by x.finished_at limit 100) m
+            order by x.finished_at limit 100) m;
+end
 $$;
 comment on function punit.audit_due(double precision) is 'moves to this unit finished within a day that nobody has audited, oldest first';
 
@@ -111,13 +116,16 @@ comment on function punit.audit_close(uuid, uuid, bigint, bigint, numeric) is
 
 create function punit.holding(p_users uuid[])
 returns table (user_id uuid, state text, epoch bigint, fork uuid, ver bigint, n bigint, digest numeric)
-language sql stable security definer set search_path = pg_catalog, pg_temp
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
+begin
+    return query
     select o.user_id, o.state, o.epoch, o.fork, o.ver, d.n, d.digest
       from unnest(p_users) u
       join punit.own o on o.user_id = u and o.state <> 'ERASED' and o.fork is not null
       cross join lateral punit.user_digest(o.user_id, -1) d
-     order by 1
+     order by 1;
+end
 $$;
 comment on function punit.holding(uuid[]) is
     'of these users, those of whom this unit has rows: which history and version, how many rows, their digest; from one snapshot, so two units at one (fork, ver) must agree at any time';

@@ -12,18 +12,18 @@ use Time::HiRes qw(sleep time);
 
 my @round_trips = (0, 20, 80);
 my $flip = 'move-delta-100-of-100000';
-my @names = map { my $ms = $_; ("move-pause-$ms", "move-pause-$ms-p99", "move-wait-$ms", "move-failed-$ms", "$flip-$ms") } @round_trips;
+my @names = map { my $ms = $_; ("move-pause-$ms", "move-held-$ms", "move-pause-$ms-p99", "move-wait-$ms", "move-failed-$ms", "$flip-$ms") } @round_trips;
 
 # A user who writes at the other unit, forwarded, until he is served there; ms and status of each of his requests.
 sub cross {
     my ($ground, $user, $from, $to) = @_;
     my ($epoch) = $ground->dbh($from)->selectrow_array('select epoch from punit.own where user_id = ?', undef, $user->id);
-    my (@waits, $failed, $first, $second);
+    my (@waits, @pairs, @trips, $failed, $first, $second);
     # a request in one write: HTTP::Tiny's two wait 40 ms for each other's acknowledgement
     my $client = Punit::Client->new($ground->units->port($to));
     my $end = time + 20;
     my $served = 0;
-    while ($served < 5) {
+    while ($served < 6) {
         die $user->id . " is not served at $to\n" if time > $end;
         my $sent = time;
         my $answer = $client->request(POST => '/social/posts', body => qq({"text":"from $to at $sent"}),
@@ -31,15 +31,22 @@ sub cross {
         push @waits, 1000 * (time - $sent);
         $failed++ if $answer->{status} != 201;
         $user->{token} = $answer->{headers}{'punit-token'} // $user->{token};
-        $served++ if ($answer->{headers}{'punit-route'} // '') eq 'local';
+        if (($answer->{headers}{'punit-route'} // '') eq 'local') {
+            # what a commit and the way take while somebody writes, as he does during the hand-over
+            push @pairs, $ground->floor($to, 'pair') if $served % 2 == 0;
+            push @trips, $ground->floor($to, 'trip') if $served % 2 == 1;
+            $served++;
+        }
         # as NGINX does, if sooner: his first request calls for a copy, a later one for him
         $ground->report($to, $user->id, $from, $epoch, 1) if $first ? !$second && time - $first > 0.3 && ($second = 1) : ($first = time);
         sleep 0.003;
     }
     my $move = $ground->moved($user->id, $to, $epoch);
+    my ($wrote, $fenced) = $ground->written_at($user->id, $from, 'FENCED', $epoch);
+    my (undef, $activated) = $ground->written_at($user->id, $to, 'OWNED', $epoch + 1);
     return {
-        waits => \@waits, failed => $failed // 0,
-        pause => 1000 * ($move->{activated} - $ground->fenced_at($user->id, $from, $epoch)),
+        waits => \@waits, pairs => \@pairs, trips => \@trips, failed => $failed // 0,
+        pause => 1000 * ($activated - $fenced), held => 1000 * ($move->{activated} - $wrote),
     };
 }
 
@@ -61,22 +68,24 @@ return { names => \@names, prepare => sub {
                 for (1 .. 10) { cross($ground, $writer, $at, $other{$at}); $at = $other{$at} }
             },
             round => sub {
-                my (@crossings, @pairs, @trips);
+                my @crossings;
                 for (1 .. 10) {
-                    push @pairs, $ground->floor($other{$at}, 'pair');
-                    push @trips, $ground->floor($other{$at}, 'trip');
                     push @crossings, cross($ground, $writer, $at, $other{$at});
                     $at = $other{$at};
                 }
                 my @pauses = map { $_->{pause} } @crossings;
                 return {
                     pauses => \@pauses, waits => [ $all->('waits', @crossings) ], failed => $sum->('failed', @crossings),
-                    pause => [ $quantile->(0.5, @pauses), $quantile->(0.5, @trips) / 2 + 3 * $quantile->(0.5, @pairs) ],
+                    pause => [ $quantile->(0.5, @pauses),
+                        $quantile->(0.5, $all->('trips', @crossings)) / 2 + 3 * $quantile->(0.5, $all->('pairs', @crossings)) ],
+                    held => [ $quantile->(0.5, map { $_->{held} } @crossings), $quantile->(0.5, @pauses) ],
                 };
             },
             rows => [
                 { name => "move-pause-$ms", figure => 'pause', unit => 'ms', digits => 2, goal => '<= 1',
                   what => "write pause, p50, $ms ms there and back", against => 'half a trip as timed + 3 pairs of commits' },
+                { name => "move-held-$ms", figure => 'held', unit => 'ms', digits => 2,
+                  what => 'from before the one commit until the other is known, p50', against => 'write pause, p50' },
                 { name => "move-pause-$ms-p99", unit => 'ms', digits => 2, goal => '<= 1',
                   figure => sub { return [ $quantile->(0.99, $all->('pauses', @_)), $ms + 50 ] },
                   what => 'write pause, p99', against => 'there and back + 50 ms' },

@@ -29,6 +29,10 @@ my %env = (PUNIT_MOVE_DWELL => '0s', PUNIT_MOVE_QUIET => '0s', PUNIT_MOVE_RESOLV
 sub relayed {
     my ($class) = @_;
     my $ground = Punit::Chaos::Ground->new(units => ['eu', 'us'], failpoints => 0, env => \%env);
+    for my $unit ($ground->names) {
+        $ground->dbh($unit)->do('alter system set track_commit_timestamp = on');
+        $ground->recover($unit, $ground->strike('INT', $unit, 'postgres'));
+    }
     return bless { units => $ground->units, ground => $ground }, $class;
 }
 
@@ -115,12 +119,13 @@ sub sweep_up {
     return;
 }
 
-# When the owner wrote FENCED into his row, seconds; just before its commit.
-sub fenced_at {
-    my ($self, $user, $unit, $epoch) = @_;
-    my ($at) = grep { defined } map { $_->[0] eq $unit && $_->[3] eq 'FENCED' && $_->[4] == $epoch ? $_->[1] : undef }
-        @{ $self->{ground}->own_log($user) };
-    return $at // croak "$unit has not written down FENCE of $user at $epoch";
+# When a unit wrote this state and epoch into his row, seconds, and when PostgreSQL committed that.
+sub written_at {
+    my ($self, $user, $unit, $state, $epoch) = @_;
+    my ($row) = $self->dbh($unit)->selectrow_arrayref(q{
+        select extract(epoch from at), extract(epoch from pg_xact_commit_timestamp(xid::xid)) from chaos.own_log
+         where user_id = ? and state = ? and epoch = ? order by seq limit 1}, undef, $user, $state, $epoch);
+    return $row ? @$row : croak "$unit has not written down $state of $user at $epoch";
 }
 
 sub DESTROY {

@@ -26,7 +26,7 @@ my $own_log = q{
     create schema if not exists chaos;
     create table if not exists chaos.own_log (seq bigint generated always as identity, at timestamptz not null
         default clock_timestamp(), user_id uuid not null, state text not null, epoch bigint not null, ver bigint not null,
-        fence_to text);
+        fence_to text, xid xid8 not null default pg_current_xact_id());
     create or replace function chaos.note() returns trigger language plpgsql security definer
         set search_path = pg_catalog, pg_temp as $$ begin
             insert into chaos.own_log (user_id, state, epoch, ver, fence_to)
