@@ -42,6 +42,10 @@ is $status, 1, 'a second worker does not take over a socket in use';
 like $log, qr/level=error .*event=socket .*another process listens/, 'and says so';
 is get()->{status}, 200, 'the first one goes on';
 
+# field 41 of proc(5)'s stat is the scheduling policy; of all threads
+my @policies = map { open my $f, '<', $_ or die "$_: $!"; (split ' ', (readline $f) =~ s/.*\) //r)[38] } glob "/proc/$worker->{pid}/task/*/stat";
+is_deeply [ grep { $_ != 3 } @policies[1 .. $#policies] ], [], 'its threads are of SCHED_BATCH: they do not push aside what serves others';
+
 ($status, $log) = ends(PUNIT_UNIT => 'EU 1');
 is $status, 1, 'a malformed unit ends the start';
 like $log, qr/variable=PUNIT_UNIT value="EU 1" expected=/, 'naming variable, value and what was expected';

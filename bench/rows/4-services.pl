@@ -9,7 +9,7 @@ use JSON::PP qw(encode_json);
 use Punit::Bench::Pair;
 use Punit::Bench::Service;
 
-use constant { CONNECTIONS => 8, BATCHES => 12 };
+use constant { CONNECTIONS => 32, BATCHES => 12 };
 
 sub rows { my ($name, $goal) = @_; return [ { name => $name, figure => 'rate', goal => $goal }, map { { name => "$name-$_", figure => $_ } } qw(p50 p99) ] }
 

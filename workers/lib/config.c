@@ -173,7 +173,7 @@ punit_config_load(const char *service)
     }
 
     punit_config.threads = (int) punit_config_number("PUNIT_THREADS", 64, 2, 900);
-    punit_config.pg_pool = (int) punit_config_number("PUNIT_PG_POOL", 8, 1, 500);
+    punit_config.pg_pool = (int) punit_config_number("PUNIT_PG_POOL", 16, 1, 500);
     punit_config.deadline_ms = (int) punit_config_time("PUNIT_DEADLINE", 5000);
 
     if (punit_config.deadline_ms < 100 || punit_config.deadline_ms > 600000) {

@@ -18,7 +18,7 @@ typedef struct {
     const char *issuer;         /* PUNIT_ISSUER, default "punit" */
     const char *audience;       /* PUNIT_AUDIENCE, default "punit" */
     int         threads;        /* PUNIT_THREADS, default 64: NGINX workers x keepalive + wanted concurrency */
-    int         pg_pool;        /* PUNIT_PG_POOL, default 8, always below threads */
+    int         pg_pool;        /* PUNIT_PG_POOL, default 16, always below threads */
     int         deadline_ms;    /* PUNIT_DEADLINE, default 5s: one request, waits included */
     int         log_level;      /* PUNIT_LOG_LEVEL error|warn|info|debug, default info */
 } punit_config_t;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcgiapp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdatomic.h>
@@ -420,6 +421,10 @@ punit_service_run(const punit_service_t *service, int argc, char **argv)
     }
 
     free(conninfo);
+
+    /* Threads that wake do not push aside what runs, NGINX and PostgreSQL on the same processors: fewer switches. It
+     * needs no privilege, and without it all works as well. */
+    sched_setscheduler(0, SCHED_BATCH, &(struct sched_param) { .sched_priority = 0 });
 
     if (service->start != NULL && !service->start()) {
         return 1;
