@@ -116,7 +116,7 @@ return { names => \@names, prepare => sub {
     for my $n (100, 10_000) {
         batches($service, $dir, $n);
         push @pairs, Punit::Bench::Pair->new(
-            ours => send_batches($service, $dir, $n), peer => bare_insert($service, $n), connections => CONNECTIONS / 2, rows => rows("samples-$n", '>= 0.6'),
+            ours => send_batches($service, $dir, $n), peer => bare_insert($service, $n), connections => $n < 1000 ? CONNECTIONS / 2 : 4, rows => rows("samples-$n", '>= 0.6'),
         );
     }
     return @pairs;
