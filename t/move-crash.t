@@ -60,6 +60,19 @@ subtest 'kill -9 of the new owner\'s mover between FENCE and ACTIVATE: the move 
     completed($u);
 };
 
+subtest 'a crash after FENCE that takes the copy along: all rows are sent, while he waits' => sub {
+    my ($u, $h) = fenced();
+    $us->kill9;
+    $h->rollback;
+    # the copy's commit is not waited for
+    my $db = $x->db('us');
+    $db->do('select punit.user_clear(?)', undef, $u);
+    $db->do('update punit.own set ver = -1, fork = null where user_id = ?', undef, $u);
+    $us->start;
+    completed($u);
+    like $us->text, qr/event=moved user=\Q$u\E .*final=full/, 'in full';
+};
+
 subtest 'kill -9 of the old owner\'s PostgreSQL after FENCE: the same' => sub {
     my ($u, $h) = fenced();
     $x->pg('eu')->kill9;
