@@ -73,6 +73,19 @@ subtest 'a crash after FENCE that takes the copy along: all rows are sent, while
     like $us->text, qr/event=moved user=\Q$u\E .*final=full/, 'in full';
 };
 
+subtest 'FENCE was sent, the copy is gone and he is owned elsewhere by now: the record is not left in phase fence' => sub {
+    my ($u, $h) = fenced();
+    $us->kill9;
+    $h->rollback;
+    my $db = $x->db('us');
+    $db->do('select punit.user_clear(?)', undef, $u);
+    $db->do('update punit.own set ver = -1, fork = null, refused_epoch = 2 where user_id = ?', undef, $u);
+    $x->db('eu')->do(q{update punit.own set state = 'COPY', epoch = 4, fence_to = null, fence_epoch = null, owner_hint = null where user_id = ?}, undef, $u);
+    $us->start;
+    $x->wait_until('another phase', sub { $x->record(us => $u)->{phase} ne 'fence' });
+    isnt $x->record(us => $u)->{phase}, 'fence', 'the owner said that he is not';
+};
+
 subtest 'kill -9 of the old owner\'s PostgreSQL after FENCE: the same' => sub {
     my ($u, $h) = fenced();
     $x->pg('eu')->kill9;

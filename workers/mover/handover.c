@@ -175,8 +175,9 @@ bring(handover_t *h)
         t->move_epoch = t->unit_epoch;
     }
 
-    /* with a copy at hand FENCE alone may be enough: one round trip, and no digest of all his rows */
-    bool pulled = want && t->ver >= 0 && t->move_epoch > 0;
+    /* with a copy at hand FENCE alone may be enough: one round trip, and no digest of all his rows. One that was sent is
+     * repeated, copy or not: its answer is what ends the phase, even if he has gone elsewhere since */
+    bool pulled = want && (must || t->ver >= 0) && t->move_epoch > 0;
 
     for (int i = 0; i < STEPS_MAX; i++) {
         if (!pulled) {

@@ -120,10 +120,10 @@ sub _copies_differ {
     my (undef, $fork) = $ground->version($owner, $id);
     my @bad;
     for my $unit ($ground->others($owner)) {
-        my ($ver, $its) = $ground->version($unit, $id);
+        my ($ver, $its, $list) = $ground->version_and_list($unit, $id);
         next if !defined $its || $its ne $fork;
         my $want = join ',', map { "@$_" } grep { $_->[1] <= $ver } @$rows;
-        my $have = join ',', map { "@$_" } @{ $ground->list($unit, $id) };
+        my $have = join ',', map { "@$_" } @$list;
         push @bad, "the copy of $id at $unit (ver $ver) is not what $owner had then" if $want ne $have;
     }
     return @bad;

@@ -10,6 +10,7 @@ use Carp qw(croak);
 use Cwd qw(abs_path);
 use File::Basename qw(dirname);
 use IO::Socket::UNIX;
+use JSON::PP ();
 use POSIX ();
 use Punit::Units;
 use Time::HiRes qw(sleep time);
@@ -375,6 +376,15 @@ sub list {
 sub version {
     my ($self, $unit, $user) = @_;
     return $self->dbh($unit)->selectrow_array('select ver, fork from punit.own where user_id = ?', undef, $user);
+}
+
+# [ver, fork] and list, of one snapshot: the mover goes on meanwhile, a copy is pulled or evicted.
+sub version_and_list {
+    my ($self, $unit, $user) = @_;
+    my ($ver, $fork, $list) = $self->dbh($unit)->selectrow_array(q{
+        select o.ver, o.fork, (select json_agg(json_build_array(p.text, p.ver) order by p.ver) from social.post p where p.user_id = o.user_id)
+          from punit.own o where o.user_id = ?}, undef, $user);
+    return ($ver, $fork, $list ? JSON::PP::decode_json($list) : []);
 }
 
 sub own_log {
