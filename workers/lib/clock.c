@@ -14,6 +14,16 @@ punit_clock_ms(void)
 
 
 double
+punit_clock_fine_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double) now.tv_sec * 1e3 + (double) now.tv_nsec / 1e6;
+}
+
+
+double
 punit_clock_s(void)
 {
     struct timespec now;

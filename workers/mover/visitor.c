@@ -68,16 +68,6 @@ init(void)
 }
 
 
-static double
-now_ms(void)
-{
-    struct timespec at;
-
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    return (double) at.tv_sec * 1e3 + (double) at.tv_nsec / 1e6;
-}
-
-
 static void
 wait_until(pthread_cond_t *cond, double ms)
 {
@@ -361,7 +351,7 @@ visitor_take(errand_t *errand)
     idle++;
 
     while (!stopping()) {
-        double now = now_ms();
+        double now = punit_clock_fine_ms();
 
         if ((v = next(now, &again)) != NULL) {
             take(v, errand, now);
@@ -393,7 +383,7 @@ visitor_done(const errand_t *errand, const outcome_t *outcome)
     if (errand->paced) {
         paced_t work = errand->work;
 
-        pace_end(&pace, &work, now_ms(), outcome->idle_ms);
+        pace_end(&pace, &work, punit_clock_fine_ms(), outcome->idle_ms);
         paced_taken--;
         pthread_cond_signal(&changed);
     }
@@ -430,7 +420,7 @@ visitor_done(const errand_t *errand, const outcome_t *outcome)
 void
 visitor_rest(errand_t *errand)
 {
-    double now = now_ms();
+    double now = punit_clock_fine_ms();
 
     if (!errand->paced || now - errand->work.since < REST_AFTER_MS) {
         return;
@@ -447,7 +437,7 @@ visitor_rest(errand_t *errand)
     {
         wait_until(&disturbed, idle == 0 && prompt.n > 0 && (double) prompt.at[0]->due < end
                                ? (double) prompt.at[0]->due : end);
-        now = now_ms();
+        now = punit_clock_fine_ms();
     }
 
     errand->work.since = now;
@@ -463,7 +453,7 @@ visitor_worked(double began_ms)
     pthread_once(&once, init);
     pthread_mutex_lock(&lock);
 
-    double rest = pace.share < 100 ? pace_worked(&pace, &work, now_ms(), 0) : 0;
+    double rest = pace.share < 100 ? pace_worked(&pace, &work, punit_clock_fine_ms(), 0) : 0;
 
     pthread_mutex_unlock(&lock);
     return (long) rest;

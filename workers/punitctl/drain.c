@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "punitctl/database.h"
 #include "punitctl/text.h"
 #include "punitctl/verb.h"
@@ -33,10 +34,7 @@ struct drain {
 
 static double now(void)
 {
-    struct timespec at;
-
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    return (double) at.tv_sec + (double) at.tv_nsec / 1e9;
+    return punit_clock_fine_ms() / 1e3;
 }
 
 static double rate(const struct drain *drain)

@@ -3,22 +3,16 @@
 #include <stdlib.h>
 #include <time.h>
 
-static double now(void)
-{
-    struct timespec at;
-
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    return (double) at.tv_sec + (double) at.tv_nsec / 1e9;
-}
+#include "lib/clock.h"
 
 bool wait_until(bool (*done)(void *context), void *context, double seconds)
 {
-    double end = now() + seconds;
+    double end = punit_clock_fine_ms() + 1e3 * seconds;
 
     while (!done(context)) {
         const struct timespec pause = { .tv_nsec = 50 * 1000 * 1000 };
 
-        if (now() >= end) {
+        if (punit_clock_fine_ms() >= end) {
             return false;
         }
         nanosleep(&pause, NULL);

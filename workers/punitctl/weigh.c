@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "lib/clock.h"
 #include "punitctl/database.h"
 #include "punitctl/peers.h"
 #include "punitctl/text.h"
@@ -18,26 +18,19 @@
 #define MS_A_MEBIBYTE 25.0
 #define MS_AT_LEAST 10.0
 
-static double now_ms(void)
-{
-    struct timespec at;
-
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    return (double) at.tv_sec * 1e3 + (double) at.tv_nsec / 1e6;
-}
-
 /* The fastest of a few round trips. */
 static double round_trip_ms(PGconn *db)
 {
     double best = 0;
 
     for (int i = 0; i < 3; i++) {
-        double began = now_ms();
+        double began = punit_clock_fine_ms(), took;
 
         if (!database_run(db, "select", 0, NULL)) {
             return 0;
         }
-        best = i == 0 || now_ms() - began < best ? now_ms() - began : best;
+        took = punit_clock_fine_ms() - began;
+        best = i == 0 || took < best ? took : best;
     }
     return best;
 }

@@ -117,7 +117,7 @@ sub _lists {
 # A copy at ver v of the same history holds the rows up to v and nothing else.
 sub _copies_differ {
     my ($ground, $id, $owner, $rows) = @_;
-    my (undef, $fork) = $ground->version($owner, $id);
+    my (undef, $fork) = $ground->version_and_list($owner, $id);
     my @bad;
     for my $unit ($ground->others($owner)) {
         my ($ver, $its, $list) = $ground->version_and_list($unit, $id);

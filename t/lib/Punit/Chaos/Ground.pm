@@ -372,13 +372,7 @@ sub list {
     return $self->dbh($unit)->selectall_arrayref('select text, ver from social.post where user_id = ? order by ver', undef, $user);
 }
 
-# [ver, fork] of a user's row at a unit
-sub version {
-    my ($self, $unit, $user) = @_;
-    return $self->dbh($unit)->selectrow_array('select ver, fork from punit.own where user_id = ?', undef, $user);
-}
-
-# [ver, fork] and list, of one snapshot: the mover goes on meanwhile, a copy is pulled or evicted.
+# ver, fork and list of a user at a unit, of one snapshot: the mover goes on meanwhile, a copy is pulled or evicted.
 sub version_and_list {
     my ($self, $unit, $user) = @_;
     my ($ver, $fork, $list) = $self->dbh($unit)->selectrow_array(q{
