@@ -262,9 +262,9 @@ begin
       into digest, above, clear
       from punit.user_table u;
     select string_agg(format(
-               'select %L, (select min(t.%I::text) from %s t where t.user_id = p_user and t.ver > p_base and t.%I is not null'
-               ' and not exists (select from %s r where r.%I = t.%I))',
-               r.tab || '.' || r.col || ' -> ' || r.ref_tab, r.col, r.tab, r.col, r.ref_tab, r.ref_col, r.col),
+               'select %L, (select min(d.v::text) from (select distinct t.%I from %s t where t.user_id = p_user and t.ver > p_base'
+               ' and t.%I is not null) d (v) where not exists (select from %s r where r.%I = d.v))',
+               r.tab || '.' || r.col || ' -> ' || r.ref_tab, r.col, r.tab, r.col, r.ref_tab, r.ref_col),
                E'\n        union all ' order by r.tab, r.col)
       into missing
       from punit.user_reference r;

@@ -1,7 +1,9 @@
 -- PULL at the old owner S, and the final read after FENCE. The new owner T sends, as one simple query:
---   begin isolation level repeatable read read only; select * from punit.pull(...); copy ...; copy ...; commit
--- punit.pull decides what the COPYs give, through the settings punit.user and punit.base. After FENCE the rows are few and
--- the user waits: punit.pull gives them itself, from kept plans, where a dozen COPYs would be planned.
+--   begin isolation level repeatable read read only; select * from punit.pull(...); copy ...; copy ...;
+--   select * from punit.pulled(); commit
+-- punit.pull decides what the COPYs give, through the settings punit.user and punit.base; the digest comes after them, while
+-- T puts them in. After FENCE the rows are few and the user waits: punit.pull gives them itself, from kept plans, where a
+-- dozen COPYs would be planned.
 
 create function punit.void(p_from uuid, p_to uuid) returns text
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
@@ -43,15 +45,34 @@ $$;
 comment on function punit.wait_left(uuid, bigint, boolean) is
     'how long (ms) until the user has been quiet here for p_quiet_ms and stayed as long as he should; seen_ms: since he was last seen here';
 
+create function punit.more_rows(p_user uuid, p_base bigint, p_most bigint) returns boolean
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if punit.user_rows(p_user, p_base, p_most + 1) > p_most then
+        return true;
+    elsif p_base >= 0 then
+        return false;
+    end if;
+    -- to where no copy is all of these go, too
+    return p_most < (select count(*) from ((select from punit.tomb t where t.user_id = p_user limit p_most + 1)
+                                           union all (select from punit.dedup d where d.user_id = p_user limit p_most + 1)) x);
+end
+$$;
+comment on function punit.more_rows(uuid, bigint, bigint) is 'whether more than p_most rows of the user would go to a copy at p_base, -1: none';
+
 create function punit.pull(p_user uuid, p_base bigint, p_fork uuid, p_from uuid, p_to uuid, p_shape text,
                            p_quiet_ms bigint default 0, p_dwell boolean default true, p_final bigint default null)
 returns table (result text, full_copy boolean, base bigint, ver bigint, epoch bigint, fork uuid, gc_ver bigint,
                n bigint, digest numeric, unit text, unit_epoch bigint, wait_ms bigint, seen_ms bigint,
                stay_s double precision, dwell_s double precision, detail text, months text, sent bigint, tombs bigint,
-               delta json)
+               delta json, due bigint)
 language plpgsql volatile rows 1 security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
+    -- of a round that takes long enough to be watched; and what can come with FENCE's answer to who has no copy
+    c_large constant bigint := 10000;
+    c_small constant bigint := 1000;
     o punit.own;
     w record;
 begin
@@ -100,14 +121,18 @@ begin
     fork := o.fork;
     gc_ver := o.gc_ver;
     months := punit.months();
-    -- in full at PULL; over the delta after FENCE, when the user waits
-    if p_final is not null and not full_copy then
+    if p_final is not null and base = ver then
+        -- (fork, ver) names what the copy there holds: nothing was written since
+        n := 0;
+        digest := 0;
+        sent := 0;
+        tombs := 0;
+        delta := '{}';
+    elsif p_final is not null and (not full_copy or not punit.more_rows(p_user, base, c_small)) then
         select x.n, x.digest, x.sent, x.tombs, coalesce(x.lines, '{}')
           into n, digest, sent, tombs, delta from punit.user_delta(p_user, base) x;
-    elsif p_final is not null then
-        select x.n, x.digest into n, digest from punit.user_digest(p_user, base) x;
-    elsif base < ver then
-        select x.n, x.digest into n, digest from punit.user_digest(p_user, -1) x;
+    elsif full_copy and punit.user_rows(p_user, base, c_large) >= c_large then
+        due := punit.user_rows(p_user, base, null);
     end if;
     if p_final is null then
         select * into w from punit.wait_left(p_user, p_quiet_ms, p_dwell);
@@ -117,12 +142,24 @@ begin
     end if;
     select extract(epoch from clock_timestamp() - s.since), s.dwell_s into stay_s, dwell_s
       from punit.stay s where s.user_id = p_user;
-    perform set_config('punit.user', p_user::text, true), set_config('punit.base', base::text, true);
+    if base < ver then
+        perform set_config('punit.user', p_user::text, true), set_config('punit.base', base::text, true);
+    end if;
     return next;
 end
 $$;
 comment on function punit.pull(uuid, bigint, uuid, uuid, uuid, text, bigint, boolean, bigint) is
-    'PULL(base, fork) of the calling unit: OK with what the snapshot holds, and the COPYs that follow in this transaction give the rows with ver > base; or NOT_OWNER (unit, unit_epoch: who is), FENCED (to the caller: repeat FENCE), SHAPE (detail: the shape here), ERASED, VOID. months: the partitions that rows may need. p_final: the final read after FENCE at this epoch of the old owner; unless all rows are needed (full_copy, read by the COPYs) it gives them in delta, as punit.user_delta does';
+    'PULL(base, fork) of the calling unit: OK, and the COPYs that follow in this transaction give the rows with ver > base; or NOT_OWNER (unit, unit_epoch: who is), FENCED (to the caller: repeat FENCE), SHAPE (detail: the shape here), ERASED, VOID. months: the partitions that rows may need. due: how many rows, when they are many. p_final: the final read after FENCE at this epoch of the old owner; unless these are many rows, because no copy there can be built upon (full_copy, read by the COPYs), it gives them in delta, as punit.user_delta does, with their n and digest';
 
-revoke all on function punit.wait_left(uuid, bigint, boolean) from public;
-grant execute on function punit.pull(uuid, bigint, uuid, uuid, uuid, text, bigint, boolean, bigint) to punit_peer;
+create function punit.pulled(out n bigint, out digest numeric)
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    select x.n, x.digest into n, digest from punit.user_digest(current_setting('punit.user')::uuid, -1) x;
+end
+$$;
+comment on function punit.pulled() is
+    'after the COPYs of a PULL, in its transaction: punit.user_digest of all rows of the user whom punit.pull chose';
+
+revoke all on function punit.more_rows(uuid, bigint, bigint), punit.wait_left(uuid, bigint, boolean) from public;
+grant execute on function punit.pull(uuid, bigint, uuid, uuid, uuid, text, bigint, boolean, bigint), punit.pulled() to punit_peer;

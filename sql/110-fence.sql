@@ -47,7 +47,7 @@ begin
     elsif punit.shape_md5() <> p_shape then
         result := 'SHAPE';
         detail := punit.shape();
-    elsif p_fork is distinct from o.fork or p_base < o.gc_ver or p_base > o.ver then
+    elsif p_base >= 0 and (p_fork is distinct from o.fork or p_base < o.gc_ver or p_base > o.ver) then
         result := 'STALE';
     else
         select * into w from punit.wait_left(p_user, p_quiet_ms, p_dwell);
@@ -56,7 +56,7 @@ begin
             result := 'BUSY';
             wait_ms := w.wait_ms;
             detail := w.why;
-        elsif p_base < o.ver and punit.user_rows(p_user, p_base, p_max_rows + 1) > p_max_rows then
+        elsif p_base < o.ver and punit.more_rows(p_user, p_base, p_max_rows) then
             result := 'BUSY';
             detail := 'rows';
             if p_busy >= 3 then
@@ -76,7 +76,7 @@ begin
 end
 $$;
 comment on function punit.fence(uuid, bigint, bigint, uuid, uuid, uuid, text, bigint, bigint, boolean, int) is
-    'FENCE(epoch, to the caller; p_busy: how often it was BUSY before): FENCED, also when repeated; BUSY (detail: writing, rows, quiet, dwell; nothing changed); EPOCH (epoch: the right one), STALE (PULL first), NOT_OWNER, SHAPE, ERASED, VOID. The final delta is read after its commit, in a new snapshot: punit.pull with p_final';
+    'FENCE(epoch, to the caller; p_base -1: there is no copy there, and few rows may come at once; p_busy: how often it was BUSY before): FENCED, also when repeated; BUSY (detail: writing, rows, quiet, dwell; nothing changed); EPOCH (epoch: the right one), STALE (PULL first), NOT_OWNER, SHAPE, ERASED, VOID. The final delta is read after its commit, in a new snapshot: punit.pull with p_final';
 
 create function punit.retire_to(p_user uuid, p_unit text, p_epoch bigint) returns text
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp

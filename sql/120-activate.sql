@@ -1,7 +1,7 @@
 -- At the new owner T: applying what PULL sent, and ACTIVATE, whose commit is the commit point of the hand-over.
--- The mover calls apply_open, puts the rows in (punit.move_plan), then copy_close or activate; or punit.take, which does
--- all of it with the rows of FENCE's answer. It commits, or on any answer but OK rolls back. Its session has session_replication_role = replica: the rows were checked where they
--- were written.
+-- The mover calls apply_open, puts the rows in (punit.move_plan), then copy_close or activate, and commits, or on any answer
+-- but OK rolls back; or punit.take, which does all of it with the rows of FENCE's answer. Its session has
+-- session_replication_role = replica: the rows were checked where they were written.
 
 create function punit.apply_open(p_user uuid, p_unit text, p_from uuid, p_to uuid, p_full boolean, p_base bigint,
                                  p_ver bigint, p_fork uuid, p_epoch bigint default null)
@@ -33,7 +33,8 @@ begin
     elsif o.fork = p_fork and (o.ver < p_base or o.ver > p_ver) then
         return 'VERSION';
     end if;
-    if p_full then
+    -- without a fork there is no copy to replace
+    if p_full and o.fork is not null then
         perform punit.user_clear(p_user);
     end if;
     return 'OK';
@@ -42,27 +43,32 @@ $$;
 comment on function punit.apply_open(uuid, text, uuid, uuid, boolean, bigint, bigint, uuid, bigint) is
     'guard of a PULL''s answer (p_epoch null) or of ACTIVATE (p_epoch: the new epoch); locks the user''s row for the transaction. OK, or why nothing may be applied: OWNED, FENCED, ERASED, REFUSED, FORK, VERSION, VOID';
 
+create function punit.check_references(p_user uuid, p_base bigint) returns text
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    m record;
+begin
+    select * into m from punit.user_missing(p_user, p_base) limit 1;
+    return case when m.reference is null then 'OK' else format('REFERENCE %s: %s is not here', m.reference, m.value) end;
+end
+$$;
+comment on function punit.check_references(uuid, bigint) is
+    'looks for reference rows that the user''s rows with ver > p_base need: OK or REFERENCE ...';
+
 create function punit.check_copy(p_user uuid, p_check_base bigint, p_base bigint, p_n bigint, p_digest numeric)
 returns text
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
     d record;
-    m record;
 begin
     select * into d from punit.user_digest(p_user, p_check_base);
     if d.n <> p_n or d.digest <> p_digest then
         return format('DIGEST %s rows with sum %s here, %s rows with sum %s there', d.n, d.digest, p_n, p_digest);
     end if;
     -- no row above p_base, no reference of it
-    if d.n = 0 then
-        return 'OK';
-    end if;
-    select * into m from punit.user_missing(p_user, p_base) limit 1;
-    if found then
-        return format('REFERENCE %s: %s is not here', m.reference, m.value);
-    end if;
-    return 'OK';
+    return case when d.n = 0 then 'OK' else punit.check_references(p_user, p_base) end;
 end
 $$;
 comment on function punit.check_copy(uuid, bigint, bigint, bigint, numeric) is
@@ -94,8 +100,12 @@ returns text
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    r text := punit.check_copy(p_user, p_base, p_base, p_n, p_digest);
+    r text := 'OK';
 begin
+    -- nothing was written since the copy: it was compared when it was made
+    if p_base < p_ver or p_n <> 0 or p_digest <> 0 then
+        r := punit.check_copy(p_user, p_base, p_base, p_n, p_digest);
+    end if;
     if r <> 'OK' then
         return r;
     end if;
@@ -115,7 +125,8 @@ comment on function punit.activate(uuid, text, bigint, bigint, uuid, bigint, big
     'ACTIVATE, after apply_open and the final rows in the same transaction: compares the delta, then this unit owns the user at p_epoch and ver p_ver. p_dwell_s: how long he should stay. OK or why not';
 
 create function punit.move_applied(p_user uuid, p_unit text, p_mode text, p_epoch bigint, p_base bigint, p_ver bigint,
-                                   p_rows bigint, p_bytes bigint, p_tombs bigint, p_fenced_at double precision)
+                                   p_rows bigint, p_bytes bigint, p_tombs bigint, p_fenced_at double precision,
+                                   p_n bigint default null, p_digest numeric default null)
 returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -126,12 +137,14 @@ begin
         error = null, touched_at = clock_timestamp(),
         phase = case when p_fenced_at is null then m.phase else 'retire' end,
         fenced_at = coalesce(to_timestamp(p_fenced_at), m.fenced_at),
-        activated_at = case when p_fenced_at is null then m.activated_at else clock_timestamp() end
+        activated_at = case when p_fenced_at is null then m.activated_at else clock_timestamp() end,
+        audit_ver = case when p_n is null then m.audit_ver else p_ver end,
+        audit_n = coalesce(p_n, m.audit_n), audit_digest = coalesce(p_digest, m.audit_digest)
     where m.user_id = p_user and m.to_unit = punit.self() and m.finished_at is null;
 end
 $$;
-comment on function punit.move_applied(uuid, text, text, bigint, bigint, bigint, bigint, bigint, bigint, double precision) is
-    'what a PULL brought, in the move''s record, in its transaction; p_fenced_at: with ACTIVATE. A move that an operator cancelled meanwhile has no record any more, and gets none';
+comment on function punit.move_applied(uuid, text, text, bigint, bigint, bigint, bigint, bigint, bigint, double precision, bigint, numeric) is
+    'what a PULL brought, in the move''s record, in its transaction; p_fenced_at: with ACTIVATE; p_n, p_digest: of all rows, for the auditor. A move that an operator cancelled meanwhile has no record any more, and gets none';
 
 create function punit.take(p_user uuid, p_unit text, p_from uuid, p_to uuid, p_base bigint, p_ver bigint, p_fork uuid,
                            p_gc_ver bigint, p_n bigint, p_digest numeric, p_epoch bigint, p_dwell_s double precision,
@@ -140,7 +153,7 @@ returns text
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    r text := punit.apply_open(p_user, p_unit, p_from, p_to, false, p_base, p_ver, p_fork, p_epoch);
+    r text := punit.apply_open(p_user, p_unit, p_from, p_to, p_base < 0, p_base, p_ver, p_fork, p_epoch);
 begin
     if r = 'OK' then
         if p_delta <> '{}' then
@@ -149,22 +162,28 @@ begin
         r := punit.activate(p_user, p_unit, p_base, p_ver, p_fork, p_gc_ver, p_n, p_digest, p_epoch, p_dwell_s);
     end if;
     if r = 'OK' then
-        perform punit.move_applied(p_user, p_unit, 'delta', p_epoch - 1, p_base, p_ver, p_rows, p_bytes, p_tombs, p_fenced_at);
+        perform punit.move_applied(p_user, p_unit, case when p_base < 0 then 'full' else 'delta' end, p_epoch - 1, p_base, p_ver,
+                                   p_rows, p_bytes, p_tombs, p_fenced_at,
+                                   case when p_base < 0 then p_n end, case when p_base < 0 then p_digest end);
+    else
+        raise exception '%', r using errcode = 'PU409';
     end if;
     return r;
 end
 $$;
 comment on function punit.take(uuid, text, uuid, uuid, bigint, bigint, uuid, bigint, bigint, numeric, bigint, double precision,
                                bigint, bigint, bigint, double precision, jsonb) is
-    'all of ACTIVATE with the rows that came with FENCE''s answer: apply_open, user_take, activate, move_applied. OK, or why not: then roll back';
+    'all of ACTIVATE with the rows that came with FENCE''s answer (p_base -1: all of them): apply_open, user_take, activate, move_applied. A transaction of its own: OK, or PU409 with why not, and nothing has changed';
 
-revoke all on function punit.check_copy(uuid, bigint, bigint, bigint, numeric),
-    punit.move_applied(uuid, text, text, bigint, bigint, bigint, bigint, bigint, bigint, double precision) from public;
+revoke all on function punit.check_references(uuid, bigint), punit.check_copy(uuid, bigint, bigint, bigint, numeric),
+    punit.move_applied(uuid, text, text, bigint, bigint, bigint, bigint, bigint, bigint, double precision, bigint, numeric)
+    from public;
 grant execute on function
+    punit.check_references(uuid, bigint),
     punit.apply_open(uuid, text, uuid, uuid, boolean, bigint, bigint, uuid, bigint),
     punit.copy_close(uuid, text, bigint, bigint, uuid, bigint, bigint, numeric),
     punit.activate(uuid, text, bigint, bigint, uuid, bigint, bigint, numeric, bigint, double precision),
-    punit.move_applied(uuid, text, text, bigint, bigint, bigint, bigint, bigint, bigint, double precision),
+    punit.move_applied(uuid, text, text, bigint, bigint, bigint, bigint, bigint, bigint, double precision, bigint, numeric),
     punit.take(uuid, text, uuid, uuid, bigint, bigint, uuid, bigint, bigint, numeric, bigint, double precision, bigint, bigint,
                bigint, double precision, jsonb)
     to punit_mover;

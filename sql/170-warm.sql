@@ -9,7 +9,7 @@ declare
 begin
     -- after five calls PostgreSQL settles for a plan that serves every user
     for i in 1 .. 6 loop
-        perform punit.user_digest(nobody, 0), punit.user_digest(nobody, -1), punit.user_rows(nobody, 0, 1),
+        perform punit.user_digest(nobody, 0), punit.user_digest(nobody, -1), punit.more_rows(nobody, -1, 1),
                 punit.user_delta(nobody, 0),
                 punit.void(null, null), punit.shape_md5();
         perform * from punit.user_missing(nobody, 0);
@@ -31,6 +31,7 @@ declare
                                  jsonb_agg(jsonb_build_array(now()::text, '[]', t.tab, nobody::text, '0')))
                         from punit.moved_tables() t);
 begin
+    perform punit.user_clear(nobody);
     if punit.apply_open(nobody, '', punit.incarnation_of(''), v_here, true, -1, 0, nobody) <> 'OK'
        or punit.copy_close(nobody, '', -1, 0, nobody, 0, 0, 0) <> 'OK'
        or punit.take(nobody, '', punit.incarnation_of(''), v_here, 0, 0, nobody, 0, 0, 0, 1, 1, 0, 0, 0, 0, v_delta) <> 'OK' then

@@ -70,49 +70,52 @@ $$;
 comment on function punit.audit_note(uuid) is
     'right after ACTIVATE: count and digest of all rows here, to be compared later with the old owner''s';
 
-create function punit.audit_due(p_older_s double precision) returns table (move_id uuid, user_id uuid, unit text)
+create function punit.audit_due(p_older_s double precision) returns table (move_id uuid, user_id uuid, unit text, n bigint)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
     return query
     -- by unit, so that one that is away does not keep the others waiting
-    select m.move_id, m.user_id, p.id
+    select m.move_id, m.user_id, p.id, coalesce(m.audit_n, 0)
       from punit.peer p
      cross join lateral (
-           select x.move_id, x.user_id from punit.move x
+           select x.move_id, x.user_id, x.audit_n from punit.move x
             where x.result = 'moved' and x.audit is null and x.from_unit = p.id
               and x.finished_at > clock_timestamp() - interval '1 day'
               and x.finished_at < clock_timestamp() - p_older_s * interval '1 second'
             order by x.finished_at limit 100) m;
 end
 $$;
-comment on function punit.audit_due(double precision) is 'moves to this unit finished within a day that nobody has audited, oldest first';
+comment on function punit.audit_due(double precision) is 'moves to this unit finished within a day that nobody has audited, by unit, oldest first; n: how many rows will be compared';
 
-create function punit.audit_close(p_move uuid, p_fork uuid, p_ver bigint, p_n bigint, p_digest numeric)
-returns table (audit text, detail text)
-language plpgsql volatile rows 1 security definer set search_path = pg_catalog, pg_temp
+create function punit.audit_close(p_moves uuid[], p_holding json)
+returns table (move_id uuid, user_id uuid, audit text, detail text)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
-declare
-    m punit.move;
-    f uuid;
 begin
-    select * into strict m from punit.move x where x.move_id = p_move for update;
-    select o.fork into f from punit.own o where o.user_id = m.user_id;
-    if f is distinct from p_fork or m.audit_ver is distinct from p_ver or p_n is null then
-        audit := 'overtaken';
-    elsif m.audit_n = p_n and m.audit_digest = p_digest then
-        audit := 'same';
-    else
-        audit := 'different';
-        detail := format('at ver %s %s rows with sum %s here, %s rows with sum %s at %s', p_ver, m.audit_n, m.audit_digest,
-                         p_n, p_digest, m.from_unit);
-    end if;
-    update punit.move x set audit = audit_close.audit, error = coalesce(detail, x.error) where x.move_id = p_move;
-    return next;
+    return query
+    with x as materialized (
+        select m.move_id, o.fork is distinct from h.fork or m.audit_ver is distinct from h.ver or h.n is null as overtaken,
+               m.audit_n = h.n and m.audit_digest = h.digest as same, h.n, h.digest
+          from punit.move m
+          left join punit.own o on o.user_id = m.user_id
+          left join json_to_recordset(p_holding) h (user_id uuid, fork uuid, ver bigint, n bigint, digest numeric)
+            on h.user_id = m.user_id
+         where m.move_id = any (p_moves)
+         order by m.move_id for update of m
+    )
+    update punit.move m
+       set audit = case when x.overtaken then 'overtaken' when x.same then 'same' else 'different' end,
+           error = case when x.overtaken or x.same then m.error else
+               format('at ver %s %s rows with sum %s here, %s rows with sum %s at %s', m.audit_ver, m.audit_n, m.audit_digest,
+                      x.n, x.digest, m.from_unit) end
+      from x
+     where m.move_id = x.move_id
+    returning m.move_id, m.user_id, m.audit, m.error;
 end
 $$;
-comment on function punit.audit_close(uuid, uuid, bigint, bigint, numeric) is
-    'compares what the old owner has at (p_fork, p_ver) with what was noted here, and notes the outcome in the move''s record';
+comment on function punit.audit_close(uuid[], json) is
+    'compares what the old owner has (the rows of its punit.holding) with what was noted here, and notes the outcome in the moves'' records; detail: of those that are different';
 
 create function punit.holding(p_users uuid[])
 returns table (user_id uuid, state text, epoch bigint, fork uuid, ver bigint, n bigint, digest numeric)
@@ -172,10 +175,10 @@ comment on function punit.weigh(uuid, uuid, bigint) is
     'what a move of a user owned here would send to a unit whose copy is at (p_fork, p_ver): mode, rows and about how many bytes; no row: not owned here';
 
 revoke all on function punit.collect_tombs(double precision, int), punit.evict_copies(double precision, int),
-    punit.audit_note(uuid), punit.audit_due(double precision), punit.audit_close(uuid, uuid, bigint, bigint, numeric),
+    punit.audit_note(uuid), punit.audit_due(double precision), punit.audit_close(uuid[], json),
     punit.holding(uuid[]), punit.held(uuid, int), punit.weigh(uuid, uuid, bigint) from public;
 grant execute on function punit.collect_tombs(double precision, int), punit.evict_copies(double precision, int),
-    punit.audit_note(uuid), punit.audit_due(double precision), punit.audit_close(uuid, uuid, bigint, bigint, numeric)
+    punit.audit_note(uuid), punit.audit_due(double precision), punit.audit_close(uuid[], json)
     to punit_mover;
 grant execute on function punit.holding(uuid[]), punit.held(uuid, int), punit.weigh(uuid, uuid, bigint)
     to punit_mover, punit_peer;

@@ -257,9 +257,10 @@ subtest 'who was erased here while FENCE\'s answer was on its way is not refused
     $us->foreign($u, 'eu', 1, 1);
     $x->wait_until('the copy', sub { $x->state(us => $u) eq 'COPY 0' && $x->digest(us => $u) eq $x->digest(eu => $u) });
     # FENCE passes, the final read after it waits for this, and then cannot be answered
+    $x->write(eu => $u, 'update note.item set n = -n where user_id = $1 and n = 1');
     my $h = $x->pg('eu')->dbh;
     $h->begin_work;
-    $h->do('alter table note.item rename to gone');
+    $h->do('alter table punit.dedup rename to gone');
     $us->foreign($u, 'eu', 1, 1);
     $x->wait_until('FENCE', sub { $x->state(eu => $u) eq 'FENCED 1' });
     $x->db('us')->do('select punit.erased(?, 2)', undef, $u);
@@ -268,7 +269,7 @@ subtest 'who was erased here while FENCE\'s answer was on its way is not refused
     $x->wait_until('the record', sub { ($x->record(us => $u)->{result} // 'erased') eq 'erased' });
     is $x->state(eu => $u), 'FENCED 1', 'eu does not own him again';
     is $x->state(us => $u), 'ERASED 2', 'he stays erased at us';
-    $x->db('eu')->do('alter table note.gone rename to item');
+    $x->db('eu')->do('alter table punit.gone rename to dedup');
 };
 
 done_testing;

@@ -63,6 +63,7 @@ sub pull {
         my $line;
         push @{ $a->{lines}{ $p->{tab} } }, $line while $h->pg_getcopydata($line) >= 0;
     }
+    @$a{qw(n digest)} = @{ row($h, 'select * from punit.pulled()') }{qw(n digest)} if !defined $a->{delta};
     $h->do('commit');
     return $a;
 }
@@ -74,14 +75,15 @@ sub apply {
     my $plan = $h->selectall_arrayref('select * from punit.move_plan()', { Slice => {} });
     $h->do('set client_min_messages = warning');
     $h->do($_->{stage}) for @$plan;
-    $h->begin_work;
     if (defined $epoch && defined $a->{delta}) {
         # what the mover does with the rows of FENCE's answer
-        my $r = one($h, 'select punit.take(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 10, 0, 0, 0, 0, ?)', $u, $s, $inc{$s}, $inc{$t},
-            @$a{qw(base ver fork gc_ver n digest)}, $epoch, $a->{delta});
-        $r eq 'OK' ? $h->commit : $h->rollback;
-        return $r;
+        local $h->{PrintError} = 0;
+        return eval {
+            one($h, 'select punit.take(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 10, 0, 0, 0, 0, ?)', $u, $s, $inc{$s}, $inc{$t},
+                @$a{qw(base ver fork gc_ver n digest)}, $epoch, $a->{delta});
+        } // ($h->state eq 'PU409' ? $h->errstr =~ /ERROR:  (.*)/ && $1 : die $@);
     }
+    $h->begin_work;
     my $r = one($h, 'select punit.apply_open(?, ?, ?, ?, ?, ?, ?, ?, ?)', $u, $s, $inc{$s}, $inc{$t},
         $a->{full_copy}, $a->{base}, $a->{ver}, $a->{fork}, $epoch);
     if ($r eq 'OK') {
@@ -200,11 +202,47 @@ subtest 'FENCE repeated gives the same answer' => sub {
 
 subtest 'FENCE at another epoch, with an older fork or base changes nothing' => sub {
     my $u = user();
-    is fence(eu => us => $u, 1)->{result}, 'STALE', 'nothing pulled yet';
+    is fence(eu => us => $u, 1, base => 0)->{result}, 'STALE', 'another fork, or none';
     apply('us', 'eu', $u, pull('eu', 'us', $u));
     is fence(eu => us => $u, 2)->{result}, 'EPOCH', 'wrong epoch';
     is fence(eu => us => $u, 1, base => 7)->{result}, 'STALE', 'a base that eu never had';
     is state_of(eu => $u), 'OWNED 1', 'eu owns him';
+};
+
+subtest 'FENCE of somebody of whom there is no copy: all of his few rows come with its answer' => sub {
+    my $u = user();
+    add(eu => $u, "row $_") for 1 .. 5;
+    $db{eu}->begin_work;
+    my $kept = one($db{eu}, 'select ver from punit.bump(?)', $u);
+    $db{eu}->do(q{select punit.dedup_store(?, 'key-' || i, 'POST /x', sha256('x'), ?, 201, '{}') from generate_series(1, 8) i},
+        undef, $u, $kept);
+    $db{eu}->commit;
+    is fence(eu => us => $u, 1, max => 5)->{detail}, 'rows', 'too many rows';
+    is fence(eu => us => $u, 1, max => 7)->{detail}, 'rows', 'too many kept answers';
+    is state_of(eu => $u), 'OWNED 1', 'nothing changed';
+    is fence(eu => us => $u, 1, max => 8)->{result}, 'FENCED', 'not too many';
+    my $a = pull('eu', 'us', $u, final => 1);
+    is "$a->{full_copy} $a->{base} $a->{n} $a->{sent}", '1 -1 6 14', 'all of them';
+    is apply('us', 'eu', $u, { %$a, digest => $a->{digest} + 1 }, 2) =~ /^DIGEST/, 1, 'compared';
+    is state_of(us => $u), '-', 'not taken';
+    is apply('us', 'eu', $u, $a, 2), 'OK', 'taken';
+    is state_of(us => $u), 'OWNED 2', 'us owns him';
+    is_deeply row($db{us}, 'select * from punit.user_digest(?, -1)', $u), row($db{eu}, 'select * from punit.user_digest(?, -1)', $u), 'the same';
+    is one($db{us}, 'select count(*) from punit.dedup where user_id = ?', $u), 8, 'kept answers, too';
+    # somebody with many, whom a crash after FENCE has forgotten here
+    my $w = user();
+    apply('us', 'eu', $w, pull('eu', 'us', $w));
+    $db{eu}->begin_work;
+    my $ver = one($db{eu}, 'select ver from punit.bump(?)', $w);
+    $db{eu}->do(q{insert into note.item (user_id, body) select ?, 'x' from generate_series(1, 1100)}, undef, $w);
+    $db{eu}->commit;
+    is fence(eu => us => $w, 1, max => 2000)->{result}, 'FENCED', 'fenced';
+    $db{us}->do('select punit.user_clear(?)', undef, $w);
+    $db{us}->do('update punit.own set ver = -1, fork = null where user_id = ?', undef, $w);
+    $a = pull('eu', 'us', $w, final => 1);
+    is $a->{delta}, undef, 'they come as COPYs';
+    is apply('us', 'eu', $w, $a, 2), 'OK', 'taken';
+    is one($db{us}, 'select count(*) from note.item where user_id = ?', $w), 1101, 'all of them';
 };
 
 subtest 'FENCE answers BUSY while the user is active here, too new here, or has too many rows to send' => sub {

@@ -101,7 +101,7 @@ begin(apply_t *a)
     }
 
     /* punitctl moves finds the progress of this COPY by it */
-    if (s->full && atoll(s->n) >= LARGE_ROWS) {
+    if (*s->due != '\0') {
         char name[128];
 
         snprintf(name, sizeof(name), "set local application_name = 'move %s'", a->task->user);
@@ -214,7 +214,7 @@ line(apply_t *a, int table, const char *text, int len)
 }
 
 
-/* Reads the COPYs of all tables and the commit after them; false when the peer failed. */
+/* Reads the COPYs of all tables and what follows them; false when the peer failed. */
 static bool
 receive(apply_t *a, link_t *peer)
 {
@@ -250,13 +250,7 @@ receive(apply_t *a, link_t *peer)
         PQclear(r);
     }
 
-    PGresult *r;
-
-    while ((r = link_next(peer)) != NULL) {
-        PQclear(r);
-    }
-
-    return peer->error[0] == '\0';
+    return snapshot_read_end(a->snapshot, peer);
 }
 
 
@@ -457,46 +451,91 @@ note_pause(snapshot_t *snapshot)
 }
 
 
-apply_result_t
-apply_snapshot(apply_t *a, link_t *local, link_t *peer, plan_t *plan, const task_t *task, snapshot_t *snapshot,
-               long long epoch)
+/* Nothing of it stays. */
+static apply_result_t
+undo(apply_t *a, apply_result_t result)
 {
-    apply_result_t  result = APPLY_LATER;
+    free(a->staged);
+    link_settle(a->local);
+    return result;
+}
+
+
+apply_result_t
+apply_rows(apply_t *a, link_t *local, link_t *peer, plan_t *plan, const task_t *task, snapshot_t *snapshot, long long epoch)
+{
+    apply_result_t result = APPLY_LATER;
 
     init(a, local, plan, task, snapshot, epoch);
     a->staged = calloc(2 * (size_t) plan->ntables, sizeof(bool));
 
-    if (a->staged == NULL) {
-        link_settle(peer);
-        return APPLY_LATER;
+    if (a->staged != NULL) {
+        a->buried = a->staged + plan->ntables;
+
+        if (!have_months(a, plan) || !begin(a)) {
+            result = result_of(a);
+
+        } else if (!receive(a, peer)) {
+            snprintf(a->answer, sizeof(a->answer), "%s", peer->error);
+            copy_end(a);
+
+        } else if (a->failed || (!snapshot->full && !enter_delta(a))) {
+            result = result_of(a);
+
+        } else {
+            return APPLY_OK;
+        }
     }
 
-    a->buried = a->staged + plan->ntables;
+    link_settle(peer);
+    return undo(a, result);
+}
 
-    if (!have_months(a, plan) || !begin(a)) {
-        result = result_of(a);
 
-    } else if (!receive(a, peer)) {
-        snprintf(a->answer, sizeof(a->answer), "%s", peer->error);
-        copy_end(a);
+bool
+apply_has_references(apply_t *a)
+{
+    char        base[24];
+    const char *values[] = { a->task->user, base };
 
-    } else if (a->failed || (!snapshot->full && !enter_delta(a)) || !close_copy(a)) {
-        result = result_of(a);
+    snprintf(base, sizeof(base), "%lld", a->snapshot->base);
+    return ask(a, "select punit.check_references($1, $2)", 2, values);
+}
 
-    } else if (commit(a)) {
-        result = APPLY_OK;
-        note_pause(snapshot);
-        clear_stage(a);
 
-    } else {
+apply_result_t
+apply_close(apply_t *a)
+{
+    if (a->failed || !close_copy(a)) {
+        return undo(a, result_of(a));
+    }
+
+    if (!commit(a)) {
         /* after a lost COMMIT nobody knows; what the database says next decides */
         fail(a);
+        return undo(a, APPLY_LATER);
     }
 
+    note_pause(a->snapshot);
+    clear_stage(a);
     free(a->staged);
+    return APPLY_OK;
+}
+
+
+apply_result_t
+apply_snapshot(apply_t *a, link_t *local, link_t *peer, plan_t *plan, const task_t *task, snapshot_t *snapshot,
+               long long epoch)
+{
+    apply_result_t result = apply_rows(a, local, peer, plan, task, snapshot, epoch);
 
     if (result != APPLY_OK) {
-        link_settle(local);
+        return result;
+    }
+
+    result = apply_close(a);
+
+    if (result != APPLY_OK) {
         link_settle(peer);
     }
 
@@ -524,19 +563,28 @@ apply_delta(apply_t *a, link_t *local, plan_t *plan, const task_t *task, snapsho
     snprintf(dwell, sizeof(dwell), "%.3f", dwell_s(a));
     snprintf(fenced_at, sizeof(fenced_at), "%.6f", s->fenced_at);
 
-    if (!have_months(a, plan) || !answered(a, link_begin(local, take_sql, 17, values))) {
+    if (!have_months(a, plan)) {
         result = result_of(a);
-
-    } else if (commit(a)) {
-        note_pause(s);
-        return APPLY_OK;
-
-    } else {
-        /* after a lost COMMIT nobody knows; what the database says next decides */
-        fail(a);
-        result = APPLY_LATER;
+        link_settle(local);
+        return result;
     }
 
+    FAILPOINT("activate.commit", local);
+
+    PGresult *row = link_call(local, take_sql, 17, values);
+
+    FAILPOINT("activate.committed", local);
+
+    if (row != NULL) {
+        PQclear(row);
+        note_pause(s);
+        return APPLY_OK;
+    }
+
+    snprintf(a->answer, sizeof(a->answer), "%s", local->error);
+    /* after a lost answer nobody knows; what the database says next decides */
+    a->failed = strcmp(local->sqlstate, "PU409") != 0;
+    result = result_of(a);
     link_settle(local);
     return result;
 }

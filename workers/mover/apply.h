@@ -31,6 +31,15 @@ typedef struct {
 apply_result_t apply_snapshot(apply_t *apply, link_t *local, link_t *peer, plan_t *plan, const task_t *task,
                               snapshot_t *snapshot, long long epoch);
 
+/* The same in two steps. After APPLY_OK of the first the rows are in, and nothing is compared or committed; the second must
+ * follow, and leaves `peer` alone. */
+apply_result_t apply_rows(apply_t *apply, link_t *local, link_t *peer, plan_t *plan, const task_t *task, snapshot_t *snapshot,
+                          long long epoch);
+apply_result_t apply_close(apply_t *apply);
+
+/* Between them: whether all reference rows that the rows need are here; if not, the answer of apply_close will be it. */
+bool apply_has_references(apply_t *apply);
+
 /* ACTIVATE at this epoch with the rows that came with FENCE's answer: snapshot->delta is not NULL. */
 apply_result_t apply_delta(apply_t *apply, link_t *local, plan_t *plan, const task_t *task, snapshot_t *snapshot,
                            long long epoch);

@@ -64,11 +64,17 @@ static fence_next_t
 not_fenced(handover_t *h, const verdict_t *v)
 {
     bool busy = strcmp(v->result, "BUSY") == 0;
+    bool rows = busy && strcmp(v->detail, "rows") == 0;
+
+    /* that there are many rows, and no copy, is nobody's writing too fast */
+    if (rows && h->task.ver < 0) {
+        busy = false;
+    }
 
     link_settle(h->peer);
     FAILPOINT("unfence.commit", &h->mover->local);
 
-    if (!record_unfence(&h->mover->local, &h->task, busy, busy ? NULL : v->detail)) {
+    if (!record_unfence(&h->mover->local, &h->task, busy, busy || rows ? NULL : v->detail)) {
         handover_stuck(h);
         return FENCE_STOP;
     }
@@ -79,11 +85,11 @@ not_fenced(handover_t *h, const verdict_t *v)
         h->task.phase = PHASE_COPY;
     }
 
-    if (busy && (strcmp(v->detail, "rows") == 0 || strcmp(v->detail, "writing") == 0)) {
+    if (busy && (rows || strcmp(v->detail, "writing") == 0)) {
         h->errand->busy++;
     }
 
-    if (strcmp(v->result, "STALE") == 0 || (busy && strcmp(v->detail, "rows") == 0)) {
+    if (rows || strcmp(v->result, "STALE") == 0) {
         return FENCE_PULL;
     }
 
@@ -168,7 +174,7 @@ unread(handover_t *h, long long epoch)
 }
 
 
-/* The copy here is of no use any more (a crash forgot it, say): all rows, while he waits. */
+/* The copy here is of no use any more (a crash forgot it, say): all his rows, while he waits. */
 static bool
 ask_for_all(handover_t *h, snapshot_t *s, long long epoch)
 {
@@ -217,6 +223,9 @@ activate(handover_t *h, const verdict_t *v)
 
     s.fenced_at = fenced_at;
 
+    /* what punit.take has compared was all of his rows */
+    bool noted = s.full && s.delta != NULL;
+
     /* spoiled: another digest than the rows have */
     if (FAILPOINT("fence.read", h->peer)) {
         snprintf(s.digest, sizeof(s.digest), "-1");
@@ -236,7 +245,7 @@ activate(handover_t *h, const verdict_t *v)
         h->task.phase = PHASE_RETIRE;
         h->task.move_epoch = v->epoch;
 
-        if (!record_audit(local, &h->task)) {
+        if (!noted && !record_audit(local, &h->task)) {
             handover_stuck(h);
             return;
         }
@@ -266,15 +275,14 @@ activate(handover_t *h, const verdict_t *v)
 }
 
 
-fence_next_t
-fence_and_activate(handover_t *h)
+bool
+fence_note(handover_t *h)
 {
-    verdict_t v = { .epoch = h->task.move_epoch };
-    bool      cancelled;
+    bool cancelled;
 
     if (stopping()) {
         h->outcome->again_ms = 0;
-        return FENCE_STOP;
+        return false;
     }
 
     FAILPOINT("fence.note", &h->mover->local);
@@ -282,30 +290,86 @@ fence_and_activate(handover_t *h)
     /* from this commit on a restart repeats FENCE */
     if (!record_fence(&h->mover->local, &h->task, h->task.move_epoch, handover_age_ms(h), &cancelled)) {
         handover_stuck(h);
-        return FENCE_STOP;
+        return false;
     }
 
     if (cancelled) {
         /* if there is something left to tell the old owner, the record says so */
         handover_later(h, 50, 5000);
         h->outcome->spent = true;
-        return FENCE_STOP;
+        return false;
     }
 
-    char *sql = snapshot_fence_sql(&h->mover->plan, &h->task, h->task.move_epoch, h->errand->busy);
+    h->task.phase = PHASE_FENCE;
+    return true;
+}
+
+
+void
+fence_send(handover_t *h, const char *fork, long long ver)
+{
+    char *sql = snapshot_fence_sql(&h->mover->plan, &h->task, fork, ver, h->task.move_epoch, h->errand->busy);
 
     FAILPOINT("fence.send", h->peer);
 
-    bool sent = sql != NULL && link_send(h->peer, sql);
+    if (sql != NULL && h->peer->pg != NULL) {
+        link_send(h->peer, sql);
+    }
 
     FAILPOINT("fence.sent", h->peer);
-    sent = sent && read_verdict(&v, h->peer);
-    FAILPOINT("fence.answered", h->peer);
     free(sql);
+}
+
+
+/* Reads the answer; false after having set the outcome. */
+static bool
+hear(handover_t *h, verdict_t *v)
+{
+    bool heard = h->peer->pg != NULL && read_verdict(v, h->peer);
+
+    FAILPOINT("fence.answered", h->peer);
+
+    if (!heard) {
+        handover_lost(h);
+    }
+
+    return heard;
+}
+
+
+void
+fence_withdraw(handover_t *h, const char *why)
+{
+    verdict_t v = { .epoch = h->task.move_epoch };
+
+    if (!hear(h, &v)) {
+        return;
+    }
+
+    if (strcmp(v.result, "FENCED") != 0) {
+        not_fenced(h, &v);
+        return;
+    }
+
+    link_settle(h->peer);
+    abort_move(h, v.epoch, why);
+}
+
+
+fence_next_t
+fence_and_activate(handover_t *h, bool sent)
+{
+    verdict_t v = { .epoch = h->task.move_epoch };
 
     if (!sent) {
-        h->task.phase = PHASE_FENCE;
-        handover_lost(h);
+        if (!fence_note(h)) {
+            return FENCE_STOP;
+        }
+
+        fence_send(h, h->task.fork, h->task.ver);
+    }
+
+    if (!hear(h, &v)) {
         return FENCE_STOP;
     }
 

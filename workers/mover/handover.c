@@ -175,11 +175,15 @@ bring(handover_t *h)
         t->move_epoch = t->unit_epoch;
     }
 
-    /* with a copy at hand FENCE alone may be enough: one round trip, and no digest of all his rows. One that was sent is
+    /* with a copy at hand FENCE alone may be enough: one round trip, and no digest of all his rows. So may it be without, if
+     * he has few rows; but who comes of his own accord has a copy by then, unless he came just now. One that was sent is
      * repeated, copy or not: its answer is what ends the phase, even if he has gone elsewhere since */
-    bool pulled = want && (must || t->ver >= 0) && t->move_epoch > 0;
+    bool first = t->asked && h->errand->tries == 0;
+    bool pulled = want && (must || t->ver >= 0 || first) && t->move_epoch > 0;
 
     for (int i = 0; i < STEPS_MAX; i++) {
+        bool sent = false;
+
         if (!pulled) {
             /* not once FENCE was sent: then he waits */
             h->peer->pause = h->errand->paced ? rest : NULL;
@@ -194,9 +198,10 @@ bring(handover_t *h)
             }
 
             pulled = true;
+            sent = next == PULL_SENT;
         }
 
-        switch (fence_and_activate(h)) {
+        switch (fence_and_activate(h, sent)) {
         case FENCE_STOP:
             return;
         case FENCE_PULL:

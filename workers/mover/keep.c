@@ -35,25 +35,57 @@ complain(link_t *local, const char *what)
 }
 
 
-/* Compares what the old owner has of a moved user with what was here right after ACTIVATE; false when one of the two
- * databases failed. */
-static bool
-audit(link_t *local, peers_t *peers, const char *move, const char *user, const char *unit)
+/* So many users at once, or so many rows: one statement at the old owner. */
+#define AUDIT_USERS     50
+#define AUDIT_ROWS      10000
+
+/* By unit, in the order of `due`: rows first .. end - 1 are one unit's. */
+static int
+part_of(const PGresult *due, int first)
 {
-    link_t *peer = peer_link(peers, unit, local);
-    char    users[USER_SIZE + 3], quoted[600];
+    int  end = first;
+    long rows = 0;
+
+    while (end < PQntuples(due) && end - first < AUDIT_USERS && (end == first || rows < AUDIT_ROWS)
+           && strcmp(PQgetvalue(due, end, 2), PQgetvalue(due, first, 2)) == 0)
+    {
+        rows += atol(PQgetvalue(due, end++, 3));
+    }
+
+    return end;
+}
+
+
+/* Compares what the old owner has of moved users with what was here right after ACTIVATE; false when this unit's database
+ * failed. */
+static bool
+audit(link_t *local, peers_t *peers, const PGresult *due, int first, int end)
+{
+    const char *unit = PQgetvalue(due, first, 2);
+    link_t     *peer = peer_link(peers, unit, local);
+    char        moves[AUDIT_USERS * USER_SIZE + 2], users[AUDIT_USERS * USER_SIZE + 2], quoted[600];
+    size_t      m = 0, u = 0;
 
     if (peer == NULL) {
         return local->pg != NULL;
     }
 
+    for (int i = first; i < end; i++) {
+        char before = i == first ? '{' : ',';
+
+        m += (size_t) snprintf(moves + m, sizeof(moves) - m, "%c%s", before, PQgetvalue(due, i, 0));
+        u += (size_t) snprintf(users + u, sizeof(users) - u, "%c%s", before, PQgetvalue(due, i, 1));
+    }
+
+    memcpy(moves + m, "}", 2);
+    memcpy(users + u, "}", 2);
+
     const char *asked[] = { users };
 
-    snprintf(users, sizeof(users), "{%s}", user);
     failpoint_with(unit);
     FAILPOINT("audit.send", peer);
 
-    PGresult *there = link_call(peer, "select fork, ver, n, digest from punit.holding($1)", 1, asked);
+    PGresult *there = link_call(peer, "select coalesce(json_agg(h), '[]') from punit.holding($1) h", 1, asked);
 
     FAILPOINT("audit.answered", local);
 
@@ -67,27 +99,23 @@ audit(link_t *local, peers_t *peers, const char *move, const char *user, const c
         return true;
     }
 
-    const char *values[5] = { move };
-
-    for (int i = 0; i < 4 && PQntuples(there) > 0; i++) {
-        values[i + 1] = PQgetvalue(there, 0, i);
-    }
-
-    PGresult *row = link_call(local, "select audit, detail from punit.audit_close($1, $2, $3, $4, $5)", 5, values);
+    const char *values[] = { moves, PQgetvalue(there, 0, 0) };
+    PGresult   *rows = link_call(local, "select move_id, user_id, detail from punit.audit_close($1, $2) where audit = 'different'",
+                                 2, values);
 
     PQclear(there);
 
-    if (row == NULL) {
+    if (rows == NULL) {
         complain(local, "audit");
         return false;
     }
 
-    if (strcmp(PQgetvalue(row, 0, 0), "different") == 0) {
-        punit_log(PUNIT_LOG_ERROR, "audit-different", "user=%s from=%s move=%s detail=%s", user, unit, move,
-                  punit_log_quote(quoted, sizeof(quoted), PQgetvalue(row, 0, 1)));
+    for (int i = 0; i < PQntuples(rows); i++) {
+        punit_log(PUNIT_LOG_ERROR, "audit-different", "user=%s from=%s move=%s detail=%s", PQgetvalue(rows, i, 1), unit,
+                  PQgetvalue(rows, i, 0), punit_log_quote(quoted, sizeof(quoted), PQgetvalue(rows, i, 2)));
     }
 
-    PQclear(row);
+    PQclear(rows);
     return true;
 }
 
@@ -95,17 +123,19 @@ audit(link_t *local, peers_t *peers, const char *move, const char *user, const c
 static void
 audit_due(link_t *local, peers_t *peers)
 {
-    PGresult *due = link_call(local, "select move_id, user_id, unit from punit.audit_due(" AUDIT_AFTER ")", 0, NULL);
+    PGresult *due = link_call(local, "select move_id, user_id, unit, n from punit.audit_due(" AUDIT_AFTER ")", 0, NULL);
 
     if (due == NULL) {
         complain(local, "audit");
         return;
     }
 
-    for (int i = 0; i < PQntuples(due) && !stopping(); i++) {
+    for (int first = 0, end; first < PQntuples(due) && !stopping(); first = end) {
         int64_t began_ms = punit_clock_ms();
 
-        if (!audit(local, peers, PQgetvalue(due, i, 0), PQgetvalue(due, i, 1), PQgetvalue(due, i, 2))) {
+        end = part_of(due, first);
+
+        if (!audit(local, peers, due, first, end)) {
             break;
         }
 

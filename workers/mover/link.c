@@ -176,7 +176,11 @@ link_next(link_t *link)
     case PGRES_PIPELINE_SYNC:
         return result;
     default:
-        set_error(link, PQresultErrorField(result, PG_DIAG_SQLSTATE), PQresultErrorMessage(result));
+        const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+        bool        ours = sqlstate != NULL && strncmp(sqlstate, "PU", 2) == 0;
+
+        /* what this system's own functions raise is an answer, without severity and context */
+        set_error(link, sqlstate, ours ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : PQresultErrorMessage(result));
         PQclear(result);
 
         if (PQstatus(link->pg) != CONNECTION_OK) {

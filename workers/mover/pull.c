@@ -8,12 +8,17 @@
 #include "lib/log.h"
 #include "mover/apply.h"
 #include "mover/failpoint.h"
+#include "mover/fence.h"
+#include "mover/record.h"
 #include "mover/stop.h"
 
 /* A round that was this short is the last: FENCE sends the rest while the user waits. */
 #define SHORT_MS    25
 #define SHORT_ROWS  100
 #define ROUNDS_MAX  10
+
+/* To compare so many rows takes no longer than FENCE is under way. */
+#define EARLY_ROWS  2000
 
 
 void
@@ -80,13 +85,102 @@ without_rows(handover_t *h, const snapshot_t *s)
 }
 
 
-/* One PULL; *s is its answer when it came. begin: the move's record is still to be made; nothing hangs on it at the owner,
- * who reads meanwhile. */
-static pull_next_t
-pull_once(handover_t *h, snapshot_t *s, bool begin)
+/* FENCE was noted, and is not sent after all. */
+static bool
+unnote(handover_t *h)
 {
-    char   *sql = snapshot_pull_sql(&h->mover->plan, &h->task);
-    apply_t a;
+    if (!record_unfence(&h->mover->local, &h->task, false, NULL)) {
+        handover_stuck(h);
+        return false;
+    }
+
+    h->task.phase = PHASE_COPY;
+    return true;
+}
+
+
+/* What was put in and compared became of it. early: FENCE was noted in the record; sent: and is under way. */
+static pull_next_t
+applied(handover_t *h, const apply_t *a, apply_result_t result, const snapshot_t *s, bool early, bool sent)
+{
+    bool never = result == APPLY_REFERENCE || result == APPLY_BROKEN;
+
+    if (never && sent) {
+        fence_withdraw(h, a->answer);
+        return PULL_STOP;
+    }
+
+    if (result != APPLY_OK && sent) {
+        /* the record says that FENCE is to be repeated */
+        link_settle(h->peer);
+    }
+
+    if (never && early && !unnote(h)) {
+        return PULL_STOP;
+    }
+
+    switch (result) {
+    case APPLY_OK:
+        h->task.ver = s->ver;
+        memcpy(h->task.fork, s->fork, sizeof(h->task.fork));
+        punit_log(PUNIT_LOG_DEBUG, "pulled", "user=%s from=%s mode=%s base=%lld ver=%lld rows=%lld bytes=%lld",
+                  h->task.user, h->task.unit, s->full ? "full" : "delta", s->base, s->ver, s->rows, s->bytes);
+        return sent ? PULL_SENT : PULL_DONE;
+
+    case APPLY_REFERENCE:
+        handover_wait(h, "reference-missing", a->answer);
+        return PULL_STOP;
+
+    case APPLY_BROKEN:
+        handover_wait(h, "pull-broken", a->answer);
+        return PULL_STOP;
+
+    case APPLY_NOTHING:
+        /* the row here changed while the answer was under way: begin again from what it says now */
+        handover_later(h, 10, 1000);
+        return PULL_STOP;
+
+    default:
+        if (a->failed || !link_ready(&h->mover->local)) {
+            handover_stuck(h);
+        } else {
+            handover_lost(h);
+        }
+
+        return PULL_STOP;
+    }
+}
+
+
+/* What T writes down while the owner reads for a PULL, on which nothing hangs there: the move's record. If FENCE may follow at
+ * once, this is its note. */
+static bool
+note(handover_t *h, bool begin, bool early)
+{
+    if (early) {
+        return fence_note(h);
+    }
+
+    if (begin && !record_begin(&h->mover->local, &h->task)) {
+        handover_stuck(h);
+        return false;
+    }
+
+    return true;
+}
+
+
+/* One PULL; *s is its answer when it came. begin: the move's record is still to be made. want: FENCE follows. If nothing
+ * speaks against it, it is sent before the rows are compared and committed here: that the copy is there to build upon is
+ * soon enough when the answer comes. */
+static pull_next_t
+pull_once(handover_t *h, snapshot_t *s, bool begin, bool want)
+{
+    char           *sql = snapshot_pull_sql(&h->mover->plan, &h->task);
+    bool            early = want && h->errand->tries == 0 && h->errand->busy == 0 && h->task.move_epoch > 0;
+    bool            fencing = false;
+    apply_t         a;
+    apply_result_t  result;
 
     if (sql == NULL) {
         handover_later(h, 1000, 10000);
@@ -98,20 +192,26 @@ pull_once(handover_t *h, snapshot_t *s, bool begin)
     bool sent = link_send(h->peer, sql);
 
     FAILPOINT("pull.sent", h->peer);
+    free(sql);
 
-    if (sent && begin && !record_begin(&h->mover->local, &h->task)) {
-        free(sql);
+    if (sent && !note(h, begin, early)) {
         link_settle(h->peer);
-        handover_stuck(h);
         return PULL_STOP;
     }
 
     sent = sent && snapshot_read(s, h->peer);
     FAILPOINT("pull.answered", h->peer);
-    free(sql);
 
     if (!sent) {
         handover_lost(h);
+        return PULL_STOP;
+    }
+
+    bool now = early && s->result == PULL_OK && s->epoch == h->task.move_epoch && *s->due == '\0'
+               && (h->task.asked || s->wait_ms == 0);
+
+    if (early && !now && !unnote(h)) {
+        link_settle(h->peer);
         return PULL_STOP;
     }
 
@@ -128,43 +228,25 @@ pull_once(handover_t *h, snapshot_t *s, bool begin)
     }
 
     /* for whoever watches: how much is to come, while it comes. A link that broke over it shows in the next step */
-    if (s->full && atoll(s->n) >= LARGE_ROWS && !record_due(&h->mover->local, &h->task, s->n)) {
+    if (*s->due != '\0' && !record_due(&h->mover->local, &h->task, s->due)) {
         link_settle(h->peer);
         handover_stuck(h);
         return PULL_STOP;
     }
 
-    switch (apply_snapshot(&a, &h->mover->local, h->peer, &h->mover->plan, &h->task, s, 0)) {
-    case APPLY_OK:
-        h->task.ver = s->ver;
-        h->task.move_epoch = s->epoch;
-        memcpy(h->task.fork, s->fork, sizeof(h->task.fork));
-        punit_log(PUNIT_LOG_DEBUG, "pulled", "user=%s from=%s mode=%s base=%lld ver=%lld rows=%lld bytes=%lld",
-                  h->task.user, h->task.unit, s->full ? "full" : "delta", s->base, s->ver, s->rows, s->bytes);
-        return PULL_DONE;
+    h->task.move_epoch = s->epoch;
+    result = apply_rows(&a, &h->mover->local, h->peer, &h->mover->plan, &h->task, s, 0);
 
-    case APPLY_REFERENCE:
-        handover_wait(h, "reference-missing", a.answer);
-        return PULL_STOP;
-
-    case APPLY_BROKEN:
-        handover_wait(h, "pull-broken", a.answer);
-        return PULL_STOP;
-
-    case APPLY_NOTHING:
-        /* the row here changed while the answer was under way: begin again from what it says now */
-        handover_later(h, 10, 1000);
-        return PULL_STOP;
-
-    default:
-        if (a.failed || !link_ready(&h->mover->local)) {
-            handover_stuck(h);
-        } else {
-            handover_lost(h);
+    if (result == APPLY_OK) {
+        if (now && s->rows <= EARLY_ROWS && apply_has_references(&a)) {
+            fence_send(h, s->fork, s->ver);
+            fencing = true;
         }
 
-        return PULL_STOP;
+        result = apply_close(&a);
     }
+
+    return applied(h, &a, result, s, now, fencing);
 }
 
 
@@ -180,7 +262,7 @@ pull_rounds(handover_t *h, bool want)
     for (int round = 0; round < most && next == PULL_DONE && !stop_now(); round++) {
         long began = punit_clock_ms();
 
-        next = pull_once(h, &s, round == 0 && *h->task.move_id == '\0');
+        next = pull_once(h, &s, round == 0 && *h->task.move_id == '\0', want);
 
         if (next == PULL_DONE && (s.rows < SHORT_ROWS || punit_clock_ms() - began < SHORT_MS)) {
             break;

@@ -7,6 +7,7 @@
 typedef enum {
     PULL_DONE,      /* the copy is warm: task.ver, task.fork, task.move_epoch say what it holds */
     PULL_FENCE,     /* the owner is fenced towards this unit already: FENCE must be repeated */
+    PULL_SENT,      /* PULL_DONE, and FENCE is under way */
     PULL_STOP,      /* the outcome is set */
 } pull_next_t;
 

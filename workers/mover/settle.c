@@ -87,7 +87,7 @@ settle_refuse(handover_t *h)
     FAILPOINT("refused.noted", &h->mover->local);
 
     /* the next try is another move; what stopped this one may be gone by then */
-    if (h->errand->evidence) {
+    if (h->errand->evidence || h->task.asked) {
         handover_later(h, 2000, 600000);
     }
 }

@@ -10,38 +10,41 @@
 #define ALLOW_AFTER     6
 #define ALLOW_DOUBLED   5
 
+/* To who has no copy: a new user's rows, a traveller's of whom nothing is known. More come sooner by PULL. */
+#define FIRST_ROWS      100
+
 /* The result columns of punit.pull that are read, in this order. */
 static const char pull_columns[] =
     "result, full_copy, base, ver, epoch, fork, gc_ver, n, digest, unit, unit_epoch, wait_ms, seen_ms, stay_s, "
-    "dwell_s, detail, months, sent, tombs, delta";
+    "dwell_s, detail, months, sent, tombs, delta, due";
 
-#define PULL_COLUMNS    20
+#define PULL_COLUMNS    21
 
 static const char *const results[] = { "OK", "NOT_OWNER", "FENCED", "SHAPE", "ERASED", "VOID" };
 
 
 /* Every value is one this unit's database gave (uuids, numbers, an MD5): nothing to quote. */
 static void
-write_values(FILE *f, const plan_t *plan, const task_t *task)
+write_values(FILE *f, const plan_t *plan, const task_t *task, const char *fork, long long ver)
 {
-    fprintf(f, "%lld, %s%s%s, '%s', '%s', '%s'", task->ver, *task->fork ? "'" : "", *task->fork ? task->fork : "null",
-            *task->fork ? "'" : "", task->here, task->there, plan->shape);
+    fprintf(f, "%lld, %s%s%s, '%s', '%s', '%s'", ver, *fork ? "'" : "", *fork ? fork : "null", *fork ? "'" : "", task->here,
+            task->there, plan->shape);
 }
 
 
 static void
-write_read(FILE *f, const plan_t *plan, const task_t *task, const char *final, bool copies)
+write_read(FILE *f, const plan_t *plan, const task_t *task, const char *fork, long long ver, const char *final, bool copies)
 {
     fprintf(f, "begin isolation level repeatable read read only; select %s from punit.pull('%s', ", pull_columns,
             task->user);
-    write_values(f, plan, task);
+    write_values(f, plan, task, fork, ver);
     fprintf(f, ", %ld, %s, %s)", task->asked ? 0 : options.quiet_ms, task->asked ? "false" : "true", final);
 
     for (int i = 0; copies && i < plan->ntables; i++) {
         fprintf(f, "; %s", plan->tables[i].copy_out);
     }
 
-    fputs("; commit", f);
+    fputs(copies ? "; select n, digest from punit.pulled(); commit" : "; commit", f);
 }
 
 
@@ -56,7 +59,7 @@ read_sql(const plan_t *plan, const task_t *task, const char *final)
         return NULL;
     }
 
-    write_read(f, plan, task, final, true);
+    write_read(f, plan, task, task->fork, task->ver, final, true);
     return fclose(f) == 0 ? sql : NULL;
 }
 
@@ -81,8 +84,12 @@ snapshot_final_sql(const plan_t *plan, const task_t *task, long long epoch)
 /* Of two who queue for his row, a writer and FENCE, the writer is first; if one write alone is too much, only a larger
  * allowance ends it. The brake (punit.fence) gets its chance before. */
 static long
-rows_allowed(int busy)
+rows_allowed(long long ver, int busy)
 {
+    if (ver < 0) {
+        return options.max_rows < FIRST_ROWS ? options.max_rows : FIRST_ROWS;
+    }
+
     int doubled = busy < ALLOW_AFTER ? 0 : busy - ALLOW_AFTER + 1;
 
     return options.max_rows << (doubled < ALLOW_DOUBLED ? doubled : ALLOW_DOUBLED);
@@ -90,7 +97,7 @@ rows_allowed(int busy)
 
 
 char *
-snapshot_fence_sql(const plan_t *plan, const task_t *task, long long epoch, int busy)
+snapshot_fence_sql(const plan_t *plan, const task_t *task, const char *fork, long long ver, long long epoch, int busy)
 {
     char   *sql;
     char    final[24];
@@ -104,10 +111,10 @@ snapshot_fence_sql(const plan_t *plan, const task_t *task, long long epoch, int 
     snprintf(final, sizeof(final), "%lld", epoch);
     fprintf(f, "begin; select result, epoch, wait_ms, seen_ms, unit, unit_epoch, detail from punit.fence('%s', %lld, ",
             task->user, epoch);
-    write_values(f, plan, task);
-    fprintf(f, ", %ld, %ld, %s, %d); commit; ", rows_allowed(busy), task->asked ? 0 : options.quiet_ms,
+    write_values(f, plan, task, fork, ver);
+    fprintf(f, ", %ld, %ld, %s, %d); commit; ", rows_allowed(ver, busy), task->asked ? 0 : options.quiet_ms,
             task->asked ? "false" : "true", busy);
-    write_read(f, plan, task, final, false);
+    write_read(f, plan, task, fork, ver, final, false);
     return fclose(f) == 0 ? sql : NULL;
 }
 
@@ -166,6 +173,8 @@ snapshot_read(snapshot_t *s, link_t *peer)
         snprintf(s->detail, sizeof(s->detail), "the list of its partitions is longer than %d bytes", MONTHS_SIZE);
     }
 
+    snprintf(s->due, sizeof(s->due), "%s", v[20]);
+
     if (s->result == PULL_OK && *v[19] != '\0') {
         s->rows = atoll(v[17]);
         s->tombs = atoll(v[18]);
@@ -181,6 +190,29 @@ snapshot_read(snapshot_t *s, link_t *peer)
 
     PQclear(row);
     return true;
+}
+
+
+bool
+snapshot_read_end(snapshot_t *s, link_t *peer)
+{
+    PGresult *r = link_next(peer);
+
+    if (r == NULL) {
+        return false;
+    }
+
+    if (PQntuples(r) == 1 && PQnfields(r) == 2) {
+        snprintf(s->n, sizeof(s->n), "%s", PQgetvalue(r, 0, 0));
+        snprintf(s->digest, sizeof(s->digest), "%s", PQgetvalue(r, 0, 1));
+    }
+
+    do {
+        PQclear(r);
+        r = link_next(peer);
+    } while (r != NULL);
+
+    return peer->error[0] == '\0';
 }
 
 

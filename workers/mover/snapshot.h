@@ -5,9 +5,6 @@
 #include "mover/plan.h"
 #include "mover/task.h"
 
-/* A round of so many rows takes long enough to be watched. */
-#define LARGE_ROWS  10000
-
 typedef enum {
     PULL_OK, PULL_NOT_OWNER, PULL_FENCED, PULL_SHAPE, PULL_ERASED, PULL_VOID,
 } pull_result_t;
@@ -17,7 +14,8 @@ typedef struct {
     bool            full;
     long long       base, ver, epoch, gc_ver;
     char            fork[USER_SIZE];
-    char            n[24], digest[64];      /* numbers as text: they only pass through */
+    char            n[24], digest[64];      /* numbers as text: they only pass through; of a PULL they come after the COPYs */
+    char            due[24];                /* rows that come, if they are so many that it takes long; else empty */
     char            unit[UNIT_SIZE];        /* PULL_NOT_OWNER: who is */
     long long       unit_epoch;
     long            wait_ms;                /* until he is quiet there and has stayed long enough */
@@ -28,21 +26,24 @@ typedef struct {
     double          fenced_at;              /* when FENCE's answer came, seconds of the epoch; 0: no FENCE */
     long            applied_us;             /* from then on until ACTIVATE was committed */
     long long       rows, tombs, bytes;     /* shipped, counted by whoever reads the COPYs */
-    char           *delta;                  /* after FENCE: the rows, as punit.user_delta gives them; NULL: all are needed */
+    char           *delta;                  /* after FENCE: the rows, as punit.user_delta gives them; NULL: they are too many */
 } snapshot_t;
 
 /* Message PULL as one simple query, malloc'ed: one snapshot at the owner, all tables in one round trip. */
 char *snapshot_pull_sql(const plan_t *plan, const task_t *task);
 
-/* Message FENCE at this epoch of the owner, its commit, and in a new snapshot punit.pull with the final rows, in the same
- * round trip. busy: how often it was BUSY before. */
-char *snapshot_fence_sql(const plan_t *plan, const task_t *task, long long epoch, int busy);
+/* Message FENCE at this epoch of the owner to a copy at this fork and ver, its commit, and in a new snapshot punit.pull with
+ * the final rows, in the same round trip. busy: how often it was BUSY before. */
+char *snapshot_fence_sql(const plan_t *plan, const task_t *task, const char *fork, long long ver, long long epoch, int busy);
 
-/* After that, when all rows are needed: the final read with them as COPYs. */
+/* After that, when they are many: the final read with the rows as COPYs. */
 char *snapshot_final_sql(const plan_t *plan, const task_t *task, long long epoch);
 
 /* Reads the row of punit.pull from the results of such a query; false with peer->error. */
 bool snapshot_read(snapshot_t *snapshot, link_t *peer);
+
+/* Reads what follows the COPYs: n and digest, and the end; false with peer->error. */
+bool snapshot_read_end(snapshot_t *snapshot, link_t *peer);
 void snapshot_free(snapshot_t *snapshot);
 
 #endif

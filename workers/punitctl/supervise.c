@@ -48,7 +48,7 @@ static const char postgres_run[] =
     "    for comm in /proc/[0-9]*/comm; do\n"
     "        read -r name <$comm || continue\n"
     "        [ \"$name\" = postgres ] || continue\n"
-    "        [ \"$(readlink \"${comm%%comm}cwd\")\" = '%1$s/pg' ] || continue\n"
+    "        [ \"${comm%%comm}cwd\" -ef '%1$s/pg' ] || continue\n"
     "        pid=${comm#/proc/}\n"
     "        kill -9 \"${pid%%/comm}\"\n"
     "    done\n"

@@ -88,6 +88,8 @@ sub move {
     my ($epoch) = $self->dbh($from)->selectrow_array('select epoch from punit.own where user_id = ?', undef, $user);
     my $began = time;
     $self->report($to, $user, $from, $epoch, 2);
+    # who looks at once takes a processor from those whom he looks at
+    sleep 0.04;
     my $move = $self->moved($user, $to, $epoch);
     return { whole => 1000 * ($move->{activated} - $began), final => 1000 * ($move->{activated} - $move->{fenced}), %$move };
 }
