@@ -42,6 +42,14 @@ sub lose {
     $lock->rollback;
 }
 
+# The mover of us dies, and so does ACTIVATE, which waits at us for this lock.
+sub die_before_activate {
+    my ($lock) = @_;
+    $us->kill9;
+    $x->db('us')->do(q{select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = 'punit_mover'});
+    $lock->rollback;
+}
+
 sub completed {
     my ($u) = @_;
     is $x->wait_state(us => $u, 'OWNED 2'), 'OWNED 2', 'us owns him';
@@ -52,8 +60,7 @@ sub completed {
 
 subtest 'kill -9 of the new owner\'s mover between FENCE and ACTIVATE: the move is completed after its start' => sub {
     my ($u, $h) = fenced();
-    $us->kill9;
-    $h->rollback;
+    die_before_activate($h);
     is $x->state(eu => $u), 'FENCED 1', 'hanging';
     is $x->write(eu => $u), undef, 'eu writes nothing';
     $us->start;
@@ -62,8 +69,7 @@ subtest 'kill -9 of the new owner\'s mover between FENCE and ACTIVATE: the move 
 
 subtest 'a crash after FENCE that takes the copy along: all rows are sent, while he waits' => sub {
     my ($u, $h) = fenced();
-    $us->kill9;
-    $h->rollback;
+    die_before_activate($h);
     # the copy's commit is not waited for
     my $db = $x->db('us');
     $db->do('select punit.user_clear(?)', undef, $u);
@@ -75,8 +81,7 @@ subtest 'a crash after FENCE that takes the copy along: all rows are sent, while
 
 subtest 'FENCE was sent, the copy is gone and he is owned elsewhere by now: the record is not left in phase fence' => sub {
     my ($u, $h) = fenced();
-    $us->kill9;
-    $h->rollback;
+    die_before_activate($h);
     my $db = $x->db('us');
     $db->do('select punit.user_clear(?)', undef, $u);
     $db->do('update punit.own set ver = -1, fork = null, refused_epoch = 2 where user_id = ?', undef, $u);
@@ -159,6 +164,40 @@ subtest 'what cannot be applied is refused for good: ABORT, and the old owner go
     is $x->wait_state(us => $u, 'OWNED 4'), 'OWNED 4', 'once the row is there he moves';
 };
 
+subtest 'who is asked for and has few rows comes with FENCE alone; a reference row that is missing is waited for without him' => sub {
+    my $u = $x->user(eu => 20);
+    my $kind = $x->one(eu => 'select gen_random_uuid()');
+    $x->write(eu => $u, "insert into note.item (user_id, n, kind_id) values (\$1, 21, '$kind')");
+    my $ask = sub {
+        my ($who) = @_;
+        $x->db('us')->do(q{insert into punit.home values ('eu', ?, 1)}, undef, $who);
+        return $x->one(us => q{select punit.request_move(?, 'us')}, $who);
+    };
+    my $id = $ask->($u);
+    my $record = sub { $x->row(us => 'select * from punit.move where move_id = ?', $id) };
+    is $x->wait_state(eu => $u, 'OWNED 3'), 'OWNED 3', 'what came with FENCE was refused';
+    ok $x->wait_until('the wait', sub { $record->()->{phase} eq 'wanted' && $record->()->{error} =~ /^REFERENCE/ }), 'he is still asked for';
+    sleep 2.5;
+    is $x->state(eu => $u), 'OWNED 3', 'and not fenced again and again';
+    is $x->write(eu => $u, 'delete from note.item where user_id = $1 and n = 1'), 2, 'eu writes';
+    $x->db('us')->do(q{insert into note.kind values ('eu', ?)}, undef, $kind);
+    is $x->wait_state(us => $u, 'OWNED 4'), 'OWNED 4', 'once the row is there he moves';
+    is $record->()->{result}, 'moved', 'by the record that asked for him' if $x->wait_until('the end', sub { $record->()->{result} });
+    # nobody's reference is missing, nothing is in the way
+    my $w = $x->user(eu => 20);
+    $ask->($w);
+    is $x->wait_state(us => $w, 'OWNED 2'), 'OWNED 2', 'moved';
+    is $x->row(us => 'select rounds, mode from punit.move where user_id = ?', $w)->{rounds}, 1, 'in one round';
+    is $x->digest(us => $w), $x->digest(eu => $w), 'all of him';
+    ok $x->wait_until('the audit', sub { ($x->record(us => $w)->{audit} // '') eq 'same' }), 'audited';
+    # too many for that: first a copy
+    my $v = $x->user(eu => 150);
+    $ask->($v);
+    is $x->wait_state(us => $v, 'OWNED 2'), 'OWNED 2', 'who has more moves, too';
+    is $x->row(us => 'select rounds, busy from punit.move where user_id = ?', $v)->{rounds}, 2, 'in two rounds';
+    is $x->record(us => $v)->{busy}, 0, 'which is not his fault';
+};
+
 subtest 'ABORT whose REFUSED is lost is told again after a start' => sub {
     my $kind = $x->one(eu => 'select gen_random_uuid()');
     my ($u, $h) = fenced(write => "insert into note.item (user_id, n, kind_id) values (\$1, 21, '$kind')");
@@ -176,8 +215,7 @@ subtest 'ABORT whose REFUSED is lost is told again after a start' => sub {
 
 subtest 'tables that change between FENCE and its answer: ABORT' => sub {
     my ($u, $h) = fenced();
-    $us->kill9;
-    $h->rollback;
+    die_before_activate($h);
     $x->db('eu')->do(q{alter table note.book add column pages int; select punit.register_user_table('note.book')});
     $us->start;
     is $x->wait_state(eu => $u, 'OWNED 3'), 'OWNED 3', 'eu owns him';
@@ -191,8 +229,7 @@ $eu = $x->mover('eu');
 
 subtest 'the new owner stays silent: RESOLVE before ACTIVATE gives him back at epoch + 2' => sub {
     my ($u, $h) = fenced();
-    $us->kill9;
-    $h->rollback;
+    die_before_activate($h);
     is $x->wait_state(eu => $u, 'OWNED 3'), 'OWNED 3', 'eu owns him again';
     is $x->one(us => 'select refused_epoch from punit.own where user_id = ?', $u), 2, 'us has promised';
     is $x->write(eu => $u), 2, 'eu writes';
