@@ -13,7 +13,10 @@ my $us = $x->mover('us', PUNIT_MOVERS => 2, PUNIT_MOVE_QUIET => '0s', PUNIT_MOVE
 
 # each of the two has its connection to eu, and so has the auditor: what they do first when they connect is not the subject
 $x->wait_until('their connections', sub {
-    $x->cross(eu => us => $_) for $x->user(eu => 1);
+    # who was last to work is the first to work again: both must be needed
+    my @pair = map { $x->user(eu => 1) } 1, 2;
+    $us->foreign($_, 'eu', 1, 2) for @pair;
+    $x->wait_state(us => $_, 'OWNED 2') for @pair;
     $x->one(eu => q{select count(*) from pg_stat_activity where usename = 'punit_peer_us'}) >= 3;
 });
 

@@ -24,7 +24,7 @@ options_load(void)
     options.dwell_ms = punit_config_time("PUNIT_MOVE_DWELL", 10000);
     options.dwell_max_ms = 10 * MINUTE_MS;
     options.movers = (int) punit_config_number("PUNIT_MOVERS", 4, 1, 64);
-    options.drain_share = (int) punit_config_number("PUNIT_DRAIN_SHARE", 15, 1, 100);
+    options.drain_share = (int) punit_config_number("PUNIT_DRAIN_SHARE", 10, 1, 100);
     options.resolve_ms = punit_config_time("PUNIT_MOVE_RESOLVE", 5000);
     options.max_rows = punit_config_number("PUNIT_MOVE_ROWS", 1000, 0, 1000000);
     options.peer_ms = punit_config_time("PUNIT_MOVE_PEER_TIMEOUT", 10000);

@@ -11,7 +11,7 @@ typedef struct {
     long        dwell_ms;       /* PUNIT_MOVE_DWELL 10s since the last hand-over, doubled at each flip */
     long        dwell_max_ms;   /* 10 min */
     int         movers;         /* PUNIT_MOVERS 4: moves at a time */
-    int         drain_share;    /* PUNIT_DRAIN_SHARE 15: percent of the time for moves nobody waits for; 100: no rest */
+    int         drain_share;    /* PUNIT_DRAIN_SHARE 10: percent of the time for moves nobody waits for; 100: no rest */
     long        resolve_ms;     /* PUNIT_MOVE_RESOLVE 5s: fenced here for longer: ask the other unit */
     long        max_rows;       /* PUNIT_MOVE_ROWS 1000: most rows to send while the user waits */
     long        peer_ms;        /* PUNIT_MOVE_PEER_TIMEOUT 10s: a peer that says nothing for so long is away */

@@ -42,8 +42,18 @@ struct visitor {
     long        seen[];             /* when they came */
 };
 
+/* A thread without an errand. Whoever was last to have one is the first to get the next: its sessions at both databases are
+ * still in the processor's caches. */
+typedef struct waiter waiter_t;
+
+struct waiter {
+    waiter_t       *next;
+    pthread_cond_t  called;
+    bool            away;               /* not in the list: called, or at work */
+};
+
 static pthread_mutex_t  lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t   changed;        /* for threads without an errand */
+static waiter_t        *waiting;        /* threads without an errand, who came last first */
 static pthread_cond_t   disturbed;      /* for those that rest within one */
 static pthread_once_t   once = PTHREAD_ONCE_INIT;
 static visitor_t       *buckets[BUCKETS];
@@ -55,15 +65,21 @@ static long             known;
 
 
 static void
-init(void)
+cond_init(pthread_cond_t *cond)
 {
     pthread_condattr_t attr;
 
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&changed, &attr);
-    pthread_cond_init(&disturbed, &attr);
+    pthread_cond_init(cond, &attr);
     pthread_condattr_destroy(&attr);
+}
+
+
+static void
+init(void)
+{
+    cond_init(&disturbed);
     pace_init(&pace, options.drain_share);
 }
 
@@ -75,6 +91,52 @@ wait_until(pthread_cond_t *cond, double ms)
     struct timespec at = { whole / 1000, whole % 1000 * 1000000 + (long) ((ms - (double) whole) * 1e6) };
 
     pthread_cond_timedwait(cond, &lock, &at);
+}
+
+
+/* Calls a thread that waits, if any does. */
+static void
+call(void)
+{
+    waiter_t *w = waiting;
+
+    if (w != NULL) {
+        waiting = w->next;
+        w->away = true;
+        pthread_cond_signal(&w->called);
+    }
+}
+
+
+static void
+leave(waiter_t *self)
+{
+    for (waiter_t **w = &waiting; *w != NULL; w = &(*w)->next) {
+        if (*w == self) {
+            *w = self->next;
+            break;
+        }
+    }
+
+    self->away = true;
+}
+
+
+/* Until it is called; the first in the list at most until then, 0: without end. */
+static void
+wait_call(waiter_t *self, double until)
+{
+    if (self->away) {
+        self->next = waiting;
+        self->away = false;
+        waiting = self;
+    }
+
+    if (self == waiting && until != 0) {
+        wait_until(&self->called, until);
+    } else {
+        pthread_cond_wait(&self->called, &lock);
+    }
 }
 
 
@@ -209,7 +271,7 @@ enqueue(visitor_t *v, long due)
     v->due = due;
     put(q, q->n++, v);
     settle(q, v->place);
-    pthread_cond_signal(&changed);
+    call();
 
     if (idle == 0 && q == &prompt) {
         pthread_cond_broadcast(&disturbed);
@@ -335,7 +397,7 @@ take(visitor_t *v, errand_t *errand, double now)
     }
 
     if (prompt.n + paced.n > 0) {
-        pthread_cond_signal(&changed);
+        call();
     }
 }
 
@@ -344,29 +406,32 @@ bool
 visitor_take(errand_t *errand)
 {
     visitor_t  *v = NULL;
+    waiter_t    self = { .away = true };
     double      again;
 
     pthread_once(&once, init);
+    cond_init(&self.called);
     pthread_mutex_lock(&lock);
     idle++;
 
     while (!stopping()) {
         double now = punit_clock_fine_ms();
 
-        if ((v = next(now, &again)) != NULL) {
+        again = 0;
+
+        /* what is due is for the first of those who wait */
+        if ((self.away || waiting == &self) && (v = next(now, &again)) != NULL) {
             take(v, errand, now);
             break;
         }
 
-        if (again == 0) {
-            pthread_cond_wait(&changed, &lock);
-        } else {
-            wait_until(&changed, again);
-        }
+        wait_call(&self, again);
     }
 
+    leave(&self);
     idle--;
     pthread_mutex_unlock(&lock);
+    pthread_cond_destroy(&self.called);
     return v != NULL;
 }
 
@@ -385,7 +450,6 @@ visitor_done(const errand_t *errand, const outcome_t *outcome)
 
         pace_end(&pace, &work, punit_clock_fine_ms(), outcome->idle_ms);
         paced_taken--;
-        pthread_cond_signal(&changed);
     }
 
     v->taken = false;
@@ -496,7 +560,11 @@ visitor_stop(void)
 {
     pthread_once(&once, init);
     pthread_mutex_lock(&lock);
-    pthread_cond_broadcast(&changed);
+
+    while (waiting != NULL) {
+        call();
+    }
+
     pthread_cond_broadcast(&disturbed);
     pthread_mutex_unlock(&lock);
 }
