@@ -23,6 +23,28 @@ punit_clock_fine_ms(void)
 }
 
 
+void
+punit_clock_cond(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+
+int
+punit_clock_wait(pthread_cond_t *cond, pthread_mutex_t *lock, double ms)
+{
+    long            whole = (long) ms;
+    struct timespec at = { whole / 1000, whole % 1000 * 1000000 + (long) ((ms - (double) whole) * 1e6) };
+
+    return pthread_cond_timedwait(cond, lock, &at);
+}
+
+
 double
 punit_clock_s(void)
 {

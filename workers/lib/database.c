@@ -31,8 +31,7 @@ struct punit_database {
 punit_database_t *
 punit_database_create(const char *conninfo, int size)
 {
-    punit_database_t  *db = calloc(1, sizeof(punit_database_t));
-    pthread_condattr_t attr;
+    punit_database_t *db = calloc(1, sizeof(punit_database_t));
 
     if (db == NULL || (db->conninfo = strdup(conninfo)) == NULL) {
         free(db);
@@ -41,10 +40,7 @@ punit_database_create(const char *conninfo, int size)
 
     db->size = size;
     pthread_mutex_init(&db->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&db->freed, &attr);
-    pthread_condattr_destroy(&attr);
+    punit_clock_cond(&db->freed);
     return db;
 }
 
@@ -94,15 +90,11 @@ open_one(punit_database_t *db, int64_t deadline, punit_connection_t **c)
 punit_take_t
 punit_database_take(punit_database_t *db, int64_t deadline, bool checked, punit_connection_t **c)
 {
-    int64_t         until = punit_clock_ms() + WAIT_MS;
-    struct timespec at;
+    int64_t until = punit_clock_ms() + WAIT_MS;
 
     if (until > deadline) {
         until = deadline;
     }
-
-    at.tv_sec = until / 1000;
-    at.tv_nsec = until % 1000 * 1000000;
 
     pthread_mutex_lock(&db->lock);
 
@@ -134,7 +126,7 @@ punit_database_take(punit_database_t *db, int64_t deadline, bool checked, punit_
             return open_one(db, deadline, c);
         }
 
-        if (pthread_cond_timedwait(&db->freed, &db->lock, &at) == ETIMEDOUT && db->idle == NULL
+        if (punit_clock_wait(&db->freed, &db->lock, (double) until) == ETIMEDOUT && db->idle == NULL
             && db->open >= db->size)
         {
             bool down = db->down;

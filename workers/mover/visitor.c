@@ -8,6 +8,7 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "mover/crew.h"
 #include "mover/options.h"
 #include "mover/stop.h"
 
@@ -42,18 +43,8 @@ struct visitor {
     long        seen[];             /* when they came */
 };
 
-/* A thread without an errand. Whoever was last to have one is the first to get the next: its sessions at both databases are
- * still in the processor's caches. */
-typedef struct waiter waiter_t;
-
-struct waiter {
-    waiter_t       *next;
-    pthread_cond_t  called;
-    bool            away;               /* not in the list: called, or at work */
-};
-
 static pthread_mutex_t  lock = PTHREAD_MUTEX_INITIALIZER;
-static waiter_t        *waiting;        /* threads without an errand, who came last first */
+static crew_t           crew;           /* threads without an errand */
 static pthread_cond_t   disturbed;      /* for those that rest within one */
 static pthread_once_t   once = PTHREAD_ONCE_INIT;
 static visitor_t       *buckets[BUCKETS];
@@ -65,78 +56,10 @@ static long             known;
 
 
 static void
-cond_init(pthread_cond_t *cond)
-{
-    pthread_condattr_t attr;
-
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(cond, &attr);
-    pthread_condattr_destroy(&attr);
-}
-
-
-static void
 init(void)
 {
-    cond_init(&disturbed);
+    punit_clock_cond(&disturbed);
     pace_init(&pace, options.drain_share);
-}
-
-
-static void
-wait_until(pthread_cond_t *cond, double ms)
-{
-    long            whole = (long) ms;
-    struct timespec at = { whole / 1000, whole % 1000 * 1000000 + (long) ((ms - (double) whole) * 1e6) };
-
-    pthread_cond_timedwait(cond, &lock, &at);
-}
-
-
-/* Calls a thread that waits, if any does. */
-static void
-call(void)
-{
-    waiter_t *w = waiting;
-
-    if (w != NULL) {
-        waiting = w->next;
-        w->away = true;
-        pthread_cond_signal(&w->called);
-    }
-}
-
-
-static void
-leave(waiter_t *self)
-{
-    for (waiter_t **w = &waiting; *w != NULL; w = &(*w)->next) {
-        if (*w == self) {
-            *w = self->next;
-            break;
-        }
-    }
-
-    self->away = true;
-}
-
-
-/* Until it is called; the first in the list at most until then, 0: without end. */
-static void
-wait_call(waiter_t *self, double until)
-{
-    if (self->away) {
-        self->next = waiting;
-        self->away = false;
-        waiting = self;
-    }
-
-    if (self == waiting && until != 0) {
-        wait_until(&self->called, until);
-    } else {
-        pthread_cond_wait(&self->called, &lock);
-    }
 }
 
 
@@ -271,7 +194,7 @@ enqueue(visitor_t *v, long due)
     v->due = due;
     put(q, q->n++, v);
     settle(q, v->place);
-    call();
+    crew_call(&crew);
 
     if (idle == 0 && q == &prompt) {
         pthread_cond_broadcast(&disturbed);
@@ -397,7 +320,7 @@ take(visitor_t *v, errand_t *errand, double now)
     }
 
     if (prompt.n + paced.n > 0) {
-        call();
+        crew_call(&crew);
     }
 }
 
@@ -406,11 +329,11 @@ bool
 visitor_take(errand_t *errand)
 {
     visitor_t  *v = NULL;
-    waiter_t    self = { .away = true };
+    hand_t      self;
     double      again;
 
     pthread_once(&once, init);
-    cond_init(&self.called);
+    crew_join(&self);
     pthread_mutex_lock(&lock);
     idle++;
 
@@ -420,18 +343,17 @@ visitor_take(errand_t *errand)
         again = 0;
 
         /* what is due is for the first of those who wait */
-        if ((self.away || waiting == &self) && (v = next(now, &again)) != NULL) {
+        if (crew_first(&crew, &self) && (v = next(now, &again)) != NULL) {
             take(v, errand, now);
             break;
         }
 
-        wait_call(&self, again);
+        crew_wait(&crew, &self, &lock, again);
     }
 
-    leave(&self);
+    crew_leave(&crew, &self);
     idle--;
     pthread_mutex_unlock(&lock);
-    pthread_cond_destroy(&self.called);
     return v != NULL;
 }
 
@@ -499,7 +421,7 @@ visitor_rest(errand_t *errand)
     while (now < end && !stopping() && !is_here(v, (long) now)
            && !(idle == 0 && prompt.n > 0 && (double) prompt.at[0]->due <= now))
     {
-        wait_until(&disturbed, idle == 0 && prompt.n > 0 && (double) prompt.at[0]->due < end
+        punit_clock_wait(&disturbed, &lock, idle == 0 && prompt.n > 0 && (double) prompt.at[0]->due < end
                                ? (double) prompt.at[0]->due : end);
         now = punit_clock_fine_ms();
     }
@@ -561,8 +483,7 @@ visitor_stop(void)
     pthread_once(&once, init);
     pthread_mutex_lock(&lock);
 
-    while (waiting != NULL) {
-        call();
+    while (crew_call(&crew)) {
     }
 
     pthread_cond_broadcast(&disturbed);

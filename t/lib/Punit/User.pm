@@ -33,6 +33,15 @@ sub id    { return $_[0]{id} }
 sub token { return $_[0]{token} }
 sub email { return $_[0]{email} }
 
+# New tokens for the old, at the unit that owns him.
+sub renew {
+    my ($self, $unit) = @_;
+    my $answer = $self->{units}->http($unit, POST => '/auth/refresh', undef, { refresh_token => $self->{refresh} });
+    croak "refresh at $unit: $answer->{status} $answer->{content}" if $answer->{status} != 200;
+    @$self{qw(token refresh)} = @{ $answer->{json} }{qw(access_token refresh_token)};
+    return;
+}
+
 # The claims of a token, unverified.
 sub claims {
     my ($self) = @_;

@@ -66,7 +66,7 @@ sub run {
         push @rounds, { before => \@before, beside => \@beside, after => [ map { $window->(WINDOW) } 1, 2 ] };
     }
 
-    my $first = $self->_owned;
+    my $first = $self->_owned || croak 'too few users for so many rounds';
     my $began = time;
     my $pid = $self->_drain(LIMIT);
     my %memory;

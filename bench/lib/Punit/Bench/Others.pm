@@ -25,14 +25,14 @@ sub new {
     my $units = $ground->units;
     my $self = bless { units => $units, ground => $ground }, $class;
     for my $unit (@{ $units->{units} }) {
-        my @users = map { $ground->register($unit)->token } 1 .. 8;
+        my @users = map { $ground->register($unit) } 1 .. 8;
         pipe my $here, my $say or croak "pipe: $!";
         pipe my $listen, my $there or croak "pipe: $!";
         my $pid = fork // croak "fork: $!";
         if (!$pid) {
             $SIG{TERM} = 'DEFAULT';
             close $_ for $say, $listen;
-            my $ok = eval { _work($here, $there, $units->port($unit), $o{rate} // 50, @users); 1 };
+            my $ok = eval { _work($here, $there, $unit, $units->port($unit), $o{rate} // 50, @users); 1 };
             print STDERR $@ if !$ok;
             POSIX::_exit($ok ? 0 : 1);
         }
@@ -65,16 +65,18 @@ sub end {
 }
 
 sub _work {
-    my ($here, $there, $port, $rate, @tokens) = @_;
+    my ($here, $there, $unit, $port, $rate, @users) = @_;
     # a request in one write: HTTP::Tiny's two wait 40 ms for each other's acknowledgement
     my $client = Punit::Client->new($port);
     my $number = 0;
     while (my $seconds = readline $here) {
+        # as clients do before their tokens expire
+        $_->renew($unit) for grep { $_->claims->{exp} < time + 300 } @users;
         my ($began, @latencies, $failed) = (time);
         for my $i (0 .. $rate * $seconds - 1) {
             my $wait = $began + $i / $rate - time;
             sleep $wait if $wait > 0;
-            my @headers = (Authorization => 'Bearer ' . $tokens[ $i / 2 % @tokens ]);
+            my @headers = (Authorization => 'Bearer ' . $users[ $i / 2 % @users ]->token);
             my $sent = time;
             my $answer = $i % 2
                 ? $client->request(GET => '/profile', headers => \@headers)

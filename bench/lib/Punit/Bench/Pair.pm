@@ -8,6 +8,8 @@ package Punit::Bench::Pair;
 #   my @rows = $pair->run(rounds => 5, seconds => 2);
 #
 # figure: rate (throughput), p50 or p99 (latency) or cpu (microseconds of the server's processes a request).
+# one_processor: all that the bench has started runs on one, as does what sends the requests. One request at a time keeps no
+# processor busy, and which one wakes which is then most of what is measured.
 # goal: ">= 1.8" and "<= 1.2" are of the ratio, "<= +2.5 us" is of the difference; none: the row only informs.
 
 use strict;
@@ -36,12 +38,31 @@ sub names { my ($self) = @_; return map { $_->{name} } @{ $self->{rows} } }
 sub run {
     my ($self, %o) = @_;
     my (@ours, @peer);
+    my $everywhere = $self->{one_processor} && _on_one_processor();
     $_->burst($self->{connections}, 1) for $self->{ours}, $self->{peer};    # caches filled, connections made
     for (1 .. $o{rounds}) {
         push @ours, $self->{ours}->burst($self->{connections}, $o{seconds});
         push @peer, $self->{peer}->burst($self->{connections}, $o{seconds});
     }
+    $everywhere->() if $everywhere;
     return map { $self->_row($_, \@ours, \@peer) } @{ $self->{rows} };
+}
+
+# This process and all that it has started, on the last processor it may use; gives what undoes that.
+sub _on_one_processor {
+    my ($list) = qx(taskset -cp $$) =~ /list: ([\d,-]+)$/ or croak 'taskset failed';
+    my ($last) = $list =~ /(\d+)$/;
+    my %children;
+    for my $stat (glob '/proc/[0-9]*/stat') {
+        open my $f, '<', $stat or next;
+        my ($pid, $parent) = (<$f> // '') =~ /^(\d+) \(.*\) \S (\d+)/ or next;
+        push @{ $children{$parent} }, $pid;
+    }
+    my @all = $$;
+    for (my $i = 0; $i < @all; $i++) { push @all, @{ $children{ $all[$i] } // [] } }
+    my $pin = sub { my ($cpus) = @_; system "taskset -acp $cpus $_ >/dev/null 2>&1" for @all; return };
+    $pin->($last);
+    return sub { $pin->($list) };
 }
 
 sub _row {
