@@ -235,6 +235,16 @@ create function punit.lines(p_lines jsonb) returns setof jsonb
 language internal immutable strict rows 1 as 'jsonb_array_elements';
 comment on function punit.lines(jsonb) is 'the lines of a table in what punit.user_delta gives';
 
+create function punit.row_hash(p_tab text, p_key text[]) returns text
+language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+    select format('hashtextextended(concat_ws(%L, %s, t.ver), %s)', '/',
+                  coalesce(string_agg(format('t.%I', k), ', ' order by n), 'null'), hashtext(p_tab))
+      from unnest(p_key) with ordinality x (k, n)
+$$;
+comment on function punit.row_hash(text, text[]) is 'the expression that hashes (table, key, ver) of a row t; digests are sums of it';
+revoke all on function punit.row_hash(text, text[]) from public;
+
 -- A user's rows are counted, hashed, read, put in, checked and cleared by functions made anew whenever a table joins: static
 -- SQL keeps its plans in the mover's kept connections, where dynamic SQL would be planned again for each user.
 create function punit.weave() returns void
@@ -248,18 +258,27 @@ declare
     delta   text;
     bury    text;
     enter   text;
+    taken   text;
 begin
-    select string_agg(format(
-               'select count(*), sum(hashtextextended(concat_ws(%L, %s, t.ver), %s)) from %s t where t.user_id = p_user and t.ver > p_base',
-               '/', coalesce((select string_agg(format('t.%I', k), ', ' order by n)
-                                from unnest(u.key) with ordinality x (k, n)), 'null'),
-               hashtext(u.tab), u.tab),
+    select string_agg(format('select count(*), sum(%s) from %s t where t.user_id = p_user and t.ver > p_base',
+                             punit.row_hash(u.tab, u.key), u.tab),
                E'\n        union all ' order by u.tab),
            string_agg(format(
                'select count(*) from (select from %s t where t.user_id = p_user and t.ver > p_base limit p_limit) x', u.tab),
                E'\n        union all ' order by u.tab),
-           string_agg(format('delete from %s t where t.user_id = p_user;', u.tab), E'\n        ' order by u.tab)
-      into digest, above, clear
+           string_agg(format('delete from %s t where t.user_id = p_user;', u.tab), E'\n        ' order by u.tab),
+           string_agg(format(
+               'if p_lines ? %L then select user_taken.n + x.n, user_taken.digest + x.h into n, digest'
+               ' from (select count(*), coalesce(sum(%s), 0) from %s t where t.user_id = p_user and t.ver > p_base) x (n, h);'
+               '%s end if;', u.tab, punit.row_hash(u.tab, u.key), u.tab,
+               (select string_agg(format(
+                    ' missing := coalesce(missing, (select %L || min(d.v::text) from (select distinct t.%I from %s t'
+                    ' where t.user_id = p_user and t.ver > p_base and t.%I is not null) d (v)'
+                    ' where not exists (select from %s r where r.%I = d.v)));',
+                    r.tab || '.' || r.col || ' -> ' || r.ref_tab || ': ', r.col, r.tab, r.col, r.ref_tab, r.ref_col), '' order by r.col)
+                  from punit.user_reference r where r.tab = u.tab)),
+               E'\n        ' order by u.tab)
+      into digest, above, clear, taken
       from punit.user_table u;
     select string_agg(format(
                'select %L, (select min(d.v::text) from (select distinct t.%I from %s t where t.user_id = p_user and t.ver > p_base'
@@ -287,9 +306,7 @@ begin
     select string_agg(format(
                'select %L, count(*), %s, json_agg(json_build_array(%s)) from %s t where t.user_id = p_user and t.ver > p_base',
                m.tab,
-               case when m.digested then format('sum(hashtextextended(concat_ws(%L, %s, t.ver), %s))', '/',
-                   coalesce((select string_agg(format('t.%I', c), ', ' order by n)
-                               from unnest(m.key) with ordinality x (c, n)), 'null'), hashtext(m.tab)) else 'null' end,
+               case when m.digested then format('sum(%s)', punit.row_hash(m.tab, m.key)) else 'null' end,
                (select string_agg(format('t.%I::text', c), ', ' order by n) from unnest(m.columns) with ordinality x (c, n)), m.tab),
                E'\n        union all ' order by m.rank, m.tab),
            string_agg(format(
@@ -354,6 +371,17 @@ begin
         end
         $b$ $f$, coalesce(bury, ''), coalesce(enter, ''));
     execute format($f$
+        create or replace function punit.user_taken(p_user uuid, p_base bigint, p_lines jsonb, out n bigint, out digest numeric,
+                                                    out missing text)
+        language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+        as $b$
+        begin
+            n := 0;
+            digest := 0;
+            %s
+        end
+        $b$ $f$, coalesce(taken, ''));
+    execute format($f$
         create or replace function punit.user_clear(p_user uuid) returns void
         language plpgsql volatile security definer
         set search_path = pg_catalog, pg_temp set session_replication_role = replica
@@ -384,11 +412,14 @@ begin
         'punit.user_digest, and the rows themselves: for each table that has any, lines of its columns as text, in the order of punit.moved_tables; sent: how many, tombs: of these tombstones. Made by punit.weave';
     comment on function punit.user_take(uuid, jsonb) is
         'puts in what punit.user_delta gave: deletes the keys that tombstones name, then the keys listed, and inserts. Made by punit.weave';
+    comment on function punit.user_taken(uuid, bigint, jsonb) is
+        'after punit.user_take of lines to a copy at p_base: punit.user_digest of the tables that they are of, and one value of a reference that is not here, as punit.user_missing finds it. Made by punit.weave';
     comment on function punit.user_clear(uuid) is
         'removes all rows of a user without tombstones: of a copy that is replaced, or of an erased user. Made by punit.weave';
     comment on function punit.user_missing(uuid, bigint) is
         'one value of each reference that a row with ver > p_base has and the reference table here has not. Made by punit.weave';
-    revoke all on function punit.user_clear(uuid), punit.user_take(uuid, jsonb), punit.user_delta(uuid, bigint) from public;
+    revoke all on function punit.user_clear(uuid), punit.user_take(uuid, jsonb), punit.user_taken(uuid, bigint, jsonb),
+        punit.user_delta(uuid, bigint) from public;
     grant execute on function punit.user_digest(uuid, bigint), punit.user_missing(uuid, bigint) to punit_mover;
 end
 $$;

@@ -94,21 +94,11 @@ $$;
 comment on function punit.copy_close(uuid, text, bigint, bigint, uuid, bigint, bigint, numeric) is
     'the rows of a PULL are in: compares the whole copy and notes its ver; OK or why not';
 
-create function punit.activate(p_user uuid, p_unit text, p_base bigint, p_ver bigint, p_fork uuid, p_gc_ver bigint,
-                               p_n bigint, p_digest numeric, p_epoch bigint, p_dwell_s double precision)
-returns text
+create function punit.own_from(p_user uuid, p_unit text, p_ver bigint, p_fork uuid, p_gc_ver bigint, p_epoch bigint,
+                               p_dwell_s double precision) returns text
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
-declare
-    r text := 'OK';
 begin
-    -- nothing was written since the copy: it was compared when it was made
-    if p_base < p_ver or p_n <> 0 or p_digest <> 0 then
-        r := punit.check_copy(p_user, p_base, p_base, p_n, p_digest);
-    end if;
-    if r <> 'OK' then
-        return r;
-    end if;
     update punit.own o set state = 'OWNED', epoch = p_epoch, ver = p_ver, fork = p_fork, bump_xid = null,
         gc_ver = greatest(o.gc_ver, p_gc_ver), copied_from = p_unit, owner_hint = null, touched_at = clock_timestamp()
     where o.user_id = p_user and o.state = 'COPY' and o.epoch < p_epoch and o.refused_epoch < p_epoch;
@@ -121,8 +111,22 @@ begin
     return 'OK';
 end
 $$;
+comment on function punit.own_from(uuid, text, bigint, uuid, bigint, bigint, double precision) is
+    'the rows are in and compared: this unit owns the user at p_epoch and ver p_ver. p_dwell_s: how long he should stay. OK or why not';
+
+create function punit.activate(p_user uuid, p_unit text, p_base bigint, p_ver bigint, p_fork uuid, p_gc_ver bigint,
+                               p_n bigint, p_digest numeric, p_epoch bigint, p_dwell_s double precision)
+returns text
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    r text := punit.check_copy(p_user, p_base, p_base, p_n, p_digest);
+begin
+    return case when r = 'OK' then punit.own_from(p_user, p_unit, p_ver, p_fork, p_gc_ver, p_epoch, p_dwell_s) else r end;
+end
+$$;
 comment on function punit.activate(uuid, text, bigint, bigint, uuid, bigint, bigint, numeric, bigint, double precision) is
-    'ACTIVATE, after apply_open and the final rows in the same transaction: compares the delta, then this unit owns the user at p_epoch and ver p_ver. p_dwell_s: how long he should stay. OK or why not';
+    'ACTIVATE, after apply_open and the final rows in the same transaction: compares the delta, then punit.own_from. OK or why not';
 
 create function punit.move_applied(p_user uuid, p_unit text, p_mode text, p_epoch bigint, p_base bigint, p_ver bigint,
                                    p_rows bigint, p_bytes bigint, p_tombs bigint, p_fenced_at double precision,
@@ -154,12 +158,24 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
     r text := punit.apply_open(p_user, p_unit, p_from, p_to, p_base < 0, p_base, p_ver, p_fork, p_epoch);
+    d record;
 begin
     if r = 'OK' then
         if p_delta <> '{}' then
             perform punit.user_take(p_user, p_delta);
         end if;
-        r := punit.activate(p_user, p_unit, p_base, p_ver, p_fork, p_gc_ver, p_n, p_digest, p_epoch, p_dwell_s);
+        -- the copy was compared when it was made, and (fork, ver) names what it holds: what came is compared, or all
+        if p_base < 0 then
+            r := punit.check_copy(p_user, p_base, p_base, p_n, p_digest);
+        else
+            select * into d from punit.user_taken(p_user, p_base, p_delta);
+            r := case when d.n <> p_n or d.digest <> p_digest then
+                          format('DIGEST %s rows with sum %s here, %s rows with sum %s there', d.n, d.digest, p_n, p_digest)
+                      when d.missing is not null then format('REFERENCE %s is not here', d.missing) else 'OK' end;
+        end if;
+    end if;
+    if r = 'OK' then
+        r := punit.own_from(p_user, p_unit, p_ver, p_fork, p_gc_ver, p_epoch, p_dwell_s);
     end if;
     if r = 'OK' then
         perform punit.move_applied(p_user, p_unit, case when p_base < 0 then 'full' else 'delta' end, p_epoch - 1, p_base, p_ver,
@@ -173,9 +189,10 @@ end
 $$;
 comment on function punit.take(uuid, text, uuid, uuid, bigint, bigint, uuid, bigint, bigint, numeric, bigint, double precision,
                                bigint, bigint, bigint, double precision, jsonb) is
-    'all of ACTIVATE with the rows that came with FENCE''s answer (p_base -1: all of them): apply_open, user_take, activate, move_applied. A transaction of its own: OK, or PU409 with why not, and nothing has changed';
+    'all of ACTIVATE with the rows that came with FENCE''s answer (p_base -1: all of them): apply_open, user_take, own_from, move_applied. A transaction of its own: OK, or PU409 with why not, and nothing has changed';
 
-revoke all on function punit.check_references(uuid, bigint), punit.check_copy(uuid, bigint, bigint, bigint, numeric),
+revoke all on function punit.own_from(uuid, text, bigint, uuid, bigint, bigint, double precision),
+    punit.check_references(uuid, bigint), punit.check_copy(uuid, bigint, bigint, bigint, numeric),
     punit.move_applied(uuid, text, text, bigint, bigint, bigint, bigint, bigint, bigint, double precision, bigint, numeric)
     from public;
 grant execute on function
