@@ -243,7 +243,17 @@ as $$
       from unnest(p_key) with ordinality x (k, n)
 $$;
 comment on function punit.row_hash(text, text[]) is 'the expression that hashes (table, key, ver) of a row t; digests are sums of it';
-revoke all on function punit.row_hash(text, text[]) from public;
+
+create function punit.missing_value(p_ref punit.user_reference) returns text
+language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+    select format('(select min(d.v::text) from (select distinct t.%1$I from %2$s t where t.user_id = p_user and t.ver > p_base'
+                  ' and t.%1$I is not null) d (v) where not exists (select from %3$s r where r.%4$I = d.v))',
+                  p_ref.col, p_ref.tab, p_ref.ref_tab, p_ref.ref_col)
+$$;
+comment on function punit.missing_value(punit.user_reference) is
+    'the expression that finds one value of a reference which a row of p_user with ver > p_base has and the reference table has not';
+revoke all on function punit.row_hash(text, text[]), punit.missing_value(punit.user_reference) from public;
 
 -- A user's rows are counted, hashed, read, put in, checked and cleared by functions made anew whenever a table joins: static
 -- SQL keeps its plans in the mover's kept connections, where dynamic SQL would be planned again for each user.
@@ -271,19 +281,13 @@ begin
                'if p_lines ? %L then select user_taken.n + x.n, user_taken.digest + x.h into n, digest'
                ' from (select count(*), coalesce(sum(%s), 0) from %s t where t.user_id = p_user and t.ver > p_base) x (n, h);'
                '%s end if;', u.tab, punit.row_hash(u.tab, u.key), u.tab,
-               (select string_agg(format(
-                    ' missing := coalesce(missing, (select %L || min(d.v::text) from (select distinct t.%I from %s t'
-                    ' where t.user_id = p_user and t.ver > p_base and t.%I is not null) d (v)'
-                    ' where not exists (select from %s r where r.%I = d.v)));',
-                    r.tab || '.' || r.col || ' -> ' || r.ref_tab || ': ', r.col, r.tab, r.col, r.ref_tab, r.ref_col), '' order by r.col)
+               (select string_agg(format(' missing := coalesce(missing, %L || %s);',
+                                         r.tab || '.' || r.col || ' -> ' || r.ref_tab || ': ', punit.missing_value(r)), '' order by r.col)
                   from punit.user_reference r where r.tab = u.tab)),
                E'\n        ' order by u.tab)
       into digest, above, clear, taken
       from punit.user_table u;
-    select string_agg(format(
-               'select %L, (select min(d.v::text) from (select distinct t.%I from %s t where t.user_id = p_user and t.ver > p_base'
-               ' and t.%I is not null) d (v) where not exists (select from %s r where r.%I = d.v))',
-               r.tab || '.' || r.col || ' -> ' || r.ref_tab, r.col, r.tab, r.col, r.ref_tab, r.ref_col),
+    select string_agg(format('select %L, %s', r.tab || '.' || r.col || ' -> ' || r.ref_tab, punit.missing_value(r)),
                E'\n        union all ' order by r.tab, r.col)
       into missing
       from punit.user_reference r;

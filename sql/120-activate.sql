@@ -56,6 +56,11 @@ $$;
 comment on function punit.check_references(uuid, bigint) is
     'looks for reference rows that the user''s rows with ver > p_base need: OK or REFERENCE ...';
 
+create function punit.digests_differ(p_n bigint, p_digest numeric, p_there_n bigint, p_there_digest numeric) returns text
+language sql stable set search_path = pg_catalog, pg_temp
+as $$ select format('DIGEST %s rows with sum %s here, %s rows with sum %s there', p_n, p_digest, p_there_n, p_there_digest) $$;
+comment on function punit.digests_differ(bigint, numeric, bigint, numeric) is 'says so';
+
 create function punit.check_copy(p_user uuid, p_check_base bigint, p_base bigint, p_n bigint, p_digest numeric)
 returns text
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
@@ -65,7 +70,7 @@ declare
 begin
     select * into d from punit.user_digest(p_user, p_check_base);
     if d.n <> p_n or d.digest <> p_digest then
-        return format('DIGEST %s rows with sum %s here, %s rows with sum %s there', d.n, d.digest, p_n, p_digest);
+        return punit.digests_differ(d.n, d.digest, p_n, p_digest);
     end if;
     -- no row above p_base, no reference of it
     return case when d.n = 0 then 'OK' else punit.check_references(p_user, p_base) end;
@@ -169,8 +174,7 @@ begin
             r := punit.check_copy(p_user, p_base, p_base, p_n, p_digest);
         else
             select * into d from punit.user_taken(p_user, p_base, p_delta);
-            r := case when d.n <> p_n or d.digest <> p_digest then
-                          format('DIGEST %s rows with sum %s here, %s rows with sum %s there', d.n, d.digest, p_n, p_digest)
+            r := case when d.n <> p_n or d.digest <> p_digest then punit.digests_differ(d.n, d.digest, p_n, p_digest)
                       when d.missing is not null then format('REFERENCE %s is not here', d.missing) else 'OK' end;
         end if;
     end if;

@@ -177,7 +177,8 @@ subtest 'who is asked for and has few rows comes with FENCE alone; a reference r
     my $record = sub { $x->row(us => 'select * from punit.move where move_id = ?', $id) };
     is $x->wait_state(eu => $u, 'OWNED 3'), 'OWNED 3', 'what came with FENCE was refused';
     ok $x->wait_until('the wait', sub { $record->()->{phase} eq 'wanted' && $record->()->{error} =~ /^REFERENCE/ }), 'he is still asked for';
-    sleep 2.5;
+    my $tried = $record->()->{touched_at};
+    ok $x->wait_until('another try', sub { $record->()->{touched_at} ne $tried }), 'looked for again';
     is $x->state(eu => $u), 'OWNED 3', 'and not fenced again and again';
     is $x->write(eu => $u, 'delete from note.item where user_id = $1 and n = 1'), 2, 'eu writes';
     $x->db('us')->do(q{insert into note.kind values ('eu', ?)}, undef, $kind);

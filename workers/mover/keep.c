@@ -21,6 +21,10 @@
 /* A message that says that the old owner's copy may go on must not have overtaken the move's end. */
 #define AUDIT_AFTER     "1"
 
+/* So many users at once, or so many rows: one statement at the old owner. */
+#define AUDIT_USERS     50
+#define AUDIT_ROWS      10000
+
 #define TOMB_KEEP_S     "2592000"   /* 30 days */
 
 
@@ -34,10 +38,6 @@ complain(link_t *local, const char *what)
     link_settle(local);
 }
 
-
-/* So many users at once, or so many rows: one statement at the old owner. */
-#define AUDIT_USERS     50
-#define AUDIT_ROWS      10000
 
 /* By unit, in the order of `due`: rows first .. end - 1 are one unit's. */
 static int

@@ -19,13 +19,14 @@ static const char due_sql[] =
 
 static const char fence_sql[] = "select punit.fence_begin($1, $2, $3, $4, $5)";
 
-/* who was asked for waits for the reference row that was missing */
+/* who was asked for waits for the reference row that was missing. Of the row that is updated: somebody may just cancel */
+#define WAITS   "asked and not cancelled and error like 'REFERENCE %'"
+
 static const char refused_sql[] =
-    "update punit.move m set phase = case when x.waits then 'wanted' else 'done' end, "
-    "result = case when x.waits then null when cancelled then 'cancelled' else 'aborted' end, "
-    "finished_at = case when x.waits then null else clock_timestamp() end, touched_at = clock_timestamp() "
-    "from (select move_id, asked and not cancelled and error like 'REFERENCE %' as waits from punit.move) x "
-    "where m.user_id = $1 and m.to_unit = punit.self() and m.phase = 'refuse' and x.move_id = m.move_id";
+    "update punit.move set phase = case when " WAITS " then 'wanted' else 'done' end, "
+    "result = case when " WAITS " then null when cancelled then 'cancelled' else 'aborted' end, "
+    "finished_at = case when " WAITS " then null else clock_timestamp() end, touched_at = clock_timestamp() "
+    "where user_id = $1 and to_unit = punit.self() and phase = 'refuse'";
 
 static const char unfence_sql[] =
     "update punit.move set phase = case when asked then 'wanted' else 'copy' end, busy = busy + $2::int, "
