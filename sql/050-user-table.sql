@@ -265,6 +265,7 @@ declare
     above   text;
     clear   text;
     missing text;
+    manifest text;
     delta   text;
     bury    text;
     enter   text;
@@ -281,16 +282,34 @@ begin
                'if p_lines ? %L then select user_taken.n + x.n, user_taken.digest + x.h into n, digest'
                ' from (select count(*), coalesce(sum(%s), 0) from %s t where t.user_id = p_user and t.ver > p_base) x (n, h);'
                '%s end if;', u.tab, punit.row_hash(u.tab, u.key), u.tab,
-               (select string_agg(format(' missing := coalesce(missing, %L || %s);',
+               (select string_agg(format(' missing := coalesce(missing, %L || %s || '' is not here'');',
                                          r.tab || '.' || r.col || ' -> ' || r.ref_tab || ': ', punit.missing_value(r)), '' order by r.col)
                   from punit.user_reference r where r.tab = u.tab)),
                E'\n        ' order by u.tab)
       into digest, above, clear, taken
       from punit.user_table u;
-    select string_agg(format('select %L, %s', r.tab || '.' || r.col || ' -> ' || r.ref_tab, punit.missing_value(r)),
-               E'\n        union all ' order by r.tab, r.col)
+    with r as (
+        select x.tab, string_agg(format('%1$L, coalesce(to_jsonb(array_agg(distinct t.%2$I) filter (where t.ver > p_base'
+                                        ' and t.%2$I is not null)), ''[]'')', x.tab || '.' || x.col || ' -> ' || x.ref_tab, x.col),
+                                 ', ' order by x.col) as needs
+          from punit.user_reference x
+         group by x.tab
+    )
+    select string_agg(format('select count(*), sum(%s), %s from %s t where t.user_id = p_user', punit.row_hash(u.tab, u.key),
+                             coalesce('jsonb_build_object(' || r.needs || ')', 'null::jsonb'), u.tab),
+                      E'\n        union all ' order by u.tab)
+      into manifest
+      from punit.user_table u left join r using (tab);
+    select string_agg(format('if not coalesce(p_needs ? %1$L, false) then return %1$L || '' is not looked at where the rows come from'';'
+                             ' end if; v := (select min(l #>> ''{}'') from punit.lines(p_needs -> %1$L) l where not exists'
+                             ' (select from %2$s r where r.%3$I = (l #>> ''{}'')::%4$s)); if v is not null then'
+                             ' return format(''%%s: %%s is not here'', %1$L, v); end if;',
+                             r.tab || '.' || r.col || ' -> ' || r.ref_tab, r.ref_tab, r.ref_col,
+                             format_type(a.atttypid, a.atttypmod)),
+                      E'\n        ' order by r.tab, r.col)
       into missing
-      from punit.user_reference r;
+      from punit.user_reference r
+      join pg_attribute a on a.attrelid = to_regclass(r.ref_tab) and a.attname = r.ref_col;
     with m as (
         select x.*,
                -- of the table here; null: it is made by a later file, and then this is called again
@@ -397,16 +416,31 @@ begin
         end
         $b$ $f$, coalesce(clear, ''));
     execute format($f$
-        create or replace function punit.user_missing(p_user uuid, p_base bigint)
-        returns table (reference text, value text)
+        create or replace function punit.user_manifest(p_user uuid, p_base bigint, out n bigint, out digest numeric,
+                                                       out needs jsonb)
         language plpgsql stable security definer set search_path = pg_catalog, pg_temp
         as $b$
+        declare
+            v_needs jsonb[];
         begin
-            return query select x.r, x.v from (
+            select coalesce(sum(x.n), 0), coalesce(sum(x.h), 0), array_agg(x.r) filter (where x.r is not null)
+              into n, digest, v_needs from (
             %s
-            ) x (r, v) where x.v is not null;
+            ) x (n, h, r);
+            needs := coalesce((select jsonb_object_agg(e.key, e.value) from unnest(v_needs) r cross join jsonb_each(r) e), '{}');
         end
-        $b$ $f$, coalesce(missing, 'select null::text, null::text'));
+        $b$ $f$, coalesce(manifest, 'select 0, 0::numeric, null::jsonb'));
+    execute format($f$
+        create or replace function punit.missing(p_needs jsonb) returns text
+        language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+        as $b$
+        declare
+            v text;
+        begin
+            %s
+            return null;
+        end
+        $b$ $f$, coalesce(missing, ''));
 
     comment on function punit.user_digest(uuid, bigint) is
         'number of a user''s rows with ver > p_base and the sum of the hashes of (table, key, ver); additive. Made by punit.weave';
@@ -417,14 +451,16 @@ begin
     comment on function punit.user_take(uuid, jsonb) is
         'puts in what punit.user_delta gave: deletes the keys that tombstones name, then the keys listed, and inserts. Made by punit.weave';
     comment on function punit.user_taken(uuid, bigint, jsonb) is
-        'after punit.user_take of lines to a copy at p_base: punit.user_digest of the tables that they are of, and one value of a reference that is not here, as punit.user_missing finds it. Made by punit.weave';
+        'after punit.user_take of lines to a copy at p_base: punit.user_digest of the tables that they are of, and one value of a reference that is not here, as punit.missing finds it. Made by punit.weave';
     comment on function punit.user_clear(uuid) is
         'removes all rows of a user without tombstones: of a copy that is replaced, or of an erased user. Made by punit.weave';
-    comment on function punit.user_missing(uuid, bigint) is
-        'one value of each reference that a row with ver > p_base has and the reference table here has not. Made by punit.weave';
+    comment on function punit.user_manifest(uuid, bigint) is
+        'what a copy must have: punit.user_digest of all of a user''s rows, and for each registered reference ("table.column -> reference table") the values that those with ver > p_base have. Made by punit.weave';
+    comment on function punit.missing(jsonb) is
+        'of what punit.user_manifest says elsewhere that rows need, a value whose row is not here; null when all are. Made by punit.weave';
     revoke all on function punit.user_clear(uuid), punit.user_take(uuid, jsonb), punit.user_taken(uuid, bigint, jsonb),
         punit.user_delta(uuid, bigint) from public;
-    grant execute on function punit.user_digest(uuid, bigint), punit.user_missing(uuid, bigint) to punit_mover;
+    grant execute on function punit.user_digest(uuid, bigint), punit.user_manifest(uuid, bigint), punit.missing(jsonb) to punit_mover;
 end
 $$;
 comment on function punit.weave() is 'makes the functions that go through all of a user''s rows; called by the registrations';

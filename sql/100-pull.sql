@@ -2,7 +2,7 @@
 --   begin isolation level repeatable read read only; select * from punit.pull(...); copy ...; copy ...;
 --   select * from punit.pulled(); commit
 -- punit.pull decides what the COPYs give, through the settings punit.user and punit.base; the digest comes after them, while
--- T puts them in. After FENCE the rows are few and the user waits: punit.pull gives them itself, from kept plans, where a
+-- T puts them in, and so do the values of references that T must have. After FENCE the rows are few and the user waits: punit.pull gives them itself, from kept plans, where a
 -- dozen COPYs would be planned.
 
 create function punit.void(p_from uuid, p_to uuid) returns text
@@ -151,15 +151,16 @@ $$;
 comment on function punit.pull(uuid, bigint, uuid, uuid, uuid, text, bigint, boolean, bigint) is
     'PULL(base, fork) of the calling unit: OK, and the COPYs that follow in this transaction give the rows with ver > base; or NOT_OWNER (unit, unit_epoch: who is), FENCED (to the caller: repeat FENCE), SHAPE (detail: the shape here), ERASED, VOID. months: the partitions that rows may need. due: how many rows, when they are many. p_final: the final read after FENCE at this epoch of the old owner; unless these are many rows, because no copy there can be built upon (full_copy, read by the COPYs), it gives them in delta, as punit.user_delta does, with their n and digest';
 
-create function punit.pulled(out n bigint, out digest numeric)
+create function punit.pulled(out n bigint, out digest numeric, out needs jsonb)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-    select x.n, x.digest into n, digest from punit.user_digest(current_setting('punit.user')::uuid, -1) x;
+    select * into n, digest, needs
+      from punit.user_manifest(current_setting('punit.user')::uuid, current_setting('punit.base')::bigint);
 end
 $$;
 comment on function punit.pulled() is
-    'after the COPYs of a PULL, in its transaction: punit.user_digest of all rows of the user whom punit.pull chose';
+    'after the COPYs of a PULL, in its transaction: punit.user_manifest of the user and base that punit.pull chose';
 
 revoke all on function punit.more_rows(uuid, bigint, bigint), punit.wait_left(uuid, bigint, boolean) from public;
 grant execute on function punit.pull(uuid, bigint, uuid, uuid, uuid, text, bigint, boolean, bigint), punit.pulled() to punit_peer;

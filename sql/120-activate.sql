@@ -43,49 +43,45 @@ $$;
 comment on function punit.apply_open(uuid, text, uuid, uuid, boolean, bigint, bigint, uuid, bigint) is
     'guard of a PULL''s answer (p_epoch null) or of ACTIVATE (p_epoch: the new epoch); locks the user''s row for the transaction. OK, or why nothing may be applied: OWNED, FENCED, ERASED, REFUSED, FORK, VERSION, VOID';
 
-create function punit.check_references(p_user uuid, p_base bigint) returns text
+create function punit.check_needs(p_needs jsonb) returns text
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
-declare
-    m record;
 begin
-    select * into m from punit.user_missing(p_user, p_base) limit 1;
-    return case when m.reference is null then 'OK' else format('REFERENCE %s: %s is not here', m.reference, m.value) end;
+    return coalesce('REFERENCE ' || punit.missing(p_needs), 'OK');
 end
 $$;
-comment on function punit.check_references(uuid, bigint) is
-    'looks for reference rows that the user''s rows with ver > p_base need: OK or REFERENCE ...';
+comment on function punit.check_needs(jsonb) is
+    'looks for the reference rows that punit.user_manifest says the rows need: OK or REFERENCE ...';
 
 create function punit.digests_differ(p_n bigint, p_digest numeric, p_there_n bigint, p_there_digest numeric) returns text
 language sql stable set search_path = pg_catalog, pg_temp
 as $$ select format('DIGEST %s rows with sum %s here, %s rows with sum %s there', p_n, p_digest, p_there_n, p_there_digest) $$;
 comment on function punit.digests_differ(bigint, numeric, bigint, numeric) is 'says so';
 
-create function punit.check_copy(p_user uuid, p_check_base bigint, p_base bigint, p_n bigint, p_digest numeric)
+create function punit.check_copy(p_user uuid, p_n bigint, p_digest numeric, p_needs jsonb)
 returns text
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
     d record;
 begin
-    select * into d from punit.user_digest(p_user, p_check_base);
+    select * into d from punit.user_digest(p_user, -1);
     if d.n <> p_n or d.digest <> p_digest then
         return punit.digests_differ(d.n, d.digest, p_n, p_digest);
     end if;
-    -- no row above p_base, no reference of it
-    return case when d.n = 0 then 'OK' else punit.check_references(p_user, p_base) end;
+    return punit.check_needs(p_needs);
 end
 $$;
-comment on function punit.check_copy(uuid, bigint, bigint, bigint, numeric) is
-    'compares the rows with ver > p_check_base to the sender''s digest; looks for reference rows that those above p_base need: OK, DIGEST ... or REFERENCE ...';
+comment on function punit.check_copy(uuid, bigint, numeric, jsonb) is
+    'compares all rows to the sender''s punit.user_manifest, and looks for the reference rows that it names: OK, DIGEST ... or REFERENCE ...';
 
-create function punit.copy_close(p_user uuid, p_unit text, p_base bigint, p_ver bigint, p_fork uuid, p_gc_ver bigint,
-                                 p_n bigint, p_digest numeric)
+create function punit.copy_close(p_user uuid, p_unit text, p_ver bigint, p_fork uuid, p_gc_ver bigint,
+                                 p_n bigint, p_digest numeric, p_needs jsonb)
 returns text
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    r text := punit.check_copy(p_user, -1, p_base, p_n, p_digest);
+    r text := punit.check_copy(p_user, p_n, p_digest, p_needs);
 begin
     if r <> 'OK' then
         return r;
@@ -96,7 +92,7 @@ begin
     return case when found then 'OK' else 'STATE' end;
 end
 $$;
-comment on function punit.copy_close(uuid, text, bigint, bigint, uuid, bigint, bigint, numeric) is
+comment on function punit.copy_close(uuid, text, bigint, uuid, bigint, bigint, numeric, jsonb) is
     'the rows of a PULL are in: compares the whole copy and notes its ver; OK or why not';
 
 create function punit.own_from(p_user uuid, p_unit text, p_ver bigint, p_fork uuid, p_gc_ver bigint, p_epoch bigint,
@@ -119,19 +115,19 @@ $$;
 comment on function punit.own_from(uuid, text, bigint, uuid, bigint, bigint, double precision) is
     'the rows are in and compared: this unit owns the user at p_epoch and ver p_ver. p_dwell_s: how long he should stay. OK or why not';
 
-create function punit.activate(p_user uuid, p_unit text, p_base bigint, p_ver bigint, p_fork uuid, p_gc_ver bigint,
-                               p_n bigint, p_digest numeric, p_epoch bigint, p_dwell_s double precision)
+create function punit.activate(p_user uuid, p_unit text, p_ver bigint, p_fork uuid, p_gc_ver bigint,
+                               p_n bigint, p_digest numeric, p_needs jsonb, p_epoch bigint, p_dwell_s double precision)
 returns text
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    r text := punit.check_copy(p_user, p_base, p_base, p_n, p_digest);
+    r text := punit.check_copy(p_user, p_n, p_digest, p_needs);
 begin
     return case when r = 'OK' then punit.own_from(p_user, p_unit, p_ver, p_fork, p_gc_ver, p_epoch, p_dwell_s) else r end;
 end
 $$;
-comment on function punit.activate(uuid, text, bigint, bigint, uuid, bigint, bigint, numeric, bigint, double precision) is
-    'ACTIVATE, after apply_open and the final rows in the same transaction: compares the delta, then punit.own_from. OK or why not';
+comment on function punit.activate(uuid, text, bigint, uuid, bigint, bigint, numeric, jsonb, bigint, double precision) is
+    'ACTIVATE, after apply_open and all rows, as COPYs, in the same transaction: compares them, then punit.own_from. OK or why not';
 
 create function punit.move_applied(p_user uuid, p_unit text, p_mode text, p_epoch bigint, p_base bigint, p_ver bigint,
                                    p_rows bigint, p_bytes bigint, p_tombs bigint, p_fenced_at double precision,
@@ -171,12 +167,12 @@ begin
         end if;
         -- the copy was compared when it was made, and (fork, ver) names what it holds: what came is compared, or all
         if p_base < 0 then
-            r := punit.check_copy(p_user, p_base, p_base, p_n, p_digest);
+            select x.n, x.digest, punit.missing(x.needs) as missing into d from punit.user_manifest(p_user, -1) x;
         else
             select * into d from punit.user_taken(p_user, p_base, p_delta);
-            r := case when d.n <> p_n or d.digest <> p_digest then punit.digests_differ(d.n, d.digest, p_n, p_digest)
-                      when d.missing is not null then format('REFERENCE %s is not here', d.missing) else 'OK' end;
         end if;
+        r := case when d.n <> p_n or d.digest <> p_digest then punit.digests_differ(d.n, d.digest, p_n, p_digest)
+                  when d.missing is not null then 'REFERENCE ' || d.missing else 'OK' end;
     end if;
     if r = 'OK' then
         r := punit.own_from(p_user, p_unit, p_ver, p_fork, p_gc_ver, p_epoch, p_dwell_s);
@@ -196,14 +192,14 @@ comment on function punit.take(uuid, text, uuid, uuid, bigint, bigint, uuid, big
     'all of ACTIVATE with the rows that came with FENCE''s answer (p_base -1: all of them): apply_open, user_take, own_from, move_applied. A transaction of its own: OK, or PU409 with why not, and nothing has changed';
 
 revoke all on function punit.own_from(uuid, text, bigint, uuid, bigint, bigint, double precision),
-    punit.check_references(uuid, bigint), punit.check_copy(uuid, bigint, bigint, bigint, numeric),
+    punit.check_needs(jsonb), punit.check_copy(uuid, bigint, numeric, jsonb),
     punit.move_applied(uuid, text, text, bigint, bigint, bigint, bigint, bigint, bigint, double precision, bigint, numeric)
     from public;
 grant execute on function
-    punit.check_references(uuid, bigint),
+    punit.check_needs(jsonb),
     punit.apply_open(uuid, text, uuid, uuid, boolean, bigint, bigint, uuid, bigint),
-    punit.copy_close(uuid, text, bigint, bigint, uuid, bigint, bigint, numeric),
-    punit.activate(uuid, text, bigint, bigint, uuid, bigint, bigint, numeric, bigint, double precision),
+    punit.copy_close(uuid, text, bigint, uuid, bigint, bigint, numeric, jsonb),
+    punit.activate(uuid, text, bigint, uuid, bigint, bigint, numeric, jsonb, bigint, double precision),
     punit.move_applied(uuid, text, text, bigint, bigint, bigint, bigint, bigint, bigint, double precision, bigint, numeric),
     punit.take(uuid, text, uuid, uuid, bigint, bigint, uuid, bigint, bigint, numeric, bigint, double precision, bigint, bigint,
                bigint, double precision, jsonb)

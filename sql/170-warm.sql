@@ -12,7 +12,7 @@ begin
         perform punit.user_digest(nobody, 0), punit.user_digest(nobody, -1), punit.more_rows(nobody, -1, 1),
                 punit.user_delta(nobody, 0),
                 punit.void(null, null), punit.shape_md5();
-        perform * from punit.user_missing(nobody, 0);
+        perform punit.missing(x.needs) from punit.user_manifest(nobody, 0) x;
         perform * from punit.wait_left(nobody, 0, true);
         perform * from punit.owner_of(nobody);
     end loop;
@@ -33,7 +33,7 @@ declare
 begin
     perform punit.user_clear(nobody);
     if punit.apply_open(nobody, '', punit.incarnation_of(''), v_here, true, -1, 0, nobody) <> 'OK'
-       or punit.copy_close(nobody, '', -1, 0, nobody, 0, 0, 0) <> 'OK'
+       or punit.copy_close(nobody, '', 0, nobody, 0, 0, 0, (select x.needs from punit.user_manifest(nobody, 0) x)) <> 'OK'
        or punit.take(nobody, '', punit.incarnation_of(''), v_here, 0, 0, nobody, 0, 0, 0, 1, 1, 0, 0, 0, 0, v_delta) <> 'OK' then
         raise exception 'rehearse: nobody cannot be taken';
     end if;

@@ -63,7 +63,7 @@ sub pull {
         my $line;
         push @{ $a->{lines}{ $p->{tab} } }, $line while $h->pg_getcopydata($line) >= 0;
     }
-    @$a{qw(n digest)} = @{ row($h, 'select * from punit.pulled()') }{qw(n digest)} if !defined $a->{delta};
+    @$a{qw(n digest needs)} = @{ row($h, 'select * from punit.pulled()') }{qw(n digest needs)} if !defined $a->{delta};
     $h->do('commit');
     return $a;
 }
@@ -97,8 +97,8 @@ sub apply {
             $h->do($_->{remove}), $h->do($_->{enter}) for @$plan;
         }
         $r = defined $epoch
-            ? one($h, 'select punit.activate(?, ?, ?, ?, ?, ?, ?, ?, ?, 10)', $u, $s, @$a{qw(base ver fork gc_ver n digest)}, $epoch)
-            : one($h, 'select punit.copy_close(?, ?, ?, ?, ?, ?, ?, ?)', $u, $s, @$a{qw(base ver fork gc_ver n digest)});
+            ? one($h, 'select punit.activate(?, ?, ?, ?, ?, ?, ?, ?, ?, 10)', $u, $s, @$a{qw(ver fork gc_ver n digest needs)}, $epoch)
+            : one($h, 'select punit.copy_close(?, ?, ?, ?, ?, ?, ?, ?)', $u, $s, @$a{qw(ver fork gc_ver n digest needs)});
     }
     $r eq 'OK' ? $h->commit : $h->rollback;
     $h->do('truncate ' . join ', ', map { $_->{staged} } @$plan);
@@ -366,6 +366,14 @@ subtest 'a missing reference row keeps the copy back, and stops ACTIVATE' => sub
     $db{us}->do(q{insert into note.kind values ('eu', ?)}, undef, $kind);
     move(eu => us => $u);
     is state_of(us => $u), 'OWNED 4', 'once the row is there he moves';
+    # what the sender does not know of it does not look for
+    my $v = user();
+    add(eu => $v, 'a kind', $kind);
+    $db{us}->do(q{create table note.color (id uuid primary key); select punit.register_reference('note.item', 'id', 'note.color', 'id')});
+    is apply('us', 'eu', $v, pull('eu', 'us', $v)), 'REFERENCE note.item.id -> note.color is not looked at where the rows come from',
+        'a reference registered here only is missing, too';
+    $db{us}->do(q{delete from punit.user_reference where col = 'id'; select punit.weave()});
+    is apply('us', 'eu', $v, pull('eu', 'us', $v)), 'OK', 'without it nothing is in the way';
 };
 
 subtest 'values of every kind come unchanged by COPY and with the answer to FENCE' => sub {

@@ -17,10 +17,10 @@ static const char open_copy_sql[] =
     "select punit.apply_open($1, $2, $3, $4, $5, $6, $7, $8, $9), set_config('synchronous_commit', 'off', true)";
 
 static const char copy_sql[] =
-    "select punit.copy_close($1, $2, $3, $4, $5, $6, $7, $8), "
+    "select punit.copy_close($1, $2, $4, $5, $6, $7, $8, $3), "
     "punit.move_applied($1, $2, $9, $10, $11, $4, $12, $13, $14, $15)";
 static const char activate_sql[] =
-    "select punit.activate($1, $2, $3, $4, $5, $6, $7, $8, $16, $17), "
+    "select punit.activate($1, $2, $4, $5, $6, $7, $8, $3, $16, $17), "
     "punit.move_applied($1, $2, $9, $10, $11, $4, $12, $13, $14, $15)";
 static const char take_sql[] =
     "select punit.take($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
@@ -330,14 +330,14 @@ static bool
 close_copy(apply_t *a)
 {
     const snapshot_t   *s = a->snapshot;
-    char                number[9][24], dwell[32], fenced_at[32];
+    char                number[8][24], dwell[32], fenced_at[32];
     long long           numbers[] = {
-        s->base, s->ver, s->gc_ver, s->epoch, a->task->ver, s->rows, s->bytes, s->tombs, a->epoch
+        s->ver, s->gc_ver, s->epoch, a->task->ver, s->rows, s->bytes, s->tombs, a->epoch
     };
     const char         *values[] = {
-        a->task->user, a->task->unit, number[0], number[1], s->fork, number[2], s->n, s->digest,
-        s->full ? "full" : "delta", number[3], number[4], number[5], number[6], number[7],
-        a->epoch ? fenced_at : NULL, number[8], dwell
+        a->task->user, a->task->unit, s->needs, number[0], s->fork, number[1], s->n, s->digest,
+        s->full ? "full" : "delta", number[2], number[3], number[4], number[5], number[6],
+        a->epoch ? fenced_at : NULL, number[7], dwell
     };
 
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
@@ -495,11 +495,9 @@ apply_rows(apply_t *a, link_t *local, link_t *peer, plan_t *plan, const task_t *
 bool
 apply_has_references(apply_t *a)
 {
-    char        base[24];
-    const char *values[] = { a->task->user, base };
+    const char *values[] = { a->snapshot->needs };
 
-    snprintf(base, sizeof(base), "%lld", a->snapshot->base);
-    return ask(a, "select punit.check_references($1, $2)", 2, values);
+    return ask(a, "select punit.check_needs($1)", 1, values);
 }
 
 

@@ -233,10 +233,11 @@ activate(handover_t *h, const verdict_t *v)
 
     if (s.delta != NULL) {
         result = apply_delta(&a, local, &h->mover->plan, &h->task, &s, v->epoch + 1);
-        snapshot_free(&s);
     } else {
         result = apply_snapshot(&a, local, h->peer, &h->mover->plan, &h->task, &s, v->epoch + 1);
     }
+
+    snapshot_free(&s);
 
     switch (result) {
     case APPLY_OK:

@@ -390,12 +390,15 @@ send_call(link_t *link, const char *name, const char *sql, int n, const char *co
 PGresult *
 link_call(link_t *link, const char *sql, int n, const char *const *values)
 {
-    char name[12];
+    char name[12] = "";
 
     link->error[0] = '\0';
     link->idle_ms += link->trip_ms;
 
-    if (!prepare(link, sql, n, name) || !send_call(link, name, sql, n, values)) {
+    /* without parameters in one message instead of five: a COPY, one for each table */
+    if (n == 0 ? !PQsendQuery(link->pg, sql) && !lost(link)
+               : !prepare(link, sql, n, name) || !send_call(link, name, sql, n, values))
+    {
         return NULL;
     }
 

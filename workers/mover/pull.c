@@ -246,6 +246,7 @@ pull_once(handover_t *h, snapshot_t *s, bool begin, bool want)
         result = apply_close(&a);
     }
 
+    snapshot_free(s);
     return applied(h, &a, result, s, now, fencing);
 }
 

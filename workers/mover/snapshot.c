@@ -44,7 +44,7 @@ write_read(FILE *f, const plan_t *plan, const task_t *task, const char *fork, lo
         fprintf(f, "; %s", plan->tables[i].copy_out);
     }
 
-    fputs(copies ? "; select n, digest from punit.pulled(); commit" : "; commit", f);
+    fputs(copies ? "; select n, digest, needs from punit.pulled(); commit" : "; commit", f);
 }
 
 
@@ -202,9 +202,16 @@ snapshot_read_end(snapshot_t *s, link_t *peer)
         return false;
     }
 
-    if (PQntuples(r) == 1 && PQnfields(r) == 2) {
+    if (PQntuples(r) == 1 && PQnfields(r) == 3) {
         snprintf(s->n, sizeof(s->n), "%s", PQgetvalue(r, 0, 0));
         snprintf(s->digest, sizeof(s->digest), "%s", PQgetvalue(r, 0, 1));
+        s->needs = strdup(PQgetvalue(r, 0, 2));
+    }
+
+    if (s->needs == NULL) {
+        PQclear(r);
+        snprintf(peer->error, sizeof(peer->error), "out of memory");
+        return false;
     }
 
     do {
@@ -220,5 +227,7 @@ void
 snapshot_free(snapshot_t *s)
 {
     free(s->delta);
+    free(s->needs);
     s->delta = NULL;
+    s->needs = NULL;
 }

@@ -27,6 +27,7 @@ typedef struct {
     long            applied_us;             /* from then on until ACTIVATE was committed */
     long long       rows, tombs, bytes;     /* shipped, counted by whoever reads the COPYs */
     char           *delta;                  /* after FENCE: the rows, as punit.user_delta gives them; NULL: they are too many */
+    char           *needs;                  /* after COPYs: the references that the rows need, as punit.user_manifest gives them */
 } snapshot_t;
 
 /* Message PULL as one simple query, malloc'ed: one snapshot at the owner, all tables in one round trip. */
@@ -42,8 +43,10 @@ char *snapshot_final_sql(const plan_t *plan, const task_t *task, long long epoch
 /* Reads the row of punit.pull from the results of such a query; false with peer->error. */
 bool snapshot_read(snapshot_t *snapshot, link_t *peer);
 
-/* Reads what follows the COPYs: n and digest, and the end; false with peer->error. */
+/* Reads what follows the COPYs: n, digest and needs, and the end; false with peer->error. */
 bool snapshot_read_end(snapshot_t *snapshot, link_t *peer);
+
+/* What the two gave memory for; called once for each snapshot_read. */
 void snapshot_free(snapshot_t *snapshot);
 
 #endif
