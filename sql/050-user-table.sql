@@ -18,6 +18,7 @@ create table punit.user_reference (
     col     text not null,
     ref_tab text not null,
     ref_col text not null,
+    label   text not null generated always as (tab || '.' || col || ' -> ' || ref_tab) stored,
     primary key (tab, col)
 );
 comment on table punit.user_reference is
@@ -264,8 +265,8 @@ declare
     digest  text;
     above   text;
     clear   text;
-    missing text;
     manifest text;
+    missing text;
     delta   text;
     bury    text;
     enter   text;
@@ -283,14 +284,14 @@ begin
                ' from (select count(*), coalesce(sum(%s), 0) from %s t where t.user_id = p_user and t.ver > p_base) x (n, h);'
                '%s end if;', u.tab, punit.row_hash(u.tab, u.key), u.tab,
                (select string_agg(format(' missing := coalesce(missing, %L || %s || '' is not here'');',
-                                         r.tab || '.' || r.col || ' -> ' || r.ref_tab || ': ', punit.missing_value(r)), '' order by r.col)
+                                         r.label || ': ', punit.missing_value(r)), '' order by r.col)
                   from punit.user_reference r where r.tab = u.tab)),
                E'\n        ' order by u.tab)
       into digest, above, clear, taken
       from punit.user_table u;
     with r as (
         select x.tab, string_agg(format('%1$L, coalesce(to_jsonb(array_agg(distinct t.%2$I) filter (where t.ver > p_base'
-                                        ' and t.%2$I is not null)), ''[]'')', x.tab || '.' || x.col || ' -> ' || x.ref_tab, x.col),
+                                        ' and t.%2$I is not null)), ''[]'')', x.label, x.col),
                                  ', ' order by x.col) as needs
           from punit.user_reference x
          group by x.tab
@@ -304,8 +305,7 @@ begin
                              ' end if; v := (select min(l #>> ''{}'') from punit.lines(p_needs -> %1$L) l where not exists'
                              ' (select from %2$s r where r.%3$I = (l #>> ''{}'')::%4$s)); if v is not null then'
                              ' return format(''%%s: %%s is not here'', %1$L, v); end if;',
-                             r.tab || '.' || r.col || ' -> ' || r.ref_tab, r.ref_tab, r.ref_col,
-                             format_type(a.atttypid, a.atttypmod)),
+                             r.label, r.ref_tab, r.ref_col, format_type(a.atttypid, a.atttypmod)),
                       E'\n        ' order by r.tab, r.col)
       into missing
       from punit.user_reference r
@@ -459,8 +459,8 @@ begin
     comment on function punit.missing(jsonb) is
         'of what punit.user_manifest says elsewhere that rows need, a value whose row is not here; null when all are. Made by punit.weave';
     revoke all on function punit.user_clear(uuid), punit.user_take(uuid, jsonb), punit.user_taken(uuid, bigint, jsonb),
-        punit.user_delta(uuid, bigint) from public;
-    grant execute on function punit.user_digest(uuid, bigint), punit.user_manifest(uuid, bigint), punit.missing(jsonb) to punit_mover;
+        punit.user_delta(uuid, bigint), punit.user_manifest(uuid, bigint), punit.missing(jsonb) from public;
+    grant execute on function punit.user_digest(uuid, bigint) to punit_mover;
 end
 $$;
 comment on function punit.weave() is 'makes the functions that go through all of a user''s rows; called by the registrations';

@@ -2,8 +2,8 @@
 --   begin isolation level repeatable read read only; select * from punit.pull(...); copy ...; copy ...;
 --   select * from punit.pulled(); commit
 -- punit.pull decides what the COPYs give, through the settings punit.user and punit.base; the digest comes after them, while
--- T puts them in, and so do the values of references that T must have. After FENCE the rows are few and the user waits: punit.pull gives them itself, from kept plans, where a
--- dozen COPYs would be planned.
+-- T puts them in, and so do the values of references that T must have. After FENCE the rows are few and the user waits:
+-- punit.pull gives them itself, from kept plans, where a dozen COPYs would be planned.
 
 create function punit.void(p_from uuid, p_to uuid) returns text
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp

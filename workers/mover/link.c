@@ -338,8 +338,8 @@ only_result(link_t *link)
 }
 
 
-/* Parsed and planned once for all users. Gives its name in `name`; "" when the connection keeps enough of them already,
- * and for what takes no parameters (COPY cannot be prepared). False on an error. */
+/* Parsed and planned once for all users. Gives its name in `name`; "" when the connection keeps enough of them already.
+ * False on an error. */
 static bool
 prepare(link_t *link, const char *sql, int n, char name[12])
 {
@@ -351,7 +351,7 @@ prepare(link_t *link, const char *sql, int n, char name[12])
         i++;
     }
 
-    if (n == 0 || i == LINK_STATEMENTS) {
+    if (i == LINK_STATEMENTS) {
         return true;
     }
 
@@ -390,15 +390,21 @@ send_call(link_t *link, const char *name, const char *sql, int n, const char *co
 PGresult *
 link_call(link_t *link, const char *sql, int n, const char *const *values)
 {
-    char name[12] = "";
+    char name[12];
+
+    if (n == 0) {
+        /* in one message instead of five: a COPY for each table is no little */
+        if (!link_send(link, sql)) {
+            return NULL;
+        }
+
+        return only_result(link);
+    }
 
     link->error[0] = '\0';
     link->idle_ms += link->trip_ms;
 
-    /* without parameters in one message instead of five: a COPY, one for each table */
-    if (n == 0 ? !PQsendQuery(link->pg, sql) && !lost(link)
-               : !prepare(link, sql, n, name) || !send_call(link, name, sql, n, values))
-    {
+    if (!prepare(link, sql, n, name) || !send_call(link, name, sql, n, values)) {
         return NULL;
     }
 
