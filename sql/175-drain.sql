@@ -39,8 +39,10 @@ begin
     if not exists (select from punit.peer p where p.id = coalesce(p_to, p.id) and p.state = 'up') then
         raise exception 'no unit % to drain to', coalesce(p_to, 'is up') using errcode = 'PU404';
     end if;
+    -- begun again: it goes on, perhaps to another unit, or at another pace. Who was asked and is still here is asked once
+    -- more, which does no harm; who left meanwhile would be taken off the count, in which he is not
+    delete from punit.drain_user;
     select count(*) into n from punit.own o where o.state in ('OWNED', 'FENCED');
-    -- begun again: it goes on, perhaps to another unit, or at another pace
     insert into punit.drain (to_unit, paced, owned, remaining) values (p_to, p_paced, n, n)
     on conflict (single) do update set to_unit = excluded.to_unit, paced = excluded.paced, remaining = excluded.remaining,
         next_user = '00000000-0000-0000-0000-000000000000';
