@@ -49,7 +49,7 @@ comment on column punit.move.touched_at is 'last step; a warm copy that nobody a
 comment on column punit.move.cancelled is 'an operator cancelled it; in phase refuse the old owner is still to be told';
 comment on column punit.move.rows_due is 'rows of the round that runs, known once a large user''s first line came';
 comment on column punit.move.audit is
-    'the whole copy here right after ACTIVATE (audit_ver, audit_n, audit_digest) against the old owner''s: same; different: a bug, said loudly; overtaken: one of them had gone on, nothing to compare';
+    'the whole copy here at ACTIVATE (audit_ver, audit_n, audit_digest) against the old owner''s: same; different: a bug, said loudly; overtaken: one of them had gone on, nothing to compare';
 create unique index move_unfinished on punit.move (user_id, to_unit) where finished_at is null;
 create index move_user on punit.move (user_id, started_at);
 create index move_unaudited on punit.move (from_unit, finished_at) where result = 'moved' and audit is null;

@@ -8,12 +8,15 @@
 create function punit.void(p_from uuid, p_to uuid) returns text
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
+declare
+    caller   text := punit.caller();
+    sends_as uuid := punit.incarnation_of(caller);
 begin
     return case
-        when punit.caller() is null then 'not a session of a unit'
+        when caller is null then 'not a session of a unit'
         when p_to is distinct from (select m.incarnation from punit.me m) then 'meant for another incarnation of ' || punit.self()
-        when punit.incarnation_of(punit.caller()) is null then punit.self() || ' does not know ' || punit.caller()
-        when p_from is distinct from punit.incarnation_of(punit.caller()) then 'from another incarnation of ' || punit.caller()
+        when sends_as is null then punit.self() || ' does not know ' || caller
+        when p_from is distinct from sends_as then 'from another incarnation of ' || caller
     end;
 end
 $$;

@@ -149,7 +149,7 @@ begin
 end
 $$;
 comment on function punit.move_applied(uuid, text, text, bigint, bigint, bigint, bigint, bigint, bigint, double precision, bigint, numeric) is
-    'what a PULL brought, in the move''s record, in its transaction; p_fenced_at: with ACTIVATE; p_n, p_digest: of all rows, for the auditor. A move that an operator cancelled meanwhile has no record any more, and gets none';
+    'what a PULL brought, in the move''s record, in its transaction; p_fenced_at: with ACTIVATE; p_n, p_digest: of all rows at p_ver, for the auditor. A move that an operator cancelled meanwhile has no record any more, and gets none';
 
 create function punit.take(p_user uuid, p_unit text, p_from uuid, p_to uuid, p_base bigint, p_ver bigint, p_fork uuid,
                            p_gc_ver bigint, p_n bigint, p_digest numeric, p_epoch bigint, p_dwell_s double precision,

@@ -68,7 +68,7 @@ begin
 end
 $$;
 comment on function punit.audit_note(uuid) is
-    'right after ACTIVATE: count and digest of all rows here, to be compared later with the old owner''s';
+    'right after ACTIVATE, unless all rows were just compared at this very ver: count and digest of all rows here, to be compared later with the old owner''s';
 
 create function punit.audit_due(p_older_s double precision) returns table (move_id uuid, user_id uuid, unit text, n bigint)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp

@@ -107,6 +107,13 @@ subtest 'each move is audited: same' => sub {
     $x->wait_until('the audit', sub { defined $x->record(us => $u)->{audit} });
     is $x->record(us => $u)->{audit}, 'same', 'the same';
     is $x->record(us => $u)->{audit_n}, 50, '50 rows';
+
+    # what FENCE's answer brings to the copy that is there is not all of his rows
+    $x->cross(us => eu => $u);
+    $x->write(eu => $u, 'delete from note.item where user_id = $1 and n = 5');
+    $x->cross(eu => us => $u);
+    $x->wait_until('the audit', sub { defined $x->record(us => $u)->{audit} });
+    is join(' ', @{ $x->record(us => $u) }{qw(audit audit_n)}), 'same 49', 'and after a delta: 49';
 };
 
 subtest 'a difference is a loud line and a record' => sub {

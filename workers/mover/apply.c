@@ -18,10 +18,10 @@ static const char open_copy_sql[] =
 
 static const char copy_sql[] =
     "select punit.copy_close($1, $2, $4, $5, $6, $7, $8, $3), "
-    "punit.move_applied($1, $2, $9, $10, $11, $4, $12, $13, $14, $15)";
+    "punit.move_applied($1, $2, $9, $10, $11, $4, $12, $13, $14, $15, $7, $8)";
 static const char activate_sql[] =
     "select punit.activate($1, $2, $4, $5, $6, $7, $8, $3, $16, $17), "
-    "punit.move_applied($1, $2, $9, $10, $11, $4, $12, $13, $14, $15)";
+    "punit.move_applied($1, $2, $9, $10, $11, $4, $12, $13, $14, $15, $7, $8)";
 static const char take_sql[] =
     "select punit.take($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
 

@@ -238,7 +238,7 @@ forget_requests(handover_t *h)
 void
 handover_errand(mover_t *mover, errand_t *errand, outcome_t *outcome)
 {
-    handover_t h = { .mover = mover, .errand = errand, .outcome = outcome, .began_ms = punit_clock_ms() };
+    handover_t h = { .mover = mover, .errand = errand, .outcome = outcome, .began_ms = punit_clock_ms(), .compared = -1 };
 
     if (!task_load(&h.task, &mover->local, errand)) {
         handover_stuck(&h);

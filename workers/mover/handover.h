@@ -18,6 +18,7 @@ typedef struct {
     task_t      task;
     link_t     *peer;           /* to task.unit */
     long        began_ms;
+    long long   compared;       /* ver at which all rows here were compared by this errand, and the record says so; -1: none */
 } handover_t;
 
 /* Since what calls for this move: the last request here, else the beginning of this errand. */

@@ -122,6 +122,7 @@ applied(handover_t *h, const apply_t *a, apply_result_t result, const snapshot_t
     switch (result) {
     case APPLY_OK:
         h->task.ver = s->ver;
+        h->compared = s->ver;
         memcpy(h->task.fork, s->fork, sizeof(h->task.fork));
         punit_log(PUNIT_LOG_DEBUG, "pulled", "user=%s from=%s mode=%s base=%lld ver=%lld rows=%lld bytes=%lld",
                   h->task.user, h->task.unit, s->full ? "full" : "delta", s->base, s->ver, s->rows, s->bytes);
