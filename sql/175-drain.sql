@@ -41,6 +41,7 @@ begin
     end if;
     -- begun again: it goes on, perhaps to another unit, or at another pace. Who was asked and is still here is asked once
     -- more, which does no harm; who left meanwhile would be taken off the count, in which he is not
+    perform from punit.drain for update;
     delete from punit.drain_user;
     select count(*) into n from punit.own o where o.state in ('OWNED', 'FENCED');
     insert into punit.drain (to_unit, paced, owned, remaining) values (p_to, p_paced, n, n)
@@ -118,10 +119,14 @@ comment on function punit.drain_step(int) is
 create function punit.drain_end() returns boolean
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
+declare
+    was boolean;
 begin
-    delete from punit.drain_user;
+    -- first the row that drain_step locks first
     delete from punit.drain;
-    return found;
+    was := found;
+    delete from punit.drain_user;
+    return was;
 end
 $$;
 comment on function punit.drain_end() is 'users may come here again; false: the unit was not drained';
