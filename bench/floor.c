@@ -8,7 +8,8 @@
  * and of both as their superusers.  Each line of input is answered with
  * milliseconds:
  *
- *     copy USER    all his rows, read in one round trip, put in by one commit
+ *     tables USER  all his rows, table by table, put in by one commit
+ *     copy USER    the same in one round trip, put in while the rest comes
  *     pair         one row updated and committed at OLD, then at NEW
  *     trip         to PEER and back, nothing done there
  */
@@ -51,7 +52,8 @@ run(PGconn *c, const char *sql)
     PGresult *r = PQexec(c, sql);
 
     if (PQresultStatus(r) != PGRES_COMMAND_OK && PQresultStatus(r) != PGRES_TUPLES_OK
-        && PQresultStatus(r) != PGRES_COPY_IN && PQresultStatus(r) != PGRES_EMPTY_QUERY)
+        && PQresultStatus(r) != PGRES_COPY_IN && PQresultStatus(r) != PGRES_COPY_OUT
+        && PQresultStatus(r) != PGRES_EMPTY_QUERY)
     {
         fail(c);
     }
@@ -94,15 +96,88 @@ next_copy(void)
 }
 
 static void
-copy(const char *user)
+settings(FILE *f, const char *user)
 {
-    char   *sql, *line;
-    size_t  size;
-    int     n;
-    FILE   *f = open_memstream(&sql, &size);
-
     fprintf(f, "begin isolation level repeatable read read only; select set_config('punit.user', '%s', true), "
                "set_config('punit.base', '-1', true)", user);
+}
+
+static void
+done(PGconn *c)
+{
+    for (PGresult *r; (r = PQgetResult(c)) != NULL; PQclear(r)) {
+        if (PQresultStatus(r) != PGRES_COMMAND_OK) {
+            fail(c);
+        }
+    }
+}
+
+/* Puts in what the peer's COPY gives.  lazy: not even begun without a row. */
+static void
+pass(int table, int lazy)
+{
+    char *line;
+    int   n, open = 0;
+
+    if (!lazy) {
+        PQclear(run(new, copy_in[table]));
+        open = 1;
+    }
+
+    while ((n = PQgetCopyData(peer, &line, 0)) > 0) {
+        if (!open) {
+            PQclear(run(new, copy_in[table]));
+            open = 1;
+        }
+
+        if (PQputCopyData(new, line, n) != 1) {
+            fail(new);
+        }
+
+        PQfreemem(line);
+    }
+
+    if (n != -1) {
+        fail(peer);
+    }
+
+    if (open) {
+        PQputCopyEnd(new, NULL);
+        done(new);
+    }
+}
+
+static void
+tables(const char *user)
+{
+    char   *sql;
+    size_t  size;
+    FILE   *f = open_memstream(&sql, &size);
+
+    settings(f, user);
+    fclose(f);
+    PQclear(run(peer, sql));
+    free(sql);
+    PQclear(run(new, "begin"));
+
+    for (int i = 0; i < ntables; i++) {
+        PQclear(run(peer, copy_out[i]));
+        pass(i, 0);
+        done(peer);
+    }
+
+    PQclear(run(new, "commit"));
+    PQclear(run(peer, "commit"));
+}
+
+static void
+copy(const char *user)
+{
+    char   *sql;
+    size_t  size;
+    FILE   *f = open_memstream(&sql, &size);
+
+    settings(f, user);
 
     for (int i = 0; i < ntables; i++) {
         fprintf(f, "; %s", copy_out[i]);
@@ -119,47 +194,12 @@ copy(const char *user)
     PQclear(run(new, "begin"));
 
     for (int i = 0; i < ntables; i++) {
-        int open = 0;
-
         next_copy();
-
-        while ((n = PQgetCopyData(peer, &line, 0)) > 0) {
-            if (!open) {
-                PQclear(run(new, copy_in[i]));
-                open = 1;
-            }
-
-            if (PQputCopyData(new, line, n) != 1) {
-                fail(new);
-            }
-
-            PQfreemem(line);
-        }
-
-        if (n != -1) {
-            fail(peer);
-        }
-
-        if (open) {
-            PGresult *r;
-
-            PQputCopyEnd(new, NULL);
-
-            while ((r = PQgetResult(new)) != NULL) {
-                if (PQresultStatus(r) != PGRES_COMMAND_OK) {
-                    fail(new);
-                }
-
-                PQclear(r);
-            }
-        }
+        pass(i, 1);
     }
 
     PQclear(run(new, "commit"));
-
-    for (PGresult *r; (r = PQgetResult(peer)) != NULL; ) {
-        PQclear(r);
-    }
+    done(peer);
 }
 
 static void
@@ -209,6 +249,8 @@ main(int argc, char **argv)
 
         if (strncmp(line, "copy ", 5) == 0) {
             copy(line + 5);
+        } else if (strncmp(line, "tables ", 7) == 0) {
+            tables(line + 7);
         } else if (strcmp(line, "pair") == 0) {
             commits();
         } else {

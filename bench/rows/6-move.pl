@@ -10,42 +10,49 @@ use Punit::Bench::Residents;
 use Punit::Bench::Rounds;
 
 my @users = qw(1000 100000);
-my @names = ((map { "move-$_" } @users), map { "move-others-$_" } qw(p50 p50-aa p95 p95-aa cpu failed));
+my @names = ((map { ("move-$_", "move-$_-at-once") } @users), map { "move-others-$_" } qw(p50 p50-aa p95 p95-aa cpu failed));
 
 return { names => [ @names, Punit::Bench::Drain->names ], prepare => sub {
     my $ground = Punit::Bench::Ground->direct;
     my $eu = $ground->dbh('eu');
     my $others;
 
-    # as many users of as many rows: one is moved, the other only copied, in turn; the first of each are not counted
+    # as many users of as many rows: one is moved, the others only copied, in turn; the first of each are not counted
     my $whole = sub {
         my ($rows, $of_each) = @_;
-        my (@moved, @copied);
+        my @users;
+        my $copy = sub {
+            my ($how) = @_;
+            my $id = shift @users;
+            my $ms = $ground->floor('us', "$how $id");
+            $ground->sweep_up('us', $id);
+            return $ms;
+        };
         return Punit::Bench::Rounds->new(
             before => sub {
-                my @ids = Punit::Bench::Residents->settle($eu, users => 2 * (5 + $of_each * 9), rows => $rows);
-                while (@ids) { push @moved, shift @ids; push @copied, shift @ids }
+                my (%o) = @_;
+                @users = Punit::Bench::Residents->settle($eu, users => 3 * (4 + $of_each * $o{rounds}), rows => $rows);
                 for (1 .. 4) {
-                    $ground->move(shift @moved, 'eu', 'us');
-                    $ground->floor('us', 'copy ' . $copied[0]);
-                    $ground->sweep_up('us', shift @copied);
+                    $ground->move(shift @users, 'eu', 'us');
+                    $copy->($_) for qw(tables copy);
                 }
                 $ground->dbh('us')->do("analyze $_") for qw(punit.own punit.move profile.profile auth.credential sports.activity social.post metrics.sample);
             },
             round => sub {
-                my (@move, @copy);
+                my %took;
                 for (1 .. $of_each) {
-                    push @move, $ground->move(shift @moved, 'eu', 'us')->{whole};
-                    my $id = shift @copied;
-                    push @copy, $ground->floor('us', "copy $id");
-                    $ground->sweep_up('us', $id);
+                    push @{ $took{move} }, $ground->move(shift @users, 'eu', 'us')->{whole};
+                    push @{ $took{$_} }, $copy->($_) for qw(tables copy);
                 }
-                return { move => [ map { Punit::Bench::Pair::median(@$_) } \@move, \@copy ] };
+                my ($move, @copied) = map { Punit::Bench::Pair::median(@{ $took{$_} }) } qw(move tables copy);
+                return { tables => [ $move, $copied[0] ], copy => [ $move, $copied[1] ] };
             },
-            rows => [ {
-                name => "move-$rows", figure => 'move', unit => 'ms', digits => 1, goal => '<= 1.5',
-                what => "whole move, $rows rows", against => 'bare COPY to COPY',
-            } ],
+            rows => [
+                { name => "move-$rows", figure => 'tables', unit => 'ms', digits => 1, goal => '<= 1.5',
+                  what => "whole move, $rows rows", against => 'bare COPY to COPY, table by table' },
+                { name => "move-$rows-at-once", figure => 'copy', unit => 'ms', digits => 1,
+                  what => "whole move, $rows rows", against => 'bare COPYs, all in one round trip' },
+            ],
         );
     };
 
