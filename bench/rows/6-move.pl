@@ -40,9 +40,10 @@ return { names => [ @names, Punit::Bench::Drain->names ], prepare => sub {
             },
             round => sub {
                 my %took;
-                for (1 .. $of_each) {
+                for my $i (1 .. $of_each) {
                     push @{ $took{move} }, $ground->move(shift @users, 'eu', 'us')->{whole};
-                    push @{ $took{$_} }, $copy->($_) for qw(tables copy);
+                    # the second of them finds its sessions warm from the first
+                    push @{ $took{$_} }, $copy->($_) for $i % 2 ? qw(tables copy) : qw(copy tables);
                 }
                 my ($move, @copied) = map { Punit::Bench::Pair::median(@{ $took{$_} }) } qw(move tables copy);
                 return { tables => [ $move, $copied[0] ], copy => [ $move, $copied[1] ] };
@@ -56,12 +57,23 @@ return { names => [ @names, Punit::Bench::Drain->names ], prepare => sub {
         );
     };
 
+    # a second: as many as 50,000 users make of whom each crosses three times a day
+    my $moves = 2;
     my @travellers;
+    # of all rounds together: a quantile of one window is made of a few requests
+    my $quantile = sub {
+        my ($q, @sides) = @_;
+        my $pairs = sub {
+            my @rounds = @_;
+            return [ map { my $side = $_; Punit::Bench::Rounds::quantile($q / 100, map { my $r = $_; map { map { @$_ } @{ $r->{$_} } } @$side } @rounds) } @sides ];
+        };
+        return (figure => sub { map { $pairs->($_) } @_ }, all => $pairs);
+    };
     my $beside = Punit::Bench::Rounds->new(
         before => sub {
             my (%o) = @_;
             $others //= Punit::Bench::Others->new($ground, rate => 100);
-            @travellers = Punit::Bench::Residents->settle($eu, users => $o{rounds} * 2 * 5 * (1 + ($o{seconds} < 4 ? 4 : $o{seconds})), rows => 1000);
+            @travellers = Punit::Bench::Residents->settle($eu, users => $o{rounds} * 2 * $moves * (1 + ($o{seconds} < 4 ? 4 : $o{seconds})), rows => 1000);
             $others->begin(2);
             $others->end;
         },
@@ -72,11 +84,10 @@ return { names => [ @names, Punit::Bench::Drain->names ], prepare => sub {
             my $beside = sub {
                 my $end = Time::HiRes::time() + $seconds;
                 $others->begin($seconds);
-                # five moves a second, as a unit has that 18,000 users an hour come to
                 my $next = Time::HiRes::time();
                 while (Time::HiRes::time() < $end - 0.3) {
                     $ground->move(shift @travellers, 'eu', 'us');
-                    $next += 0.2;
+                    $next += 1 / $moves;
                     my $wait = $next - Time::HiRes::time();
                     Time::HiRes::sleep($wait) if $wait > 0;
                 }
@@ -84,21 +95,21 @@ return { names => [ @names, Punit::Bench::Drain->names ], prepare => sub {
             };
             # in this order a machine that gets slower is so for both
             my @windows = map { $_->() } $alone, $beside, $beside, $alone;
-            my ($first, $last) = @windows[0, 3];
-            my $of = sub { my ($q, @some) = @_; return Punit::Bench::Rounds::quantile($q / 100, map { @{ $_->{latencies} } } @some) };
+            my $of = sub { my ($what, @some) = @_; return [ map { $windows[$_]{$what} } @some ] };
             return {
-                (map { ("p$_" => [ $of->($_, @windows[1, 2]), $of->($_, $first, $last) ], "p$_-aa" => [ $of->($_, $first), $of->($_, $last) ]) } 50, 95),
-                cpu => [ map { my ($x, $y) = @$_; ($x->{cpu} + $y->{cpu}) / 2 } [ @windows[1, 2] ], [ $first, $last ] ],
-                failed => [ map { my $sum = 0; $sum += $_ for @$_; $sum } [ map { $_->{failed} } @windows ], [ map { scalar @{ $_->{latencies} } } @windows ] ],
+                beside => $of->('latencies', 1, 2), before => $of->('latencies', 0), after => $of->('latencies', 3),
+                cpu => [ map { my ($x, $y) = @$_; ($x + $y) / 2 } $of->('cpu', 1, 2), $of->('cpu', 0, 3) ],
+                failed => [ map { my $sum = 0; $sum += $_ for @$_; $sum } $of->('failed', 0 .. 3), [ map { scalar @$_ } @{ $of->('latencies', 0 .. 3) } ] ],
             };
         },
         rows => [
-            (map { { name => "move-others-$_", figure => $_, unit => 'ms', digits => 2, goal => '<= 1.05',
-                     what => "other users' $_, 5 moves/s of 1000 rows", against => 'without moves' },
-                   { name => "move-others-$_-aa", figure => "$_-aa", unit => 'ms', digits => 2,
-                     what => "other users' $_, without moves", against => 'without moves' } } qw(p50 p95)),
+            (map { my $q = $_;
+                   { name => "move-others-p$q", $quantile->($q, ['beside'], [ 'before', 'after' ]), unit => 'ms', digits => 2, goal => '<= 1.05',
+                     what => "other users' p$q, $moves moves/s of 1000 rows", against => 'without moves' },
+                   { name => "move-others-p$q-aa", $quantile->($q, ['before'], ['after']), unit => 'ms', digits => 2,
+                     what => "other users' p$q, without moves", against => 'without moves' } } 50, 95),
             { name => 'move-others-cpu', figure => 'cpu', unit => 'us', digits => 0,
-              what => "other users' cpu a request, 5 moves/s", against => 'without moves' },
+              what => "other users' cpu a request, $moves moves/s", against => 'without moves' },
             { name => 'move-others-failed', figure => 'failed', unit => '', digits => 0, goal => '<= 0',
               what => "other users' failed requests", against => 'all' },
         ],

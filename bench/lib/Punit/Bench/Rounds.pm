@@ -8,6 +8,7 @@ package Punit::Bench::Rounds;
 #       rows => [{ name => 'move-1000', figure => 'move', what => '...', against => '...', unit => 'ms', goal => '<= 1.5' }]);
 #
 # figure: a name of what the rounds give, or a sub that makes [ours, peer]... of all rounds (of a quantile, say).
+# all: a sub that makes [ours, peer] of all rounds together, where one round tells too little; the spread stays that of the rounds.
 # rounds: at least so many, at most so many.
 
 use strict;
@@ -38,8 +39,9 @@ sub _row {
     my ($self, $row, @rounds) = @_;
     my @pairs = ref $row->{figure} ? $row->{figure}->(@rounds) : map { $_->{ $row->{figure} } } @rounds;
     my @ratios = sort { $a <=> $b } map { $_->[1] ? $_->[0] / $_->[1] : $_->[0] } @pairs;
-    my $ratio = Punit::Bench::Pair::median(@ratios);
-    my $text = sub { my ($i) = @_; return sprintf "%.$row->{digits}f $row->{unit}", Punit::Bench::Pair::median(map { $_->[$i] } @pairs) };
+    my @told = $row->{all} ? $row->{all}->(@rounds) : @pairs;
+    my $ratio = $row->{all} ? $told[0][0] / $told[0][1] : Punit::Bench::Pair::median(@ratios);
+    my $text = sub { my ($i) = @_; return sprintf "%.$row->{digits}f $row->{unit}", Punit::Bench::Pair::median(map { $_->[$i] } @told) };
     return {
         name    => $row->{name},
         what    => $row->{what},
