@@ -2,6 +2,7 @@
 
 use strict;
 use warnings;
+use List::Util qw(max sum);
 
 use Punit::Bench::Drain;
 use Punit::Bench::Ground;
@@ -62,24 +63,21 @@ return { names => [ @names, Punit::Bench::Drain->names ], prepare => sub {
     my @travellers;
     # of all rounds together: a quantile of one window is made of a few requests
     my $quantile = sub {
-        my ($q, @sides) = @_;
-        my $pairs = sub {
-            my @rounds = @_;
-            return [ map { my $side = $_; Punit::Bench::Rounds::quantile($q / 100, map { my $r = $_; map { map { @$_ } @{ $r->{$_} } } @$side } @rounds) } @sides ];
-        };
-        return (figure => sub { map { $pairs->($_) } @_ }, all => $pairs);
+        my ($q, $ours, $peer) = @_;
+        my $pair = sub { return Punit::Bench::Rounds::quantile_pair($q / 100, $ours, $peer, @_) };
+        return (figure => sub { map { $pair->($_) } @_ }, all => $pair);
     };
+    my $window_s = sub { my (%o) = @_; return max(4, $o{seconds}) };
     my $beside = Punit::Bench::Rounds->new(
         before => sub {
             my (%o) = @_;
             $others //= Punit::Bench::Others->new($ground, rate => 100);
-            @travellers = Punit::Bench::Residents->settle($eu, users => $o{rounds} * 2 * $moves * (1 + ($o{seconds} < 4 ? 4 : $o{seconds})), rows => 1000);
+            @travellers = Punit::Bench::Residents->settle($eu, users => $o{rounds} * 2 * $moves * (1 + $window_s->(%o)), rows => 1000);
             $others->begin(2);
             $others->end;
         },
         round => sub {
-            my (%o) = @_;
-            my $seconds = $o{seconds} < 4 ? 4 : $o{seconds};
+            my $seconds = $window_s->(@_);
             my $alone = sub { $others->begin($seconds); return $others->end };
             my $beside = sub {
                 my $end = Time::HiRes::time() + $seconds;
@@ -98,8 +96,8 @@ return { names => [ @names, Punit::Bench::Drain->names ], prepare => sub {
             my $of = sub { my ($what, @some) = @_; return [ map { $windows[$_]{$what} } @some ] };
             return {
                 beside => $of->('latencies', 1, 2), before => $of->('latencies', 0), after => $of->('latencies', 3),
-                cpu => [ map { my ($x, $y) = @$_; ($x + $y) / 2 } $of->('cpu', 1, 2), $of->('cpu', 0, 3) ],
-                failed => [ map { my $sum = 0; $sum += $_ for @$_; $sum } $of->('failed', 0 .. 3), [ map { scalar @$_ } @{ $of->('latencies', 0 .. 3) } ] ],
+                cpu => [ map { sum(@$_) / 2 } $of->('cpu', 1, 2), $of->('cpu', 0, 3) ],
+                failed => [ map { sum(@$_) } $of->('failed', 0 .. 3), [ map { scalar @$_ } @{ $of->('latencies', 0 .. 3) } ] ],
             };
         },
         rows => [

@@ -94,19 +94,14 @@ sub run {
 # Of all windows together: a quantile of one window is made of a few requests. The spread is that of thirds of the rounds.
 sub _latency {
     my ($self, $q, @rounds) = @_;
-    my $of = sub {
-        my ($pick, @some) = @_;
-        return Punit::Bench::Rounds::quantile($q / 100, map { map { @$_ } $pick->($_) } @some);
-    };
     my $row = sub {
         my ($name, $goal, $what, $against, $ours, $peer) = @_;
         my @thirds = map { my $i = $_; [ @rounds[ grep { $_ % 3 == $i } 0 .. $#rounds ] ] } 0 .. min(2, $#rounds);
-        return $self->_row($name, $goal, $what, $against, '%.2f ms', map { [ $of->($ours, @$_), $of->($peer, @$_) ] } \@rounds, @thirds);
+        return $self->_row($name, $goal, $what, $against, '%.2f ms', map { Punit::Bench::Rounds::quantile_pair($q / 100, $ours, $peer, @$_) } \@rounds, @thirds);
     };
     return (
-        $row->("drain-10000-p$q", '<= 1.05', "p$q of users of us while eu is drained", 'before and after', sub { @{ $_[0]{beside} } },
-            sub { map { @$_ } @{ $_[0] }{qw(before after)} }),
-        $row->("drain-10000-p$q-aa", undef, "p$q of users of us, before", 'after', map { my $k = $_; sub { @{ $_[0]{$k} } } } qw(before after)),
+        $row->("drain-10000-p$q", '<= 1.05', "p$q of users of us while eu is drained", 'before and after', ['beside'], [ 'before', 'after' ]),
+        $row->("drain-10000-p$q-aa", undef, "p$q of users of us, before", 'after', ['before'], ['after']),
     );
 }
 

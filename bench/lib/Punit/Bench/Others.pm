@@ -17,7 +17,7 @@ use Time::HiRes qw(sleep time);
 
 use Punit::Client;
 
-use constant WRITE_EACH => 4;
+use constant WRITE_EVERY => 4;
 
 my $json = JSON::PP->new;
 my @services = qw(auth profile training metrics sports social);
@@ -79,9 +79,9 @@ sub _work {
         for my $i (0 .. $rate * $seconds - 1) {
             my $wait = $began + $i / $rate - time;
             sleep $wait if $wait > 0;
-            my @headers = (Authorization => 'Bearer ' . $users[ $i / WRITE_EACH % @users ]->token);
+            my @headers = (Authorization => 'Bearer ' . $users[ $i / WRITE_EVERY % @users ]->token);
             my $sent = time;
-            my $answer = $i % WRITE_EACH
+            my $answer = $i % WRITE_EVERY
                 ? $client->request(GET => '/profile', headers => \@headers)
                 : $client->request(POST => '/social/posts', headers => [ @headers, 'Content-Type' => 'application/json' ],
                     body => $json->encode({ text => 'post ' . ++$number }));

@@ -38,9 +38,9 @@ sub run {
 sub _row {
     my ($self, $row, @rounds) = @_;
     my @pairs = ref $row->{figure} ? $row->{figure}->(@rounds) : map { $_->{ $row->{figure} } } @rounds;
-    my @ratios = sort { $a <=> $b } map { $_->[1] ? $_->[0] / $_->[1] : $_->[0] } @pairs;
     my @told = $row->{all} ? $row->{all}->(@rounds) : @pairs;
-    my $ratio = $row->{all} ? $told[0][0] / $told[0][1] : Punit::Bench::Pair::median(@ratios);
+    my $ratios = sub { return sort { $a <=> $b } map { $_->[1] ? $_->[0] / $_->[1] : $_->[0] } @_ };
+    my $ratio = Punit::Bench::Pair::median($ratios->(@told));
     my $text = sub { my ($i) = @_; return sprintf "%.$row->{digits}f $row->{unit}", Punit::Bench::Pair::median(map { $_->[$i] } @told) };
     return {
         name    => $row->{name},
@@ -52,7 +52,7 @@ sub _row {
         goal    => $row->{goal},
         met     => defined $row->{goal} ? Punit::Bench::Pair::met($row->{goal}, $ratio) : undef,
         rounds  => scalar @rounds,
-        spread  => [ @ratios[0, -1] ],
+        spread  => [ ($ratios->(@pairs))[0, -1] ],
     };
 }
 
@@ -62,6 +62,13 @@ sub quantile {
     my @sorted = sort { $a <=> $b } @values or croak 'nothing was measured';
     my $i = int($q * @sorted);
     return $sorted[ $i < @sorted ? $i : -1 ];
+}
+
+# Of rounds that give windows of latencies by name ({ before => [[ms]...], beside => ... }): [ours, peer], the quantile of all
+# windows of these names together.
+sub quantile_pair {
+    my ($q, $ours, $peer, @rounds) = @_;
+    return [ map { my @names = @$_; quantile($q, map { map { @$_ } map { @$_ } @{$_}{@names} } @rounds) } $ours, $peer ];
 }
 
 1;
