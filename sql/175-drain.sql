@@ -64,6 +64,9 @@ declare
     gone  bigint;
 begin
     select * into x from punit.drain for update;
+    if not found then
+        raise exception 'the drain of unit % was ended', punit.self() using errcode = 'PU409';
+    end if;
     select array_agg(p.id order by p.id) into peers from punit.peer p where p.state = 'up' and p.id = coalesce(x.to_unit, p.id);
     delete from punit.drain_user u
      where not exists (select from punit.own o where o.user_id = u.user_id and o.state in ('OWNED', 'FENCED'));
@@ -114,7 +117,7 @@ begin
 end
 $$;
 comment on function punit.drain_step(int) is
-    'asks users away until p_window are on their way; gives how many are still owned here, on their way, and asked again';
+    'asks users away until p_window are on their way; gives how many are still owned here, on their way, and asked again. PU409: it was ended';
 
 create function punit.drain_end() returns boolean
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp

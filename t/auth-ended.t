@@ -3,9 +3,9 @@
 use strict;
 use warnings;
 use Test::More;
-use Time::HiRes qw(time sleep);
 
 use Punit::Postgres;
+use Punit::Wait qw(wait_until);
 
 my $pg  = Punit::Postgres->new(unit => 'eu')->apply(Punit::Postgres->files(10, 201));
 my $dbh = $pg->dbh;
@@ -17,13 +17,8 @@ sub active {
 }
 
 sub heard {
-    my $end = time + 10;
-    while (time < $end) {
-        my $n = $dbh->pg_notifies;
-        return $n->[2] if $n;
-        sleep 0.01;
-    }
-    return 'nothing';
+    my $notified = wait_until(sub { $dbh->pg_notifies }) or return 'nothing';
+    return $notified->[2];
 }
 
 $dbh->do('listen punit_ended');

@@ -3,10 +3,10 @@
 use strict;
 use warnings;
 use Test::More;
-use Time::HiRes qw(sleep);
 
 use Punit::AuthWorker;
 use Punit::Postgres;
+use Punit::Wait qw(wait_until);
 
 my $pg   = Punit::Postgres->new(unit => 'eu')->apply(Punit::Postgres->files(10, 219));
 my $dbh  = $pg->dbh;
@@ -37,7 +37,7 @@ is_deeply [sort keys %count], [401, 503], 'names that nobody has wait for the ha
 
 $dbh->do(q(alter system set log_statement = 'all'));
 $dbh->do(q(select pg_reload_conf()));
-sleep 0.05 until $dbh->selectrow_array('show log_statement') eq 'all';
+wait_until(sub { $dbh->selectrow_array('show log_statement') eq 'all' }) or die 'PostgreSQL does not read its configuration';
 # what PostgreSQL was asked while one logs in, without the values
 sub asked {
     my ($email) = @_;

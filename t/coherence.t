@@ -10,6 +10,7 @@ use POSIX ();
 use Punit::Client;
 use Punit::Units;
 use Punit::User;
+use Punit::Wait qw(wait_until);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -22,7 +23,6 @@ my $token = $login->{json}{access_token};
 my @header = (Authorization => "Bearer $token");
 my %exercise = (level => 'beginner', category => 'strength');
 
-sub wait_until { return Punit::Units::wait_until(@_) }
 sub one { my ($unit, $sql, @values) = @_; return ($units->dbh($unit)->selectrow_array($sql, undef, @values))[0] }
 
 sub flush {

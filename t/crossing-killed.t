@@ -6,6 +6,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Punit::Units;
 use Punit::User;
+use Punit::Wait qw(wait_until);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -43,12 +44,12 @@ for my $victim (['us', 'mover'], ['eu', 'mover'], ['us', 'social'], ['eu', 'soci
     my ($unit, $process) = @$victim;
     subtest "kill -9 of $process at $unit" => sub {
         for my $u (qw(eu us)) {
-            Punit::Units::wait_until(sub { $units->http($u, GET => "/$_/health")->{status} == 200 }, 15) or die "$u: $_ is ill"
+            wait_until(sub { $units->http($u, GET => "/$_/health")->{status} == 200 }, 15) or die "$u: $_ is ill"
                 for qw(auth profile metrics social);
         }
         my $user = heavy_user();
         $user->ask('us', GET => '/profile') for 1 .. 3;
-        ok Punit::Units::wait_until(sub { unfinished($user) }, 10), 'a crossing is under way';
+        ok wait_until(sub { unfinished($user) }, 10), 'a crossing is under way';
         ok strike($unit, $process), 'killed';
         # he goes on writing at us all the while; a 503 is repeated under the same key
         my $end = time + 45;
@@ -62,7 +63,7 @@ for my $victim (['us', 'mover'], ['eu', 'mover'], ['us', 'social'], ['eu', 'soci
         is_deeply [$user->posts('us')], [$user->written], 'each acknowledged write is there once, in order';
         my @own = map { $units->dbh($_)->selectrow_array('select state from punit.own where user_id = ?', {}, $user->id) } qw(eu us);
         is $own[1], 'OWNED', 'us owns him';
-        ok Punit::Units::wait_until(sub {
+        ok wait_until(sub {
             $units->dbh('eu')->selectrow_array('select state from punit.own where user_id = ?', {}, $user->id) eq 'COPY' }, 15),
             'eu knows';
         is $units->dbh('us')->selectrow_array('select count(*) from metrics.sample where user_id = ?', {}, $user->id), 24_000,

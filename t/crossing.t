@@ -5,6 +5,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Punit::Units;
 use Punit::User;
+use Punit::Wait qw(wait_until);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -125,7 +126,7 @@ subtest 'a session that ends, ends in every unit' => sub {
     is $user->ask($_, GET => '/training/exercises?limit=1')->{status}, 200, "good at $_" for qw(eu us ap);
     is $user->ask('us', POST => '/auth/logout')->{status}, 204, 'logout, at another unit than the owner';
     for my $unit (qw(eu us ap)) {
-        ok Punit::Units::wait_until(sub { $user->ask($unit, GET => '/training/exercises?limit=1')->{status} == 401 }, 5),
+        ok wait_until(sub { $user->ask($unit, GET => '/training/exercises?limit=1')->{status} == 401 }, 5),
             "refused at $unit";
     }
 };

@@ -5,14 +5,13 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Punit::Units;
 use Punit::User;
+use Punit::Wait qw(wait_until);
 use POSIX ();
 use Test::More;
-use Time::HiRes qw(sleep time);
 
 my @all = qw(eu us ap);
 my $units = Punit::Units->start(units => \@all, env => { PUNIT_MOVE_DWELL => '1s', PUNIT_MOVE_QUIET => '1s' });
 
-sub wait_until { return Punit::Units::wait_until(@_) }
 sub one { my ($unit, $sql, @values) = @_; return ($units->dbh($unit)->selectrow_array($sql, undef, @values))[0] }
 
 sub ok_ask {

@@ -5,6 +5,7 @@ use warnings;
 use FindBin ();
 use lib "$FindBin::Bin/lib";
 use Punit::Units;
+use Punit::Wait qw(wait_until);
 use Test::More;
 
 my $units = Punit::Units->start(units => ['eu', 'us']);
@@ -53,7 +54,7 @@ subtest 'a unit that cannot ask its peers has no arbiters, so nobody registers t
     ($status, $said) = $units->punitctl('ap', 'mesh', 'join', '--within', '5');
     isnt($status, 0, 'mesh join does not pretend');
     $units->process($_, 'postgres', 'up') for 'eu', 'us';
-    ok(Punit::Units::wait_until(sub { ($units->punitctl('ap', 'mesh', 'join', '--within', '20'))[0] == 0 }, 40),
+    ok(wait_until(sub { ($units->punitctl('ap', 'mesh', 'join', '--within', '20'))[0] == 0 }, 40),
         'with the peers back it joins');
     is_deeply(arbiters('ap'), $before, 'and has their arbiters');
     is(register('ap', 'late@example.org'), 201, 'now he registers');

@@ -6,11 +6,11 @@ use FindBin ();
 use lib "$FindBin::Bin/lib";
 use JSON::PP qw(decode_json);
 use Punit::Units;
+use Punit::Wait qw(wait_until);
 use Test::More;
 
 my $units = Punit::Units->start(units => ['eu', 'us'], env => { PUNIT_MOVE_AFTER => 64 });
 my $dir   = $units->dir;
-sub wait_until { return Punit::Units::wait_until(@_) }
 
 # ---- paths
 for my $path ('/', '/nowhere', '/auth/introspect', '/punit/introspect', '/punit/reissue', '/punit/', '/profiles', '/metrics/else') {

@@ -9,13 +9,13 @@ use JSON::PP qw(decode_json);
 use MIME::Base64 qw(decode_base64url);
 use POSIX ();
 use Punit::Units;
+use Punit::Wait qw(wait_until);
 use Test::More;
 use Time::HiRes qw(time);
 
 my $units = Punit::Units->start(units => ['eu', 'us']);
 my ($eu, $us) = map { $units->dbh($_) } 'eu', 'us';
 
-sub wait_until { return Punit::Units::wait_until(@_) }
 sub one { my ($db, $sql, @values) = @_; return ($db->selectrow_array($sql, undef, @values))[0] }
 sub ctl { my ($unit, @arguments) = @_; return $units->punitctl($unit, @arguments) }
 

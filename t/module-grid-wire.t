@@ -10,7 +10,8 @@ use IO::Select;
 use IO::Socket::UNIX;
 use Time::HiRes qw(sleep);
 
-use Punit::GridUnit qw(doc_key document route until_true);
+use Punit::GridUnit qw(doc_key document route);
+use Punit::Wait qw(wait_until);
 
 $SIG{PIPE} = 'IGNORE';
 
@@ -44,7 +45,7 @@ sub commands {
 # waits until the worker has read all that was written to it (unix(7), SIOCOUTQ)
 sub taken {
     my ($c) = @_;
-    return until_true(sub { my $left = pack 'i', 0; ioctl($c, 0x5411, $left) or die "ioctl: $!"; return !unpack 'i', $left });
+    return wait_until(sub { my $left = pack 'i', 0; ioctl($c, 0x5411, $left) or die "ioctl: $!"; return !unpack 'i', $left });
 }
 
 # a generation is kept for 10 ms: only after that is it asked for again
@@ -161,7 +162,7 @@ subtest 'a worker that quits answers who waits, then closes its connections' => 
     sleep 0.03;
     print $c hit(0, $g->{gen}), hit($g->{gen}, document('to the last'));
     is $s->receive('GET')->{body}, 'to the last';
-    ok until_true(sub { !$g->nginx->process->alive }), 'it is gone';
+    ok wait_until(sub { !$g->nginx->process->alive }), 'it is gone';
     is $g->stop, '', 'and left nothing open';
 };
 

@@ -13,8 +13,9 @@ use IO::Socket::INET;
 use Socket qw(SO_LINGER SOL_SOCKET);
 use Time::HiRes qw(time sleep);
 
-use Punit::GridUnit qw(doc_key document memcached put route until_true);
+use Punit::GridUnit qw(doc_key document memcached put route);
 use Punit::Process;
+use Punit::Wait qw(wait_until);
 
 $SIG{PIPE} = 'IGNORE';
 
@@ -48,7 +49,7 @@ sub median { my @t = sort { $a <=> $b } @_; return $t[ @t / 2 ] }
 my $socket = $g->dir . "/grid.sock";
 my $grid   = Punit::Process->memcached($socket);
 my $idle   = 0;
-until_true(sub { my $n = stat_of($socket, 'curr_connections'); my $same = $n == $idle; $idle = $n; return $same });
+wait_until(sub { my $n = stat_of($socket, 'curr_connections'); my $same = $n == $idle; $idle = $n; return $same });
 put($socket, 'punit:gen:training', 0, $g->{gen});
 
 $g->start("unix:$socket");
@@ -57,7 +58,7 @@ my $pid = $g->get('/pid')->{body};
 # memcached counts a connection until it has seen its end
 sub connections {
     my ($n) = @_;
-    return until_true(sub { stat_of($socket, 'curr_connections') == $n })
+    return wait_until(sub { stat_of($socket, 'curr_connections') == $n })
         || !diag('connections: ' . stat_of($socket, 'curr_connections') . ", expected $n");
 }
 
@@ -138,7 +139,7 @@ subtest 'a memcached that died costs nothing but the hit, and is used again when
     $grid->again->listening($socket);
     put($socket, 'punit:gen:training', 0, $g->{gen});
     $g->publish($socket, '/training/one', 'the first');
-    ok until_true(sub { route($g->get('/training/one')) eq 'grid' }), 'used again';
+    ok wait_until(sub { route($g->get('/training/one')) eq 'grid' }), 'used again';
 };
 
 # stopped it is when all of its threads are
@@ -163,7 +164,7 @@ subtest 'a memcached that is frozen costs one timeout per back-off' => sub {
     my $tried = $after - $before;
     ok $tried >= 1 && $tried <= 5, "$tried times it was tried: at 0, after 250 ms, 500 ms, 1 s";
     $grid->signal('CONT');
-    ok until_true(sub { route($g->get('/training/one')) eq 'grid' }), 'used again';
+    ok wait_until(sub { route($g->get('/training/one')) eq 'grid' }), 'used again';
 };
 
 # how long 30 requests wait that come together when a frozen memcached may be tried again
@@ -187,7 +188,7 @@ subtest 'one request tries a frozen memcached again, not all of them' => sub {
     freeze();
     $g->get('/training/one');
     my @t;
-    ok until_true(
+    ok wait_until(
         sub {    # a machine that is slow for once may make all of them wait
             sleep 0.6;
             @t = together();
@@ -196,7 +197,7 @@ subtest 'one request tries a frozen memcached again, not all of them' => sub {
         40
     ), 'the others do not wait' or diag "@t";
     $grid->signal('CONT');
-    ok until_true(sub { route($g->get('/training/one')) eq 'grid' }), 'used again';
+    ok wait_until(sub { route($g->get('/training/one')) eq 'grid' }), 'used again';
 };
 
 subtest 'a reload under load fails no request and leaves no connection behind' => sub {

@@ -15,6 +15,7 @@ use Punit::Client;
 use Punit::Grid;
 use Punit::Nginx;
 use Punit::Token;
+use Punit::Wait qw(wait_until);
 
 my $n = Punit::Nginx->new(workers => 2);
 my $keys = Punit::Token->new($n->dir . '/keys');
@@ -69,13 +70,6 @@ sub route { my ($a) = @_; return $a->{headers}{'punit-route'} // '-' }
 sub waited { return decode_json(client()->request(GET => '/status')->{body})->{grid_waited} }
 sub asked { my ($path) = @_; return scalar grep { $_->{uri} eq $path } $worker->requests }
 
-sub until_true {
-    my ($condition) = @_;
-    my $end = time + 15;
-    sleep 0.01 until $condition->() || time > $end;
-    return $condition->();
-}
-
 sub flush { $grid->command('flush_all'); sleep 0.03; return }    # a generation is kept for 10 ms
 
 # Connections to each of the two processes, several each.
@@ -123,7 +117,7 @@ subtest 'those in the same process are woken by the answer itself' => sub {
         flush();
         my $before = $counted->();
         $first->send(GET => $path, headers => [Authorization => "Bearer $token"]);
-        until_true(sub { asked($path) }) or die 'not asked for';
+        wait_until(sub { asked($path) }) or die 'not asked for';
         $other->send(GET => $path, headers => [Authorization => "Bearer $token"]);
         end($first);
         my $at_once = $counted->() - $before;
@@ -141,7 +135,7 @@ subtest 'after a change, too, when the previous document is not for them' => sub
     $grid->put(key('/sports/slow-changed'), 5, 'old', 'old');
     sleep 0.03;
     my $first = start('/sports/slow-changed');
-    until_true(sub { asked('/sports/slow-changed') }) or die 'not asked for';
+    wait_until(sub { asked('/sports/slow-changed') }) or die 'not asked for';
     my @others = map { start('/sports/slow-changed', 'If-None-Match' => '"another"') } 1 .. 10;
     is_deeply [ map { end($_)->{body} } $first, @others ], [ ('filled /sports/slow-changed') x 11 ];
     is asked('/sports/slow-changed'), 1;
@@ -158,7 +152,7 @@ subtest 'a miss that nobody else has waits for nothing' => sub {
 subtest 'when the one who refills goes away another one does it' => sub {
     flush();
     my $first = start('/sports/slow-left');
-    until_true(sub { asked('/sports/slow-left') }) or die 'not asked for';
+    wait_until(sub { asked('/sports/slow-left') }) or die 'not asked for';
     my $before = waited();
     my @others = map { start('/sports/slow-left') } 1 .. 10;
     $first->close;
@@ -189,7 +183,7 @@ subtest 'what is not kept in the grid is waited for once, and then asked for by 
 subtest 'clients that go away while they wait do no harm' => sub {
     flush();
     my $first = start('/sports/slow-gone');
-    until_true(sub { asked('/sports/slow-gone') }) or die 'not asked for';
+    wait_until(sub { asked('/sports/slow-gone') }) or die 'not asked for';
     my @gone = map { start('/sports/slow-gone') } 1 .. 20;
     sleep 0.05;
     $_->close for @gone;
@@ -200,7 +194,7 @@ subtest 'clients that go away while they wait do no harm' => sub {
 subtest 'a worker process that quits answers those who wait' => sub {
     flush();
     my @all = map { start('/sports/slow-quit') } 1 .. 10;
-    until_true(sub { asked('/sports/slow-quit') }) or die 'not asked for';
+    wait_until(sub { asked('/sports/slow-quit') }) or die 'not asked for';
     $n->process->signal('QUIT');
     is_deeply [ grep { $_ ne 'filled /sports/slow-quit' } map { end($_)->{body} } @all ], [];
 };

@@ -5,8 +5,9 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Punit::Units;
 use Punit::User;
+use Punit::Wait qw(wait_until);
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(time);
 
 my $units = Punit::Units->start(units => ['eu', 'us'], env => { PUNIT_MOVE_DWELL => '1s', PUNIT_MOVE_QUIET => '1s' });
 
@@ -20,7 +21,7 @@ sub refused_for_now {
 
 sub good_again {
     my ($user, $unit, $name) = @_;
-    ok Punit::Units::wait_until(sub { $user->ask($unit, GET => '/profile')->{status} == 200 }, 15), $name;
+    ok wait_until(sub { $user->ask($unit, GET => '/profile')->{status} == 200 }, 15), $name;
     return;
 }
 
@@ -37,7 +38,7 @@ subtest 'memcached down: served without it' => sub {
     my $broken = $units->http('eu', GET => '/profile', 'broken');
     is $broken->{status}, 401, 'and nobody else gets in';
     $units->process('eu', $_, 'up') for qw(grid tokens);
-    ok Punit::Units::wait_until(sub { $user->ask('eu', GET => '/training/exercises?limit=3')->{route} eq 'grid' }, 15),
+    ok wait_until(sub { $user->ask('eu', GET => '/training/exercises?limit=3')->{route} eq 'grid' }, 15),
         'the grid is used again when it is back';
 };
 
@@ -79,7 +80,7 @@ subtest 'a service down: its paths are 503, others go on, and the supervisor bri
         my $pid  = $units->pid('eu', $service);
         my $from = time;
         kill KILL => $pid;
-        ok Punit::Units::wait_until(sub { my $new = $units->pid('eu', $service); $new && $new != $pid }, 10), "$service is back";
+        ok wait_until(sub { my $new = $units->pid('eu', $service); $new && $new != $pid }, 10), "$service is back";
         cmp_ok time - $from, '<', 2, "$service: in under 2 s";
     }
     good_again($user, 'eu', 'a read');

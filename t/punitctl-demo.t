@@ -6,11 +6,11 @@ use FindBin ();
 use lib "$FindBin::Bin/lib";
 use JSON::PP qw(decode_json);
 use Punit::Units;
+use Punit::Wait qw(wait_until);
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(time);
 
 my $units = Punit::Units->start(units => ['eu', 'us']);
-sub wait_until { return Punit::Units::wait_until(@_) }
 my $dir = $units->dir;
 
 my @processes = qw(postgres grid tokens auth profile training metrics sports social gridd mover nginx);

@@ -7,8 +7,8 @@ use FindBin ();
 use lib "$FindBin::Bin/lib";
 use JSON::PP qw(decode_json);
 use Punit::Units;
+use Punit::Wait qw(wait_until);
 use Test::More;
-use Time::HiRes qw(time);
 
 my $units = Punit::Units->start(units => ['eu', 'us'],
     env => { PUNIT_MOVE_QUIET => '100ms', PUNIT_MOVE_DWELL => '100ms', PUNIT_MOVE_RESOLVE => '1s' });
@@ -33,7 +33,7 @@ my $u = user(40);
 my ($status, $said);
 
 # ---- dry run
-Punit::Units::wait_until(sub { $us->selectrow_array('select true from punit.home where user_id = ?', undef, $u) }, 20);
+wait_until(sub { $us->selectrow_array('select true from punit.home where user_id = ?', undef, $u) }, 20);
 ($status, $said) = json('us', 'move', $u, '--to', 'us', '--dry-run');
 is($status, 0, 'move --dry-run succeeds') or diag explain $said;
 is("$said->{from} $said->{to} $said->{mode} $said->{rows}", 'eu us full 40', 'it says whence, whither, how and how many rows');
@@ -45,7 +45,7 @@ is(($units->punitctl('us', 'move', $u, '--to', 'eu', '--dry-run'))[0], 1, 'not t
 # ---- move and verify
 ($status, $said) = $units->punitctl('us', 'move', $u, '--to', 'us', '--wait');
 is($status, 0, 'he moves') or diag $said;
-Punit::Units::wait_until(sub { state($eu, $u) eq 'COPY' }, 10);
+wait_until(sub { state($eu, $u) eq 'COPY' }, 10);
 ($status, $said) = json('eu', 'verify', $u);
 is($status, 0, 'verify finds the same at both') or diag explain $said;
 is($said->{compared}, 1, 'having compared');
@@ -78,7 +78,7 @@ is("$said->{moves}[0]{phase} $said->{moves}[0]{result} $said->{moves}[0]{rows}",
 is("$status " . (grep { $_->{answer} ne 'none' } @{ $said->{units} }), '1 0', 'nothing to cancel: exit code 1');
 $units->process('us', 'mover', 'down');
 my $w = user(3);
-Punit::Units::wait_until(sub { $us->selectrow_array('select true from punit.home where user_id = ?', undef, $w) }, 20);
+wait_until(sub { $us->selectrow_array('select true from punit.home where user_id = ?', undef, $w) }, 20);
 is(($units->punitctl('us', 'move', $w, '--to', 'us'))[0], 0, 'a move is asked for while the mover is down');
 ($status, $said) = json('us', 'moves');
 is_deeply([map { "$_->{user_id} $_->{phase}" } @{ $said->{moves} }], ["$w wanted"], 'moves lists it');
@@ -98,7 +98,7 @@ is($status, 1, 'a drain that is cut off says that users are left: exit code 1');
 cmp_ok($said->{left}, '>', 0, "$said->{left} are left");
 my $owned = sub { $eu->selectrow_array(q{select count(*) from punit.own where state in ('OWNED', 'FENCED')}) };
 my $asked = $eu->selectrow_array('select count(*) from punit.drain_user');
-ok(Punit::Units::wait_until(sub { $owned->() == $n + 1 - $asked }, 60), "who is asked leaves, the $asked of them")
+ok(wait_until(sub { $owned->() == $n + 1 - $asked }, 60), "who is asked leaves, the $asked of them")
     or diag $owned->() . " of $n are there";
 ($status, $said) = json('eu', 'drain', 'eu', '--to', 'us', '--within', '0');
 is_deeply([ @$said{qw(moved left)} ], [ 0, $n + 1 - $asked ], 'called again it counts who left in between once') or diag explain $said;
@@ -109,7 +109,7 @@ note sprintf '%d users in %.1f s, %.0f/s', $said->{moved}, $said->{seconds}, $sa
 is($owned->(), 0, 'the database agrees');
 is($us->selectrow_array(q{select count(*) from punit.own where state = 'OWNED'}), $n + 2, 'all are at us');
 is($us->selectrow_array('select count(*) from punit.drain_user'), 0, 'nothing is on record there');
-ok(Punit::Units::wait_until(sub { !$us->selectrow_array(q{select count(*) from punit.move where phase not in ('done', 'copy')}) }, 20),
+ok(wait_until(sub { !$us->selectrow_array(q{select count(*) from punit.move where phase not in ('done', 'copy')}) }, 20),
     'no move is under way');
 ($status, $said) = json('eu', 'verify', '--all');
 is($status, 0, 'verify --all is content') or diag explain $said;
@@ -125,6 +125,30 @@ $report->();
 is($status, 0, 'who is asked for may come back');
 is(state($eu, $w), 'COPY', 'others may not');
 is(($units->punitctl('eu', 'drain', 'eu', '--end'))[0], 0, 'drain --end');
-ok(Punit::Units::wait_until(sub { $report->(); state($eu, $w) eq 'OWNED' }, 20), 'then they may');
+ok(wait_until(sub { $report->(); state($eu, $w) eq 'OWNED' }, 20), 'then they may');
+
+# ---- two at once, and one that is ended while it runs
+user(1) for 1 .. 40;
+my $here = $owned->();
+my @both = map { $units->punitctl_begin('eu', 'drain', 'eu', '--to', 'us', '--fast', '--within', '60') } 1, 2;
+for my $one (@both) {
+    ($status, $said) = $one->();
+    is($status, 0, 'of two drains at once each sees the end') or diag $said;
+}
+is($owned->(), 0, "all $here have left");
+
+$units->process('us', 'mover', 'down');
+user(1) for 1 .. 5;
+my $waits = $units->punitctl_begin('eu', 'drain', 'eu', '--to', 'us', '--within', '60');
+ok(wait_until(sub { $eu->selectrow_array('select count(*) from punit.drain_user') == 5 }, 20),
+    'a drain waits for a unit that takes nobody');
+my $since = time;
+is(($units->punitctl('eu', 'drain', 'eu', '--end'))[0], 0, 'it is ended by another call');
+($status, $said) = $waits->();
+is($status, 1, 'and gives up: exit code 1');
+cmp_ok(time - $since, '<', 20, 'at once');
+like($said, qr/the drain of unit eu was ended; 5 users are left/, 'it says so');
+$units->process('us', 'mover', 'up');
+ok(wait_until(sub { $owned->() == 0 }, 20), 'who was asked away by then still goes');
 
 done_testing();

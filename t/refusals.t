@@ -8,6 +8,7 @@ use JSON::PP qw(encode_json decode_json);
 use MIME::Base64 qw(encode_base64url decode_base64url);
 use Punit::Units;
 use Punit::User;
+use Punit::Wait qw(wait_until);
 use Test::More;
 
 my $units = Punit::Units->start(units => ['eu', 'us']);
@@ -101,7 +102,7 @@ subtest 'a valid token that names an unknown unit' => sub {
     }
     my $token = sign_with($mars, 'mars-1', { %{ $user->claims }, unit => 'mars' });
     for my $unit (qw(eu us)) {
-        ok Punit::Units::wait_until(sub { $units->http($unit, GET => '/profile', $token)->{status} == 200 }, 10),
+        ok wait_until(sub { $units->http($unit, GET => '/profile', $token)->{status} == 200 }, 10),
             "served at $unit, where the user is known";
         my $stranger = sign_with($mars, 'mars-1',
             { %{ $user->claims }, unit => 'mars', sub => '11111111-2222-4333-8444-555555555555' });

@@ -5,13 +5,13 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Punit::Units;
 use Punit::User;
+use Punit::Wait qw(wait_until);
 use Test::More;
 use POSIX ();
 use Time::HiRes qw(sleep time);
 
 my $units = Punit::Units->start(env => { PUNIT_MOVE_DWELL => '1s', PUNIT_MOVE_QUIET => '1s' });
 
-sub wait_until { return Punit::Units::wait_until(@_) }
 sub one { my ($unit, $sql, @values) = @_; return ($units->dbh($unit)->selectrow_array($sql, undef, @values))[0] }
 sub register { return Punit::User->register($units, $_[0]) }
 # what he reads at a unit, newest first

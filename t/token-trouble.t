@@ -7,12 +7,12 @@ use lib "$FindBin::Bin/lib";
 use IO::Socket::UNIX;
 use Punit::Units;
 use Punit::User;
+use Punit::Wait qw(wait_until);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
 my $units = Punit::Units->start(units => ['eu', 'us'], env => { PUNIT_GRID_MEMORY => 8, PUNIT_MOVE_AFTER => 1000 });
 my $sock  = $units->dir . '/us/sock/tokens.sock';
-sub wait_until { return Punit::Units::wait_until(@_) }
 
 my $good  = Punit::User->register($units, 'eu');
 my $ended = Punit::User->register($units, 'eu');

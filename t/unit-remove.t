@@ -8,12 +8,12 @@ use lib "$FindBin::Bin/lib";
 use JSON::PP qw(decode_json);
 use POSIX ();
 use Punit::Units;
+use Punit::Wait qw(wait_until);
 use Test::More;
 use Time::HiRes qw(sleep);
 
 my $units = Punit::Units->start(env => { PUNIT_MOVE_AFTER => 1000 });
 my $dir   = $units->dir;
-sub wait_until { return Punit::Units::wait_until(@_) }
 sub ctl { my ($unit, @arguments) = @_; return $units->punitctl($unit, @arguments) }
 sub one { my ($unit, $sql, @values) = @_; return ($units->dbh($unit)->selectrow_array($sql, undef, @values))[0] }
 

@@ -3,9 +3,10 @@
 use strict;
 use warnings;
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(time);
 
 use Punit::Postgres;
+use Punit::Wait qw(wait_until);
 
 my $pg = Punit::Postgres->new(unit => 'eu');
 $pg->apply(Punit::Postgres->files(10, 79));
@@ -97,12 +98,11 @@ my $listener = $pg->dbh;
 $listener->do('listen punit_generation');
 my @told;
 sub told {
-    my $end = time + 10;
     @told = ();
-    while (!@told && time < $end) {
+    wait_until(sub {
         while (my $n = $listener->pg_notifies) { push @told, $n->[2] }
-        sleep 0.02;
-    }
+        return @told;
+    });
     return \@told;
 }
 $dbh->do(q{update sky.star set name = 'told' where origin_unit = 'eu'});

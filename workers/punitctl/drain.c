@@ -70,11 +70,16 @@ static void progress(const struct drain *drain, double *said)
 /* One step of it; false with the reason said. */
 static bool step(struct drain *drain)
 {
-    PGresult *row = database_query(drain->db, NULL,
+    const char *error;
+    PGresult *row = database_query(drain->db, &error,
                                    "select * from punit.drain_step($1)", 1,
                                    &drain->window);
 
     if (row == NULL) {
+        if (drain->terminal) {
+            puts("");
+        }
+        complain("%s; %ld users are left", error, drain->left);
         return false;
     }
     drain->left = strtol(PQgetvalue(row, 0, 0), NULL, 10);

@@ -8,7 +8,8 @@ use warnings;
 use Carp qw(croak);
 use Punit::Mover;
 use Punit::Postgres;
-use Time::HiRes qw(time sleep);
+use Punit::Wait;
+use Time::HiRes qw(time);
 
 my $tables = q{
     set client_min_messages = warning;
@@ -119,11 +120,7 @@ sub record {
 # Waits until the code gives true; dies with what was awaited after `seconds`.
 sub wait_until {
     my ($self, $what, $code, $seconds) = @_;
-    my $end = time + ($seconds // 15);
-    until ($code->()) {
-        croak "waited for $what" if time > $end;
-        sleep 0.01;
-    }
+    Punit::Wait::wait_until($code, $seconds) or croak "waited for $what";
     return 1;
 }
 

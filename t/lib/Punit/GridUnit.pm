@@ -15,13 +15,12 @@ use Exporter qw(import);
 use Digest::SHA qw(sha256_hex);
 use IO::Socket::INET;
 use IO::Socket::UNIX;
-use Time::HiRes qw(sleep time);
 
 use Punit::Client;
 use Punit::Nginx;
 use Punit::Token;
 
-our @EXPORT_OK = qw(doc_key document memcached put route until_true);
+our @EXPORT_OK = qw(doc_key document memcached put route);
 
 sub new {
     my ($class) = @_;
@@ -104,16 +103,6 @@ sub put {
     my $line = <$s>;
     $line eq "STORED\r\n" or die "set $key: $line";
     return;
-}
-
-sub until_true {
-    my ($condition, $seconds) = @_;
-    my $end = time + ($seconds // 15);
-    while (time < $end) {
-        return 1 if $condition->();
-        sleep 0.02;
-    }
-    return 0;
 }
 
 1;

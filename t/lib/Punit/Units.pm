@@ -22,8 +22,8 @@ use File::Temp qw(tempdir);
 use HTTP::Tiny;
 use JSON::PP ();
 use POSIX ();
+use Punit::Wait qw(wait_until);
 use Test::More ();
-use Time::HiRes qw(sleep time);
 
 # bases far from 8100 and below the ports that the kernel gives out; units take BASE+1 .. BASE+2xx
 use constant { FIRST_BASE => 20000, LAST_BASE => 30000, STEP => 300 };
@@ -168,20 +168,14 @@ sub process {
 
 # Runs punitctl on a unit: (exit code, what it printed on both outputs).
 sub punitctl {
-    my ($self, $unit, @arguments) = @_;
-    return _capture("$self->{dir}/app/bin/punitctl", @arguments, '--dir', "$self->{dir}/$unit");
+    my ($self, @arguments) = @_;
+    return $self->punitctl_begin(@arguments)->();
 }
 
-# Asks until the condition holds, at most so many seconds; its last value.
-sub wait_until {
-    my ($condition, $seconds) = @_;
-    my $end = time + $seconds;
-    my $value;
-    until ($value = $condition->()) {
-        return $value if time >= $end;
-        sleep 0.05;
-    }
-    return $value;
+# Begins to; the answer is called for its result.
+sub punitctl_begin {
+    my ($self, $unit, @arguments) = @_;
+    return _begin("$self->{dir}/app/bin/punitctl", @arguments, '--dir', "$self->{dir}/$unit");
 }
 
 sub log_text {
@@ -208,17 +202,21 @@ sub complain_of_logs {
     return $bad;
 }
 
-sub _capture {
+sub _capture { return _begin(@_)->() }
+
+sub _begin {
     my @command = @_;
     my $pid = open(my $pipe, '-|') // croak "fork: $!";
     if (!$pid) {
         open STDERR, '>&', \*STDOUT;
         exec {$command[0]} @command or POSIX::_exit(127);
     }
-    local $/;
-    my $output = <$pipe> // '';
-    close $pipe;
-    return ($? >> 8 || $? & 127, $output);
+    return sub {
+        local $/;
+        my $output = <$pipe> // '';
+        close $pipe;
+        return ($? >> 8 || $? & 127, $output);
+    };
 }
 
 1;

@@ -11,6 +11,7 @@ use JSON::PP ();
 use List::Util qw(sum min max);
 use POSIX ();
 use Punit::User;
+use Punit::Wait qw(wait_until);
 use Time::HiRes qw(sleep time);
 
 my $json = JSON::PP->new->canonical;
@@ -115,7 +116,7 @@ sub _judge {
     }
     # a hand-over that a last request called for may still come
     my $calm_since = 0;
-    my $calm = Punit::Units::wait_until(sub {
+    my $calm = wait_until(sub {
         my $busy = grep { $units->dbh($_)->selectrow_array(q{select count(*) from punit.own where state = 'FENCED'})
                 || $units->dbh($_)->selectrow_array(q{select count(*) from punit.move where finished_at is null and phase <> 'copy'}) } @names;
         $calm_since = $busy ? 0 : $calm_since || time;
