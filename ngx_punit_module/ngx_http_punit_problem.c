@@ -92,7 +92,9 @@ static const ngx_http_punit_problem_t  ngx_http_punit_statuses[] = {
 
 /*
  * Ends a request: the handler returns what this does.  detail: a constant
- * without quotes, or NULL.  ctx may be new (punit_status).
+ * without quotes, or NULL.  ctx may be new (punit_status).  What the unit
+ * cannot answer anybody is 502 to a peer, whose front then asks on, as if this
+ * unit were not reached at all.
  */
 
 ngx_int_t
@@ -103,6 +105,10 @@ ngx_http_punit_refuse(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     ctx->detail = detail;
     ctx->route = NGX_HTTP_PUNIT_ROUTE_REFUSE;
     ctx->why = ngx_http_punit_problems[problem].name;
+
+    if (ctx->peer && problem == NGX_HTTP_PUNIT_NOT_CHECKED) {
+        return NGX_HTTP_BAD_GATEWAY;
+    }
 
     return ngx_http_punit_problems[problem].status;
 }

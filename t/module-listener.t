@@ -60,6 +60,9 @@ $n->http(<<"EOF_CONF");
         punit_local \@local;
         location / { punit_scope user; }
         location /reference/ { punit_scope reference; }
+        punit_introspect /introspect;
+        location = /introspect { internal; return 503; }
+        location /checked/ { punit_scope user; punit_token_check grid; }
         location /followed/ { punit_scope user; punit_local \@followed; }
         location \@local {
             proxy_pass http://127.0.0.1:@{[$worker->port]};
@@ -128,6 +131,9 @@ is($status, 421, 'a 421 with an author goes back');
 is($h->{'punit-author'}, 'us', 'with the author');
 is($body, '', 'without the body that the worker should not have sent');
 is($h->{'content-type'}, undef, 'nor its type');
+
+($status, $h, $body) = ask('us', '/checked/x', "Authorization: Bearer $token", @from);
+is($status, 502, 'a token that cannot be checked now: 502, so that the edge asks on');
 
 # curl does not mind an octet too many
 my $raw = do {

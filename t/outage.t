@@ -58,6 +58,30 @@ subtest 'PostgreSQL down: 503, and no service ends' => sub {
     is $units->pid('eu', $_), $pids{$_}, "$_ lived through it" for sort keys %pids;
 };
 
+subtest 'PostgreSQL of the unit that a user has just left is down: where he is now he is served' => sub {
+    my $user = Punit::User->register($units, 'eu');
+    my $old = $user->token;
+    $user->cross('us');
+    # it knows what the token says, as if it had not heard of the crossing
+    my $forgetful = sub {
+        $units->process('us', 'nginx', $_) for qw(down up);
+        ok wait_until(sub { $units->http('us', GET => '/profile')->{status} == 401 }), "the front of us begins anew";
+    };
+    $units->process('eu', 'postgres', 'down');
+    good_again($user, 'us', 'by his new token');
+    for my $n (1 .. 2) {
+        $forgetful->();
+        my $answer = $units->http('us', POST => '/social/posts', $old, { text => "post $n" }, headers => { 'idempotency-key' => "old-$n" });
+        is "$answer->{status} $answer->{headers}{'punit-route'}", '201 local', 'a write under the old token' or diag $answer->{content};
+    }
+    $forgetful->();
+    my $answer = $units->http('us', GET => '/profile', $old);
+    is "$answer->{status} $answer->{headers}{'punit-route'}", '200 local', 'and a read' or diag $answer->{content};
+    $units->process('eu', 'postgres', 'up');
+    my $other = Punit::User->register($units, 'us');
+    good_again($other, 'eu', 'all is well again');
+};
+
 subtest 'a peer down: 503 for its users, service for all others' => sub {
     my $away = Punit::User->register($units, 'us');
     my $here = Punit::User->register($units, 'eu');

@@ -39,6 +39,7 @@ sub recovers {
 
 is_down(get(), 'started without PostgreSQL it answers 503 with Retry-After');
 cmp_ok get()->{ms}, '<', 200, 'at once';
+is get(from => 'us')->{status}, 502, 'to a peer it is 502: its front asks who else might know';
 my $health = $profile->request(GET => '/profile/health');
 is_deeply [ $health->{status}, $health->{json}{failing} ], [ 503, ['database'] ], 'health names the database';
 unlike $health->{body}, qr/sock|port|FATAL|libpq/, 'and no more than that';

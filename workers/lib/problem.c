@@ -20,6 +20,7 @@ const punit_kind_t punit_too_many = { 429, "too-many", "Too many attempts" };
 const punit_kind_t punit_internal = { 500, "internal", "A mistake on our side" };
 const punit_kind_t punit_try_later = { 503, "try-later", "Not just now" };
 const punit_kind_t punit_database_down = { 503, "database-down", "The database does not answer" };
+const punit_kind_t punit_database_down_peer = { 502, "database-down", "The database does not answer" };
 const punit_kind_t punit_unknown_outcome =
     { 503, "unknown-outcome", "Whether it was done is not known: repeat it with the same Idempotency-Key" };
 const punit_kind_t punit_moving = { 503, "moving", "The user is just moving between units" };

@@ -39,6 +39,7 @@ extern const punit_kind_t punit_too_many;           /* 429 */
 extern const punit_kind_t punit_internal;           /* 500 */
 extern const punit_kind_t punit_try_later;          /* 503 */
 extern const punit_kind_t punit_database_down;      /* 503 */
+extern const punit_kind_t punit_database_down_peer; /* 502 the same to a peer, which then asks who else might know */
 extern const punit_kind_t punit_unknown_outcome;    /* 503 the commit's answer was lost: repeat with the same key */
 extern const punit_kind_t punit_moving;             /* 503 the user is just moving */
 

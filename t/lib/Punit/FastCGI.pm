@@ -34,7 +34,7 @@ sub request {
         CONTENT_TYPE => $o{type} // (defined $body ? 'application/json' : ''),
         CONTENT_LENGTH => defined $body ? length $body : '',
         PUNIT_USER => $o{user} // '', PUNIT_ROLES => $o{roles} // 'user', PUNIT_EPOCH => $o{epoch} // '',
-        PUNIT_ROUTE => $o{route} // 'local', PUNIT_IDEMPOTENCY_KEY => $o{key} // '',
+        PUNIT_ROUTE => $o{route} // 'local', PUNIT_FROM => $o{from} // '', PUNIT_IDEMPOTENCY_KEY => $o{key} // '',
         PUNIT_IF_NONE_MATCH => $o{none_match} // '', PUNIT_GRID_KEY => $o{grid_key} // '',
         PUNIT_REQUEST_ID => 'test-' . ++$serial, PUNIT_CLIENT => '127.0.0.1',
         %{ $o{params} // {} },
