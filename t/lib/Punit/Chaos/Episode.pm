@@ -60,7 +60,7 @@ sub run {
     my $log     = $ground->own_log(@ids);
     # what no machine is too busy for
     my @grave = (_lists($ground, $history, @ids), $history->judge_owners($log));
-    push @bad, @grave, $history->judge_answers($log, $ground->sent(map { $_->{id} } $history->events('refused')), @{ $told{windows} });
+    push @bad, @grave, $history->judge_answers($log, @{ $told{windows} });
     my $counts = $history->counts;
     $counts->{moves} = () = $ground->pauses(@ids);
     # a run in which nothing happened proves nothing

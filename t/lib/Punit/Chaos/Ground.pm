@@ -318,22 +318,6 @@ sub unsettled {
     return @found;
 }
 
-# {request id => the unit that the front sent it to at last}, from the fronts' logs.
-sub sent {
-    my ($self, @ids) = @_;
-    my %wanted = map { $_ => 1 } @ids;
-    my %sent;
-    for my $unit ($self->names) {
-        open my $f, '<', $self->dir . "/$unit/log/access.log" or next;
-        while (my $line = <$f>) {
-            my ($id) = $line =~ / id=(\w+)/ or next;
-            next if !$wanted{$id} || $line !~ / from= /;
-            ($sent{$id}) = $line =~ / route=forward .*?owner=(\S+)| route=refuse .*?owner=(\S+)/ ? ($1 // $2) : ($unit);
-        }
-    }
-    return \%sent;
-}
-
 # Of erased users: units that have something else than the mark that they are, or something of theirs; text lines.
 sub remains {
     my ($self, @users) = @_;

@@ -113,12 +113,11 @@ sub judge_owners {
 # What peers and clients wait at most before they try a unit again that is back.
 use constant GRACE => 3;
 
-# log as above with fence_to at the end of a row; sent: {request id => unit that it was sent to}; windows: [unit, from,
-# until], when which unit was broken, '' any. No answer at all only from a front that is broken; 503 only while the front,
-# the user's owner, or the unit he is handed to is, or the one that the front took for his owner (these are counted:
-# `behind`); 502 as NGINX gives it, with a type of its own, when a service of the unit that answers was killed.
+# log as above with fence_to at the end of a row; windows: [unit, from, until], when which unit was broken, '' any. No
+# answer at all only from a front that is broken; 503 only while the front, the user's owner, or the unit he is handed to
+# is; 502 as NGINX gives it, with a type of its own, when a service of the unit that answers was killed.
 sub judge_answers {
-    my ($self, $log, $sent, @windows) = @_;
+    my ($self, $log, @windows) = @_;
     my %log;
     push @{ $log{ $_->[2] } }, $_ for sort { $a->[1] <=> $b->[1] } @$log;
     my @bad;
@@ -127,12 +126,6 @@ sub judge_answers {
         my %broken = map { $_->[0] => 1 } grep { $from <= $_->[2] + GRACE && $to >= $_->[1] } @windows;
         my @owners = $e->{status} == 599 ? () : _holders($from, $to, @{ $log{ $e->{user} } // [] });
         my $broken = grep { $broken{$_} } '', $e->{unit}, @owners;
-        # a front that was killed may not have written down whom it asked; who answered says
-        my %was = map { $_ => 1 } _holders($from - GRACE, $to, @{ $log{ $e->{user} } // [] });
-        if (!$broken && $e->{status} != 599 && grep { defined && $broken{$_} && $was{$_} } $sent->{ $e->{id} }, $e->{by}) {
-            $broken = 1;
-            $self->{behind}++;
-        }
         next if $broken && ($e->{status} =~ /^(?:503|599)$/ || "$e->{status} $e->{why}" =~ /^502 urn:punit:bad-gateway\b/);
         push @bad, sprintf '%s %s at %s for %s: %d %s (%.3f, took %.2f s, request %s)', $broken ? 'wrong answer' : 'failed',
             $e->{method}, $e->{unit}, $e->{user}, $e->{status}, $e->{why} // '', $e->{at}, $e->{took}, $e->{id};
@@ -157,7 +150,7 @@ sub _holders {
 
 sub counts {
     my ($self) = @_;
-    my %n = (appends => 0, acked => 0, reads => 0, refused => 0, longest => 0, behind => $self->{behind} // 0);
+    my %n = (appends => 0, acked => 0, reads => 0, refused => 0, longest => 0);
     for my $e (@{ $self->{events} }) {
         $n{appends}++ if $e->{what} eq 'append';
         $n{acked}++   if $e->{what} eq 'append' && $e->{acked};
