@@ -17,7 +17,7 @@ sub active {
 }
 
 sub heard {
-    my $notified = wait_until(sub { $dbh->pg_notifies }) or return 'nothing';
+    my $notified = wait_until(sub { $dbh->pg_notifies }, 10) or return 'nothing';
     return $notified->[2];
 }
 

@@ -79,6 +79,7 @@ my @answers = (
     ['503 long after is not',                            refused(7 + $grace + 0.1), ['eu', 4, 7], qr/^failed/],
     ['503 while he is between two units, the new one broken, is right', refused(10.5), ['us', 8, 11], undef],
     ['503 while he is between two units, the old one broken, too',      refused(10.5), ['eu', 8, 11], undef],
+    ['503 when the old owner breaks long after is not',  refused(20), ['eu', 20, 21], qr/^failed/],
     ['503 when the old owner breaks a moment after is not, whatever the front believed', refused(14), ['eu', 14, 15], qr/^failed/],
     ['no answer of a broken front is right',             refused(5, status => 599), ['ap', 4, 7], undef],
     ['no answer of a front because the owner is broken is not', refused(5, status => 599), ['eu', 4, 7], qr/^failed/],

@@ -102,7 +102,7 @@ sub told {
     wait_until(sub {
         while (my $n = $listener->pg_notifies) { push @told, $n->[2] }
         return @told;
-    });
+    }, 10);
     return \@told;
 }
 $dbh->do(q{update sky.star set name = 'told' where origin_unit = 'eu'});

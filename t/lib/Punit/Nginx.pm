@@ -186,6 +186,7 @@ sub _chown {
 package Punit::Nginx::Daemon;
 
 use Carp qw(croak);
+use Punit::Wait qw(wait_until);
 use Time::HiRes qw(time sleep);
 
 sub start {
@@ -220,11 +221,7 @@ sub gone {
 
 sub until {
     my ($self, $condition, $what, $seconds) = @_;
-    my $end = time + ($seconds // 20);
-    while (!$condition->()) {
-        croak "nginx: not in time: $what, see $self->{dir}/logs" if time > $end;
-        sleep 0.02;
-    }
+    wait_until($condition, $seconds // 20) or croak "nginx: not in time: $what, see $self->{dir}/logs";
     return $self;
 }
 

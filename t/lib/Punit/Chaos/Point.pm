@@ -9,6 +9,7 @@ use strict;
 use warnings;
 use List::Util qw(shuffle);
 use Punit::User;
+use Punit::Wait qw(wait_until);
 use POSIX ();
 use Time::HiRes qw(sleep time);
 
@@ -74,7 +75,7 @@ sub _reach {
             $silent = $pick->(@at);
             @at = $ground->others($silent);
             $ground->arm($silent, $way->{silent});
-            _wait($ground, REACH, sub { $ground->hit($silent) });
+            wait_until(sub { $ground->hit($silent) }, REACH);
             $since = time;
         }
         for my $unit (@at) {
@@ -86,7 +87,7 @@ sub _reach {
         }
         my $prompt = $way->{prompt} && $way->{prompt}->($ground, $pick, $told);
         my @met;
-        _wait($ground, REACH, sub {
+        wait_until(sub {
             for my $unit (@at) {
                 my $with = $commit ? $ground->hit_commit($unit, $commit) : $ground->hit($unit);
                 next if !$with;
@@ -94,7 +95,7 @@ sub _reach {
                 return 1;
             }
             return 0;
-        });
+        }, REACH);
         if ($prompt) {
             # it ends what it has begun, which may hang on what is held here
             kill TERM => $prompt;
@@ -109,16 +110,6 @@ sub _reach {
         $ground->disarm;
     }
     return;
-}
-
-sub _wait {
-    my ($ground, $seconds, $until) = @_;
-    my $end = time + $seconds;
-    until ($until->()) {
-        return 0 if time > $end;
-        sleep 0.01;
-    }
-    return 1;
 }
 
 sub _kill {
