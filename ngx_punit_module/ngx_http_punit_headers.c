@@ -251,8 +251,9 @@ ngx_http_punit_headers_clean(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 
         if (len == 5 && ngx_strncasecmp(p, (u_char *) "owner", 5) == 0) {
 
+            ngx_http_punit_headers_owner(r, ctx, &h->value);
+
             if (!ctx->peer) {
-                ngx_http_punit_headers_owner(r, ctx, &h->value);
                 h->hash = 0;
             }
 

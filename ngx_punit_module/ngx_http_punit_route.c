@@ -86,10 +86,11 @@ ngx_http_punit_route_peer(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 
     if (ngx_http_punit_owner_get(zone, &ctx->claims.user, &unit, &epoch)
         == NGX_OK
-        && epoch > ctx->epoch
+        && epoch >= ctx->epoch
         && ngx_http_punit_unit(pmcf, &unit) == &pmcf->unit)
     {
         ctx->epoch = epoch;
+        ctx->cached = 1;
     }
 
     if (ctx->claims.epoch > ctx->epoch

@@ -168,5 +168,11 @@ ok(IO::Select->new($mover)->can_read(5), 'are told to the mover');
 $mover->recv(my $data, 8192);
 is($data, "l $user 1\n", 'as local');
 
+my $old = $keys->token(unit => 'us', epoch => 3, sub => Punit::Token::uuid());
+my $route = sub { Punit::Client->once($n->port('public'), 'GET', '/x', headers => [Authorization => "Bearer $old"])->{headers}{'punit-route'} };
+is($route->(), 'forward', 'a token that names another unit: there');
+is((ask('us', '/x', "Authorization: Bearer $old", @from))[0], 200, 'a peer forwards for him, and he is owned here');
+is($route->(), 'local', 'so this is known to this front too');
+
 is($n->stop, '', 'the log is clean');
 done_testing;

@@ -2,6 +2,7 @@
 use strict;
 use warnings;
 use FindBin;
+use POSIX ();
 use lib "$FindBin::Bin/lib";
 use Punit::Units;
 use Punit::User;
@@ -80,6 +81,32 @@ subtest 'PostgreSQL of the unit that a user has just left is down: where he is n
     $units->process('eu', 'postgres', 'up');
     my $other = Punit::User->register($units, 'us');
     good_again($other, 'eu', 'all is well again');
+
+    # ---- it dies while a write of his runs there
+    my $dbh = $units->connect('eu');
+    my $write = sub {
+        my (%headers) = @_;
+        $forgetful->();
+        $dbh->begin_work;
+        $dbh->do('lock table punit.own in share mode');
+        my $pid = fork // die "fork: $!";
+        if (!$pid) {
+            my $admin = $units->connect('eu');
+            my $struck = wait_until(sub {
+                $admin->selectrow_array(q{select pg_terminate_backend(pid) from pg_stat_activity
+                    where usename = 'punit_social' and wait_event_type = 'Lock'});
+            });
+            POSIX::_exit($struck ? 0 : 1);
+        }
+        my $answer = $units->http('us', POST => '/social/posts', $old, { text => 'while it dies' }, headers => \%headers);
+        waitpid $pid, 0;
+        is $?, 0, 'its statement was cut off there';
+        $dbh->rollback;
+        return join ' ', $answer->{status}, $answer->{headers}{'punit-route'}, $answer->{json}{type} // ();
+    };
+    is $write->('idempotency-key' => 'dies'), '201 local', 'a write with a key: asked of where he is';
+    is $write->(), '503 forward urn:punit:unknown-outcome', 'one without a key is not sent again: its outcome is unknown';
+    $dbh->disconnect;
 };
 
 subtest 'a peer down: 503 for its users, service for all others' => sub {

@@ -62,7 +62,7 @@ punit_etag_matches(const char *list, const char *etag)
 void
 punit_answer_problem(punit_arena_t *arena, punit_answer_t *a, const punit_problem_t *problem)
 {
-    a->status = problem->kind->status;
+    a->status = problem->status;
     a->type = "application/problem+json";
     a->body = punit_problem_json(arena, problem);
     a->length = strlen(a->body);

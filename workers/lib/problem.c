@@ -20,7 +20,6 @@ const punit_kind_t punit_too_many = { 429, "too-many", "Too many attempts" };
 const punit_kind_t punit_internal = { 500, "internal", "A mistake on our side" };
 const punit_kind_t punit_try_later = { 503, "try-later", "Not just now" };
 const punit_kind_t punit_database_down = { 503, "database-down", "The database does not answer" };
-const punit_kind_t punit_database_down_peer = { 502, "database-down", "The database does not answer" };
 const punit_kind_t punit_unknown_outcome =
     { 503, "unknown-outcome", "Whether it was done is not known: repeat it with the same Idempotency-Key" };
 const punit_kind_t punit_moving = { 503, "moving", "The user is just moving between units" };
@@ -38,6 +37,7 @@ punit_problem(punit_arena_t *arena, const punit_kind_t *kind, const char *detail
     punit_problem_t *problem = punit_alloc(arena, sizeof(punit_problem_t));
 
     problem->kind = kind;
+    problem->status = kind->status;
 
     if (detail != NULL) {
         va_list args;
@@ -85,7 +85,7 @@ punit_problem_json(punit_arena_t *arena, const punit_problem_t *problem)
 
     json_object_set_new(object, "type", json_sprintf("urn:punit:%s", problem->kind->name));
     json_object_set_new(object, "title", json_string(problem->kind->title));
-    json_object_set_new(object, "status", json_integer(problem->kind->status));
+    json_object_set_new(object, "status", json_integer(problem->status));
 
     if (problem->detail != NULL) {
         json_object_set_new(object, "detail", json_string(problem->detail));
@@ -100,7 +100,7 @@ punit_problem_json(punit_arena_t *arena, const punit_problem_t *problem)
 
     if (text == NULL) {
         return punit_format(arena, "{\"type\":\"urn:punit:%s\",\"status\":%d}", problem->kind->name,
-                            problem->kind->status);
+                            problem->status);
     }
 
     char *copy = punit_copy(arena, text);

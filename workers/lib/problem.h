@@ -15,6 +15,7 @@ typedef struct {
 /* A function that may fail gives a punit_problem_t *, NULL = no problem. */
 typedef struct {
     const punit_kind_t    *kind;
+    int                    status;          /* the kind's, but see punit_query */
     const char            *detail;          /* for the client: no path, no SQL, no stack; may be NULL */
     const char            *errors;          /* JSON array of {"pointer","detail"}, or NULL */
     const char            *failing;         /* JSON array of names of what fails (health), or NULL */
@@ -39,7 +40,6 @@ extern const punit_kind_t punit_too_many;           /* 429 */
 extern const punit_kind_t punit_internal;           /* 500 */
 extern const punit_kind_t punit_try_later;          /* 503 */
 extern const punit_kind_t punit_database_down;      /* 503 */
-extern const punit_kind_t punit_database_down_peer; /* 502 the same to a peer, which then asks who else might know */
 extern const punit_kind_t punit_unknown_outcome;    /* 503 the commit's answer was lost: repeat with the same key */
 extern const punit_kind_t punit_moving;             /* 503 the user is just moving */
 

@@ -79,7 +79,8 @@ bool punit_request_has_role(const punit_request_t *r, const char *role);
  * connection; returns it before it gives the rows. `sql` must be static (its address names the prepared
  * statement). values: text format, NULL = null. *rows lives as long as the request.
  * Problems: punit_database_down (also while PostgreSQL is in recovery, unless the request is stale),
- * punit_unknown_outcome, punit_try_later, and what SQLSTATE says: PU401 PU404 PU409 PU422 PU503, 23505
+ * punit_unknown_outcome, punit_try_later (these three as 502 to a peer where the database said nothing, so that
+ * its front asks on), and what SQLSTATE says: PU401 PU404 PU409 PU422 PU503, 23505
  * (409); 40001 and 40P01 are repeated. PU421 gives no problem but *rows = NULL and a->status = 421 with
  * a->author, when `a` is given. */
 punit_problem_t *punit_query(punit_request_t *r, const char *sql, int n, const char *const *values,

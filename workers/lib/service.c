@@ -235,10 +235,6 @@ serve(worker_t *worker, FCGX_Request *fcgi, punit_arena_t *arena)
     }
 
     if (problem != NULL) {
-        if (r.from != NULL && problem->kind == &punit_database_down) {
-            problem->kind = &punit_database_down_peer;
-        }
-
         punit_answer_problem(arena, &answer, problem);
     }
 

@@ -96,6 +96,22 @@ is_safe(const punit_request_t *r)
 }
 
 
+/* The database did not answer, or only serves copies. To a peer this is 502, as if the unit were not reached: the peer's front then asks its
+ * own, which may be the user's owner by now. Not where it would do once more what may have been done: without a key. */
+static punit_problem_t *
+unanswered(const punit_request_t *r, const punit_kind_t *kind, const char *detail)
+{
+    punit_problem_t *problem = punit_problem(r->arena, kind, detail != NULL ? "%s" : NULL, detail);
+    bool             repeatable = r->key != NULL || strcmp(r->method, "PUT") == 0 || strcmp(r->method, "DELETE") == 0;
+
+    if (r->from != NULL && (kind != &punit_unknown_outcome || repeatable)) {
+        problem->status = 502;
+    }
+
+    return problem;
+}
+
+
 static void
 pause_ms(long ms)
 {
@@ -197,14 +213,14 @@ error_problem(punit_request_t *r, const sqlstate_t *s, const char *state, const 
     case ACT_PROBLEM:
     case ACT_REPEAT:
         log_error(r, PUNIT_LOG_WARN, state, result);
-        return punit_problem(r->arena, kind, NULL);
+        return kind == &punit_database_down ? unanswered(r, kind, NULL) : punit_problem(r->arena, kind, NULL);
 
     case ACT_SHORT:
         log_shortage(r, state, result);
         return punit_problem(r->arena, kind, NULL);
 
     case ACT_UNKNOWN:
-        return punit_problem(r->arena, is_safe(r) ? kind : &punit_unknown_outcome, NULL);
+        return unanswered(r, is_safe(r) ? kind : &punit_unknown_outcome, NULL);
 
     case ACT_RENEW:
     case ACT_MISTAKE:
@@ -238,13 +254,12 @@ punit_query_mixed(punit_request_t *r, const char *sql, int n, const char *const 
         punit_take_t        taken = punit_database_take(r->database, r->deadline, checked, &c);
 
         if (taken != PUNIT_TAKE_OK) {
-            return punit_problem(r->arena, taken == PUNIT_TAKE_BUSY ? &punit_try_later : &punit_database_down,
-                                 NULL);
+            return unanswered(r, taken == PUNIT_TAKE_BUSY ? &punit_try_later : &punit_database_down, NULL);
         }
 
         if (punit_database_in_recovery(c) && !r->stale) {
             punit_database_give(r->database, c, false);
-            return punit_problem(r->arena, &punit_database_down, "It only serves copies at the moment");
+            return unanswered(r, &punit_database_down, "It only serves copies at the moment");
         }
 
         punit_outcome_t outcome = punit_connection_execute(c, sql, n, values, lengths, r->deadline, &result);
@@ -254,16 +269,16 @@ punit_query_mixed(punit_request_t *r, const char *sql, int n, const char *const 
             punit_database_give(r->database, c, true);
 
             if (punit_clock_ms() >= r->deadline) {
-                return punit_problem(r->arena, is_safe(r) || outcome == PUNIT_NOT_SENT
-                                                   ? &punit_try_later : &punit_unknown_outcome, NULL);
+                return unanswered(r, is_safe(r) || outcome == PUNIT_NOT_SENT
+                                         ? &punit_try_later : &punit_unknown_outcome, NULL);
             }
 
             if ((outcome == PUNIT_NOT_SENT || is_safe(r)) && try < TRIES_MAX) {
                 continue;
             }
 
-            return punit_problem(r->arena, outcome == PUNIT_NOT_SENT || is_safe(r)
-                                               ? &punit_database_down : &punit_unknown_outcome, NULL);
+            return unanswered(r, outcome == PUNIT_NOT_SENT || is_safe(r)
+                                     ? &punit_database_down : &punit_unknown_outcome, NULL);
         }
 
         punit_arena_own(r->arena, free_result, result);
