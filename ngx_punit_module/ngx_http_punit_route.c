@@ -96,7 +96,9 @@ ngx_http_punit_route_peer(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
     if (ctx->claims.epoch > ctx->epoch
         && ngx_http_punit_unit(pmcf, &ctx->claims.unit) == &pmcf->unit)
     {
+        /* newer than the cache */
         ctx->epoch = ctx->claims.epoch;
+        ctx->cached = 0;
     }
 
     return ngx_http_punit_route_to(r, ctx, &pmcf->unit, ctx->epoch, "peer");

@@ -68,7 +68,6 @@ my $dbh = $pg->dbh;
 $dbh->begin_work;
 $dbh->do('select from punit.own where user_id = ? for update', undef, $users[0]);
 my $admin = $pg->dbh;
-my $answer;
 for my $from ('', 'us') {
     my $running = $profile->send_only(PATCH => '/profile', user => $users[0], body => { name => 'lost' }, from => $from);
     my $pid;
@@ -76,7 +75,7 @@ for my $from ('', 'us') {
         ($pid) = $admin->selectrow_array("select pid from pg_stat_activity where usename = 'punit_profile' and wait_event_type = 'Lock'");
     }, 'a write waits for a lock');
     $admin->do('select pg_terminate_backend(?)', undef, $pid);
-    $answer = $profile->collect($running);
+    my $answer = $profile->collect($running);
     is_deeply [ $answer->{status}, $answer->{json}{type} ], [ 503, 'urn:punit:unknown-outcome' ],
         'a connection lost while a write runs: 503, its outcome is unknown' . ($from && ', to a peer too: it has no key to be repeated with');
 }
@@ -87,7 +86,7 @@ $worker->until(sub {
     2 == $admin->selectrow_array("select count(*) from pg_stat_activity where usename = 'punit_profile' and wait_event_type = 'Lock'");
 }, 'all connections wait');
 my $forwarded = $profile->send_only(GET => '/profile', user => $users[1], from => 'us');
-$answer = get(user => $users[1]);
+my $answer = get(user => $users[1]);
 is_deeply [ $answer->{status}, $answer->{json}{type} ], [ 503, 'urn:punit:try-later' ], 'no connection free: 503';
 is $profile->collect($forwarded)->{status}, 502, 'to a peer 502';
 ok $answer->{ms} > 900 && $answer->{ms} < 1600, 'after a second' or diag $answer->{ms};

@@ -21,6 +21,7 @@ typedef enum {
     ACT_AUTHOR,         /* 421, DETAIL is the unit that authored the row */
     ACT_REPEAT,         /* rolled back without fault: again, then the kind */
     ACT_RENEW,          /* this connection's plan is of an older schema: again on another, then the kind */
+    ACT_COPIES,         /* the server only serves copies */
     ACT_UNKNOWN,        /* the server ends: whether it committed is not known */
     ACT_MISTAKE,        /* ours: logged, 500 */
 } act_t;
@@ -46,7 +47,7 @@ static const sqlstate_t sqlstates[] = {
     { "23503", ACT_PROBLEM, &punit_conflict },
     { "23",    ACT_PROBLEM, &punit_invalid },
     { "22",    ACT_PROBLEM, &punit_invalid },
-    { "25006", ACT_PROBLEM, &punit_database_down },
+    { "25006", ACT_COPIES, &punit_database_down },
     { "57014", ACT_PROBLEM, &punit_try_later },
     { "55P03", ACT_PROBLEM, &punit_try_later },
     { "53",    ACT_SHORT, &punit_try_later },
@@ -96,8 +97,9 @@ is_safe(const punit_request_t *r)
 }
 
 
-/* The database did not answer, or only serves copies. To a peer this is 502, as if the unit were not reached: the peer's front then asks its
- * own, which may be the user's owner by now. Not where it would do once more what may have been done: without a key. */
+/* The database did not answer, or only serves copies. To a peer this is 502, as if the unit were not reached: the
+ * peer's front then asks its own, which may be the user's owner by now. Not where it would do once more what may have
+ * been done: it sends again what ngx_http_punit_follow_again() says. */
 static punit_problem_t *
 unanswered(const punit_request_t *r, const punit_kind_t *kind, const char *detail)
 {
@@ -213,7 +215,11 @@ error_problem(punit_request_t *r, const sqlstate_t *s, const char *state, const 
     case ACT_PROBLEM:
     case ACT_REPEAT:
         log_error(r, PUNIT_LOG_WARN, state, result);
-        return kind == &punit_database_down ? unanswered(r, kind, NULL) : punit_problem(r->arena, kind, NULL);
+        return punit_problem(r->arena, kind, NULL);
+
+    case ACT_COPIES:
+        log_error(r, PUNIT_LOG_WARN, state, result);
+        return unanswered(r, kind, NULL);
 
     case ACT_SHORT:
         log_shortage(r, state, result);
@@ -268,17 +274,19 @@ punit_query_mixed(punit_request_t *r, const char *sql, int n, const char *const 
         if (outcome != PUNIT_DONE) {
             punit_database_give(r->database, c, true);
 
-            if (punit_clock_ms() >= r->deadline) {
-                return unanswered(r, is_safe(r) || outcome == PUNIT_NOT_SENT
-                                         ? &punit_try_later : &punit_unknown_outcome, NULL);
+            if (outcome != PUNIT_NOT_SENT && !is_safe(r)) {
+                return unanswered(r, &punit_unknown_outcome, NULL);
             }
 
-            if ((outcome == PUNIT_NOT_SENT || is_safe(r)) && try < TRIES_MAX) {
+            if (punit_clock_ms() >= r->deadline) {
+                return unanswered(r, &punit_try_later, NULL);
+            }
+
+            if (try < TRIES_MAX) {
                 continue;
             }
 
-            return unanswered(r, outcome == PUNIT_NOT_SENT || is_safe(r)
-                                     ? &punit_database_down : &punit_unknown_outcome, NULL);
+            return unanswered(r, &punit_database_down, NULL);
         }
 
         punit_arena_own(r->arena, free_result, result);
