@@ -5,6 +5,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use File::Temp qw(tempfile);
 use JSON::PP ();
+use Punit::Chaos::Ground;
 use Punit::Chaos::History;
 use Test::More;
 
@@ -61,6 +62,21 @@ for my $case (@owners) {
     my @bad = history()->judge_owners($log);
     $want ? like("@bad", $want, $name) : is("@bad", '', $name);
 }
+
+# ---- a hand-over while the units' logs are read one after the other, as the clients end: eu's before it, us's after
+{
+    package Ground::Read;
+    our @ISA = ('Punit::Chaos::Ground');
+    our $changes = 2;    # so many readings find something new
+    my @before = (['eu', 1, 'u', 'OWNED', 1, 0]);
+    my @after  = (@before, ['eu', 2, 'u', 'FENCED', 1, 5], ['us', 3, 'u', 'OWNED', 2, 5]);
+    sub own_log { return [ $changes-- == 1 ? ($before[0], $after[2]) : $changes > 0 ? @before : @after ] }
+    sub owners  { return { u => [ $changes > 0 ? 'eu' : 'us' ] } }
+    sub stop    { }
+}
+my ($read, $owner) = (bless {}, 'Ground::Read')->at_rest('u');
+is_deeply([history()->judge_owners($read)], [], 'a log that was read while a hand-over went on is not what is judged');
+is_deeply($owner, { u => ['us'] }, 'nor the owner of before it');
 
 # ---- answers: the user is owned by eu until 10, then handed to us, which owns him from 12 on; asked at ap
 my @log = (['eu', 1, 'u', 'OWNED', 1, 0, undef], ['eu', 10, 'u', 'FENCED', 1, 5, 'us'], ['us', 12, 'u', 'OWNED', 2, 5, undef], ['eu', 13, 'u', 'COPY', 2, 5, undef]);

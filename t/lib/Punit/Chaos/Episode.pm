@@ -57,9 +57,9 @@ sub run {
     my $settled = time - $mended;
 
     my $history = Punit::Chaos::History->new(@files);
-    my $log     = $ground->own_log(@ids);
+    my ($log, $owners) = $ground->at_rest(@ids);
     # what no machine is too busy for
-    my @grave = (_lists($ground, $history, @ids), $history->judge_owners($log));
+    my @grave = (_lists($ground, $history, $owners), $history->judge_owners($log));
     push @bad, @grave, $history->judge_answers($log, @{ $told{windows} });
     my $counts = $history->counts;
     $counts->{moves} = () = $ground->pauses(@ids);
@@ -92,17 +92,9 @@ sub _calm {
 }
 
 sub _lists {
-    my ($ground, $history, @ids) = @_;
-    # a hand-over that a last request called for may still come
-    my $owners;
-    for (1 .. 20) {
-        my $before = $ground->owners(@ids);
-        sleep 0.3;
-        $owners = $ground->owners(@ids);
-        last if !grep { @{ $owners->{$_} } != 1 || "@{ $owners->{$_} }" ne "@{ $before->{$_} }" } @ids;
-    }
+    my ($ground, $history, $owners) = @_;
     my (%rows, @bad);
-    for my $id (@ids) {
+    for my $id (sort keys %$owners) {
         my @at = @{ $owners->{$id} };
         if (@at != 1) {
             push @bad, "$id is owned by @{[scalar @at]} units in the end: @at";

@@ -376,6 +376,22 @@ sub own_log {
     return \@log;
 }
 
+# own_log and owners of one moment. Each unit is read after the other, and a hand-over that a last request called for may
+# come between: read until twice the same, each user with one owner; what was read last, when that is not so in 6 s.
+sub at_rest {
+    my ($self, @users) = @_;
+    my ($log, $owners);
+    my $seen = '';
+    for (1 .. 20) {
+        ($log, $owners) = ($self->own_log(@users), $self->owners(@users));
+        my $now = JSON::PP->new->canonical->encode([$log, $owners]);
+        last if $now eq $seen && !grep { @$_ != 1 } values %$owners;
+        $seen = $now;
+        sleep 0.3;
+    }
+    return ($log, $owners);
+}
+
 # Ended hand-overs of users, and how long each pause was: [ms...]
 sub pauses {
     my ($self, @users) = @_;
