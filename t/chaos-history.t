@@ -67,16 +67,19 @@ for my $case (@owners) {
 {
     package Ground::Read;
     our @ISA = ('Punit::Chaos::Ground');
-    our $changes = 2;    # so many readings find something new
+    our $changes;    # so many readings come before what stays, the last of them while the hand-over goes on
     my @before = (['eu', 1, 'u', 'OWNED', 1, 0]);
     my @after  = (@before, ['eu', 2, 'u', 'FENCED', 1, 5], ['us', 3, 'u', 'OWNED', 2, 5]);
     sub own_log { return [ $changes-- == 1 ? ($before[0], $after[2]) : $changes > 0 ? @before : @after ] }
     sub owners  { return { u => [ $changes > 0 ? 'eu' : 'us' ] } }
     sub stop    { }
 }
-my ($read, $owner) = (bless {}, 'Ground::Read')->at_rest('u');
-is_deeply([history()->judge_owners($read)], [], 'a log that was read while a hand-over went on is not what is judged');
-is_deeply($owner, { u => ['us'] }, 'nor the owner of before it');
+for my $changes (1, 2) {
+    local $Ground::Read::changes = $changes;
+    my ($read, $owner) = (bless {}, 'Ground::Read')->at_rest('u');
+    is_deeply([history()->judge_owners($read)], [], "a log that was read while a hand-over went on is not what is judged ($changes)");
+    is_deeply($owner, { u => ['us'] }, "nor the owner of before it ($changes)");
+}
 
 # ---- answers: the user is owned by eu until 10, then handed to us, which owns him from 12 on; asked at ap
 my @log = (['eu', 1, 'u', 'OWNED', 1, 0, undef], ['eu', 10, 'u', 'FENCED', 1, 5, 'us'], ['us', 12, 'u', 'OWNED', 2, 5, undef], ['eu', 13, 'u', 'COPY', 2, 5, undef]);
