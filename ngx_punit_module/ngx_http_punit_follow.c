@@ -5,14 +5,21 @@
  *
  *     error_page 421 = @punit_follow;  recursive_error_pages on;
  *
- * A 421 did nothing, so the request is replayed: at most as many tries as
- * there are units, each a unit not yet tried or one named with a higher epoch.
- * Another one is a circle: 508.  If the tries are used up and this one too led
- * on, the user is being handed over faster than he can be followed: 503.
+ * A 421 did nothing, so the request is replayed: each try is a unit not yet
+ * tried or one named with a higher epoch.  Another one is a circle: 508.  A
+ * higher epoch is a hand-over that took place, or was given up, meanwhile, so
+ * there may be more tries than units; if HANDOVERS more are used up and this
+ * one too led on, he is being handed over faster than he can be followed: 503.
  */
 
 
 #include "ngx_http_punit_module.h"
+
+
+/* tries beyond as many as there are units; a hand-over that is given up takes
+   two, there and back */
+
+#define NGX_HTTP_PUNIT_HANDOVERS  8
 
 
 static ngx_int_t ngx_http_punit_follow_unreachable(ngx_http_request_t *r,
@@ -229,7 +236,7 @@ ngx_http_punit_follow_owner(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
                                      "no unit takes the request");
     }
 
-    if (ctx->ntries > pmcf->peers.nelts) {
+    if (ctx->ntries > pmcf->peers.nelts + NGX_HTTP_PUNIT_HANDOVERS) {
         ngx_http_punit_count(r, outrun);
 
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
@@ -304,21 +311,23 @@ ngx_int_t
 ngx_http_punit_try(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     ngx_str_t *unit, uint64_t epoch)
 {
+    ngx_uint_t                   most;
     ngx_http_punit_main_conf_t  *pmcf;
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
 
-    /* as many as there are units, and this one in place of a lost one */
+    /* what is followed, and this unit in place of a lost one */
+
+    most = pmcf->peers.nelts + 1 + NGX_HTTP_PUNIT_HANDOVERS + 1;
 
     if (ctx->tries == NULL) {
-        ctx->tries = ngx_palloc(r->pool, (pmcf->peers.nelts + 2)
-                                         * sizeof(ngx_http_punit_try_t));
+        ctx->tries = ngx_palloc(r->pool, most * sizeof(ngx_http_punit_try_t));
         if (ctx->tries == NULL) {
             return NGX_ERROR;
         }
     }
 
-    if (ctx->ntries > pmcf->peers.nelts + 1) {
+    if (ctx->ntries == most) {
         return NGX_ERROR;
     }
 

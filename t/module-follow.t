@@ -17,6 +17,9 @@ my $n = Punit::Nginx->new;
 my $keys = Punit::Token->new($n->dir . '/keys');
 $keys->es256($_) for qw(eu-1 us-1 ap-1 zz-1 mute-1 dead-1 xx-1);
 
+# as many tries as there are units, and eight more for hand-overs meanwhile
+my $most = 6 + 8;
+
 # every unit answers what the path tells it to: /user/<case>; %s is the unit
 my %cases = (
     here     => { eu => 200, us => ['Punit-Owner' => 'eu; epoch=2'], ap => 200 },
@@ -24,7 +27,8 @@ my %cases = (
     round    => { eu => ['Punit-Owner' => 'us; epoch=2'], us => ['Punit-Owner' => 'ap; epoch=3'], ap => 200 },
     circle   => { eu => ['Punit-Owner' => 'us; epoch=2'], us => ['Punit-Owner' => 'eu; epoch=2'] },
     endless  => { eu => 'us', us => 'ap', ap => 'eu' },    # with an epoch one higher than the one it is asked with
-    turn     => { eu => 'us', us => 'ap', ap => 'eu' },    # the same, but the sixth names a unit and epoch of before
+    given    => { eu => 'us', us => 'eu' },    # hand-overs given up: there and back, until epoch 9
+    turn     => { eu => 'us', us => 'ap', ap => 'eu' },    # the same, but the last names a unit and epoch of before
     itself   => { us => ['Punit-Owner' => 'us; epoch=1'], eu => ['Punit-Owner' => 'us; epoch=2'] },
     higher   => { us => ['Punit-Owner' => 'eu; epoch=4'], eu => ['Punit-Owner' => 'us; epoch=5'] },
     nobody   => { eu => [], us => [] },
@@ -37,7 +41,7 @@ my %cases = (
     x        => { eu => ['Punit-Owner' => 'mute; epoch=2'] },
     mine     => { eu => 200, us => 502 },    # of the others, tokens or the cache speak
     unknown  => { eu => 401 },
-    last     => { us => 'ap', ap => 'us', eu => 200 },     # six times 421, then us is away
+    last     => { us => 'ap', ap => 'us', eu => 200 },     # 421 but for the last, when us is away
     behind   => { us => ['Punit-Owner' => 'dead; epoch=7'], eu => ['Punit-Owner' => 'us; epoch=1'] },
     moved    => { eu => ['Punit-Owner' => 'us; epoch=9'], us => 200 },
     broken   => { eu => ['Punit-Owner' => 'us; epoch=2'], us => 'broken' },
@@ -53,18 +57,20 @@ for my $unit (qw(eu us ap)) {
             my ($req) = @_;
             my ($case) = $req->{uri} =~ m{^/\w+/(\w+)} or return [404];
             my $a = $cases{$case}{$unit} // 500;
+            my ($epoch) = ($req->{headers}{'punit-owner'} // $req->{headers}{'x-epoch'} // 0) =~ /(\d+)$/;
             return [200, ['Content-Length' => 100, 'Punit-Owner' => "$unit; epoch=8"], 'begun'] if $a eq 'broken';
             if ($case eq 'endless') {
-                my ($epoch) = ($req->{headers}{'punit-owner'} // $req->{headers}{'x-epoch'} // 0) =~ /(\d+)$/;
                 return [421, ['Punit-Owner' => "$a; epoch=" . ($epoch + 1)]];
             }
+            if ($case eq 'given') {
+                return [421, ['Punit-Owner' => "$a; epoch=" . ($epoch + 1)]] if $epoch < 9;
+                $a = 200;
+            }
             if ($case eq 'last' && $unit ne 'eu') {
-                my ($epoch) = ($req->{headers}{'punit-owner'} // 0) =~ /(\d+)$/;
-                return $epoch < 6 ? [421, ['Punit-Owner' => "$a; epoch=" . ($epoch + 1)]] : [502];
+                return $epoch < $most ? [421, ['Punit-Owner' => "$a; epoch=" . ($epoch + 1)]] : [502];
             }
             if ($case eq 'turn') {
-                my ($epoch) = ($req->{headers}{'punit-owner'} // $req->{headers}{'x-epoch'} // 0) =~ /(\d+)$/;
-                return [421, ['Punit-Owner' => "$a; epoch=" . ($epoch < 6 ? $epoch + 1 : 3)]];
+                return [421, ['Punit-Owner' => "$a; epoch=" . ($epoch < $most ? $epoch + 1 : 3)]];
             }
             $a = 200 if $case eq 'status' && ($req->{headers}{'x-route'} // '') eq 'stale';
             return [401, ['WWW-Authenticate' => 'Bearer error="invalid_token"'], 'unknown'] if $a eq '401';
@@ -194,15 +200,19 @@ is(join(',', tries()), 'eu POST /user/circle,eu POST /user/circle,us POST /user/
 
 is(ask(GET => '/user/higher', 'us')->{status}, 200, 'one that is named with a higher epoch is tried again');
 forget();
+$a = ask(POST => '/user/given', 'eu', body => 'x' x 100_000);
+is($a->{body}, 'eu:POST:100000', 'hand-overs that are given up are followed there and back, with the body');
+is(scalar(tries()), 9, 'with more tries than there are units: each named a higher epoch');
+forget();
 $a = ask(GET => '/user/endless', 'eu');
-is(scalar(tries()), 6, 'but never more often than there are units: six');
+is(scalar(tries()), $most, 'but not without end');
 is($a->{status}, 503, 'when each 421 led on, that is no circle: 503');
 is($a->{json}{type}, 'urn:punit:moving', 'the problem says that he moves');
 is($a->{headers}{'retry-after'}, 1, 'with Retry-After');
 is($a->{headers}{'punit-route'}, undef, 'and no route');
 forget();
 is(ask(GET => '/user/turn', 'eu')->{status}, 508, 'a circle that closes at the last try is one');
-is(scalar(tries()), 6, 'after as many tries');
+is(scalar(tries()), $most, 'after as many tries');
 is(ask(GET => '/user/itself', 'us')->{status}, 508, 'a unit that names itself is not asked again');
 
 $a = ask(GET => '/user/nobody', 'eu');
@@ -250,7 +260,7 @@ is(ask(GET => '/user/behind', 'us')->{json}{type}, 'urn:punit:unit-unreachable',
 is(scalar(tries()), 2, 'and that one is not asked again');
 forget();
 is(ask(GET => '/user/last', 'us')->{headers}{'punit-route'}, 'local', 'this unit is asked, too, when the last of the tries meets one that is away');
-is(scalar(tries()), 7, 'as one more than there are units');
+is(scalar(tries()), $most + 1, 'as one more');
 forget();
 $a = ask(GET => '/user/mine', 'us');
 is("$a->{status} $a->{headers}{'punit-route'}", '200 local', 'the same after a 502');
