@@ -58,19 +58,18 @@ for my $unit (qw(eu us ap)) {
             my ($case) = $req->{uri} =~ m{^/\w+/(\w+)} or return [404];
             my $a = $cases{$case}{$unit} // 500;
             my ($epoch) = ($req->{headers}{'punit-owner'} // $req->{headers}{'x-epoch'} // 0) =~ /(\d+)$/;
+            my $on = [421, ['Punit-Owner' => "$a; epoch=" . (($epoch // 0) + 1)]];    # led on by a higher epoch
             return [200, ['Content-Length' => 100, 'Punit-Owner' => "$unit; epoch=8"], 'begun'] if $a eq 'broken';
-            if ($case eq 'endless') {
-                return [421, ['Punit-Owner' => "$a; epoch=" . ($epoch + 1)]];
-            }
+            return $on if $case eq 'endless';
             if ($case eq 'given') {
-                return [421, ['Punit-Owner' => "$a; epoch=" . ($epoch + 1)]] if $epoch < 9;
+                return $on if $epoch < 9;
                 $a = 200;
             }
             if ($case eq 'last' && $unit ne 'eu') {
-                return $epoch < $most ? [421, ['Punit-Owner' => "$a; epoch=" . ($epoch + 1)]] : [502];
+                return $epoch < $most ? $on : [502];
             }
             if ($case eq 'turn') {
-                return [421, ['Punit-Owner' => "$a; epoch=" . ($epoch < $most ? $epoch + 1 : 3)]];
+                return $epoch < $most ? $on : [421, ['Punit-Owner' => "$a; epoch=3"]];
             }
             $a = 200 if $case eq 'status' && ($req->{headers}{'x-route'} // '') eq 'stale';
             return [401, ['WWW-Authenticate' => 'Bearer error="invalid_token"'], 'unknown'] if $a eq '401';
