@@ -5,9 +5,11 @@ use warnings;
 use FindBin ();
 use lib "$FindBin::Bin/lib";
 use JSON::PP qw(decode_json);
+use POSIX ();
 use Punit::Units;
 use Punit::Wait qw(wait_until);
 use Test::More;
+use Time::HiRes qw(sleep);
 
 my $units = Punit::Units->start(units => ['eu', 'us'], env => { PUNIT_MOVE_AFTER => 64 });
 my $dir   = $units->dir;
@@ -103,5 +105,22 @@ ok($answer->{status} == 503 && $answer->{headers}{'retry-after'} && $answer->{js
     'the owner\'s NGINX down: 503 with Retry-After') or diag("$answer->{status} $answer->{content}");
 $units->process('eu', 'nginx', 'up');
 ok(wait_until(sub { $units->http('us', GET => '/profile', $token)->{status} == 200 }, 15), 'and forwarded when it is back');
+
+# TCP sends a lost SYN again after 1 s (RFC 6298), so who gave up by then would refuse a user for each one
+$units->process('us', 'nginx', $_) for 'down', 'up';    # no connection to eu is kept
+ok(wait_until(sub { $units->http('us', GET => '/auth/health')->{status} == 200 }, 15), 'us is back');
+my $master = $units->pid('eu', 'nginx');
+my @eu     = ($master, split ' ', `cat /proc/$master/task/$master/children`);
+kill STOP => @eu;
+my $resumer = fork // die "fork: $!";
+if (!$resumer) {
+    sleep 1.5;
+    kill CONT => @eu;
+    POSIX::_exit(0);
+}
+$answer = $units->http('us', GET => '/profile', $token);
+waitpid $resumer, 0;
+is("$answer->{status} $answer->{headers}{'punit-route'}", '200 forward', 'a peer that takes 1.5 s to take a connection is waited for')
+    or diag($answer->{content});
 
 done_testing();
