@@ -30,7 +30,7 @@ BENCH_PACKAGES := wrk haproxy libnginx-mod-http-js libnginx-mod-http-lua libngin
 
 PKG_LIBS := libpq jansson libsodium libmemcached libcrypto
 CFLAGS   ?= -O2 -g
-CPPFLAGS += -D_GNU_SOURCE -D_FORTIFY_SOURCE=3 -Iworkers -DPUNIT_VERSION='"$(shell cat VERSION)"'
+CPPFLAGS += -D_GNU_SOURCE -D_FORTIFY_SOURCE=3 -I. -Iworkers -DPUNIT_VERSION='"$(shell cat VERSION)"'
 WFLAGS   := -std=c17 -Wall -Wextra -Werror -Wshadow -Wvla -fstack-protector-strong -fPIE -pthread
 ifdef SAN
 CPPFLAGS := $(filter-out -D_FORTIFY_SOURCE=3,$(CPPFLAGS))
@@ -86,7 +86,8 @@ CONFIGURE := [ $(N)/nginx/.configured -nt config ] || { set -e; rm -rf $(N)/ngin
 $(N)/nginx/.configured: config
 	$(LOCKED) '$(CONFIGURE)'
 
-$(MODULE): $(N)/nginx/.configured $(wildcard ngx_punit_module/*.[ch])
+MODULE_FILES := $(wildcard ngx_punit_module/*.[ch] ngx_punit_module/*/*.[ch])
+$(MODULE): $(N)/nginx/.configured $(MODULE_FILES)
 	$(LOCKED) '$(MAKE) -C $(N)/nginx -s -f objs/Makefile modules && cp $(N)/nginx/objs/ngx_http_punit_module.so $@'
 
 # ---- and a part of an nginx of its own, from its source; its pools are of malloc under SAN, so that ASan sees each edge
@@ -100,7 +101,7 @@ STATIC_CONF = --add-module=$(CURDIR) --with-http_ssl_module --with-http_v2_modul
 	--with-http_realip_module --with-cc-opt="$(NGINX_CC_OPT) $(if $(SAN),-DNGX_DEBUG_PALLOC=1 -fno-sanitize=nonnull-attribute$(COMMA)alignment)" --with-ld-opt="$(NGINX_LD_OPT)"
 
 # ---- workers
-LIB_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard workers/lib/*.c))
+LIB_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard workers/lib/*/*.c))
 
 $(B)/obj/%.o: %.c VERSION
 	@mkdir -p $(@D)
@@ -111,23 +112,24 @@ $(B)/lib/libpunit.a: $(LIB_OBJECTS)
 	rm -f $@ && ar rcs $@ $^
 
 define program
-$(1): $$(patsubst %.c,$(B)/obj/%.o,$$(wildcard workers/$(2)/*.c)) $(B)/lib/libpunit.a
+$(1): $$(patsubst %.c,$(B)/obj/%.o,$$(wildcard $(2)/*.c $(2)/*/*.c)) $(B)/lib/libpunit.a
 	@mkdir -p $$(@D)
 	$$(CC) $$(CFLAGS) $$(WFLAGS) $$(LDFLAGS) $$^ $$(LDLIBS) -o $$@
 endef
-$(foreach w,$(WORKERS),$(eval $(call program,$(B)/bin/punit-$(w),$(w))))
+$(foreach w,$(WORKERS),$(eval $(call program,$(B)/bin/punit-$(w),workers/$(w))))
 $(eval $(call program,$(B)/bin/punitctl,punitctl))
 
--include $(wildcard $(B)/obj/workers/*/*.d)
+-include $(wildcard $(addprefix $(B)/obj/,workers/*/*.d workers/*/*/*.d punitctl/*.d punitctl/*/*.d))
 
 # ---- unit tests: each t/unit/*_test.c is one program; its first lines name what it links:
-#      /* links: ngx_punit_module/x.c workers/lib/y.c */
+#      /* links: ngx_punit_module/x.c workers/lib/http/y.c */
 UNIT_TESTS := $(patsubst t/unit/%.c,build/unit/%,$(wildcard t/unit/*_test.c))
-build/unit/%: t/unit/%.c $(wildcard ngx_punit_module/*.[ch] workers/*/*.[ch]) $(filter-out %_test.c,$(wildcard t/unit/*.[ch])) | $(N)/nginx/.configured
+build/unit/%: t/unit/%.c $(MODULE_FILES) $(wildcard workers/*/*.[ch] workers/*/*/*.[ch]) $(filter-out %_test.c,$(wildcard t/unit/*.[ch])) | $(N)/nginx/.configured
 	@mkdir -p $(@D)
 	links=$$(sed -n 's|^/\* links: \(.*\) \*/$$|\1|p' $<); \
-	$(CC) -D_GNU_SOURCE -Iworkers -Ingx_punit_module $(NGINX_INCLUDES) $(CFLAGS) -fsanitize=address,undefined \
+	$(CC) -D_GNU_SOURCE -Iworkers $(MODULE_INCLUDES) $(NGINX_INCLUDES) $(CFLAGS) -fsanitize=address,undefined \
 	    -std=gnu17 -Wall -Wextra -Wno-unused-parameter $(PKG_CFLAGS) $< $$links -lcmocka $(LDLIBS) -lssl -pthread -o $@
+MODULE_INCLUDES := $(addprefix -I,$(sort $(dir $(MODULE_FILES))))
 NGINX_INCLUDES := $(addprefix -I$(N)/nginx/,src/core src/event src/event/modules src/os/unix src/http src/http/modules src/http/v2 objs)
 
 unit: $(UNIT_TESTS) ## tests of single files (cmocka)
@@ -136,10 +138,10 @@ unit: $(UNIT_TESTS) ## tests of single files (cmocka)
 # ---- fuzzers: t/fuzz/<name>_fuzz.c, linked like the unit tests, corpus in t/fuzz/corpus/<name>
 FUZZERS := $(patsubst t/fuzz/%.c,build/fuzz/%,$(wildcard t/fuzz/*_fuzz.c))
 FUZZ_SECONDS ?= 60
-build/fuzz/%: t/fuzz/%.c $(wildcard ngx_punit_module/*.[ch] t/unit/*.[ch]) | $(N)/nginx/.configured
+build/fuzz/%: t/fuzz/%.c $(MODULE_FILES) $(wildcard t/unit/*.[ch]) | $(N)/nginx/.configured
 	@mkdir -p $(@D)
 	links=$$(sed -n 's|^/\* links: \(.*\) \*/$$|\1|p' $<); \
-	clang -D_GNU_SOURCE -Ingx_punit_module $(NGINX_INCLUDES) -O1 -g -fsanitize=fuzzer,address,undefined \
+	clang -D_GNU_SOURCE $(MODULE_INCLUDES) $(NGINX_INCLUDES) -O1 -g -fsanitize=fuzzer,address,undefined \
 	    -fno-sanitize-recover=undefined $< $$links -ljansson -lcrypto -o $@
 
 fuzz: fuzz-deps $(FUZZERS) ## each fuzzer for FUZZ_SECONDS (60); findings stay in build/fuzz/
@@ -165,7 +167,7 @@ SAN_TEST = $(if $(SAN),PUNIT_BIN=$(CURDIR)/$(B)/bin PUNIT_MODULE=$(CURDIR)/$(MOD
 	PUNIT_PRELOAD=$$($(CC) -print-file-name=libasan.so):$$($(CC) -print-file-name=libubsan.so))
 test: deps build ## all tests: they start and stop servers of their own
 	@$(MAKE) -s --no-print-directory unit
-	$(SAN_TEST) prove -j2 --timer --state=save -It/lib $(if $(TESTS),$(TESTS),t/)
+	$(SAN_TEST) prove -r -j2 --timer --state=save -It/lib $(if $(TESTS),$(TESTS),t/)
 
 chaos: deps build ## faults of every kind while clients write; CHAOS_SEED=N repeats a run, CHAOS=full runs each 20 times, CHAOS_SLICE=3/20 a part of that
 	t/chaos/run
@@ -178,8 +180,8 @@ model: ## check the hand-over's model with spin: correct runs in full, each muta
 
 lint: ## cppcheck over the C, syntax of the Perl
 	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr -j2 \
-	    --enable=warning,portability --suppress=missingIncludeSystem -Iworkers workers
-	@for f in demo/* t/*.t t/lib/Punit/*.pm t/lib/Punit/*/*.pm t/chaos/run t/chaos/relay t/chaos/commuter t/model/check; do perl -It/lib -c $$f 2>&1 | grep -v 'syntax OK$$' && exit 1; done; true
+	    --enable=warning,portability --suppress=missingIncludeSystem -I. -Iworkers workers punitctl
+	@for f in demo/* t/*/*.t t/lib/Punit/*.pm t/lib/Punit/*/*.pm t/chaos/run t/chaos/relay t/chaos/commuter t/model/check; do perl -It/lib -c $$f 2>&1 | grep -v 'syntax OK$$' && exit 1; done; true
 
 openapi: ## doc/openapi.yaml by the schema of OpenAPI 3.1, with a tool from the npm registry (t/openapi.t holds it against the services)
 	@command -v npx >/dev/null || { $(call install_packages,npm); }

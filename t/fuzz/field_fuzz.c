@@ -1,4 +1,4 @@
-/* links: ngx_punit_module/ngx_http_punit_field.c t/unit/nginx_shim.c */
+/* links: ngx_punit_module/http/ngx_http_punit_field.c t/unit/nginx_shim.c */
 
 /*
  * The same octets as each header field.  What is accepted holds what it

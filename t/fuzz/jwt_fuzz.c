@@ -1,4 +1,4 @@
-/* links: ngx_punit_module/ngx_http_punit_base64url.c ngx_punit_module/ngx_http_punit_jwt.c ngx_punit_module/ngx_http_punit_claim.c ngx_punit_module/ngx_http_punit_claims.c ngx_punit_module/ngx_http_punit_key.c t/unit/nginx_shim.c */
+/* links: ngx_punit_module/token/ngx_http_punit_base64url.c ngx_punit_module/token/ngx_http_punit_jwt.c ngx_punit_module/token/ngx_http_punit_claim.c ngx_punit_module/token/ngx_http_punit_claims.c ngx_punit_module/token/ngx_http_punit_key.c t/unit/nginx_shim.c */
 
 /*
  * A token from the client, as it is; and, when it comes apart, its payload as

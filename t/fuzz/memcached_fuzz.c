@@ -1,4 +1,4 @@
-/* links: ngx_punit_module/ngx_http_punit_memcached.c ngx_punit_module/ngx_http_punit_entry.c t/unit/nginx_shim.c */
+/* links: ngx_punit_module/grid/ngx_http_punit_memcached.c ngx_punit_module/token/ngx_http_punit_entry.c t/unit/nginx_shim.c */
 
 /*
  * What a memcached server sends: the verdict must not depend on how it is cut.

@@ -1,4 +1,4 @@
-/* links: ngx_punit_module/ngx_http_punit_base64url.c */
+/* links: ngx_punit_module/token/ngx_http_punit_base64url.c */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-/* links: ngx_punit_module/ngx_http_punit_ketama.c t/unit/nginx_shim.c */
+/* links: ngx_punit_module/grid/ngx_http_punit_ketama.c t/unit/nginx_shim.c */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-/* links: workers/lib/body.c workers/lib/rule.c workers/lib/type.c workers/lib/problem.c workers/lib/arena.c workers/lib/log.c workers/lib/config.c workers/lib/cursor.c workers/lib/query.c */
+/* links: workers/lib/http/body.c workers/lib/http/rule.c workers/lib/http/type.c workers/lib/http/problem.c workers/lib/base/arena.c workers/lib/base/log.c workers/lib/base/config.c workers/lib/http/cursor.c workers/lib/http/query.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,9 +7,9 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "lib/body.h"
-#include "lib/cursor.h"
-#include "lib/query.h"
+#include "lib/http/body.h"
+#include "lib/http/cursor.h"
+#include "lib/http/query.h"
 
 static punit_arena_t *arena;
 

@@ -1,4 +1,4 @@
-/* links: workers/lib/column.c workers/lib/arena.c workers/lib/log.c workers/lib/type.c workers/lib/config.c */
+/* links: workers/lib/http/column.c workers/lib/base/arena.c workers/lib/base/log.c workers/lib/http/type.c workers/lib/base/config.c */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/column.h"
+#include "lib/http/column.h"
 
 
 static int

@@ -1,4 +1,4 @@
-/* links: workers/lib/route.c workers/lib/request.c workers/lib/query.c workers/lib/rule.c workers/lib/type.c workers/lib/body.c workers/lib/cursor.c workers/lib/problem.c workers/lib/arena.c workers/lib/log.c workers/lib/config.c workers/lib/owner.c workers/lib/statement.c workers/lib/database.c workers/lib/connection.c workers/lib/grid.c workers/lib/clock.c workers/lib/column.c */
+/* links: workers/lib/http/route.c workers/lib/http/request.c workers/lib/http/query.c workers/lib/http/rule.c workers/lib/http/type.c workers/lib/http/body.c workers/lib/http/cursor.c workers/lib/http/problem.c workers/lib/base/arena.c workers/lib/base/log.c workers/lib/base/config.c workers/lib/pg/owner.c workers/lib/pg/statement.c workers/lib/pg/pool.c workers/lib/pg/connection.c workers/lib/grid/grid.c workers/lib/base/clock.c workers/lib/http/column.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,7 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "lib/route.h"
+#include "lib/http/route.h"
 
 static const char *values[8];
 static punit_arena_t *arena;

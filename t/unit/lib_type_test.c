@@ -1,4 +1,4 @@
-/* links: workers/lib/type.c workers/lib/config.c workers/lib/log.c */
+/* links: workers/lib/http/type.c workers/lib/base/config.c workers/lib/base/log.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,8 +6,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "lib/config.h"
-#include "lib/type.h"
+#include "lib/base/config.h"
+#include "lib/http/type.h"
 
 typedef struct {
     punit_type_t        type;

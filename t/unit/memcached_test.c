@@ -1,4 +1,4 @@
-/* links: ngx_punit_module/ngx_http_punit_memcached.c */
+/* links: ngx_punit_module/grid/ngx_http_punit_memcached.c */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

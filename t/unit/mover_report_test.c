@@ -1,4 +1,4 @@
-/* links: workers/mover/report.c */
+/* links: workers/mover/queue/report.c */
 
 /* Lines of the module's datagrams, as the mover parses them. */
 
@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "mover/report.h"
+#include "mover/queue/report.h"
 
 #define USER    "6f9619ff-8b86-d011-b42d-00cf4fc964ff"
 

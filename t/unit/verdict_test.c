@@ -1,4 +1,4 @@
-/* links: ngx_punit_module/ngx_http_punit_base64url.c ngx_punit_module/ngx_http_punit_jwt.c ngx_punit_module/ngx_http_punit_claims.c ngx_punit_module/ngx_http_punit_key.c ngx_punit_module/ngx_http_punit_signature.c ngx_punit_module/ngx_http_punit_verdict.c ngx_punit_module/ngx_http_punit_verdicts.c t/unit/nginx_shim.c */
+/* links: ngx_punit_module/token/ngx_http_punit_base64url.c ngx_punit_module/token/ngx_http_punit_jwt.c ngx_punit_module/token/ngx_http_punit_claims.c ngx_punit_module/token/ngx_http_punit_key.c ngx_punit_module/token/ngx_http_punit_signature.c ngx_punit_module/token/ngx_http_punit_verdict.c ngx_punit_module/token/ngx_http_punit_verdicts.c t/unit/nginx_shim.c */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

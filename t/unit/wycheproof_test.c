@@ -1,4 +1,4 @@
-/* links: ngx_punit_module/ngx_http_punit_base64url.c ngx_punit_module/ngx_http_punit_jwt.c ngx_punit_module/ngx_http_punit_jwks.c ngx_punit_module/ngx_http_punit_key.c ngx_punit_module/ngx_http_punit_signature.c t/unit/judge.c t/unit/nginx_shim.c */
+/* links: ngx_punit_module/token/ngx_http_punit_base64url.c ngx_punit_module/token/ngx_http_punit_jwt.c ngx_punit_module/token/ngx_http_punit_jwks.c ngx_punit_module/token/ngx_http_punit_key.c ngx_punit_module/token/ngx_http_punit_signature.c t/unit/judge.c t/unit/nginx_shim.c */
 
 /* Wycheproof's vectors for signatures and key sets. */
 

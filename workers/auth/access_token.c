@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COORDINATE  32
-#define DER_MAX     80
+#define COORDINATE 32
+#define DER_MAX    80
 
 
 static json_t *
@@ -42,9 +42,8 @@ encode(json_t *object)
         return NULL;
     }
     size_t len = strlen(json);
-    size_t size = sodium_base64_encoded_len(len,
-                      sodium_base64_VARIANT_URLSAFE_NO_PADDING);
-    char *text = malloc(size);
+    size_t size = sodium_base64_encoded_len(len, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+    char  *text = malloc(size);
     if (text != NULL) {
         sodium_bin2base64(text, size, (unsigned char *) json, len,
                           sodium_base64_VARIANT_URLSAFE_NO_PADDING);
@@ -58,26 +57,21 @@ encode(json_t *object)
 static bool
 sign(EVP_PKEY *pkey, const char *text, unsigned char raw[2 * COORDINATE])
 {
-    unsigned char         der[DER_MAX];
-    const unsigned char  *p = der;
-    size_t                len = sizeof der;
-    ECDSA_SIG            *sig = NULL;
+    unsigned char        der[DER_MAX];
+    const unsigned char *p = der;
+    size_t               len = sizeof der;
+    ECDSA_SIG           *sig = NULL;
 
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    if (ctx != NULL
-        && EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, pkey) == 1
-        && EVP_DigestSign(ctx, der, &len, (const unsigned char *) text,
-                          strlen(text)) == 1)
+    if (ctx != NULL && EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, pkey) == 1
+        && EVP_DigestSign(ctx, der, &len, (const unsigned char *) text, strlen(text)) == 1)
     {
         sig = d2i_ECDSA_SIG(NULL, &p, (long) len);
     }
     EVP_MD_CTX_free(ctx);
 
-    bool ok = sig != NULL
-              && BN_bn2binpad(ECDSA_SIG_get0_r(sig), raw, COORDINATE)
-                 == COORDINATE
-              && BN_bn2binpad(ECDSA_SIG_get0_s(sig), raw + COORDINATE,
-                              COORDINATE) == COORDINATE;
+    bool ok = sig != NULL && BN_bn2binpad(ECDSA_SIG_get0_r(sig), raw, COORDINATE) == COORDINATE
+              && BN_bn2binpad(ECDSA_SIG_get0_s(sig), raw + COORDINATE, COORDINATE) == COORDINATE;
     ECDSA_SIG_free(sig);
     return ok;
 }
@@ -86,29 +80,22 @@ sign(EVP_PKEY *pkey, const char *text, unsigned char raw[2 * COORDINATE])
 char *
 punit_access_token(const punit_issuer *issuer, const punit_claims *c)
 {
-    const punit_key  *key = punit_keys_signing(issuer->keys);
-    unsigned char     raw[2 * COORDINATE];
-    char              signature[2 * sizeof raw];
-    char             *signed_part = NULL, *token = NULL;
+    const punit_key *key = punit_keys_signing(issuer->keys);
+    unsigned char    raw[2 * COORDINATE];
+    char             signature[2 * sizeof raw];
+    char            *signed_part = NULL, *token = NULL;
 
-    char *header = encode(json_pack("{s:s, s:s, s:s}", "alg", "ES256",
-                                    "typ", "at+jwt", "kid", key->kid));
-    char *claims = encode(json_pack("{s:s, s:s, s:s, s:s, s:I, s:I,"
-                                    " s:s, s:I, s:I, s:s, s:o}",
-                                    "iss", issuer->issuer,
-                                    "aud", issuer->audience,
-                                    "sub", c->user,
-                                    "jti", c->jti,
-                                    "iat", (json_int_t) c->iat,
-                                    "exp", (json_int_t) c->exp,
-                                    "unit", issuer->unit,
-                                    "epoch", (json_int_t) c->epoch,
-                                    "gen", (json_int_t) c->gen,
-                                    "sid", c->sid,
-                                    "roles", role_array(c->roles)));
+    char *header =
+        encode(json_pack("{s:s, s:s, s:s}", "alg", "ES256", "typ", "at+jwt", "kid", key->kid));
+    char *claims =
+        encode(json_pack("{s:s, s:s, s:s, s:s, s:I, s:I,"
+                         " s:s, s:I, s:I, s:s, s:o}",
+                         "iss", issuer->issuer, "aud", issuer->audience, "sub", c->user, "jti",
+                         c->jti, "iat", (json_int_t) c->iat, "exp", (json_int_t) c->exp, "unit",
+                         issuer->unit, "epoch", (json_int_t) c->epoch, "gen", (json_int_t) c->gen,
+                         "sid", c->sid, "roles", role_array(c->roles)));
 
-    if (header != NULL && claims != NULL
-        && asprintf(&signed_part, "%s.%s", header, claims) > 0
+    if (header != NULL && claims != NULL && asprintf(&signed_part, "%s.%s", header, claims) > 0
         && sign(key->pkey, signed_part, raw))
     {
         sodium_bin2base64(signature, sizeof signature, raw, sizeof raw,

@@ -11,19 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TOKEN_MAX   8192
-#define SIGNATURE   64      /* RFC 7518 3.4: R and S of 32 bytes */
-#define DER_MAX     80
+#define TOKEN_MAX 8192
+#define SIGNATURE 64 /* RFC 7518 3.4: R and S of 32 bytes */
+#define DER_MAX   80
 
 
 static bool
-decode(const char *text, size_t len, unsigned char *out, size_t max,
-    size_t *n)
+decode(const char *text, size_t len, unsigned char *out, size_t max, size_t *n)
 {
     const char *end = NULL;
 
     return sodium_base642bin(out, max, text, len, NULL, n, &end,
-                             sodium_base64_VARIANT_URLSAFE_NO_PADDING) == 0
+                             sodium_base64_VARIANT_URLSAFE_NO_PADDING)
+               == 0
            && end == text + len;
 }
 
@@ -31,14 +31,13 @@ decode(const char *text, size_t len, unsigned char *out, size_t max,
 static json_t *
 decode_object(const char *text, size_t len)
 {
-    unsigned char  bin[TOKEN_MAX];
-    size_t         n;
+    unsigned char bin[TOKEN_MAX];
+    size_t        n;
 
     if (len > TOKEN_MAX || !decode(text, len, bin, sizeof bin, &n)) {
         return NULL;
     }
-    json_t *object = json_loadb((char *) bin, n, JSON_REJECT_DUPLICATES,
-                                NULL);
+    json_t *object = json_loadb((char *) bin, n, JSON_REJECT_DUPLICATES, NULL);
     if (object != NULL && !json_is_object(object)) {
         json_decref(object);
         return NULL;
@@ -57,16 +56,14 @@ text_of(const json_t *object, const char *name)
 
 static bool
 signature_is_good(EVP_PKEY *pkey, const char *signed_part, size_t len,
-    const unsigned char raw[SIGNATURE])
+                  const unsigned char raw[SIGNATURE])
 {
-    unsigned char   der[DER_MAX], *p = der;
-    bool            good = false;
+    unsigned char der[DER_MAX], *p = der;
+    bool          good = false;
 
     ECDSA_SIG *sig = ECDSA_SIG_new();
     if (sig == NULL
-        || !ECDSA_SIG_set0(sig, BN_bin2bn(raw, 32, NULL),
-                           BN_bin2bn(raw + 32, 32, NULL)))
-    {
+        || !ECDSA_SIG_set0(sig, BN_bin2bn(raw, 32, NULL), BN_bin2bn(raw + 32, 32, NULL))) {
         ECDSA_SIG_free(sig);
         return false;
     }
@@ -74,11 +71,8 @@ signature_is_good(EVP_PKEY *pkey, const char *signed_part, size_t len,
     ECDSA_SIG_free(sig);
 
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    if (ctx != NULL && size > 0
-        && EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL, pkey) == 1)
-    {
-        good = EVP_DigestVerify(ctx, der, (size_t) size,
-                                (const unsigned char *) signed_part, len)
+    if (ctx != NULL && size > 0 && EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL, pkey) == 1) {
+        good = EVP_DigestVerify(ctx, der, (size_t) size, (const unsigned char *) signed_part, len)
                == 1;
     }
     EVP_MD_CTX_free(ctx);
@@ -120,46 +114,41 @@ is_for(const json_t *claims, const char *audience)
 
 
 static bool
-claims_are_good(const punit_issuer *issuer, const punit_key *key,
-    const json_t *claims, time_t now)
+claims_are_good(const punit_issuer *issuer, const punit_key *key, const json_t *claims, time_t now)
 {
-    const json_t  *exp = json_object_get(claims, "exp");
-    const json_t  *nbf = json_object_get(claims, "nbf");
-    const char    *unit = text_of(claims, "unit");
-    size_t         len = strlen(unit);
+    const json_t *exp = json_object_get(claims, "exp");
+    const json_t *nbf = json_object_get(claims, "nbf");
+    const char   *unit = text_of(claims, "unit");
+    size_t        len = strlen(unit);
 
     return json_is_integer(exp) && json_integer_value(exp) > now
-           && (nbf == NULL
-               || (json_is_integer(nbf) && json_integer_value(nbf) <= now))
+           && (nbf == NULL || (json_is_integer(nbf) && json_integer_value(nbf) <= now))
            && strcmp(text_of(claims, "iss"), issuer->issuer) == 0
            && is_for(claims, issuer->audience)
            /* kid is <unit>-<n>, and n holds no hyphen */
-           && len > 0 && strncmp(key->kid, unit, len) == 0
-           && key->kid[len] == '-' && strchr(key->kid + len + 1, '-') == NULL;
+           && len > 0 && strncmp(key->kid, unit, len) == 0 && key->kid[len] == '-'
+           && strchr(key->kid + len + 1, '-') == NULL;
 }
 
 
 bool
-punit_access_token_check(const punit_issuer *issuer, const punit_keys *public,
-    const char *token, time_t now, json_t **claims)
+punit_access_token_check(const punit_issuer *issuer, const punit_keys *public, const char *token,
+                         time_t now, json_t **claims)
 {
-    unsigned char  raw[SIGNATURE];
-    size_t         n;
+    unsigned char raw[SIGNATURE];
+    size_t        n;
 
     const char *dot = strchr(token, '.');
     const char *last = strrchr(token, '.');
     if (dot == NULL || last == dot || strlen(token) > TOKEN_MAX
-        || !decode(last + 1, strlen(last + 1), raw, sizeof raw, &n)
-        || n != SIGNATURE)
+        || !decode(last + 1, strlen(last + 1), raw, sizeof raw, &n) || n != SIGNATURE)
     {
         return false;
     }
-    json_t *header = decode_object(token, (size_t) (dot - token));
+    json_t          *header = decode_object(token, (size_t) (dot - token));
     const punit_key *key = header == NULL ? NULL : key_of(public, header);
     json_decref(header);
-    if (key == NULL
-        || !signature_is_good(key->pkey, token, (size_t) (last - token), raw))
-    {
+    if (key == NULL || !signature_is_good(key->pkey, token, (size_t) (last - token), raw)) {
         return false;
     }
     *claims = decode_object(dot + 1, (size_t) (last - dot - 1));

@@ -7,33 +7,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/clock.h"
-#include "lib/log.h"
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
 
-#define WAIT_MS         2000    /* for a connection; for an answer */
-#define KEPT_MAX        8       /* idle connections, to all units together */
-#define KEYWORDS_MAX    64
+#define WAIT_MS      2000 /* for a connection; for an answer */
+#define KEPT_MAX     8    /* idle connections, to all units together */
+#define KEYWORDS_MAX 64
 
 struct punit_arbiters {
-    const char       *unit;
-    const char       *cert, *key, *ca;
-    pthread_mutex_t   lock;
-    int               nkept;
+    const char     *unit;
+    const char     *cert, *key, *ca;
+    pthread_mutex_t lock;
+    int             nkept;
     struct {
         char    unit[40];
-        char   *conninfo;       /* as punit.peer said; another one now: close it */
+        char   *conninfo; /* as punit.peer said; another one now: close it */
         PGconn *conn;
     } kept[KEPT_MAX];
 };
 
 struct punit_asked {
-    const char          *unit;
-    const char          *conninfo;
-    PGconn              *conn;
-    bool                 reused;    /* a kept connection, which may have died meanwhile */
-    const char          *sql;
-    int                  n;
-    const char *const   *values;
+    const char        *unit;
+    const char        *conninfo;
+    PGconn            *conn;
+    bool               reused; /* a kept connection, which may have died meanwhile */
+    const char        *sql;
+    int                n;
+    const char *const *values;
 };
 
 static const punit_kind_t unit_unreachable = { 503, "unit-unreachable", "Unit Unreachable" };
@@ -62,11 +62,13 @@ unreachable(punit_request_t *r, const char *unit, const char *why)
 
     punit_log(PUNIT_LOG_WARN, "arbiter-unreachable", "request=%s unit=%s why=%s",
               r->id != NULL ? r->id : "-", unit, punit_log_quote(quoted, sizeof quoted, why));
-    return punit_problem(r->arena, &unit_unreachable, "unit %s, which keeps this name, does not answer", unit);
+    return punit_problem(r->arena, &unit_unreachable,
+                         "unit %s, which keeps this name, does not answer", unit);
 }
 
 
 /* ---- connections */
+
 
 static PGconn *
 take_kept(punit_arbiters *arbiters, const char *unit, const char *conninfo)
@@ -199,7 +201,8 @@ connect_start(const punit_arbiters *arbiters, punit_request_t *r, const char *co
 
 
 static PGconn *
-open_connection(const punit_arbiters *arbiters, punit_request_t *r, const char *conninfo, const char **why)
+open_connection(const punit_arbiters *arbiters, punit_request_t *r, const char *conninfo,
+                const char **why)
 {
     int64_t deadline = punit_clock_ms() + WAIT_MS;
     if (deadline > r->deadline) {
@@ -211,8 +214,8 @@ open_connection(const punit_arbiters *arbiters, punit_request_t *r, const char *
         *why = "conninfo of the peer is malformed";
         return NULL;
     }
-    PostgresPollingStatusType state = PQstatus(conn) == CONNECTION_BAD ? PGRES_POLLING_FAILED
-                                                                       : PGRES_POLLING_WRITING;
+    PostgresPollingStatusType state =
+        PQstatus(conn) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
     while (state != PGRES_POLLING_OK) {
         if (state == PGRES_POLLING_FAILED) {
             *why = punit_copy(r->arena, PQerrorMessage(conn));
@@ -236,6 +239,7 @@ open_connection(const punit_arbiters *arbiters, punit_request_t *r, const char *
 
 
 /* ---- asking */
+
 
 static bool
 send_statement(punit_asked *asked, int64_t deadline)
@@ -277,13 +281,13 @@ ask_anew(punit_arbiters *arbiters, punit_request_t *r, punit_asked *asked)
 
 
 punit_problem_t *
-punit_arbiter_ask(punit_arbiters *arbiters, punit_request_t *r, const char *unit, const char *sql, int n,
-    const char *const *values, punit_asked **asked)
+punit_arbiter_ask(punit_arbiters *arbiters, punit_request_t *r, const char *unit, const char *sql,
+                  int n, const char *const *values, punit_asked **asked)
 {
     PGresult *rows;
 
-    punit_problem_t *problem = punit_query(r, "select pg, state from punit.peer where id = $1", 1, &unit,
-                                           &rows, NULL);
+    punit_problem_t *problem =
+        punit_query(r, "select pg, state from punit.peer where id = $1", 1, &unit, &rows, NULL);
     if (problem != NULL) {
         return problem;
     }
@@ -296,8 +300,13 @@ punit_arbiter_ask(punit_arbiters *arbiters, punit_request_t *r, const char *unit
     }
 
     punit_asked *q = punit_alloc(r->arena, sizeof *q);
-    *q = (punit_asked) { .unit = unit, .conninfo = conninfo, .sql = sql, .n = n, .values = values,
-                         .conn = take_kept(arbiters, unit, conninfo), .reused = true };
+    *q = (punit_asked){ .unit = unit,
+                        .conninfo = conninfo,
+                        .sql = sql,
+                        .n = n,
+                        .values = values,
+                        .conn = take_kept(arbiters, unit, conninfo),
+                        .reused = true };
     *asked = q;
     if (q->conn != NULL) {
         if (send_statement(q, r->deadline)) {
@@ -341,7 +350,8 @@ receive(PGconn *conn, int64_t deadline)
 
 
 punit_problem_t *
-punit_arbiter_answer(punit_arbiters *arbiters, punit_request_t *r, punit_asked *asked, PGresult **rows)
+punit_arbiter_answer(punit_arbiters *arbiters, punit_request_t *r, punit_asked *asked,
+                     PGresult **rows)
 {
     int64_t deadline = punit_clock_ms() + WAIT_MS;
     if (deadline > r->deadline) {
@@ -360,8 +370,9 @@ punit_arbiter_answer(punit_arbiters *arbiters, punit_request_t *r, punit_asked *
         result = receive(asked->conn, deadline);
     }
     if (result == NULL) {
-        const char *why = PQerrorMessage(asked->conn);
-        punit_problem_t *problem = unreachable(r, asked->unit, *why != '\0' ? why : "no answer in time");
+        const char      *why = PQerrorMessage(asked->conn);
+        punit_problem_t *problem =
+            unreachable(r, asked->unit, *why != '\0' ? why : "no answer in time");
         PQfinish(asked->conn);
         return problem;
     }
@@ -374,9 +385,10 @@ punit_arbiter_answer(punit_arbiters *arbiters, punit_request_t *r, punit_asked *
     }
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     if (state != NULL && strcmp(state, "PU421") == 0) {
-        punit_log(PUNIT_LOG_ERROR, "arbiter-disputed", "request=%s unit=%s", r->id != NULL ? r->id : "-",
-                  asked->unit);
-        return punit_problem(r->arena, &punit_try_later, "the units do not agree who keeps this name");
+        punit_log(PUNIT_LOG_ERROR, "arbiter-disputed", "request=%s unit=%s",
+                  r->id != NULL ? r->id : "-", asked->unit);
+        return punit_problem(r->arena, &punit_try_later,
+                             "the units do not agree who keeps this name");
     }
     return unreachable(r, asked->unit, PQresultErrorMessage(result));
 }

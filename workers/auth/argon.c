@@ -9,39 +9,41 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define LOWER_PRIORITY 5    /* nice: other requests go first */
+#define LOWER_PRIORITY 5 /* nice: other requests go first */
 
 typedef struct job {
-    struct job     *next;
-    const char     *hash;       /* verify: against this; NULL: make one */
-    char           *out;
-    const char     *password;
-    size_t          len;
-    punit_argon_rc  rc;
-    bool            done;
-    pthread_cond_t  finished;
+    struct job    *next;
+    const char    *hash; /* verify: against this; NULL: make one */
+    char          *out;
+    const char    *password;
+    size_t         len;
+    punit_argon_rc rc;
+    bool           done;
+    pthread_cond_t finished;
 } job;
 
 struct punit_argon {
-    pthread_mutex_t  lock;
-    pthread_cond_t   wanted;
-    job             *head;
-    job            **tail;
-    unsigned         waiting;
-    unsigned         limit;
-    unsigned         nthreads;
-    bool             stop;
-    char             nobody[PUNIT_ARGON_STR];
-    pthread_t        thread[];
+    pthread_mutex_t lock;
+    pthread_cond_t  wanted;
+    job            *head;
+    job           **tail;
+    unsigned        waiting;
+    unsigned        limit;
+    unsigned        nthreads;
+    bool            stop;
+    char            nobody[PUNIT_ARGON_STR];
+    pthread_t       thread[];
 };
 
 
 static punit_argon_rc
 hash_password(char *out, const char *password, size_t len)
 {
-    return crypto_pwhash_str_alg(out, password, len, PUNIT_ARGON_OPS,
-               PUNIT_ARGON_MEMORY, crypto_pwhash_ALG_ARGON2ID13) == 0
-           ? PUNIT_ARGON_OK : PUNIT_ARGON_FAILED;
+    return crypto_pwhash_str_alg(out, password, len, PUNIT_ARGON_OPS, PUNIT_ARGON_MEMORY,
+                                 crypto_pwhash_ALG_ARGON2ID13)
+                   == 0
+               ? PUNIT_ARGON_OK
+               : PUNIT_ARGON_FAILED;
 }
 
 
@@ -56,8 +58,7 @@ work(job *j)
         if (crypto_pwhash_str_verify(j->hash, j->password, j->len) == 0) {
             j->rc = PUNIT_ARGON_OK;
         } else {
-            j->rc = errno == EINVAL ? PUNIT_ARGON_MISMATCH
-                                    : PUNIT_ARGON_FAILED;
+            j->rc = errno == EINVAL ? PUNIT_ARGON_MISMATCH : PUNIT_ARGON_FAILED;
         }
     }
 }
@@ -69,8 +70,7 @@ serve(void *data)
     punit_argon *pool = data;
 
     /* Linux: the nice value belongs to the thread; failing is harmless */
-    (void) setpriority(PRIO_PROCESS, (id_t) syscall(SYS_gettid),
-                       LOWER_PRIORITY);
+    (void) setpriority(PRIO_PROCESS, (id_t) syscall(SYS_gettid), LOWER_PRIORITY);
 
     pthread_mutex_lock(&pool->lock);
     for (;;) {
@@ -105,8 +105,7 @@ punit_argon_start(unsigned threads, unsigned waiting)
     if (sodium_init() < 0 || threads == 0) {
         return NULL;
     }
-    punit_argon *pool = calloc(1, sizeof *pool
-                                  + threads * sizeof pool->thread[0]);
+    punit_argon *pool = calloc(1, sizeof *pool + threads * sizeof pool->thread[0]);
     if (pool == NULL) {
         return NULL;
     }
@@ -118,17 +117,13 @@ punit_argon_start(unsigned threads, unsigned waiting)
     /* what a name that does not exist is verified against */
     unsigned char secret[32];
     randombytes_buf(secret, sizeof secret);
-    if (hash_password(pool->nobody, (char *) secret, sizeof secret)
-        != PUNIT_ARGON_OK)
-    {
+    if (hash_password(pool->nobody, (char *) secret, sizeof secret) != PUNIT_ARGON_OK) {
         punit_argon_stop(pool);
         return NULL;
     }
 
     for (; pool->nthreads < threads; pool->nthreads++) {
-        if (pthread_create(&pool->thread[pool->nthreads], NULL, serve, pool)
-            != 0)
-        {
+        if (pthread_create(&pool->thread[pool->nthreads], NULL, serve, pool) != 0) {
             punit_argon_stop(pool);
             return NULL;
         }
@@ -179,8 +174,7 @@ submit(punit_argon *pool, job *j)
 
 
 punit_argon_rc
-punit_argon_hash(punit_argon *pool, const char *password, size_t len,
-    char out[PUNIT_ARGON_STR])
+punit_argon_hash(punit_argon *pool, const char *password, size_t len, char out[PUNIT_ARGON_STR])
 {
     job j = { .out = out, .password = password, .len = len };
 
@@ -189,11 +183,9 @@ punit_argon_hash(punit_argon *pool, const char *password, size_t len,
 
 
 punit_argon_rc
-punit_argon_verify(punit_argon *pool, const char *hash, const char *password,
-    size_t len)
+punit_argon_verify(punit_argon *pool, const char *hash, const char *password, size_t len)
 {
-    job j = { .hash = hash != NULL ? hash : pool->nobody,
-              .password = password, .len = len };
+    job j = { .hash = hash != NULL ? hash : pool->nobody, .password = password, .len = len };
 
     punit_argon_rc rc = submit(pool, &j);
     return hash == NULL && rc == PUNIT_ARGON_OK ? PUNIT_ARGON_MISMATCH : rc;
@@ -203,6 +195,5 @@ punit_argon_verify(punit_argon *pool, const char *hash, const char *password,
 bool
 punit_argon_outdated(const char *hash)
 {
-    return crypto_pwhash_str_needs_rehash(hash, PUNIT_ARGON_OPS,
-                                          PUNIT_ARGON_MEMORY) != 0;
+    return crypto_pwhash_str_needs_rehash(hash, PUNIT_ARGON_OPS, PUNIT_ARGON_MEMORY) != 0;
 }

@@ -7,7 +7,7 @@
 
 #include "auth/auth.h"
 
-#define MS_MAX  86400000L
+#define MS_MAX 86400000L
 
 
 /* A time of at least 1 ms: none would be no limit. */
@@ -23,7 +23,7 @@ every(const char *name, long fallback_ms)
 punit_attempt_limits_t
 punit_attempt_limits(void)
 {
-    return (punit_attempt_limits_t) {
+    return (punit_attempt_limits_t){
         .name_burst = punit_config_number("PUNIT_AUTH_NAME_BURST", 10, 1, 1000000),
         .name_every = every("PUNIT_AUTH_NAME_EVERY", 30000),
         .address_burst = punit_config_number("PUNIT_AUTH_ADDRESS_BURST", 300, 1, 1000000),
@@ -46,14 +46,14 @@ punit_attempt_user(punit_request_t *r, const char *user)
 }
 
 
-/* One household or host: an IPv4 address, or the 64 bits of an IPv6 address that are given to one (RFC 6177).
- * NULL when the client has none, behind a unix socket. */
+/* One household or host: an IPv4 address, or the 64 bits of an IPv6 address that are given to one
+ * (RFC 6177). NULL when the client has none, behind a unix socket. */
 static const char *
 address_of(punit_request_t *r)
 {
-    struct in6_addr  six;
-    struct in_addr   four;
-    char             text[INET6_ADDRSTRLEN];
+    struct in6_addr six;
+    struct in_addr  four;
+    char            text[INET6_ADDRSTRLEN];
 
     if (r->client == NULL) {
         return NULL;
@@ -89,21 +89,21 @@ milliseconds(punit_request_t *r, long ms)
 punit_problem_t *
 punit_attempt_take(punit_request_t *r, const char *who)
 {
-    const punit_attempt_limits_t  *l = &punit_auth.limits;
-    PGresult                      *rows;
-    const char                    *values[] = {
-        who, number(r, l->name_burst), milliseconds(r, l->name_every),
-        address_of(r), number(r, l->address_burst), milliseconds(r, l->address_every),
+    const punit_attempt_limits_t *l = &punit_auth.limits;
+    PGresult                     *rows;
+    const char                   *values[] = {
+                          who,           number(r, l->name_burst),    milliseconds(r, l->name_every),
+                          address_of(r), number(r, l->address_burst), milliseconds(r, l->address_every),
     };
 
-    punit_problem_t *problem = punit_query(r,
-        "select auth.take_attempt($1, $2::int, $3::interval, $4, $5::int, $6::interval) as wait",
+    punit_problem_t *problem = punit_query(
+        r, "select auth.take_attempt($1, $2::int, $3::interval, $4, $5::int, $6::interval) as wait",
         6, values, &rows, NULL);
     if (problem != NULL) {
         return problem;
     }
-    const char  *text = punit_column(rows, 0, "wait");
-    double       wait = text != NULL ? strtod(text, NULL) : 0;
+    const char *text = punit_column(rows, 0, "wait");
+    double      wait = text != NULL ? strtod(text, NULL) : 0;
     if (wait <= 0) {
         return NULL;
     }
@@ -118,8 +118,8 @@ punit_attempt_take(punit_request_t *r, const char *who)
 void
 punit_attempt_return(punit_request_t *r, const char *who)
 {
-    PGresult    *rows;
-    const char  *values[] = { who, milliseconds(r, punit_auth.limits.name_every) };
+    PGresult   *rows;
+    const char *values[] = { who, milliseconds(r, punit_auth.limits.name_every) };
 
     /* failing, it costs the name one token for a while */
     punit_query(r, "select auth.return_attempt($1, $2::interval)", 2, values, &rows, NULL);

@@ -9,14 +9,14 @@
 #include "auth/attempt.h"
 #include "auth/keys.h"
 #include "auth/login_name.h"
-#include "lib/service.h"
+#include "lib/http/service.h"
 
 typedef struct {
-    punit_argon      *argon;
-    punit_arbiters   *arbiters;
-    punit_pepper      pepper;
-    punit_keys       *keys;     /* the unit's own */
-    punit_issuer      issuer;
+    punit_argon           *argon;
+    punit_arbiters        *arbiters;
+    punit_pepper           pepper;
+    punit_keys            *keys; /* the unit's own */
+    punit_issuer           issuer;
     punit_attempt_limits_t limits;
 } punit_auth_t;
 

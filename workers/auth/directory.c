@@ -11,10 +11,10 @@ static const char claim_statement[] = "select user_id, unit from auth.claim_name
 punit_problem_t *
 punit_directory_find(punit_request_t *r, punit_entry_t *entry)
 {
-    char            email[PUNIT_EMAIL_MAX + 1];
-    unsigned char   hash[PUNIT_NAME_HASH];
-    PGresult       *rows;
-    const char     *given = punit_request_member(r, "email");
+    char          email[PUNIT_EMAIL_MAX + 1];
+    unsigned char hash[PUNIT_NAME_HASH];
+    PGresult     *rows;
+    const char   *given = punit_request_member(r, "email");
 
     memset(entry, 0, sizeof *entry);
     if (punit_email_normalise(given, strlen(given), email) != NULL) {
@@ -23,8 +23,9 @@ punit_directory_find(punit_request_t *r, punit_entry_t *entry)
     punit_name_hash(&punit_auth.pepper, email, hash);
     entry->hash = punit_bytea(r->arena, hash, sizeof hash);
 
-    punit_problem_t *problem = punit_query(r, "select user_id, unit, arbiter from auth.find_name($1)", 1,
-                                           &entry->hash, &rows, NULL);
+    punit_problem_t *problem =
+        punit_query(r, "select user_id, unit, arbiter from auth.find_name($1)", 1, &entry->hash,
+                    &rows, NULL);
     if (problem != NULL) {
         return problem;
     }
@@ -49,13 +50,14 @@ punit_directory_is_remote(const punit_entry_t *entry)
 punit_problem_t *
 punit_directory_claim(punit_request_t *r, punit_entry_t *entry)
 {
-    const char       *values[] = { entry->hash, entry->user, punit_config.unit };
-    PGresult         *rows = NULL;
-    punit_problem_t  *problem;
+    const char      *values[] = { entry->hash, entry->user, punit_config.unit };
+    PGresult        *rows = NULL;
+    punit_problem_t *problem;
 
     if (punit_directory_is_remote(entry)) {
         punit_asked *asked;
-        problem = punit_arbiter_ask(punit_auth.arbiters, r, entry->arbiter, claim_statement, 3, values, &asked);
+        problem = punit_arbiter_ask(punit_auth.arbiters, r, entry->arbiter, claim_statement, 3,
+                                    values, &asked);
         if (problem == NULL) {
             problem = punit_arbiter_answer(punit_auth.arbiters, r, asked, &rows);
         }
@@ -83,8 +85,10 @@ punit_directory_is_settled(punit_request_t *r, const punit_entry_t *entry, bool 
 {
     PGresult *rows;
 
-    punit_problem_t *problem = punit_query(r, "select state = 'ERASED' or unit is not null as settled"
-                                              "  from punit.owner_of($1)", 1, &entry->user, &rows, NULL);
+    punit_problem_t *problem = punit_query(r,
+                                           "select state = 'ERASED' or unit is not null as settled"
+                                           "  from punit.owner_of($1)",
+                                           1, &entry->user, &rows, NULL);
     if (problem == NULL) {
         const char *value = punit_column(rows, 0, "settled");
         *settled = value != NULL && *value == 't';

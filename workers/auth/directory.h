@@ -6,13 +6,13 @@
 #ifndef PUNIT_AUTH_DIRECTORY_H
 #define PUNIT_AUTH_DIRECTORY_H
 
-#include "lib/request.h"
+#include "lib/http/request.h"
 
 typedef struct {
-    const char  *hash;      /* bytea text */
-    const char  *user;      /* NULL: nobody's, as far as the replica knows */
-    const char  *unit;      /* where he registered */
-    const char  *arbiter;
+    const char *hash; /* bytea text */
+    const char *user; /* NULL: nobody's, as far as the replica knows */
+    const char *unit; /* where he registered */
+    const char *arbiter;
 } punit_entry_t;
 
 /*
@@ -32,6 +32,7 @@ bool punit_directory_is_remote(const punit_entry_t *entry);
 punit_problem_t *punit_directory_claim(punit_request_t *r, punit_entry_t *entry);
 
 /* Whether user and name belong together is settled: the user is or was there. */
-punit_problem_t *punit_directory_is_settled(punit_request_t *r, const punit_entry_t *entry, bool *settled);
+punit_problem_t *punit_directory_is_settled(punit_request_t *r, const punit_entry_t *entry,
+                                            bool *settled);
 
 #endif

@@ -16,14 +16,14 @@
 
 /* Whether nothing known speaks against it; the grid learns it. */
 static punit_problem_t *
-ask(punit_request_t *r, const char *jti, const char *sid, const char *user, const char *gen, time_t exp,
-    bool *active)
+ask(punit_request_t *r, const char *jti, const char *sid, const char *user, const char *gen,
+    time_t exp, bool *active)
 {
-    const char  *values[] = { jti, sid, user, gen };
-    PGresult    *rows;
+    const char *values[] = { jti, sid, user, gen };
+    PGresult   *rows;
 
-    punit_problem_t *problem = punit_query(r, "select auth.is_active($1, $2, $3, $4) as active", 4, values,
-                                           &rows, NULL);
+    punit_problem_t *problem =
+        punit_query(r, "select auth.is_active($1, $2, $3, $4) as active", 4, values, &rows, NULL);
     if (problem != NULL) {
         return problem;
     }
@@ -43,11 +43,12 @@ ask(punit_request_t *r, const char *jti, const char *sid, const char *user, cons
 punit_problem_t *
 punit_introspect(punit_request_t *r, punit_answer_t *a)
 {
-    const char  *exp = punit_request_param(r, "PUNIT_CLAIM_EXP");
-    bool         active;
+    const char *exp = punit_request_param(r, "PUNIT_CLAIM_EXP");
+    bool        active;
 
-    punit_problem_t *problem = ask(r, r->jti, punit_request_param(r, "PUNIT_CLAIM_SID"), r->user, r->gen,
-        exp != NULL ? (time_t) strtoll(exp, NULL, 10) : time(NULL) + EXP_UNKNOWN, &active);
+    punit_problem_t *problem =
+        ask(r, r->jti, punit_request_param(r, "PUNIT_CLAIM_SID"), r->user, r->gen,
+            exp != NULL ? (time_t) strtoll(exp, NULL, 10) : time(NULL) + EXP_UNKNOWN, &active);
     if (problem == NULL) {
         a->body = active ? "{\"active\":true}" : "{\"active\":false,\"reason\":\"revoked\"}";
         a->no_store = true;
@@ -76,8 +77,8 @@ claim(const json_t *claims, const char *name, punit_type_t type)
 static const char *
 describe(punit_request_t *r, json_t *claims)
 {
-    const char    *scope = "";
-    const json_t  *roles = json_object_get(claims, "roles");
+    const char   *scope = "";
+    const json_t *roles = json_object_get(claims, "roles");
 
     for (size_t i = 0; i < json_array_size(roles); i++) {
         const char *role = json_string_value(json_array_get(roles, i));
@@ -99,9 +100,9 @@ describe(punit_request_t *r, json_t *claims)
 punit_problem_t *
 punit_introspect_token(punit_request_t *r, punit_answer_t *a)
 {
-    char     error[300];
-    json_t  *claims = NULL;
-    bool     active = false;
+    char    error[300];
+    json_t *claims = NULL;
+    bool    active = false;
 
     /* NGINX does not pass this path on; should somebody make it, it still is nobody's business */
     if (r->client != NULL || r->from != NULL) {
@@ -111,7 +112,8 @@ punit_introspect_token(punit_request_t *r, punit_answer_t *a)
     punit_keys *keys = punit_public_keys_load(punit_config.keys, error, sizeof error);
     if (keys == NULL) {
         char quoted[400];
-        punit_log(PUNIT_LOG_ERROR, "public-keys", "why=%s", punit_log_quote(quoted, sizeof quoted, error));
+        punit_log(PUNIT_LOG_ERROR, "public-keys", "why=%s",
+                  punit_log_quote(quoted, sizeof quoted, error));
         return punit_problem(r->arena, &punit_try_later, NULL);
     }
     bool good = punit_access_token_check(&punit_auth.issuer, keys, punit_request_member(r, "token"),
@@ -124,10 +126,11 @@ punit_introspect_token(punit_request_t *r, punit_answer_t *a)
         return NULL;
     }
     punit_arena_own(r->arena, free_json, claims);
-    json_int_t gen = json_integer_value(json_object_get(claims, "gen"));
-    punit_problem_t *problem = ask(r, claim(claims, "jti", PUNIT_UUID), claim(claims, "sid", PUNIT_UUID),
-        claim(claims, "sub", PUNIT_UUID), punit_format(r->arena, "%lld", (long long) gen),
-        (time_t) json_integer_value(json_object_get(claims, "exp")), &active);
+    json_int_t       gen = json_integer_value(json_object_get(claims, "gen"));
+    punit_problem_t *problem =
+        ask(r, claim(claims, "jti", PUNIT_UUID), claim(claims, "sid", PUNIT_UUID),
+            claim(claims, "sub", PUNIT_UUID), punit_format(r->arena, "%lld", (long long) gen),
+            (time_t) json_integer_value(json_object_get(claims, "exp")), &active);
     if (problem == NULL && active) {
         a->body = describe(r, claims);
         if (a->body == NULL) {

@@ -2,29 +2,28 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <jansson.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <jansson.h>
 #include <sodium.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PRIVATE_SUFFIX  ".ES256.key.pem"
-#define PUBLIC_SUFFIX   ".ES256.pem"
-#define COORDINATE      32      /* bytes of x and y on P-256 */
+#define PRIVATE_SUFFIX ".ES256.key.pem"
+#define PUBLIC_SUFFIX  ".ES256.pem"
+#define COORDINATE     32 /* bytes of x and y on P-256 */
 
 
 /* Reads the key and demands P-256, whose use the name ES256 promises. */
 static bool
-read_pem(punit_key *key, bool private, const char *path, char *error,
-    size_t size)
+read_pem(punit_key *key, bool private, const char *path, char *error, size_t size)
 {
-    char  curve[32] = "";
+    char curve[32] = "";
 
     FILE *f = fopen(path, "re");
     if (f == NULL) {
@@ -32,18 +31,16 @@ read_pem(punit_key *key, bool private, const char *path, char *error,
         return false;
     }
     /* "": a key under a passphrase is refused, not asked for */
-    key->pkey = private ? PEM_read_PrivateKey(f, NULL, NULL, "")
-                        : PEM_read_PUBKEY(f, NULL, NULL, NULL);
+    key->pkey =
+        private ? PEM_read_PrivateKey(f, NULL, NULL, "") : PEM_read_PUBKEY(f, NULL, NULL, NULL);
     fclose(f);
 
     if (key->pkey == NULL || !EVP_PKEY_is_a(key->pkey, "EC")
-        || !EVP_PKEY_get_utf8_string_param(key->pkey,
-                                           OSSL_PKEY_PARAM_GROUP_NAME,
-                                           curve, sizeof curve, NULL)
+        || !EVP_PKEY_get_utf8_string_param(key->pkey, OSSL_PKEY_PARAM_GROUP_NAME, curve,
+                                           sizeof curve, NULL)
         || strcmp(curve, SN_X9_62_prime256v1) != 0)
     {
-        snprintf(error, size, "%s: not a %s key on P-256", path,
-                 private ? "private" : "public");
+        snprintf(error, size, "%s: not a %s key on P-256", path, private ? "private" : "public");
         return false;
     }
     return true;
@@ -53,8 +50,8 @@ read_pem(punit_key *key, bool private, const char *path, char *error,
 static bool
 coordinate(EVP_PKEY *pkey, const char *name, char *out, size_t size)
 {
-    unsigned char  raw[COORDINATE];
-    BIGNUM        *bn = NULL;
+    unsigned char raw[COORDINATE];
+    BIGNUM       *bn = NULL;
 
     if (!EVP_PKEY_get_bn_param(pkey, name, &bn)) {
         return false;
@@ -62,8 +59,7 @@ coordinate(EVP_PKEY *pkey, const char *name, char *out, size_t size)
     bool ok = BN_bn2binpad(bn, raw, sizeof raw) == (int) sizeof raw;
     BN_free(bn);
     if (ok) {
-        sodium_bin2base64(out, size, raw, sizeof raw,
-                          sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+        sodium_bin2base64(out, size, raw, sizeof raw, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
     }
     return ok;
 }
@@ -73,16 +69,15 @@ coordinate(EVP_PKEY *pkey, const char *name, char *out, size_t size)
 static json_t *
 jwk(EVP_PKEY *pkey, const char *kid)
 {
-    char  x[64], y[64];
+    char x[64], y[64];
 
     if (!coordinate(pkey, OSSL_PKEY_PARAM_EC_PUB_X, x, sizeof x)
         || !coordinate(pkey, OSSL_PKEY_PARAM_EC_PUB_Y, y, sizeof y))
     {
         return NULL;
     }
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}",
-                     "kty", "EC", "crv", "P-256", "x", x, "y", y,
-                     "kid", kid, "alg", "ES256", "use", "sig");
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "kty", "EC", "crv", "P-256", "x", x,
+                     "y", y, "kid", kid, "alg", "ES256", "use", "sig");
 }
 
 
@@ -90,11 +85,10 @@ jwk(EVP_PKEY *pkey, const char *kid)
 static unsigned long
 serial(const char *kid, const char *unit)
 {
-    size_t  len = strlen(unit);
-    char   *end;
+    size_t len = strlen(unit);
+    char  *end;
 
-    if (strncmp(kid, unit, len) != 0 || kid[len] != '-'
-        || kid[len + 1] < '1' || kid[len + 1] > '9')
+    if (strncmp(kid, unit, len) != 0 || kid[len] != '-' || kid[len + 1] < '1' || kid[len + 1] > '9')
     {
         return 0;
     }
@@ -120,11 +114,10 @@ append(punit_keys *keys, const char *kid, size_t len)
 
 /* The directory's private or public keys, read into `keys`. */
 static bool
-read_dir(punit_keys *keys, const char *dir, bool private, char *error,
-    size_t size)
+read_dir(punit_keys *keys, const char *dir, bool private, char *error, size_t size)
 {
     const char    *suffix = private ? PRIVATE_SUFFIX : PUBLIC_SUFFIX;
-    struct dirent  *entry;
+    struct dirent *entry;
 
     DIR *d = opendir(dir);
     if (d == NULL) {
@@ -132,12 +125,11 @@ read_dir(punit_keys *keys, const char *dir, bool private, char *error,
         return false;
     }
     while ((entry = readdir(d)) != NULL) {
-        char    path[4096];
-        size_t  len = strlen(entry->d_name), tail = strlen(suffix);
+        char   path[4096];
+        size_t len = strlen(entry->d_name), tail = strlen(suffix);
 
         if (len <= tail || len - tail >= PUNIT_KID_MAX
-            || strcmp(entry->d_name + len - tail, suffix) != 0)
-        {
+            || strcmp(entry->d_name + len - tail, suffix) != 0) {
             continue;
         }
         snprintf(path, sizeof path, "%s/%s", dir, entry->d_name);
@@ -158,10 +150,9 @@ make_jwks(punit_keys *keys)
     json_t *list = json_array();
 
     for (size_t i = 0; i < keys->n; i++) {
-        json_array_append_new(list, jwk(keys->keys[i].pkey,
-                                        keys->keys[i].kid));
+        json_array_append_new(list, jwk(keys->keys[i].pkey, keys->keys[i].kid));
     }
-    bool whole = json_array_size(list) == keys->n;
+    bool    whole = json_array_size(list) == keys->n;
     json_t *set = json_pack("{s:o}", "keys", list);
     keys->jwks = whole && set != NULL ? json_dumps(set, JSON_COMPACT) : NULL;
     json_decref(set);
@@ -170,8 +161,7 @@ make_jwks(punit_keys *keys)
 
 
 punit_keys *
-punit_signing_keys_load(const char *dir, const char *unit, char *error,
-    size_t size)
+punit_signing_keys_load(const char *dir, const char *unit, char *error, size_t size)
 {
     punit_keys *keys = calloc(1, sizeof *keys);
 
@@ -181,22 +171,21 @@ punit_signing_keys_load(const char *dir, const char *unit, char *error,
     }
     for (size_t i = 0; i < keys->n; i++) {
         if (serial(keys->keys[i].kid, unit) == 0) {
-            snprintf(error, size, "%s/%s" PRIVATE_SUFFIX
-                     ": not named %s-<number>", dir, keys->keys[i].kid, unit);
+            snprintf(error, size, "%s/%s" PRIVATE_SUFFIX ": not named %s-<number>", dir,
+                     keys->keys[i].kid, unit);
             punit_keys_free(keys);
             return NULL;
         }
     }
     if (keys->n == 0) {
-        snprintf(error, size, "%s: holds no %s-<number>" PRIVATE_SUFFIX, dir,
-                 unit);
+        snprintf(error, size, "%s: holds no %s-<number>" PRIVATE_SUFFIX, dir, unit);
         punit_keys_free(keys);
         return NULL;
     }
     /* by serial: insertion sort, a handful of keys */
     for (size_t i = 1; i < keys->n; i++) {
-        for (size_t j = i; j > 0 && serial(keys->keys[j - 1].kid, unit)
-                                    > serial(keys->keys[j].kid, unit); j--)
+        for (size_t j = i;
+             j > 0 && serial(keys->keys[j - 1].kid, unit) > serial(keys->keys[j].kid, unit); j--)
         {
             punit_key t = keys->keys[j];
             keys->keys[j] = keys->keys[j - 1];

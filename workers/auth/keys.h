@@ -14,22 +14,21 @@
 #define PUNIT_KID_MAX 64
 
 typedef struct {
-    char       kid[PUNIT_KID_MAX];
-    EVP_PKEY  *pkey;
+    char      kid[PUNIT_KID_MAX];
+    EVP_PKEY *pkey;
 } punit_key;
 
 typedef struct {
-    punit_key  *keys;           /* signing keys: the signing one is the last */
-    size_t      n;
-    char       *jwks;           /* RFC 7517 set of the public halves */
+    punit_key *keys; /* signing keys: the signing one is the last */
+    size_t     n;
+    char      *jwks; /* RFC 7517 set of the public halves */
 } punit_keys;
 
 /*
  * Loads the unit's signing keys and makes the JWKS.
  * NULL: error holds one line saying which file and what is wrong.
  */
-punit_keys *punit_signing_keys_load(const char *dir, const char *unit,
-    char *error, size_t size);
+punit_keys *punit_signing_keys_load(const char *dir, const char *unit, char *error, size_t size);
 
 /* Loads the public keys of all units (no JWKS). NULL as above. */
 punit_keys *punit_public_keys_load(const char *dir, char *error, size_t size);

@@ -16,7 +16,8 @@ static const char credential[] =
     "select o.epoch, c.password from punit.own o left join auth.credential c using (user_id)"
     " where o.user_id = $1 and o.state = 'OWNED'";
 
-static const punit_kind_t bad_credentials = { 401, "bad-credentials", "E-mail address or password is wrong" };
+static const punit_kind_t bad_credentials = { 401, "bad-credentials",
+                                              "E-mail address or password is wrong" };
 
 
 /* The same to the byte whether the name exists or not: Punit-Owner goes too. */
@@ -28,12 +29,13 @@ refuse(punit_request_t *r, punit_answer_t *a)
 }
 
 
-/* Whether this is the password of `hash`, or of nobody (NULL), for the same work. Only guesses count. */
+/* Whether this is the password of `hash`, or of nobody (NULL), for the same work. Only guesses
+ * count. */
 static punit_problem_t *
 verify(punit_request_t *r, const punit_entry_t *entry, const char *hash, bool *right)
 {
-    const char       *who = punit_attempt_name(r, entry->hash);
-    punit_problem_t  *problem = punit_attempt_take(r, who);
+    const char      *who = punit_attempt_name(r, entry->hash);
+    punit_problem_t *problem = punit_attempt_take(r, who);
 
     if (problem != NULL) {
         return problem;
@@ -46,19 +48,20 @@ verify(punit_request_t *r, const punit_entry_t *entry, const char *hash, bool *r
 }
 
 
-/* A name that the replica does not know: nobody's, unless the arbiter says so. The question travels while
- * the password is hashed, so that the wait tells nothing. */
+/* A name that the replica does not know: nobody's, unless the arbiter says so. The question travels
+ * while the password is hashed, so that the wait tells nothing. */
 static punit_problem_t *
 ask_arbiter(punit_request_t *r, punit_entry_t *entry)
 {
-    punit_asked      *asked = NULL;
-    PGresult         *rows;
-    bool              right;
-    punit_problem_t  *problem = NULL, *busy;
+    punit_asked     *asked = NULL;
+    PGresult        *rows;
+    bool             right;
+    punit_problem_t *problem = NULL, *busy;
 
     if (punit_directory_is_remote(entry)) {
         problem = punit_arbiter_ask(punit_auth.arbiters, r, entry->arbiter,
-            "select user_id, unit from auth.find_name($1)", 1, &entry->hash, &asked);
+                                    "select user_id, unit from auth.find_name($1)", 1, &entry->hash,
+                                    &asked);
         if (problem != NULL) {
             return problem;
         }
@@ -83,19 +86,27 @@ ask_arbiter(punit_request_t *r, punit_entry_t *entry)
 static punit_problem_t *
 open_session(punit_request_t *r, const char *user, const char *hash, punit_answer_t *a)
 {
-    punit_pair_t  *pair = punit_pair_new(r, user);
-    PGresult      *rows;
-    char           rehashed[PUNIT_ARGON_STR];
-    bool           outdated = punit_argon_outdated(hash)
-                              && punit_password_hash(r, "password", rehashed) == NULL;
-    const char    *values[] = {
-        user, hash, pair->sid, pair->jti, pair->exp_text, pair->family_sum, pair->refresh_sum, r->client,
+    punit_pair_t *pair = punit_pair_new(r, user);
+    PGresult     *rows;
+    char          rehashed[PUNIT_ARGON_STR];
+    bool          outdated =
+        punit_argon_outdated(hash) && punit_password_hash(r, "password", rehashed) == NULL;
+    const char *values[] = {
+        user,
+        hash,
+        pair->sid,
+        pair->jti,
+        pair->exp_text,
+        pair->family_sum,
+        pair->refresh_sum,
+        r->client,
         outdated ? rehashed : NULL,
     };
 
-    punit_problem_t *problem = punit_owned_query(r, user,
-        "select epoch, status, gen, roles from auth.login($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        9, values, &rows, a);
+    punit_problem_t *problem = punit_owned_query(
+        r, user,
+        "select epoch, status, gen, roles from auth.login($1, $2, $3, $4, $5, $6, $7, $8, $9)", 9,
+        values, &rows, a);
     if (problem != NULL || rows == NULL) {
         return problem;
     }
@@ -109,9 +120,9 @@ open_session(punit_request_t *r, const char *user, const char *hash, punit_answe
 punit_problem_t *
 punit_login(punit_request_t *r, punit_answer_t *a)
 {
-    punit_entry_t     entry;
-    PGresult         *rows;
-    bool              right;
+    punit_entry_t entry;
+    PGresult     *rows;
+    bool          right;
 
     punit_problem_t *problem = punit_directory_find(r, &entry);
     if (problem == NULL && entry.user == NULL) {
@@ -131,8 +142,9 @@ punit_login(punit_request_t *r, punit_answer_t *a)
 
     problem = punit_owned_query(r, entry.user, credential, 1, &entry.user, &rows, a);
     if (problem != NULL && problem->kind == &punit_unknown_user) {
-        /* The name is claimed and no unit is known to own its user: he registered elsewhere a moment ago and
-         * the directory is late, or the registration was never finished. His unit knows. */
+        /* The name is claimed and no unit is known to own its user: he registered elsewhere a
+         * moment ago and the directory is late, or the registration was never finished. His unit
+         * knows. */
         if (strcmp(entry.unit, punit_config.unit) != 0) {
             a->status = 421;
             a->owner_unit = entry.unit;

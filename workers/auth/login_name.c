@@ -5,15 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LOCAL_MAX   64      /* RFC 5321 4.5.3.1.1 */
-#define LABEL_MAX   63      /* RFC 1035 2.3.4 */
+#define LOCAL_MAX 64 /* RFC 5321 4.5.3.1.1 */
+#define LABEL_MAX 63 /* RFC 1035 2.3.4 */
 
 
 int
 punit_pepper_load(punit_pepper *pepper, const char *file)
 {
-    char    text[256];
-    size_t  n, bin = 0;
+    char   text[256];
+    size_t n, bin = 0;
 
     FILE *f = fopen(file, "re");
     if (f == NULL) {
@@ -28,8 +28,7 @@ punit_pepper_load(punit_pepper *pepper, const char *file)
         errno = EIO;
         return -1;
     }
-    int rc = sodium_hex2bin(pepper->key, sizeof pepper->key, text, n,
-                            " \t\r\n", &bin, NULL);
+    int rc = sodium_hex2bin(pepper->key, sizeof pepper->key, text, n, " \t\r\n", &bin, NULL);
     sodium_memzero(text, sizeof text);
     if (rc != 0 || bin != sizeof pepper->key) {
         errno = EINVAL;
@@ -42,8 +41,7 @@ punit_pepper_load(punit_pepper *pepper, const char *file)
 static bool
 is_alnum(unsigned char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
-           || (c >= '0' && c <= '9');
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
 
@@ -51,7 +49,7 @@ is_alnum(unsigned char c)
 static bool
 is_dot_string(const char *p, size_t len)
 {
-    bool dot = true;    /* may not begin with one */
+    bool dot = true; /* may not begin with one */
 
     for (size_t i = 0; i < len; i++) {
         if (p[i] == '.') {
@@ -60,8 +58,7 @@ is_dot_string(const char *p, size_t len)
             }
             dot = true;
         } else if (is_alnum((unsigned char) p[i])
-                   || (p[i] != '\0'
-                       && strchr("!#$%&'*+-/=?^_`{|}~", p[i]) != NULL))
+                   || (p[i] != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", p[i]) != NULL))
         {
             dot = false;
         } else {
@@ -85,9 +82,7 @@ is_domain(const char *p, size_t len)
             }
             continue;
         }
-        if (i == start || i - start > LABEL_MAX || p[start] == '-'
-            || p[i - 1] == '-')
-        {
+        if (i == start || i - start > LABEL_MAX || p[start] == '-' || p[i - 1] == '-') {
             return false;
         }
         labels++;
@@ -98,8 +93,7 @@ is_domain(const char *p, size_t len)
 
 
 const char *
-punit_email_normalise(const char *email, size_t len,
-    char out[PUNIT_EMAIL_MAX + 1])
+punit_email_normalise(const char *email, size_t len, char out[PUNIT_EMAIL_MAX + 1])
 {
     if (len > PUNIT_EMAIL_MAX) {
         return "longer than 254 characters";
@@ -129,9 +123,7 @@ punit_email_normalise(const char *email, size_t len,
 
 
 void
-punit_name_hash(const punit_pepper *pepper, const char *email,
-    unsigned char hash[PUNIT_NAME_HASH])
+punit_name_hash(const punit_pepper *pepper, const char *email, unsigned char hash[PUNIT_NAME_HASH])
 {
-    crypto_auth_hmacsha256(hash, (const unsigned char *) email, strlen(email),
-                           pepper->key);
+    crypto_auth_hmacsha256(hash, (const unsigned char *) email, strlen(email), pepper->key);
 }

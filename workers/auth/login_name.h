@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define PUNIT_EMAIL_MAX   254     /* bytes: RFC 5321 4.5.3.1.3 less "<>" */
-#define PUNIT_NAME_HASH   32
+#define PUNIT_EMAIL_MAX 254 /* bytes: RFC 5321 4.5.3.1.3 less "<>" */
+#define PUNIT_NAME_HASH 32
 
 typedef struct {
     unsigned char key[32];
@@ -27,11 +27,10 @@ int punit_pepper_load(punit_pepper *pepper, const char *file);
  * the letter of the RFC and by no server that people use.
  * NULL when good, otherwise a phrase for the client saying what is wrong.
  */
-const char *punit_email_normalise(const char *email, size_t len,
-    char out[PUNIT_EMAIL_MAX + 1]);
+const char *punit_email_normalise(const char *email, size_t len, char out[PUNIT_EMAIL_MAX + 1]);
 
 /* The keyed hash of a normalised address. */
 void punit_name_hash(const punit_pepper *pepper, const char *email,
-    unsigned char hash[PUNIT_NAME_HASH]);
+                     unsigned char hash[PUNIT_NAME_HASH]);
 
 #endif

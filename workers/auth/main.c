@@ -5,7 +5,7 @@
 
 #include "auth/auth.h"
 
-#define ARGON_WAITING 16        /* jobs in the queue; each waits about 30 ms a place */
+#define ARGON_WAITING 16 /* jobs in the queue; each waits about 30 ms a place */
 
 punit_auth_t punit_auth;
 
@@ -22,31 +22,32 @@ check_email(const char *text, size_t len)
 static const punit_member_t registration[] = {
     { "email", PUNIT_STRING, .required = true, .check = check_email },
     { "password", PUNIT_STRING, .required = true, PUNIT_BOUNDS(8, 256) },
-    { "name", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 100), .check = punit_check_printable },
-    {0}
+    { "name", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 100),
+      .check = punit_check_printable },
+    { 0 },
 };
 
 static const punit_member_t credentials[] = {
     { "email", PUNIT_STRING, .required = true, .check = check_email },
     { "password", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 256) },
-    {0}
+    { 0 },
 };
 
 static const punit_member_t refresh_token[] = {
     { "refresh_token", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 200) },
-    {0}
+    { 0 },
 };
 
 static const punit_member_t passwords[] = {
     { "old", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 256) },
     { "new", PUNIT_STRING, .required = true, PUNIT_BOUNDS(8, 256) },
-    {0}
+    { 0 },
 };
 
 static const punit_member_t token[] = {
     { "token", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 8192) },
     { "token_type_hint", PUNIT_STRING, PUNIT_BOUNDS(1, 100) },
-    {0}
+    { 0 },
 };
 
 /* Sessions that another unit has ended meanwhile are gone, although their rows are still here. */
@@ -62,27 +63,30 @@ static const char sessions[] =
     "     and not exists (select from auth.ended e where e.subject = s.id and e.kind = 'session')"
     "     and ($4::timestamptz is null or (s.created_at, s.id) < ($4, $5::uuid))"
     "   order by s.created_at desc, s.id desc limit $3::int + 1)"
-    "select o.epoch, " PUNIT_PAGE("$3::int")
-    "  from punit.own o where o.user_id = $1 and o.state = 'OWNED'";
+    "select o.epoch, " PUNIT_PAGE(
+        "$3::int") "  from punit.own o where o.user_id = $1 and o.state = 'OWNED'";
 
 static const punit_route_t routes[] = {
     { "POST", "/auth/register", PUNIT_PUBLIC, .members = registration, .handler = punit_register },
     { "POST", "/auth/login", PUNIT_PUBLIC, .members = credentials, .handler = punit_login },
-    { "POST", "/auth/refresh", PUNIT_PUBLIC, .members = refresh_token, .handler = punit_refresh_pair },
+    { "POST", "/auth/refresh", PUNIT_PUBLIC, .members = refresh_token,
+      .handler = punit_refresh_pair },
     /* any unit takes it, the owner's or not: see the handler */
     { "POST", "/auth/logout", PUNIT_PUBLIC, .handler = punit_logout },
     { "POST", "/auth/password", PUNIT_OWNED, .members = passwords, .handler = punit_password },
     { "GET", "/auth/sessions", PUNIT_OWNED, .list = true, .cursor = { PUNIT_TIMESTAMP, PUNIT_UUID },
       .sql = sessions,
-      .bind = { PUNIT_P_USER, PUNIT_P_PARAM("PUNIT_JTI"), PUNIT_P_LIMIT, PUNIT_P_CURSOR(0), PUNIT_P_CURSOR(1) } },
+      .bind = { PUNIT_P_USER, PUNIT_P_PARAM("PUNIT_JTI"), PUNIT_P_LIMIT, PUNIT_P_CURSOR(0),
+                PUNIT_P_CURSOR(1) } },
     { "DELETE", "/auth/sessions/{id:uuid}", PUNIT_OWNED,
       .sql = "select epoch, status, null as body from auth.end_session($1, $2)",
       .bind = { PUNIT_P_USER, PUNIT_P_PATH("id") } },
     { "GET", "/auth/keys", PUNIT_PUBLIC, .handler = punit_jwks },
-    { "POST", "/auth/introspect", PUNIT_PUBLIC, .members = token, .handler = punit_introspect_token },
+    { "POST", "/auth/introspect", PUNIT_PUBLIC, .members = token,
+      .handler = punit_introspect_token },
     { "GET", "/punit/introspect", PUNIT_INTERNAL, .handler = punit_introspect },
     { "GET", "/punit/reissue", PUNIT_INTERNAL, .handler = punit_reissue },
-    {0}
+    { 0 },
 };
 
 
@@ -102,7 +106,8 @@ refuse_start(const char *what, const char *why)
 {
     char quoted[500];
 
-    punit_log(PUNIT_LOG_ERROR, "start", "what=%s why=%s", what, punit_log_quote(quoted, sizeof quoted, why));
+    punit_log(PUNIT_LOG_ERROR, "start", "what=%s why=%s", what,
+              punit_log_quote(quoted, sizeof quoted, why));
     return false;
 }
 
@@ -118,19 +123,24 @@ start(void)
     }
     snprintf(file, sizeof file, "%s/pepper", punit_config.private);
     if (punit_pepper_load(&punit_auth.pepper, file) != 0) {
-        return refuse_start("pepper", "PUNIT_PRIVATE/pepper must be a readable file of 64 hex digits");
+        return refuse_start("pepper",
+                            "PUNIT_PRIVATE/pepper must be a readable file of 64 hex digits");
     }
-    punit_auth.keys = punit_signing_keys_load(punit_config.private, punit_config.unit, error, sizeof error);
+    punit_auth.keys =
+        punit_signing_keys_load(punit_config.private, punit_config.unit, error, sizeof error);
     if (punit_auth.keys == NULL) {
         return refuse_start("signing-keys", error);
     }
-    punit_auth.issuer = (punit_issuer) {
-        .issuer = punit_config.issuer, .audience = punit_config.audience, .unit = punit_config.unit,
+    punit_auth.issuer = (punit_issuer){
+        .issuer = punit_config.issuer,
+        .audience = punit_config.audience,
+        .unit = punit_config.unit,
         .keys = punit_auth.keys,
     };
-    punit_auth.arbiters = punit_arbiters_create(punit_config.unit,
-        punit_config_text("PUNIT_TLS_CERT", NULL), punit_config_text("PUNIT_TLS_KEY", NULL),
-        punit_config_text("PUNIT_TLS_CA", NULL));
+    punit_auth.arbiters =
+        punit_arbiters_create(punit_config.unit, punit_config_text("PUNIT_TLS_CERT", NULL),
+                              punit_config_text("PUNIT_TLS_KEY", NULL),
+                              punit_config_text("PUNIT_TLS_CA", NULL));
 
     punit_auth.limits = punit_attempt_limits();
 

@@ -29,9 +29,9 @@ wipe(void *secret)
 static void
 draw(punit_request_t *r, punit_pair_t *pair)
 {
-    unsigned char  family[PUNIT_SUM], whole[PUNIT_SUM];
-    struct tm      tm;
-    char           text[32];
+    unsigned char family[PUNIT_SUM], whole[PUNIT_SUM];
+    struct tm     tm;
+    char          text[32];
 
     pair->user = pair->refresh.user;
     pair->iat = time(NULL);
@@ -49,8 +49,8 @@ draw(punit_request_t *r, punit_pair_t *pair)
 punit_pair_t *
 punit_pair_new(punit_request_t *r, const char *user)
 {
-    punit_pair_t  *pair = punit_alloc(r->arena, sizeof *pair);
-    char          *sid = punit_alloc(r->arena, PUNIT_UUID_SIZE);
+    punit_pair_t *pair = punit_alloc(r->arena, sizeof *pair);
+    char         *sid = punit_alloc(r->arena, PUNIT_UUID_SIZE);
 
     punit_uuid_new(sid);
     pair->sid = sid;
@@ -80,19 +80,23 @@ free_json(void *json)
 
 punit_problem_t *
 punit_pair_answer(punit_request_t *r, const punit_pair_t *pair, const PGresult *rows, int status,
-    punit_answer_t *a)
+                  punit_answer_t *a)
 {
-    char         text[PUNIT_REFRESH_TEXT];
-    const char  *gen = punit_column(rows, 0, "gen");
-    const char  *roles = punit_column(rows, 0, "roles");
+    char        text[PUNIT_REFRESH_TEXT];
+    const char *gen = punit_column(rows, 0, "gen");
+    const char *roles = punit_column(rows, 0, "roles");
 
     if (gen == NULL || roles == NULL) {
         punit_log(PUNIT_LOG_ERROR, "no-credential", "user=%s", pair->user);
         return punit_problem(r->arena, &punit_internal, NULL);
     }
     punit_claims claims = {
-        .user = pair->user, .jti = pair->jti, .sid = pair->sid, .roles = roles,
-        .iat = pair->iat, .exp = pair->exp,
+        .user = pair->user,
+        .jti = pair->jti,
+        .sid = pair->sid,
+        .roles = roles,
+        .iat = pair->iat,
+        .exp = pair->exp,
         .epoch = strtoull(punit_column(rows, 0, "epoch"), NULL, 10),
         .gen = strtoull(gen, NULL, 10),
     };
@@ -104,13 +108,9 @@ punit_pair_answer(punit_request_t *r, const punit_pair_t *pair, const PGresult *
     punit_arena_own(r->arena, free, access);
 
     punit_refresh_format(&pair->refresh, text);
-    json_t *body = json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}",
-                             "user_id", pair->user,
-                             "access_token", access,
-                             "refresh_token", text,
-                             "token_type", "Bearer",
-                             "expires_in", PUNIT_ACCESS_LIFE,
-                             "unit", punit_config.unit);
+    json_t *body = json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "user_id", pair->user,
+                             "access_token", access, "refresh_token", text, "token_type", "Bearer",
+                             "expires_in", PUNIT_ACCESS_LIFE, "unit", punit_config.unit);
     punit_arena_own(r->arena, free_json, body);
     char *dump = json_dumps(body, JSON_COMPACT);
     if (dump == NULL) {

@@ -4,7 +4,8 @@
 
 #include "auth/auth.h"
 
-static const punit_kind_t wrong_password = { 403, "wrong-password", "The old password is not the right one" };
+static const punit_kind_t wrong_password = { 403, "wrong-password",
+                                             "The old password is not the right one" };
 
 
 static punit_problem_t *
@@ -19,8 +20,8 @@ unable(punit_request_t *r, punit_argon_rc rc)
 punit_problem_t *
 punit_password_hash(punit_request_t *r, const char *member, char hash[PUNIT_ARGON_STR])
 {
-    const char     *password = punit_request_member(r, member);
-    punit_argon_rc  rc = punit_argon_hash(punit_auth.argon, password, strlen(password), hash);
+    const char    *password = punit_request_member(r, member);
+    punit_argon_rc rc = punit_argon_hash(punit_auth.argon, password, strlen(password), hash);
 
     return rc == PUNIT_ARGON_OK ? NULL : unable(r, rc);
 }
@@ -29,8 +30,8 @@ punit_password_hash(punit_request_t *r, const char *member, char hash[PUNIT_ARGO
 punit_problem_t *
 punit_password_verify(punit_request_t *r, const char *member, const char *hash, bool *right)
 {
-    const char     *password = punit_request_member(r, member);
-    punit_argon_rc  rc = punit_argon_verify(punit_auth.argon, hash, password, strlen(password));
+    const char    *password = punit_request_member(r, member);
+    punit_argon_rc rc = punit_argon_verify(punit_auth.argon, hash, password, strlen(password));
 
     *right = rc == PUNIT_ARGON_OK;
     return rc == PUNIT_ARGON_OK || rc == PUNIT_ARGON_MISMATCH ? NULL : unable(r, rc);
@@ -41,14 +42,16 @@ punit_password_verify(punit_request_t *r, const char *member, const char *hash, 
 punit_problem_t *
 punit_password(punit_request_t *r, punit_answer_t *a)
 {
-    PGresult         *rows;
-    punit_problem_t  *problem;
-    bool              right;
-    char              hash[PUNIT_ARGON_STR];
+    PGresult        *rows;
+    punit_problem_t *problem;
+    bool             right;
+    char             hash[PUNIT_ARGON_STR];
 
-    problem = punit_owned_query(r, r->user,
+    problem = punit_owned_query(
+        r, r->user,
         "select o.epoch, c.password from punit.own o left join auth.credential c using (user_id)"
-        " where o.user_id = $1 and o.state = 'OWNED'", 1, &r->user, &rows, a);
+        " where o.user_id = $1 and o.state = 'OWNED'",
+        1, &r->user, &rows, a);
     if (problem != NULL || rows == NULL) {
         return problem;
     }
@@ -72,15 +75,18 @@ punit_password(punit_request_t *r, punit_answer_t *a)
         return problem;
     }
 
-    const char *values[] = { r->user, punit_request_param(r, "PUNIT_CLAIM_SID"), r->jti, old, hash };
-    problem = punit_owned_query(r, r->user,
+    const char *values[] = { r->user, punit_request_param(r, "PUNIT_CLAIM_SID"), r->jti, old,
+                             hash };
+    problem = punit_owned_query(
+        r, r->user,
         "select epoch, status from auth.change_password($1, coalesce($2, auth.session_of($1, $3)), $4, $5)",
         5, values, &rows, a);
     if (problem != NULL || rows == NULL) {
         return problem;
     }
     if (strcmp(punit_column(rows, 0, "status"), "204") != 0) {
-        return punit_problem(r->arena, &punit_conflict, "the password has just been changed by another request");
+        return punit_problem(r->arena, &punit_conflict,
+                             "the password has just been changed by another request");
     }
     a->status = 204;
     return NULL;

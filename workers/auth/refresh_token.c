@@ -28,8 +28,7 @@ punit_refresh_next(punit_refresh *token, const punit_refresh *from)
 {
     set_user(token, from->user);
     memcpy(token->secret, from->secret, PUNIT_FAMILY);
-    randombytes_buf(token->secret + PUNIT_FAMILY,
-                    PUNIT_SECRET - PUNIT_FAMILY);
+    randombytes_buf(token->secret + PUNIT_FAMILY, PUNIT_SECRET - PUNIT_FAMILY);
 }
 
 
@@ -38,9 +37,7 @@ is_uuid(const char *p)
 {
     for (size_t i = 0; i < PUNIT_UUID_TEXT; i++) {
         bool hyphen = i == 8 || i == 13 || i == 18 || i == 23;
-        if (hyphen ? p[i] != '-'
-                   : !((p[i] >= '0' && p[i] <= '9')
-                       || (p[i] >= 'a' && p[i] <= 'f')))
+        if (hyphen ? p[i] != '-' : !((p[i] >= '0' && p[i] <= '9') || (p[i] >= 'a' && p[i] <= 'f')))
         {
             return false;
         }
@@ -52,18 +49,16 @@ is_uuid(const char *p)
 bool
 punit_refresh_parse(punit_refresh *token, const char *text, size_t len)
 {
-    size_t       bin = 0;
-    const char  *end = NULL;
+    size_t      bin = 0;
+    const char *end = NULL;
 
-    if (len != PUNIT_REFRESH_TEXT - 1 || !is_uuid(text)
-        || text[PUNIT_UUID_TEXT] != '.')
-    {
+    if (len != PUNIT_REFRESH_TEXT - 1 || !is_uuid(text) || text[PUNIT_UUID_TEXT] != '.') {
         return false;
     }
     const char *secret = text + PUNIT_UUID_TEXT + 1;
-    if (sodium_base642bin(token->secret, sizeof token->secret, secret,
-                          ENCODED, NULL, &bin, &end,
-                          sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0
+    if (sodium_base642bin(token->secret, sizeof token->secret, secret, ENCODED, NULL, &bin, &end,
+                          sodium_base64_VARIANT_URLSAFE_NO_PADDING)
+            != 0
         || bin != PUNIT_SECRET || end != secret + ENCODED)
     {
         return false;
@@ -74,19 +69,17 @@ punit_refresh_parse(punit_refresh *token, const char *text, size_t len)
 
 
 void
-punit_refresh_format(const punit_refresh *token,
-    char text[PUNIT_REFRESH_TEXT])
+punit_refresh_format(const punit_refresh *token, char text[PUNIT_REFRESH_TEXT])
 {
     snprintf(text, PUNIT_REFRESH_TEXT, "%s.", token->user);
-    sodium_bin2base64(text + PUNIT_UUID_TEXT + 1, ENCODED + 1, token->secret,
-                      sizeof token->secret,
+    sodium_bin2base64(text + PUNIT_UUID_TEXT + 1, ENCODED + 1, token->secret, sizeof token->secret,
                       sodium_base64_VARIANT_URLSAFE_NO_PADDING);
 }
 
 
 void
-punit_refresh_sums(const punit_refresh *token,
-    unsigned char family[PUNIT_SUM], unsigned char whole[PUNIT_SUM])
+punit_refresh_sums(const punit_refresh *token, unsigned char family[PUNIT_SUM],
+                   unsigned char whole[PUNIT_SUM])
 {
     crypto_hash_sha256(family, token->secret, PUNIT_FAMILY);
     crypto_hash_sha256(whole, token->secret, PUNIT_SECRET);

@@ -13,16 +13,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define PUNIT_UUID_TEXT     36
-#define PUNIT_SECRET        32
-#define PUNIT_FAMILY        16
-#define PUNIT_SUM           32      /* SHA-256 */
+#define PUNIT_UUID_TEXT    36
+#define PUNIT_SECRET       32
+#define PUNIT_FAMILY       16
+#define PUNIT_SUM          32 /* SHA-256 */
 /* uuid, '.', 43 characters, NUL */
-#define PUNIT_REFRESH_TEXT  (PUNIT_UUID_TEXT + 1 + 43 + 1)
+#define PUNIT_REFRESH_TEXT (PUNIT_UUID_TEXT + 1 + 43 + 1)
 
 typedef struct {
-    char           user[PUNIT_UUID_TEXT + 1];
-    unsigned char  secret[PUNIT_SECRET];
+    char          user[PUNIT_UUID_TEXT + 1];
+    unsigned char secret[PUNIT_SECRET];
 } punit_refresh;
 
 /* A token of a new family. */
@@ -34,11 +34,10 @@ void punit_refresh_next(punit_refresh *token, const punit_refresh *from);
 /* Strict: lower-case uuid, canonical base64url, nothing after it. */
 bool punit_refresh_parse(punit_refresh *token, const char *text, size_t len);
 
-void punit_refresh_format(const punit_refresh *token,
-    char text[PUNIT_REFRESH_TEXT]);
+void punit_refresh_format(const punit_refresh *token, char text[PUNIT_REFRESH_TEXT]);
 
 /* What the database knows: SHA-256 of the family part, and of the whole. */
-void punit_refresh_sums(const punit_refresh *token,
-    unsigned char family[PUNIT_SUM], unsigned char whole[PUNIT_SUM]);
+void punit_refresh_sums(const punit_refresh *token, unsigned char family[PUNIT_SUM],
+                        unsigned char whole[PUNIT_SUM]);
 
 #endif

@@ -17,16 +17,19 @@ static const punit_kind_t name_taken = { 409, "name-taken", "This e-mail address
 
 
 static punit_problem_t *
-create_account(punit_request_t *r, const punit_entry_t *entry, const char *password, punit_answer_t *a)
+create_account(punit_request_t *r, const punit_entry_t *entry, const char *password,
+               punit_answer_t *a)
 {
-    punit_pair_t  *pair = punit_pair_new(r, entry->user);
-    PGresult      *rows;
-    const char    *values[] = {
-        entry->user, entry->hash, password, punit_request_member(r, "name"),
-        pair->sid, pair->jti, pair->exp_text, pair->family_sum, pair->refresh_sum, r->client,
+    punit_pair_t *pair = punit_pair_new(r, entry->user);
+    PGresult     *rows;
+    const char   *values[] = {
+          entry->user,       entry->hash, password,       punit_request_member(r, "name"),
+          pair->sid,         pair->jti,   pair->exp_text, pair->family_sum,
+          pair->refresh_sum, r->client,
     };
 
-    punit_problem_t *problem = punit_query(r,
+    punit_problem_t *problem = punit_query(
+        r,
         "select status, epoch, gen, roles from auth.register($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         10, values, &rows, NULL);
     if (problem != NULL) {
@@ -35,7 +38,8 @@ create_account(punit_request_t *r, const punit_entry_t *entry, const char *passw
     if (strcmp(punit_column(rows, 0, "status"), "201") != 0) {
         return punit_problem(r->arena, &name_taken, NULL);
     }
-    punit_log(PUNIT_LOG_INFO, "registered", "request=%s user=%s", r->id != NULL ? r->id : "-", entry->user);
+    punit_log(PUNIT_LOG_INFO, "registered", "request=%s user=%s", r->id != NULL ? r->id : "-",
+              entry->user);
     return punit_pair_answer(r, pair, rows, 201, a);
 }
 
@@ -43,14 +47,15 @@ create_account(punit_request_t *r, const punit_entry_t *entry, const char *passw
 punit_problem_t *
 punit_register(punit_request_t *r, punit_answer_t *a)
 {
-    punit_entry_t     entry;
-    punit_problem_t  *problem;
-    bool              settled = false;
-    char              password[PUNIT_ARGON_STR], proposed[PUNIT_UUID_SIZE];
+    punit_entry_t    entry;
+    punit_problem_t *problem;
+    bool             settled = false;
+    char             password[PUNIT_ARGON_STR], proposed[PUNIT_UUID_SIZE];
 
     problem = punit_directory_find(r, &entry);
     const char *who = problem == NULL ? punit_attempt_name(r, entry.hash) : NULL;
-    /* before it is told that the name is taken: who goes through a list of addresses is slowed down too */
+    /* before it is told that the name is taken: who goes through a list of addresses is slowed down
+     * too */
     if (problem == NULL) {
         problem = punit_attempt_take(r, who);
     }
@@ -89,7 +94,8 @@ punit_register(punit_request_t *r, punit_answer_t *a)
     if (settled) {
         return punit_problem(r->arena, &name_taken, NULL);
     }
-    /* claimed from another unit, and no user of that id is known here: there it is, or will be, finished */
+    /* claimed from another unit, and no user of that id is known here: there it is, or will be,
+     * finished */
     a->status = 421;
     a->owner_unit = entry.unit;
     a->owner_epoch = 1;

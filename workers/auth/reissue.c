@@ -19,16 +19,17 @@ number(const char *text)
 punit_problem_t *
 punit_reissue(punit_request_t *r, punit_answer_t *a)
 {
-    const char  *exp = punit_request_param(r, "PUNIT_CLAIM_EXP");
-    const char  *iat = punit_request_param(r, "PUNIT_CLAIM_IAT");
-    const char  *sid = punit_request_param(r, "PUNIT_CLAIM_SID");
-    PGresult    *rows;
+    const char *exp = punit_request_param(r, "PUNIT_CLAIM_EXP");
+    const char *iat = punit_request_param(r, "PUNIT_CLAIM_IAT");
+    const char *sid = punit_request_param(r, "PUNIT_CLAIM_SID");
+    PGresult   *rows;
 
     if (r->user == NULL || r->jti == NULL || exp == NULL || iat == NULL || sid == NULL) {
         return punit_problem(r->arena, &punit_conflict, "not a token that can be issued again");
     }
-    punit_problem_t *problem = punit_owned_query(r, r->user,
-        "select o.epoch from punit.own o where o.user_id = $1 and o.state = 'OWNED'", 1, &r->user, &rows, a);
+    punit_problem_t *problem = punit_owned_query(
+        r, r->user, "select o.epoch from punit.own o where o.user_id = $1 and o.state = 'OWNED'", 1,
+        &r->user, &rows, a);
     if (problem != NULL && problem->kind == &punit_unknown_user) {
         /* to NGINX a 401 would be a fault; it only has to know that there is no new token */
         return punit_problem(r->arena, &punit_conflict, "nobody owns this user");
@@ -38,9 +39,14 @@ punit_reissue(punit_request_t *r, punit_answer_t *a)
     }
 
     punit_claims claims = {
-        .user = r->user, .jti = r->jti, .sid = sid, .roles = r->roles != NULL ? r->roles : "",
-        .iat = (time_t) number(iat), .exp = (time_t) number(exp),
-        .epoch = number(punit_column(rows, 0, "epoch")), .gen = number(r->gen),
+        .user = r->user,
+        .jti = r->jti,
+        .sid = sid,
+        .roles = r->roles != NULL ? r->roles : "",
+        .iat = (time_t) number(iat),
+        .exp = (time_t) number(exp),
+        .epoch = number(punit_column(rows, 0, "epoch")),
+        .gen = number(r->gen),
     };
     char *token = punit_access_token(&punit_auth.issuer, &claims);
     if (token == NULL) {

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-#define OK_LIFE 5       /* seconds: how late a session's end may reach a token by itself */
+#define OK_LIFE 5 /* seconds: how late a session's end may reach a token by itself */
 
 
 static const char *

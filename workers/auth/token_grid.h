@@ -8,7 +8,7 @@
 #ifndef PUNIT_AUTH_TOKEN_GRID_H
 #define PUNIT_AUTH_TOKEN_GRID_H
 
-#include "lib/request.h"
+#include "lib/http/request.h"
 
 void punit_token_ok(punit_request_t *r, const char *jti);
 

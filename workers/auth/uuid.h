@@ -3,7 +3,7 @@
 #ifndef PUNIT_AUTH_UUID_H
 #define PUNIT_AUTH_UUID_H
 
-#define PUNIT_UUID_SIZE 37      /* with its NUL */
+#define PUNIT_UUID_SIZE 37 /* with its NUL */
 
 void punit_uuid_new(char text[PUNIT_UUID_SIZE]);
 

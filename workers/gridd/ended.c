@@ -1,18 +1,17 @@
-#include "ended.h"
+#include "gridd/ended.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "lib/log.h"
-#include "lib/request.h"
+#include "lib/base/log.h"
+#include "lib/http/request.h"
 
-#define JTI_LENGTH  36
+#define JTI_LENGTH 36
 
-static const char ended[] =
-    "select subject, ceil(extract(epoch from exp))::bigint as exp"
-    "  from auth.ended where kind = 'jti' and exp > now()";
+static const char ended[] = "select subject, ceil(extract(epoch from exp))::bigint as exp"
+                            "  from auth.ended where kind = 'jti' and exp > now()";
 
 
 /* set, not add: a slow fill with `ok` only adds, so it never overwrites this. */
@@ -44,7 +43,9 @@ gridd_ended_notified(gridd_state_t *state, const char *payload)
         return;
     }
 
-    if (strlen(jti) <= JTI_LENGTH || !punit_type_is(PUNIT_UUID, jti, JTI_LENGTH) || jti[JTI_LENGTH] != ' ') {
+    if (strlen(jti) <= JTI_LENGTH || !punit_type_is(PUNIT_UUID, jti, JTI_LENGTH)
+        || jti[JTI_LENGTH] != ' ')
+    {
         char quoted[128];
 
         punit_log(PUNIT_LOG_ERROR, "ended", "payload=%s expected=\"jti <uuid> <seconds>\"",

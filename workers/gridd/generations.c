@@ -1,9 +1,9 @@
-#include "generations.h"
+#include "gridd/generations.h"
 
 #include <stdlib.h>
 
-#include "lib/log.h"
-#include "lib/request.h"
+#include "lib/base/log.h"
+#include "lib/http/request.h"
 
 static const char generations[] = "select service, gen from punit.generations()";
 

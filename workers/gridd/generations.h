@@ -2,7 +2,7 @@
 #ifndef PUNIT_GRIDD_GENERATIONS_H
 #define PUNIT_GRIDD_GENERATIONS_H
 
-#include "link.h"
+#include "gridd/link.h"
 
 /* Reads all generations and writes each to each server of the grid. */
 void gridd_generations_write(gridd_state_t *state);

@@ -1,8 +1,8 @@
-/* gridd: keeps the grid true. Writes the generation of each service's reference data to every memcached
- * server, each second and at each NOTIFY, and what has ended of tokens to the token grid.
+/* gridd: keeps the grid true. Writes the generation of each service's reference data to every
+ * memcached server, each second and at each NOTIFY, and what has ended of tokens to the token grid.
  *
- * While PostgreSQL does not answer nothing is written: the generations expire within 3 s, and whoever asks
- * the grid misses, which is slower but never wrong. */
+ * While PostgreSQL does not answer nothing is written: the generations expire within 3 s, and
+ * whoever asks the grid misses, which is slower but never wrong. */
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -10,20 +10,20 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "ended.h"
-#include "generations.h"
-#include "link.h"
-#include "lib/config.h"
-#include "lib/clock.h"
-#include "lib/log.h"
-#include "lib/request.h"
+#include "gridd/ended.h"
+#include "gridd/generations.h"
+#include "gridd/link.h"
+#include "lib/base/clock.h"
+#include "lib/base/config.h"
+#include "lib/base/log.h"
+#include "lib/http/request.h"
 
-#define TICK_MS  1000
+#define TICK_MS 1000
 
 static const gridd_channel_t channels[] = {
     { "punit_generation", "listen punit_generation", gridd_generations_notified },
     { "punit_ended", "listen punit_ended", gridd_ended_notified },
-    {0}
+    { 0 },
 };
 
 
@@ -62,7 +62,8 @@ main(void)
 
     state.grid = punit_grid_create(punit_config.grid, NULL);
     state.tokens = punit_grid_create(punit_config.token_grid, NULL);
-    state.link = gridd_link_create(punit_config_conninfo(punit_config.pg_user, "punit_gridd"), channels);
+    state.link =
+        gridd_link_create(punit_config_conninfo(punit_config.pg_user, "punit_gridd"), channels);
 
     if (signals < 0 || state.grid == NULL || state.tokens == NULL || state.link == NULL) {
         punit_log(PUNIT_LOG_ERROR, "start", "why=grid-or-memory");
@@ -71,7 +72,7 @@ main(void)
 
     punit_log(PUNIT_LOG_INFO, "start", "version=%s unit=%s", PUNIT_VERSION, punit_config.unit);
 
-    for (bool end = false; !end; ) {
+    for (bool end = false; !end;) {
         int64_t tick = punit_clock_ms() + TICK_MS;
 
         /* After a reconnect notifications were missed: everything is read again. */

@@ -1,26 +1,26 @@
-#include "link.h"
+#include "gridd/link.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/connection.h"
-#include "lib/clock.h"
-#include "lib/log.h"
-#include "lib/request.h"
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/http/request.h"
+#include "lib/pg/connection.h"
 
-#define QUERY_MS        2000
-#define RETRY_MIN_MS    50
-#define RETRY_MAX_MS    500
-#define FAILED_MS       1000    /* after a statement that failed */
+#define QUERY_MS     2000
+#define RETRY_MIN_MS 50
+#define RETRY_MAX_MS 500
+#define FAILED_MS    1000 /* after a statement that failed */
 
 struct gridd_link {
-    char                   *conninfo;
-    const gridd_channel_t  *channels;
-    punit_connection_t     *connection;
-    bool                    down;           /* as logged last */
-    int64_t                 retry_at;
-    int                     backoff;
-    const char             *failing;        /* the statement that failed, as logged last */
+    char                  *conninfo;
+    const gridd_channel_t *channels;
+    punit_connection_t    *connection;
+    bool                   down; /* as logged last */
+    int64_t                retry_at;
+    int                    backoff;
+    const char            *failing; /* the statement that failed, as logged last */
 };
 
 
@@ -60,10 +60,10 @@ lost(gridd_link_t *link, const char *why)
 
     if (!link->down) {
         link->down = true;
-        punit_log(PUNIT_LOG_ERROR, "database-down", "why=%s", punit_log_quote(quoted, sizeof(quoted), why));
+        punit_log(PUNIT_LOG_ERROR, "database-down", "why=%s",
+                  punit_log_quote(quoted, sizeof(quoted), why));
     }
 }
-
 
 
 static bool
@@ -88,7 +88,8 @@ gridd_link_stand(gridd_link_t *link)
         return false;
     }
 
-    link->connection = punit_connection_open(link->conninfo, punit_clock_ms() + QUERY_MS, why, sizeof(why));
+    link->connection =
+        punit_connection_open(link->conninfo, punit_clock_ms() + QUERY_MS, why, sizeof(why));
 
     if (link->connection == NULL) {
         lost(link, why);
@@ -103,7 +104,8 @@ gridd_link_stand(gridd_link_t *link)
     }
 
     if (link->down) {
-        punit_log(PUNIT_LOG_INFO, "database-up", "server=%d", PQserverVersion(link->connection->pg));
+        punit_log(PUNIT_LOG_INFO, "database-up", "server=%d",
+                  PQserverVersion(link->connection->pg));
     }
 
     link->down = false;
@@ -162,7 +164,8 @@ gridd_link_query(gridd_link_t *link, const char *sql)
         return NULL;
     }
 
-    if (punit_connection_execute(link->connection, sql, 0, NULL, NULL, punit_clock_ms() + QUERY_MS, &rows)
+    if (punit_connection_execute(link->connection, sql, 0, NULL, NULL, punit_clock_ms() + QUERY_MS,
+                                 &rows)
         != PUNIT_DONE)
     {
         lost(link, "the connection broke");
@@ -196,7 +199,7 @@ gridd_grid_state(bool *silent, bool silent_now, const char *which)
 {
     if (*silent != silent_now) {
         *silent = silent_now;
-        punit_log(silent_now ? PUNIT_LOG_WARN : PUNIT_LOG_INFO, silent_now ? "grid-down" : "grid-up", "grid=%s",
-                  which);
+        punit_log(silent_now ? PUNIT_LOG_WARN : PUNIT_LOG_INFO,
+                  silent_now ? "grid-down" : "grid-up", "grid=%s", which);
     }
 }

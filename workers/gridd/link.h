@@ -2,36 +2,37 @@
 #ifndef PUNIT_GRIDD_LINK_H
 #define PUNIT_GRIDD_LINK_H
 
+#include <libpq-fe.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <libpq-fe.h>
 
-#include "lib/grid.h"
+#include "lib/grid/grid.h"
 
 typedef struct gridd_link gridd_link_t;
 
 /* What the parts of gridd share. */
 typedef struct {
-    gridd_link_t   *link;
-    punit_grid_t   *grid;
-    punit_grid_t   *tokens;
-    bool            changed;        /* a NOTIFY says that a generation rose */
-    bool            catch_up;       /* the token grid may lack what has ended */
-    bool            grid_silent;    /* as logged last */
-    bool            tokens_silent;
+    gridd_link_t *link;
+    punit_grid_t *grid;
+    punit_grid_t *tokens;
+    bool          changed;     /* a NOTIFY says that a generation rose */
+    bool          catch_up;    /* the token grid may lack what has ended */
+    bool          grid_silent; /* as logged last */
+    bool          tokens_silent;
 } gridd_state_t;
 
 typedef struct {
-    const char *name;               /* of NOTIFY; NULL ends the table */
-    const char *listen;             /* the statement, static */
-    void      (*notified)(gridd_state_t *state, const char *payload);
+    const char *name;   /* of NOTIFY; NULL ends the table */
+    const char *listen; /* the statement, static */
+    void (*notified)(gridd_state_t *state, const char *payload);
 } gridd_channel_t;
 
 /* Takes conninfo, which was malloc'ed. NULL without memory. */
 gridd_link_t *gridd_link_create(char *conninfo, const gridd_channel_t *channels);
-void gridd_link_destroy(gridd_link_t *link);
+void          gridd_link_destroy(gridd_link_t *link);
 
-/* Connects and listens when it does not stand and it is time to try; true when it has just done so. */
+/* Connects and listens when it does not stand and it is time to try; true when it has just done so.
+ */
 bool gridd_link_stand(gridd_link_t *link);
 
 /* When to try again, `otherwise` while it stands. */
@@ -43,8 +44,8 @@ int gridd_link_socket(const gridd_link_t *link);
 /* Takes what has come and calls the channels' functions. */
 void gridd_link_notifications(gridd_link_t *link, gridd_state_t *state);
 
-/* Rows of a static statement without parameters, to be PQclear'ed; NULL: it does not stand (any more), or the
- * statement failed, which was logged. */
+/* Rows of a static statement without parameters, to be PQclear'ed; NULL: it does not stand (any
+ * more), or the statement failed, which was logged. */
 PGresult *gridd_link_query(gridd_link_t *link, const char *sql);
 
 /* One line at each change between answering and not. */

@@ -1,9 +1,10 @@
-/* Metrics: types of measurement (reference data, written by editors) and the samples of each user (owned,
- * written by thousands). */
-#include "lib/service.h"
+/* Metrics: types of measurement (reference data, written by editors) and the samples of each user
+ * (owned, written by thousands). */
+#include "lib/http/service.h"
 
 
-/* Case-sensitive UCUM code: printable ASCII without blanks (The Unified Code for Units of Measure, 2). */
+/* Case-sensitive UCUM code: printable ASCII without blanks (The Unified Code for Units of Measure,
+ * 2). */
 static const char *
 check_ucum(const char *text, size_t len)
 {
@@ -18,11 +19,12 @@ check_ucum(const char *text, size_t len)
 
 
 static const punit_member_t type[] = {
-    { "name", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 100), .check = punit_check_printable },
+    { "name", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 100),
+      .check = punit_check_printable },
     { "unit", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 32), .check = check_ucum },
     { "min", PUNIT_NUMBER, .nullable = true },
     { "max", PUNIT_NUMBER, .nullable = true },
-    {0}
+    { 0 },
 };
 
 static const punit_member_t sample[] = {
@@ -30,47 +32,50 @@ static const punit_member_t sample[] = {
     { "at", PUNIT_TIMESTAMP, .required = true },
     { "value", PUNIT_NUMBER, .required = true },
     { "activity_id", PUNIT_UUID, .nullable = true },
-    {0}
+    { 0 },
 };
 
 static const punit_member_t samples[] = {
-    { .type = PUNIT_ARRAY, PUNIT_BOUNDS(1, 10000),
-      .item = &(const punit_member_t) { .type = PUNIT_OBJECT, .members = sample } },
-    {0}
+    { .type = PUNIT_ARRAY,
+      PUNIT_BOUNDS(1, 10000),
+      .item = &(const punit_member_t){ .type = PUNIT_OBJECT, .members = sample } },
+    { 0 },
 };
 
 static const punit_arg_t filters[] = {
     { "type", .type = PUNIT_UUID },
     { "from", .type = PUNIT_TIMESTAMP },
     { "to", .type = PUNIT_TIMESTAMP },
-    {0}
+    { 0 },
 };
 
 static const punit_arg_t summary[] = {
     { "type", PUNIT_UUID, .required = true },
     { "bucket", PUNIT_STRING, .required = true,
-      .values = (const char *const []) { "hour", "day", "week", "month", NULL } },
+      .values = (const char *const[]){ "hour", "day", "week", "month", NULL } },
     { "from", .type = PUNIT_TIMESTAMP },
     { "to", .type = PUNIT_TIMESTAMP },
-    {0}
+    { 0 },
 };
 
 /* Who reads: the owner's unit, or any copy while the owner is down ($2). */
-#define FROM_OWN    " from punit.own o where o.user_id = $1"                                                \
-                    " and (o.state = 'OWNED' or $2 and o.ver >= 0 and o.state <> 'ERASED')"
-#define AGE         "floor(extract(epoch from now() - o.touched_at))::bigint as age"
+#define FROM_OWN                             \
+    " from punit.own o where o.user_id = $1" \
+    " and (o.state = 'OWNED' or $2 and o.ver >= 0 and o.state <> 'ERASED')"
+#define AGE "floor(extract(epoch from now() - o.touched_at))::bigint as age"
 
 static const punit_route_t routes[] = {
-    { "GET", "/metrics/types", PUNIT_REFERENCE,
-      .list = true, .cursor = { PUNIT_STRING, PUNIT_UUID },
-      .sql = "with page as ("
-             "select row_number() over (order by t.name collate \"C\", t.id) as n,"
-             "       (select row_to_json(i) from (select t.id, t.name, t.unit, t.min, t.max) i) as item,"
-             "       json_build_array(t.name, t.id) as key"
-             "  from metrics.known_type t"
-             " where t.retired_at is null and ($3::uuid is null or (t.name collate \"C\", t.id) > ($2, $3))"
-             " order by t.name collate \"C\", t.id limit $1::int + 1)"
-             " select " PUNIT_PAGE("$1::int"),
+    { "GET", "/metrics/types", PUNIT_REFERENCE, .list = true,
+      .cursor = { PUNIT_STRING, PUNIT_UUID },
+      .sql =
+          "with page as ("
+          "select row_number() over (order by t.name collate \"C\", t.id) as n,"
+          "       (select row_to_json(i) from (select t.id, t.name, t.unit, t.min, t.max) i) as item,"
+          "       json_build_array(t.name, t.id) as key"
+          "  from metrics.known_type t"
+          " where t.retired_at is null and ($3::uuid is null or (t.name collate \"C\", t.id) > ($2, $3))"
+          " order by t.name collate \"C\", t.id limit $1::int + 1)"
+          " select " PUNIT_PAGE("$1::int"),
       .bind = { PUNIT_P_LIMIT, PUNIT_P_CURSOR(0), PUNIT_P_CURSOR(1) } },
 
     { "GET", "/metrics/types/{id:uuid}", PUNIT_REFERENCE,
@@ -78,8 +83,8 @@ static const punit_route_t routes[] = {
              " where t.id = $1 order by t.origin_unit limit 1",
       .bind = { PUNIT_P_PATH("id") } },
 
-    { "POST", "/metrics/types", PUNIT_REFERENCE, .role = "editor", .idempotent = true, .members = type,
-      .sql = "select * from metrics.type_create($1, $2, $3, $4)",
+    { "POST", "/metrics/types", PUNIT_REFERENCE, .role = "editor", .idempotent = true,
+      .members = type, .sql = "select * from metrics.type_create($1, $2, $3, $4)",
       .bind = { PUNIT_P_USER, PUNIT_P_KEY, PUNIT_P_SHA, PUNIT_P_BODY } },
 
     { "PUT", "/metrics/types/{id:uuid}", PUNIT_REFERENCE, .role = "editor", .members = type,
@@ -87,30 +92,30 @@ static const punit_route_t routes[] = {
       .bind = { PUNIT_P_PATH("id"), PUNIT_P_BODY } },
 
     { "DELETE", "/metrics/types/{id:uuid}", PUNIT_REFERENCE, .role = "editor",
-      .sql = "select * from metrics.type_retire($1)",
-      .bind = { PUNIT_P_PATH("id") } },
+      .sql = "select * from metrics.type_retire($1)", .bind = { PUNIT_P_PATH("id") } },
 
     { "POST", "/metrics/samples", PUNIT_OWNED, .idempotent = true, .members = samples,
       .sql = "select * from metrics.store_samples($1, $2, $3, $4, $5, $6, $7, $8)",
-      .bind = { PUNIT_P_USER, PUNIT_P_KEY, PUNIT_P_ROUTE, PUNIT_P_SHA, PUNIT_P_COLUMN("type_id", PUNIT_UUID),
-                PUNIT_P_COLUMN("at", PUNIT_TIMESTAMP), PUNIT_P_COLUMN("value", PUNIT_NUMBER),
+      .bind = { PUNIT_P_USER, PUNIT_P_KEY, PUNIT_P_ROUTE, PUNIT_P_SHA,
+                PUNIT_P_COLUMN("type_id", PUNIT_UUID), PUNIT_P_COLUMN("at", PUNIT_TIMESTAMP),
+                PUNIT_P_COLUMN("value", PUNIT_NUMBER),
                 PUNIT_P_COLUMN("activity_id", PUNIT_UUID) } },
 
-    { "GET", "/metrics/samples", PUNIT_OWNED, .stale = true,
-      .list = true, .cursor = { PUNIT_UUID, PUNIT_TIMESTAMP }, .args = filters,
+    { "GET", "/metrics/samples", PUNIT_OWNED, .stale = true, .list = true,
+      .cursor = { PUNIT_UUID, PUNIT_TIMESTAMP }, .args = filters,
       .sql = "with page as (select * from metrics.sample_page($1, $3, $4, $5, $6::int, $7, $8))"
              " select o.epoch, " AGE ", " PUNIT_PAGE("$6::int") FROM_OWN,
-      .bind = { PUNIT_P_USER, PUNIT_P_STALE, PUNIT_P_ARG("type"), PUNIT_P_ARG("from"), PUNIT_P_ARG("to"),
-                PUNIT_P_LIMIT, PUNIT_P_CURSOR(0), PUNIT_P_CURSOR(1) } },
+      .bind = { PUNIT_P_USER, PUNIT_P_STALE, PUNIT_P_ARG("type"), PUNIT_P_ARG("from"),
+                PUNIT_P_ARG("to"), PUNIT_P_LIMIT, PUNIT_P_CURSOR(0), PUNIT_P_CURSOR(1) } },
 
-    { "GET", "/metrics/summary", PUNIT_OWNED, .stale = true,
-      .list = true, .cursor = { PUNIT_TIMESTAMP }, .args = summary,
+    { "GET", "/metrics/summary", PUNIT_OWNED, .stale = true, .list = true,
+      .cursor = { PUNIT_TIMESTAMP }, .args = summary,
       .sql = "with page as (select * from metrics.summary_page($1, $3, $4, $5, $6, $7::int, $8))"
              " select o.epoch, " AGE ", " PUNIT_PAGE("$7::int") FROM_OWN,
-      .bind = { PUNIT_P_USER, PUNIT_P_STALE, PUNIT_P_ARG("type"), PUNIT_P_ARG("bucket"), PUNIT_P_ARG("from"),
-                PUNIT_P_ARG("to"), PUNIT_P_LIMIT, PUNIT_P_CURSOR(0) } },
+      .bind = { PUNIT_P_USER, PUNIT_P_STALE, PUNIT_P_ARG("type"), PUNIT_P_ARG("bucket"),
+                PUNIT_P_ARG("from"), PUNIT_P_ARG("to"), PUNIT_P_LIMIT, PUNIT_P_CURSOR(0) } },
 
-    {0}
+    { 0 },
 };
 
 static const punit_service_t service = { .name = "metrics", .routes = routes };

@@ -9,13 +9,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "lib/clock.h"
-#include "lib/config.h"
-#include "lib/log.h"
+#include "lib/base/clock.h"
+#include "lib/base/config.h"
+#include "lib/base/log.h"
+#include "mover/move/task.h"
 #include "mover/stop.h"
-#include "mover/task.h"
 
-#define HOLD_MS     30000
+#define HOLD_MS 30000
 
 /* the linker's names for the ends of the section that FAILPOINT fills */
 extern const char *const __start_punit_failpoints[];
@@ -94,8 +94,8 @@ say_with(const char *hit)
 bool
 failpoint_reached(const char *name, link_t *link)
 {
-    char    path[512], hit[520], line[128], rest[512], armed[64], action[16];
-    long    ms = 0;
+    char path[512], hit[520], line[128], rest[512], armed[64], action[16];
+    long ms = 0;
 
     snprintf(path, sizeof(path), "%s/failpoint", punit_config.dir);
     snprintf(hit, sizeof(hit), "%s.hit", path);
@@ -106,9 +106,10 @@ failpoint_reached(const char *name, link_t *link)
         return false;
     }
 
-    bool    match = fgets(line, sizeof(line), f) != NULL && sscanf(line, "%63s %15s %ld", armed, action, &ms) >= 2
-                    && strcmp(armed, name) == 0;
-    size_t  n = fread(rest, 1, sizeof(rest), f);
+    bool match = fgets(line, sizeof(line), f) != NULL
+                 && sscanf(line, "%63s %15s %ld", armed, action, &ms) >= 2
+                 && strcmp(armed, name) == 0;
+    size_t n = fread(rest, 1, sizeof(rest), f);
 
     fclose(f);
 
@@ -137,7 +138,8 @@ failpoint_list(int argc, char **argv)
     }
 
     /* cppcheck-suppress comparePointers ; both are ends of one section */
-    for (const char *const *name = __start_punit_failpoints; name < __stop_punit_failpoints; name++) {
+    for (const char *const *name = __start_punit_failpoints; name < __stop_punit_failpoints; name++)
+    {
         puts(*name);
     }
 

@@ -5,14 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/clock.h"
+#include "lib/base/clock.h"
 #include "mover/stop.h"
 
 /* the longest a wait goes on without looking whether the process stops */
-#define SLICE_MS    100
+#define SLICE_MS 100
 
 /* the round trip is the shortest of so many */
-#define TRIPS       3
+#define TRIPS 3
 
 
 static void
@@ -74,7 +74,7 @@ no_notice(void *unused, const char *text)
 bool
 link_open(link_t *link, const char *conninfo, long timeout_ms)
 {
-    PostgresPollingStatusType   status = PGRES_POLLING_WRITING;
+    PostgresPollingStatusType status = PGRES_POLLING_WRITING;
 
     link->timeout_ms = timeout_ms;
     link->error[0] = '\0';
@@ -89,7 +89,9 @@ link_open(link_t *link, const char *conninfo, long timeout_ms)
 
     PQsetNoticeProcessor(link->pg, no_notice, NULL);
 
-    while (PQstatus(link->pg) != CONNECTION_BAD && status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED) {
+    while (PQstatus(link->pg) != CONNECTION_BAD && status != PGRES_POLLING_OK
+           && status != PGRES_POLLING_FAILED)
+    {
         if (!wait_for(link, status == PGRES_POLLING_READING ? POLLIN : POLLOUT)) {
             link_close(link);
             return false;
@@ -151,7 +153,8 @@ link_next(link_t *link)
 
     while (PQisBusy(link->pg)) {
         if (!wait_for(link, POLLIN)) {
-            /* what the other side does is unknown now; a kept connection would answer the next question with it */
+            /* what the other side does is unknown now; a kept connection would answer the next
+             * question with it */
             link_close(link);
             return NULL;
         }
@@ -180,7 +183,9 @@ link_next(link_t *link)
         bool        ours = sqlstate != NULL && strncmp(sqlstate, "PU", 2) == 0;
 
         /* what this system's own functions raise is an answer, without severity and context */
-        set_error(link, sqlstate, ours ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : PQresultErrorMessage(result));
+        set_error(link, sqlstate,
+                  ours ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)
+                       : PQresultErrorMessage(result));
         PQclear(result);
 
         if (PQstatus(link->pg) != CONNECTION_OK) {
@@ -232,9 +237,9 @@ link_copy_line(link_t *link, char **line)
 static bool
 drain(link_t *link)
 {
-    PGresult   *result;
-    char       *line;
-    int         n;
+    PGresult *result;
+    char     *line;
+    int       n;
 
     for (;;) {
         result = link_next(link);
@@ -273,8 +278,8 @@ drain(link_t *link)
 void
 link_settle(link_t *link)
 {
-    char    error[sizeof(link->error)];
-    char    sqlstate[sizeof(link->sqlstate)];
+    char error[sizeof(link->error)];
+    char sqlstate[sizeof(link->sqlstate)];
 
     if (link->pg == NULL) {
         return;
@@ -285,7 +290,8 @@ link_settle(link_t *link)
     memcpy(sqlstate, link->sqlstate, sizeof(sqlstate));
 
     if (drain(link) && PQtransactionStatus(link->pg) != PQTRANS_IDLE) {
-        if (!link_send(link, "rollback") || !drain(link) || PQtransactionStatus(link->pg) != PQTRANS_IDLE) {
+        if (!link_send(link, "rollback") || !drain(link)
+            || PQtransactionStatus(link->pg) != PQTRANS_IDLE) {
             link_close(link);
         }
     }
@@ -299,8 +305,8 @@ link_settle(link_t *link)
 static PGresult *
 only_result(link_t *link)
 {
-    PGresult   *result = link_next(link);
-    PGresult   *end;
+    PGresult *result = link_next(link);
+    PGresult *end;
 
     if (result == NULL) {
         if (link->error[0] == '\0') {
@@ -338,8 +344,8 @@ only_result(link_t *link)
 }
 
 
-/* Parsed and planned once for all users. Gives its name in `name`; "" when the connection keeps enough of them already.
- * False on an error. */
+/* Parsed and planned once for all users. Gives its name in `name`; "" when the connection keeps
+ * enough of them already. False on an error. */
 static bool
 prepare(link_t *link, const char *sql, int n, char name[12])
 {
@@ -410,7 +416,8 @@ link_call(link_t *link, const char *sql, int n, const char *const *values)
 
     PGresult *result = only_result(link);
 
-    /* what a function returns was changed by an upgrade: the statements of another connection know it as it is now */
+    /* what a function returns was changed by an upgrade: the statements of another connection know
+     * it as it is now */
     if (result == NULL && *name != '\0' && strcmp(link->sqlstate, "0A000") == 0) {
         link_close(link);
     }
@@ -422,10 +429,10 @@ link_call(link_t *link, const char *sql, int n, const char *const *values)
 PGresult *
 link_begin(link_t *link, const char *sql, int n, const char *const *values)
 {
-    PGresult   *result = NULL;
-    char        error[sizeof(link->error)] = "";
-    char        sqlstate[sizeof(link->sqlstate)] = "";
-    char        name[12];
+    PGresult *result = NULL;
+    char      error[sizeof(link->error)] = "";
+    char      sqlstate[sizeof(link->sqlstate)] = "";
+    char      name[12];
 
     link->error[0] = '\0';
     link->idle_ms += link->trip_ms;
@@ -457,7 +464,8 @@ link_begin(link_t *link, const char *sql, int n, const char *const *values)
         }
 
         if (next == NULL) {
-            /* the end of one statement's results; or an error, the first of which is why the rest did not run */
+            /* the end of one statement's results; or an error, the first of which is why the rest
+             * did not run */
             if (link->error[0] != '\0' && error[0] == '\0') {
                 memcpy(error, link->error, sizeof(error));
                 memcpy(sqlstate, link->sqlstate, sizeof(sqlstate));
@@ -544,7 +552,8 @@ link_measure(link_t *link)
 bool
 link_error_passes(const link_t *link)
 {
-    /* PostgreSQL, appendix A: connection, transaction rollback, resources, operator intervention, locks */
+    /* PostgreSQL, appendix A: connection, transaction rollback, resources, operator intervention,
+     * locks */
     static const char *const classes[] = { "08", "40", "53", "57", "58", "55P03", "25P03" };
 
     if (link->pg == NULL || link->sqlstate[0] == '\0') {

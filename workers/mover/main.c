@@ -7,20 +7,20 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "lib/config.h"
-#include "lib/log.h"
-#include "mover/brake.h"
-#include "mover/datagram.h"
+#include "lib/base/config.h"
+#include "lib/base/log.h"
 #include "mover/failpoint.h"
-#include "mover/inbox.h"
-#include "mover/keep.h"
 #include "mover/mover.h"
 #include "mover/options.h"
-#include "mover/seen.h"
+#include "mover/queue/datagram.h"
+#include "mover/queue/seen.h"
 #include "mover/stop.h"
-#include "mover/sweep.h"
+#include "mover/tend/inbox.h"
+#include "mover/tend/keep.h"
+#include "mover/tend/sweep.h"
+#include "mover/tend/throttle.h"
 
-#define STOP_MS     1900
+#define STOP_MS 1900
 
 
 /* Ends the process when the threads do not: what they were at is taken up after the next start. */
@@ -38,7 +38,8 @@ watchdog(void *unused)
 static void
 read_reports(int socket, int signals)
 {
-    struct pollfd p[2] = { { .fd = socket, .events = POLLIN }, { .fd = signals, .events = POLLIN } };
+    struct pollfd p[2] = { { .fd = socket, .events = POLLIN },
+                           { .fd = signals, .events = POLLIN } };
 
     for (;;) {
         if (poll(p, 2, -1) < 0) {
@@ -57,8 +58,8 @@ read_reports(int socket, int signals)
 int
 main(int argc, char **argv)
 {
-    sigset_t    set;
-    pthread_t   sweeper, inbox, keeper, brake, dog, movers[64];
+    sigset_t  set;
+    pthread_t sweeper, inbox, keeper, brake, dog, movers[64];
 
     if (failpoint_list(argc, argv)) {
         return 0;
@@ -92,7 +93,9 @@ main(int argc, char **argv)
         return 1;
     }
 
-    if (pthread_create(&keeper, NULL, keep_run, NULL) != 0 || pthread_create(&brake, NULL, brake_run, NULL) != 0) {
+    if (pthread_create(&keeper, NULL, keep_run, NULL) != 0
+        || pthread_create(&brake, NULL, brake_run, NULL) != 0)
+    {
         punit_log(PUNIT_LOG_ERROR, "thread", "which=keeper");
         return 1;
     }
@@ -104,8 +107,9 @@ main(int argc, char **argv)
         }
     }
 
-    punit_log(PUNIT_LOG_INFO, "started", "unit=%s socket=%s movers=%d after=%d quiet_ms=%ld dwell_ms=%ld",
-              punit_config.unit, options.socket, options.movers, options.after, options.quiet_ms, options.dwell_ms);
+    punit_log(PUNIT_LOG_INFO, "started",
+              "unit=%s socket=%s movers=%d after=%d quiet_ms=%ld dwell_ms=%ld", punit_config.unit,
+              options.socket, options.movers, options.after, options.quiet_ms, options.dwell_ms);
 
     read_reports(socket, signals);
 

@@ -4,17 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/config.h"
-#include "lib/log.h"
-#include "mover/handover.h"
+#include "lib/base/config.h"
+#include "lib/base/log.h"
+#include "mover/move/handover.h"
 #include "mover/stop.h"
 
-#define LOCAL_TIMEOUT_MS    60000
-#define LOCAL_RETRY_MS      200
+#define LOCAL_TIMEOUT_MS 60000
+#define LOCAL_RETRY_MS   200
 
-/* The rows that the mover puts in were checked and stamped where they were written: no trigger of this unit, and
- * the whole connection so, since a change of this setting makes PostgreSQL plan everything anew. The same for the plans:
- * one of each statement serves every user, by key, whatever the tables held when it was made. */
+/* The rows that the mover puts in were checked and stamped where they were written: no trigger of
+ * this unit, and the whole connection so, since a change of this setting makes PostgreSQL plan
+ * everything anew. The same for the plans: one of each statement serves every user, by key,
+ * whatever the tables held when it was made. */
 static const char session_sql[] =
     "set session_replication_role = replica; set client_min_messages = error; set search_path = ''; "
     "set timezone = 'UTC'; set datestyle = 'ISO'; set intervalstyle = 'postgres'; set bytea_output = 'hex'; "
@@ -24,8 +25,8 @@ static const char session_sql[] =
 /* What a session does for the first time takes it 10 ms, and then a user waits. */
 static const char rehearsal_sql[] = "select punit.warm(); select punit.rehearse()";
 
-static pthread_mutex_t  lock = PTHREAD_MUTEX_INITIALIZER;
-static bool             local_away;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static bool            local_away;
 
 
 static void
@@ -36,7 +37,8 @@ note_local(bool away, const char *error)
     pthread_mutex_lock(&lock);
 
     if (away && !local_away) {
-        punit_log(PUNIT_LOG_ERROR, "database-away", "error=%s", punit_log_quote(quoted, sizeof(quoted), error));
+        punit_log(PUNIT_LOG_ERROR, "database-away", "error=%s",
+                  punit_log_quote(quoted, sizeof(quoted), error));
     } else if (!away && local_away) {
         punit_log(PUNIT_LOG_INFO, "database-back", "unit=%s", punit_config.unit);
     }
@@ -113,8 +115,8 @@ mover_local(mover_t *mover)
 void *
 mover_run(void *unused)
 {
-    mover_t     mover = { .peers = peers_create() };
-    errand_t    errand;
+    mover_t  mover = { .peers = peers_create() };
+    errand_t errand;
 
     (void) unused;
 

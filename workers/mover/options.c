@@ -2,13 +2,13 @@
 
 #include <stdio.h>
 
-#include "lib/config.h"
-#include "lib/log.h"
+#include "lib/base/config.h"
+#include "lib/base/log.h"
 
-#define MINUTE_MS   60000L
+#define MINUTE_MS 60000L
 
 /* most timestamps of requests kept for a user: visitor.c */
-#define AFTER_MAX   64
+#define AFTER_MAX 64
 
 mover_options_t options;
 
@@ -39,7 +39,8 @@ options_load(void)
     }
 
     if (*punit_config.dir == '\0') {
-        punit_log(PUNIT_LOG_ERROR, "configuration", "variable=PUNIT_SOCKET value=- expected=\"a path\"");
+        punit_log(PUNIT_LOG_ERROR, "configuration",
+                  "variable=PUNIT_SOCKET value=- expected=\"a path\"");
         return false;
     }
 

@@ -5,41 +5,41 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/clock.h"
-#include "lib/config.h"
-#include "lib/log.h"
+#include "lib/base/clock.h"
+#include "lib/base/config.h"
+#include "lib/base/log.h"
 #include "mover/options.h"
+#include "mover/queue/queue.h"
 #include "mover/stop.h"
-#include "mover/visitor.h"
 
-#define BACKOFF_FIRST_MS    200
-#define BACKOFF_MOST_MS     15000
+#define BACKOFF_FIRST_MS 200
+#define BACKOFF_MOST_MS  15000
 
 /* What all threads know of a unit. */
 typedef struct condition condition_t;
 
 struct condition {
-    condition_t    *next;
-    char            unit[UNIT_SIZE];
-    bool            away;
-    int             failures;
-    long            try_at;
+    condition_t *next;
+    char         unit[UNIT_SIZE];
+    bool         away;
+    int          failures;
+    long         try_at;
 };
 
 typedef struct connection connection_t;
 
 struct connection {
-    connection_t   *next;
-    char            unit[UNIT_SIZE];
-    link_t          link;
+    connection_t *next;
+    char          unit[UNIT_SIZE];
+    link_t        link;
 };
 
 struct peers {
-    connection_t   *connections;
+    connection_t *connections;
 };
 
-static pthread_mutex_t  lock = PTHREAD_MUTEX_INITIALIZER;
-static condition_t     *conditions;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static condition_t    *conditions;
 
 
 /* Call with the lock held; NULL without memory. */
@@ -175,20 +175,22 @@ connection_of(peers_t *peers, const char *unit)
 }
 
 
-/* The first part of the conninfo: what punit.peer need not say. A value given twice counts where it stands last. */
+/* The first part of the conninfo: what punit.peer need not say. A value given twice counts where it
+ * stands last. */
 static char *
 complete(const char *pg)
 {
-    char   *text;
-    size_t  size;
-    FILE   *f = open_memstream(&text, &size);
+    char  *text;
+    size_t size;
+    FILE  *f = open_memstream(&text, &size);
 
     if (f == NULL) {
         return NULL;
     }
 
-    fprintf(f, "dbname=punit user=punit_peer_%s application_name=punit-mover client_encoding=UTF8 "
-               "keepalives_idle=10 keepalives_interval=3 keepalives_count=3 tcp_user_timeout=%ld ",
+    fprintf(f,
+            "dbname=punit user=punit_peer_%s application_name=punit-mover client_encoding=UTF8 "
+            "keepalives_idle=10 keepalives_interval=3 keepalives_count=3 tcp_user_timeout=%ld ",
             punit_config.unit, options.peer_ms);
 
     if (options.tls_cert != NULL && options.tls_key != NULL && options.tls_ca != NULL) {
@@ -196,9 +198,12 @@ complete(const char *pg)
                 options.tls_cert, options.tls_key, options.tls_ca);
     }
 
-    fprintf(f, "options='-c search_path= -c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=postgres "
-               "-c bytea_output=hex -c jit=off -c plan_cache_mode=force_generic_plan -c enable_seqscan=off "
-               "-c statement_timeout=0 -c idle_in_transaction_session_timeout=10000' %s", pg);
+    fprintf(
+        f,
+        "options='-c search_path= -c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=postgres "
+        "-c bytea_output=hex -c jit=off -c plan_cache_mode=force_generic_plan -c enable_seqscan=off "
+        "-c statement_timeout=0 -c idle_in_transaction_session_timeout=10000' %s",
+        pg);
 
     if (fclose(f) != 0) {
         return NULL;

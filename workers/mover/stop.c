@@ -2,9 +2,9 @@
 
 #include <stdatomic.h>
 
-#include "lib/clock.h"
+#include "lib/base/clock.h"
 
-#define GRACE_MS    1500
+#define GRACE_MS 1500
 
 static atomic_long stop_at;
 

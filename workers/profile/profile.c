@@ -2,7 +2,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "lib/service.h"
+#include "lib/http/service.h"
 
 static const punit_member_t sport = { .type = PUNIT_UUID };
 
@@ -19,20 +19,21 @@ check_birth_date(const char *text, size_t len)
     strftime(today, sizeof(today), "%Y-%m-%d", gmtime_r(&now, &utc));
 
     return len == 10 && memcmp(text, "1900-01-01", 10) >= 0 && memcmp(text, today, 10) <= 0
-               ? NULL : "must be from 1900-01-01 to today";
+               ? NULL
+               : "must be from 1900-01-01 to today";
 }
 
 
-
 static const punit_member_t profile[] = {
-    { "name", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 100), .check = punit_check_printable },
+    { "name", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 100),
+      .check = punit_check_printable },
     { "birth_date", PUNIT_DATE, .check = check_birth_date },
     { "height_m", PUNIT_NUMBER, PUNIT_BOUNDS(0.3, 3) },
     { "weight_kg", PUNIT_NUMBER, PUNIT_BOUNDS(1, 700) },
     { "locale", PUNIT_STRING, .check = punit_check_locale },
     { "time_zone", PUNIT_STRING, .check = punit_check_time_zone },
     { "sports", PUNIT_ARRAY, PUNIT_BOUNDS(0, 100), .item = &sport },
-    {0}
+    { 0 },
 };
 
 static const char get_profile[] =
@@ -65,7 +66,7 @@ static const punit_route_t routes[] = {
       .sql = "select o.epoch, punit.export_user($1) as body from punit.own o"
              " where o.user_id = $1 and o.state = 'OWNED'",
       .bind = { PUNIT_P_USER } },
-    {0}
+    { 0 },
 };
 
 static const punit_service_t service = { .name = "profile", .routes = routes };

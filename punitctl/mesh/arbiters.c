@@ -1,0 +1,98 @@
+#include "punitctl/mesh/arbiters.h"
+
+#include <string.h>
+
+#include "punitctl/output.h"
+#include "punitctl/text.h"
+#include "punitctl/unit/database.h"
+
+
+/* What a peer has: "" none yet, NULL when it cannot be asked, with *reason. */
+static const char *
+ask(const char *pg, const char **reason)
+{
+    PGconn     *there = database_open_peer(pg, reason);
+    const char *buckets = NULL;
+    PGresult   *row;
+
+    if (there == NULL) {
+        return NULL;
+    }
+    row = database_query(there, reason, "select coalesce(auth.buckets()::text, '') as buckets", 0,
+                         NULL);
+    if (row != NULL) {
+        buckets = text("%s", database_field(row, 0, "buckets"));
+        PQclear(row);
+    }
+    PQfinish(there);
+    return buckets;
+}
+
+
+static bool
+take(PGconn *db, const char *peer, const char *buckets)
+{
+    if (database_value(db, "select auth.set_buckets($1::text[])", 1, &buckets) == NULL) {
+        return false;
+    }
+    say("login names: arbiters as at %s", peer);
+    return true;
+}
+
+
+static bool
+deal(PGconn *db)
+{
+    if (database_value(db,
+                       "select auth.assign_buckets(array(select id from"
+                       " punit.peer union select punit.self()))",
+                       0, NULL)
+        == NULL)
+    {
+        return false;
+    }
+    say("login names: arbiters dealt to all units");
+    return true;
+}
+
+
+bool
+arbiters_settle(PGconn *db, bool joining)
+{
+    const char *reason = "", *away = NULL;
+    PGresult   *peers;
+
+    if (database_value(db, "select to_regprocedure('auth.buckets()')", 0, NULL) == NULL
+        || database_value(db, "select auth.buckets()", 0, NULL) != NULL)
+    {
+        return true;
+    }
+    peers = database_query(db, NULL, "select id, pg from punit.peer order by id", 0, NULL);
+    if (peers == NULL) {
+        return false;
+    }
+    for (int i = 0; i < PQntuples(peers); i++) {
+        const char *id = text("%s", database_field(peers, i, "id"));
+        const char *buckets = ask(database_field(peers, i, "pg"), &reason);
+
+        if (buckets != NULL && *buckets != '\0') {
+            PQclear(peers);
+            return take(db, id, buckets);
+        }
+        if (buckets == NULL) {
+            away = text("peer %s: %s", id, reason);
+        }
+    }
+    PQclear(peers);
+    if (away == NULL) {
+        return deal(db);
+    }
+    if (joining) {
+        complain("%s; it may know who decides about login names, and until"
+                 " this unit knows too, nobody registers here",
+                 away);
+        return false;
+    }
+    say("login names: arbiters come with `punitctl mesh join`");
+    return true;
+}

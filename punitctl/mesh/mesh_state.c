@@ -1,0 +1,215 @@
+#include "punitctl/mesh/mesh.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "punitctl/text.h"
+#include "punitctl/unit/database.h"
+#include "punitctl/verb.h"
+#include "punitctl/wait.h"
+
+/* in: the subscription here; out: the slot that the peer reads from here. An
+ * apply worker that meets an error ends and begins again, for ever: it is young
+ * whenever one looks. */
+static const char state_query[] =
+    "select p.id as peer,"
+    " case when s.oid is null then 'none'"
+    "      when not s.subenabled then 'disabled'"
+    "      when e.apply_error_count + e.sync_error_count > 0"
+    "           and (a.pid is null"
+    "                or a.backend_start > now() - interval '10 s')"
+    "           then 'failing'"
+    "      when w.pid is null then 'down'"
+    "      when r.left > 0 then 'copying'"
+    "      else 'ok' end as incoming,"
+    " coalesce(r.left, 0) as tables_left,"
+    " round(extract(epoch from clock_timestamp() - w.last_msg_receipt_time)"
+    "       ::numeric, 1) as heard_s,"
+    " coalesce(e.apply_error_count, 0) as apply_errors,"
+    " coalesce(e.sync_error_count, 0) as copy_errors,"
+    " case when l.slot_name is null then 'none'"
+    "      when l.wal_status = 'lost' then 'lost'"
+    "      when not l.active then 'away'"
+    "      else 'ok' end as outgoing,"
+    " pg_wal_lsn_diff(pg_current_wal_lsn(), l.confirmed_flush_lsn)::bigint"
+    "      as behind_bytes,"
+    " l.safe_wal_size as room_bytes"
+    " from punit.peer p"
+    " left join pg_subscription s on s.subname = 'punit_from_' || p.id"
+    " left join pg_stat_subscription w on w.subid = s.oid and w.relid is null"
+    " left join pg_stat_activity a on a.pid = w.pid"
+    " left join pg_stat_subscription_stats e on e.subid = s.oid"
+    " left join lateral (select count(*) as left from pg_subscription_rel x"
+    "      where x.srsubid = s.oid and x.srsubstate <> 'r') r on true"
+    " left join pg_replication_slots l"
+    "      on l.slot_name = 'punit_to_' || replace(p.id, '-', '_')"
+    " order by p.id";
+
+
+static json_t *
+number_or_null(const char *value)
+{
+    return value != NULL ? json_real(strtod(value, NULL)) : json_null();
+}
+
+
+static json_t *
+whole_or_null(const char *value)
+{
+    return value != NULL ? json_integer(strtoll(value, NULL, 10)) : json_null();
+}
+
+
+json_t *
+mesh_state(PGconn *db)
+{
+    PGresult *rows = database_query(db, NULL, state_query, 0, NULL);
+    json_t   *peers;
+
+    if (rows == NULL) {
+        return NULL;
+    }
+    peers = json_array();
+    for (int i = 0; i < PQntuples(rows); i++) {
+        json_array_append_new(
+            peers, json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:o}", "peer",
+                             database_field(rows, i, "peer"), "incoming",
+                             database_field(rows, i, "incoming"), "tables_left",
+                             whole_or_null(database_field(rows, i, "tables_left")), "heard_s",
+                             number_or_null(database_field(rows, i, "heard_s")), "apply_errors",
+                             whole_or_null(database_field(rows, i, "apply_errors")), "copy_errors",
+                             whole_or_null(database_field(rows, i, "copy_errors")), "outgoing",
+                             database_field(rows, i, "outgoing"), "behind_bytes",
+                             whole_or_null(database_field(rows, i, "behind_bytes")), "room_bytes",
+                             whole_or_null(database_field(rows, i, "room_bytes"))));
+    }
+    PQclear(rows);
+    return peers;
+}
+
+
+bool
+mesh_good(const json_t *peers)
+{
+    size_t  i;
+    json_t *peer;
+
+    json_array_foreach((json_t *) (void *) peers, i, peer)
+    {
+        if (strcmp(say_value(peer, "incoming"), "ok") != 0
+            || strcmp(say_value(peer, "outgoing"), "ok") != 0)
+        {
+            return false;
+        }
+    }
+    return true;
+}
+
+
+void
+mesh_print(const json_t *peers)
+{
+    static const char *const columns[] = {
+        "peer",        "incoming", "tables_left",  "heard_s",    "apply_errors",
+        "copy_errors", "outgoing", "behind_bytes", "room_bytes",
+    };
+    say_objects(peers, columns, sizeof columns / sizeof *columns);
+}
+
+
+int
+verb_mesh_status(const struct arguments *arguments)
+{
+    struct unit unit;
+    json_t     *peers;
+    PGconn     *db;
+    bool        ok;
+
+    if (!unit_open(&unit, arguments)) {
+        return EXIT_FAILED;
+    }
+    db = database_open(&unit, "postgres", NULL);
+    peers = db != NULL ? mesh_state(db) : NULL;
+    PQfinish(db);
+    if (peers == NULL) {
+        return EXIT_FAILED;
+    }
+    ok = mesh_good(peers);
+    if (argument(arguments, "json") != NULL) {
+        json_dumpf(peers, stdout, JSON_INDENT(2));
+        puts("");
+    } else {
+        mesh_print(peers);
+    }
+    json_decref(peers);
+    return ok ? EXIT_OK : EXIT_FAILED;
+}
+
+struct arrival {
+    PGconn     *db;
+    const char *lsn;
+};
+
+
+/* True once every peer has confirmed what was written here up to the LSN. */
+static bool
+arrived(void *context)
+{
+    const struct arrival *arrival = context;
+    const char           *left = database_value(arrival->db,
+                                                "select count(*) from punit.peer p"
+                                                          " left join pg_replication_slots l"
+                                                          " on l.slot_name = 'punit_to_' || replace(p.id, '-', '_')"
+                                                          " where l.confirmed_flush_lsn is null"
+                                                          " or l.confirmed_flush_lsn < $1::pg_lsn",
+                                                1, (const char *const[]){ arrival->lsn });
+
+    return left != NULL && strcmp(left, "0") == 0;
+}
+
+
+bool
+mesh_arrive(PGconn *db, double seconds, const char **lsn)
+{
+    struct arrival arrival = {
+        .db = db,
+        .lsn = database_value(db, "select pg_current_wal_lsn()", 0, NULL),
+    };
+
+    if (lsn != NULL) {
+        *lsn = arrival.lsn;
+    }
+    return arrival.lsn != NULL && wait_until(arrived, &arrival, seconds);
+}
+
+
+int
+verb_mesh_wait(const struct arguments *arguments)
+{
+    double      limit = wait_seconds(argument(arguments, "within"));
+    const char *lsn;
+    struct unit unit;
+    PGconn     *db;
+    bool        ok;
+
+    if (limit < 0) {
+        complain("--within: expected seconds");
+        return EXIT_USAGE;
+    }
+    if (!unit_open(&unit, arguments)) {
+        return EXIT_FAILED;
+    }
+    db = database_open(&unit, "postgres", NULL);
+    if (db == NULL) {
+        return EXIT_FAILED;
+    }
+    ok = mesh_arrive(db, limit, &lsn);
+    PQfinish(db);
+    if (!ok) {
+        return complain("not all peers have what is written here after %g s;"
+                        " see `punitctl mesh status`",
+                        limit);
+    }
+    say("all peers have what was written here up to %s", lsn);
+    return EXIT_OK;
+}

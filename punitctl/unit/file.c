@@ -1,0 +1,163 @@
+#include "punitctl/unit/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "punitctl/output.h"
+#include "punitctl/text.h"
+
+#define FILE_MOST (64u << 20)
+
+
+bool
+file_exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+
+char *
+file_read(const char *path, size_t *size)
+{
+    int         fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    char       *content;
+    size_t      got = 0;
+
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        complain("cannot read %s: %s", path, strerror(errno));
+        if (fd >= 0) {
+            close(fd);
+        }
+        return NULL;
+    }
+    if (!S_ISREG(st.st_mode) || st.st_size > FILE_MOST) {
+        complain("cannot read %s: not a file of at most 64 MiB", path);
+        close(fd);
+        return NULL;
+    }
+    content = text_space((size_t) st.st_size + 1);
+    while (got < (size_t) st.st_size) {
+        ssize_t n = read(fd, content + got, (size_t) st.st_size - got);
+
+        if (n <= 0) {
+            break;
+        }
+        got += (size_t) n;
+    }
+    close(fd);
+    if (size != NULL) {
+        *size = got;
+    }
+    return content;
+}
+
+
+static bool
+holds(const char *path, const char *content, size_t size)
+{
+    struct stat st;
+    size_t      n;
+    char       *now;
+
+    if (stat(path, &st) < 0 || (size_t) st.st_size != size) {
+        return false;
+    }
+    now = file_read(path, &n);
+    return now != NULL && n == size && memcmp(now, content, size) == 0;
+}
+
+
+enum file_result
+file_write(const char *path, const char *content, size_t size, mode_t mode)
+{
+    char  *fresh = text("%s.new", path);
+    size_t done = 0;
+    int    fd;
+
+    if (holds(path, content, size)) {
+        return FILE_KEPT;
+    }
+    unlink(fresh);
+    fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    if (fd < 0) {
+        complain("cannot write %s: %s", fresh, strerror(errno));
+        return FILE_FAILED;
+    }
+    while (done < size) {
+        ssize_t n = write(fd, content + done, size - done);
+
+        if (n < 0) {
+            break;
+        }
+        done += (size_t) n;
+    }
+    if (done < size || fchmod(fd, mode) < 0 || fsync(fd) < 0 || rename(fresh, path) < 0) {
+        complain("cannot write %s: %s", path, strerror(errno));
+        close(fd);
+        unlink(fresh);
+        return FILE_FAILED;
+    }
+    close(fd);
+    return FILE_WRITTEN;
+}
+
+
+enum file_result
+directory_make(const char *path, mode_t mode)
+{
+    struct stat st;
+    char       *parent = text("%s", path);
+    char       *slash = strrchr(parent, '/');
+
+    if (stat(path, &st) == 0) {
+        if (S_ISDIR(st.st_mode)) {
+            return FILE_KEPT;
+        }
+        complain("%s is in the way: not a directory", path);
+        return FILE_FAILED;
+    }
+    if (slash != NULL && slash != parent) {
+        *slash = '\0';
+        if (directory_make(parent, 0755) == FILE_FAILED) {
+            return FILE_FAILED;
+        }
+    }
+    /* another unit's init may make the same one at the same time */
+    if ((mkdir(path, mode) < 0 && errno != EEXIST) || chmod(path, mode) < 0) {
+        complain("cannot make the directory %s: %s", path, strerror(errno));
+        return FILE_FAILED;
+    }
+    return FILE_WRITTEN;
+}
+
+
+char *
+file_real(const char *path)
+{
+    char real[PATH_MAX];
+
+    return realpath(path, real) != NULL ? text("%s", real) : NULL;
+}
+
+
+char *
+file_absolute(const char *path)
+{
+    char  here[PATH_MAX];
+    char *real = file_real(path);
+
+    if (real != NULL) {
+        return real;
+    }
+    if (path[0] == '/' || getcwd(here, sizeof here) == NULL) {
+        return text("%s", path);
+    }
+    return text("%s/%s", here, path);
+}

@@ -1,0 +1,77 @@
+#include "punitctl/unit/installation.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "punitctl/output.h"
+#include "punitctl/text.h"
+#include "punitctl/unit/file.h"
+
+#define MODULE "ngx_http_punit_module.so"
+
+
+/* The first of the places, below the programs' directory, that exists. */
+static const char *
+first(const char *const *places, const char *name)
+{
+    const char *programs = installation_programs();
+
+    for (; *places != NULL; places++) {
+        const char *path = file_real(text("%s/%s%s", programs, *places, name));
+
+        if (path != NULL) {
+            return path;
+        }
+    }
+    complain("cannot find %s: neither an installation nor a built source tree"
+             " around %s (PUNIT_SHARE names the place of sql/ and conf/)",
+             name, programs);
+    return NULL;
+}
+
+
+const char *
+installation_programs(void)
+{
+    char    path[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+    char   *slash;
+
+    if (n < 0) {
+        return ".";
+    }
+    path[n] = '\0';
+    slash = strrchr(path, '/');
+    *slash = '\0';
+    return text("%s", path);
+}
+
+
+const char *
+installation_share(const char *name)
+{
+    /* installed; build/bin; build/san/bin */
+    static const char *const places[] = {
+        "../share/punit/",
+        "../../",
+        "../../../",
+        NULL,
+    };
+    const char *given = getenv("PUNIT_SHARE");
+
+    return given != NULL ? text("%s/%s", given, name) : first(places, name);
+}
+
+
+const char *
+installation_module(void)
+{
+    static const char *const places[] = {
+        "../lib/punit/", "../../lib/nginx/modules/", "../", "../../", NULL,
+    };
+    const char *given = getenv("PUNIT_MODULE");
+
+    return given != NULL ? given : first(places, MODULE);
+}

@@ -1,0 +1,197 @@
+#include "punitctl/unit/keys.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "punitctl/text.h"
+#include "punitctl/unit/database.h"
+#include "punitctl/unit/file.h"
+#include "punitctl/unit/front.h"
+#include "punitctl/unit/signing_key.h"
+#include "punitctl/unit/supervise.h"
+#include "punitctl/verb.h"
+
+#define PUBLIC ".ES256.pem"
+
+
+/* kid of the public key of `owner` ("" : of anybody) in a file's name; NULL
+ * if it is none. */
+static const char *
+kid_of(const char *name, const char *owner)
+{
+    size_t n = strlen(name), suffix = strlen(PUBLIC), length = strlen(owner);
+
+    if (n <= suffix || strcmp(name + n - suffix, PUBLIC) != 0
+        || (length > 0
+            && (strncmp(name, owner, length) != 0 || name[length] != '-'
+                || name[length + 1 + strspn(name + length + 1, "0123456789")] != '.')))
+    {
+        return NULL;
+    }
+    return text("%.*s", (int) (n - suffix), name);
+}
+
+
+static bool
+hold(PGconn *db, const char *kid)
+{
+    return database_run(db,
+                        "insert into punit.unit_key_held (origin_unit, kid)"
+                        " values (punit.self(), $1) on conflict do nothing",
+                        1, (const char *const[]){ kid });
+}
+
+
+bool
+keys_publish(const struct unit *unit)
+{
+    const char          *directory = unit_setting(unit, "PUNIT_KEYS");
+    DIR                 *dir = opendir(directory);
+    PGconn              *db = database_open(unit, "postgres", NULL);
+    const struct dirent *entry;
+    bool                 ok = dir != NULL && db != NULL;
+
+    while (ok && (entry = readdir(dir)) != NULL) {
+        const char *kid = kid_of(entry->d_name, unit->id);
+        const char *pem =
+            kid != NULL ? file_read(text("%s/%s", directory, entry->d_name), NULL) : NULL;
+
+        if (kid != NULL) {
+            ok = pem != NULL
+                 && database_run(db,
+                                 "insert into punit.unit_key (origin_unit, kid, pem)"
+                                 " values (punit.self(), $1, $2)"
+                                 " on conflict (origin_unit, kid) do update"
+                                 " set pem = excluded.pem"
+                                 " where punit.unit_key.pem <> excluded.pem",
+                                 2, (const char *const[]){ kid, pem })
+                 && hold(db, kid);
+        }
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+    PQfinish(db);
+    return ok;
+}
+
+
+static bool
+write_keys(const struct unit *unit, PGconn *db, int *changed)
+{
+    PGresult *keys =
+        database_query(db, NULL,
+                       "select kid, pem from punit.unit_key"
+                       " where origin_unit <> punit.self()"
+                       " and kid ~ ('^' || origin_unit || '-[1-9][0-9]*$') order by kid",
+                       0, NULL);
+    bool ok = keys != NULL;
+
+    for (int i = 0; ok && i < PQntuples(keys); i++) {
+        const char      *kid = database_field(keys, i, "kid");
+        const char      *pem = database_field(keys, i, "pem");
+        enum file_result result;
+
+        if (!signing_key_public_valid(pem)) {
+            complain("key %s is no public key on P-256; left out", kid);
+            continue;
+        }
+        result = file_write(text("%s/%s" PUBLIC, unit_setting(unit, "PUNIT_KEYS"), kid), pem,
+                            strlen(pem), 0644);
+        if (result == FILE_WRITTEN) {
+            say("key %s is here now", kid);
+            ++*changed;
+        }
+        ok = result != FILE_FAILED && hold(db, kid);
+    }
+    PQclear(keys);
+    return ok;
+}
+
+
+bool
+keys_reload(const struct unit *unit)
+{
+    pid_t auth = supervise_pid(unit, "auth");
+
+    /* it ends in good order and its supervisor starts it with the new keys */
+    if (auth > 0) {
+        kill(auth, SIGTERM);
+    }
+    return front_reload(unit);
+}
+
+
+bool
+keys_sync(const struct unit *unit, int *changed)
+{
+    PGconn *db = database_open(unit, "postgres", NULL);
+    bool    ok;
+
+    *changed = 0;
+    ok = db != NULL && write_keys(unit, db, changed);
+    PQfinish(db);
+    return ok && (*changed == 0 || keys_reload(unit));
+}
+
+
+bool
+keys_drop(const struct unit *unit, PGconn *db, const char **until)
+{
+    PGresult *keys =
+        database_query(db, NULL,
+                       "select kid, date_trunc('second', until) as until, until <= now() as"
+                       " over from punit.left_keys()",
+                       0, NULL);
+    bool ok = keys != NULL;
+    int  dropped = 0;
+
+    *until = NULL;
+    for (int i = 0; ok && i < PQntuples(keys); i++) {
+        const char *kid = database_field(keys, i, "kid");
+
+        if (*database_field(keys, i, "over") != 't') {
+            *until = database_field(keys, i, "until");
+            continue;
+        }
+        /* the file first: nothing would lead to it without the row */
+        if (unlink(text("%s/%s" PUBLIC, unit_setting(unit, "PUNIT_KEYS"), kid)) < 0
+            && errno != ENOENT) {
+            complain("cannot remove the key %s: %m", kid);
+            ok = false;
+        } else {
+            ok = database_run(db, "select punit.drop_key($1)", 1, &kid);
+            dropped++;
+        }
+    }
+    PQclear(keys);
+    return ok && (dropped == 0 || keys_reload(unit));
+}
+
+
+int
+verb_keys_sync(const struct arguments *arguments)
+{
+    const char *until;
+    struct unit unit;
+    int         changed;
+    PGconn     *db;
+    bool        ok;
+
+    if (!unit_open(&unit, arguments) || !keys_sync(&unit, &changed)) {
+        return EXIT_FAILED;
+    }
+    db = database_open(&unit, "postgres", NULL);
+    ok = db != NULL && keys_drop(&unit, db, &until);
+    PQfinish(db);
+    if (!ok) {
+        return EXIT_FAILED;
+    }
+    if (changed == 0) {
+        say("all keys of the units were here");
+    }
+    return EXIT_OK;
+}

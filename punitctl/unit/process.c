@@ -1,0 +1,207 @@
+#include "punitctl/unit/process.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "punitctl/output.h"
+#include "punitctl/text.h"
+#include "punitctl/unit/file.h"
+
+#define SYSTEM_USER "punit"
+
+
+static void
+become_program(const char *const *argv, const char *const *extra, int output)
+{
+    if (dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0) {
+        _exit(126);
+    }
+    for (; extra != NULL && *extra != NULL; extra++) {
+        putenv((char *) (void *) *extra);
+    }
+    execvp(argv[0], (char *const *) (void *) argv);
+    dprintf(STDERR_FILENO, "%s: %s\n", argv[0], strerror(errno));
+    _exit(127);
+}
+
+
+bool
+process_run(const char *const *argv, const char *const *extra)
+{
+    FILE *output = tmpfile();
+    char  line[512];
+    int   status;
+    pid_t pid;
+
+    if (output == NULL) {
+        complain("cannot make a temporary file: %s", strerror(errno));
+        return false;
+    }
+    pid = fork();
+    if (pid == 0) {
+        become_program(argv, extra, fileno(output));
+    }
+    if (pid < 0 || waitpid(pid, &status, 0) < 0) {
+        complain("cannot run %s: %s", argv[0], strerror(errno));
+        fclose(output);
+        return false;
+    }
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+        fclose(output);
+        return true;
+    }
+    complain("%s failed (%s %d); it said:", argv[0], WIFEXITED(status) ? "status" : "signal",
+             WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+    rewind(output);
+    while (fgets(line, sizeof line, output) != NULL) {
+        fprintf(stderr, "  %s", line);
+    }
+    fclose(output);
+    return false;
+}
+
+
+/* proc(5): "pid (name) state parent ..."; the name may hold anything. What
+ * comes after it, or NULL if the process is not there or a zombie. */
+static const char *
+process_stat(pid_t pid, char *line, int size)
+{
+    FILE *file = fopen(text("/proc/%d/stat", (int) pid), "re");
+    char *at;
+
+    if (file == NULL) {
+        return NULL;
+    }
+    at = fgets(line, size, file);
+    fclose(file);
+    at = at != NULL ? strrchr(line, ')') : NULL;
+    return at != NULL && strncmp(at, ") Z", 3) != 0 ? at : NULL;
+}
+
+
+pid_t
+process_of(const char *pid_file, const char *name)
+{
+    char        line[1024] = "";
+    FILE       *file = fopen(pid_file, "re");
+    const char *end, *begin;
+    long        pid = 0;
+
+    if (file == NULL) {
+        return 0;
+    }
+    if (fgets(line, sizeof line, file) != NULL) {
+        pid = strtol(line, NULL, 10);
+    }
+    fclose(file);
+    end = pid > 1 ? process_stat((pid_t) pid, line, sizeof line) : NULL;
+    begin = end != NULL ? strchr(line, '(') : NULL;
+    if (begin == NULL) {
+        return 0;
+    }
+    /* the kernel keeps 15 bytes of a name */
+    begin++;
+    if ((size_t) (end - begin) != strnlen(name, 15)
+        || memcmp(begin, name, (size_t) (end - begin)) != 0) {
+        return 0;
+    }
+    return (pid_t) pid;
+}
+
+
+double
+process_age(pid_t pid)
+{
+    unsigned long long started;
+    struct timespec    now;
+    char               line[1024];
+    const char        *at = process_stat(pid, line, sizeof line);
+
+    /* starttime is field 22, the state after ")" is field 3 */
+    for (int field = 2; at != NULL && field < 22; field++) {
+        at = strchr(at + 1, ' ');
+    }
+    if (at == NULL || sscanf(at, "%llu", &started) != 1) {
+        return -1;
+    }
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (double) now.tv_sec + (double) now.tv_nsec / 1e9
+           - (double) started / (double) sysconf(_SC_CLK_TCK);
+}
+
+
+static const struct passwd *
+system_user(void)
+{
+    const struct passwd *user = getpwnam(SYSTEM_USER);
+
+    if (user == NULL) {
+        complain("PostgreSQL and memcached refuse to run as root, and there is"
+                 " no user " SYSTEM_USER "; make it with: adduser --system"
+                 " --group --no-create-home --home /nonexistent " SYSTEM_USER);
+    }
+    return user;
+}
+
+
+bool
+process_own_directory(const char *directory, mode_t mode)
+{
+    const struct passwd *user;
+
+    if (directory_make(directory, mode) == FILE_FAILED) {
+        return false;
+    }
+    if (geteuid() != 0) {
+        return true;
+    }
+    user = system_user();
+    if (user == NULL) {
+        return false;
+    }
+    if (chown(directory, user->pw_uid, user->pw_gid) < 0) {
+        complain("cannot give %s to %s: %s", directory, user->pw_name, strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+
+bool
+process_become_owner(const char *directory)
+{
+    const struct passwd *user;
+    struct stat          st;
+
+    if (geteuid() != 0) {
+        return true;
+    }
+    user = stat(directory, &st) == 0 && st.st_uid != 0 ? getpwuid(st.st_uid) : system_user();
+    if (user == NULL) {
+        return false;
+    }
+    if (initgroups(user->pw_name, user->pw_gid) < 0 || setgid(user->pw_gid) < 0
+        || setuid(user->pw_uid) < 0)
+    {
+        complain("cannot become %s: %s", user->pw_name, strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+
+const char *
+process_user(void)
+{
+    const struct passwd *user = getpwuid(geteuid());
+
+    return text("%s", user != NULL ? user->pw_name : "nobody");
+}

@@ -1,0 +1,22 @@
+/*
+ * ES256 keys that sign a unit's tokens: private/<kid>.ES256.key.pem, read by
+ * the auth worker alone, and keys/<kid>.ES256.pem, the public half that every
+ * unit has. kid = <unit>-<n>.
+ */
+#ifndef PUNITCTL_UNIT_SIGNING_KEY_H
+#define PUNITCTL_UNIT_SIGNING_KEY_H
+
+#include <stdbool.h>
+
+#include "punitctl/unit/file.h"
+
+/* Makes a key pair unless its private file is there. */
+enum file_result signing_key_make(const char *private_path, const char *public_path);
+
+/* True if the text is one public key in PEM, on P-256. */
+bool signing_key_public_valid(const char *pem);
+
+/* The highest n of <unit>-<n><suffix> in a directory; 0: none. */
+unsigned long signing_key_last(const char *directory, const char *unit, const char *suffix);
+
+#endif

@@ -1,0 +1,135 @@
+#include "punitctl/unit/unit.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "punitctl/text.h"
+#include "punitctl/unit/file.h"
+#include "punitctl/unit/process.h"
+
+#define SETTINGS_MOST 128
+
+
+bool
+unit_id_valid(const char *id)
+{
+    size_t n = strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-");
+
+    return n >= 1 && n <= 32 && id[n] == '\0';
+}
+
+
+struct setting *
+settings_read(const char *path, size_t *count)
+{
+    struct setting *settings = text_space(SETTINGS_MOST * sizeof *settings);
+    char           *content = file_read(path, NULL);
+    char           *rest = content;
+    char           *line;
+
+    *count = 0;
+    if (content == NULL) {
+        return NULL;
+    }
+    while ((line = strsep(&rest, "\n")) != NULL) {
+        char  *equals = strchr(line, '=');
+        size_t n;
+
+        if (line[0] == '#' || equals == NULL) {
+            continue;
+        }
+        if (*count == SETTINGS_MOST) {
+            complain("%s has more than %d settings", path, SETTINGS_MOST);
+            return NULL;
+        }
+        *equals++ = '\0';
+        n = strlen(equals);
+        if (n >= 2 && equals[0] == '"' && equals[n - 1] == '"') {
+            equals[n - 1] = '\0';
+            equals++;
+        }
+        settings[*count].name = line;
+        settings[(*count)++].value = equals;
+    }
+    return settings;
+}
+
+
+bool
+unit_open(struct unit *unit, const struct arguments *arguments)
+{
+    const char *dir = argument(arguments, "dir");
+
+    memset(unit, 0, sizeof *unit);
+    if (dir == NULL && getenv("PUNIT_DIR") == NULL) {
+        complain("which unit? Give --dir DIR or source its unit.env");
+        return false;
+    }
+    if (dir != NULL) {
+        unit->dir = file_real(dir);
+        if (unit->dir == NULL || !file_exists(unit_path(unit, "unit.env"))) {
+            complain("%s holds no unit (no unit.env); make one with"
+                     " punitctl unit init ID --dir %s",
+                     dir, dir);
+            return false;
+        }
+    } else {
+        unit->dir = getenv("PUNIT_DIR");
+    }
+    if (!process_become_owner(unit->dir)) {
+        return false;
+    }
+    if (dir != NULL) {
+        unit->settings = settings_read(unit_path(unit, "unit.env"), &unit->count);
+        if (unit->settings == NULL) {
+            return false;
+        }
+    }
+    unit->id = unit_setting(unit, "PUNIT_UNIT");
+    if (unit->id == NULL || !unit_id_valid(unit->id)) {
+        complain("%s/unit.env: PUNIT_UNIT must be [a-z0-9-]{1,32}, not \"%s\"", unit->dir,
+                 unit->id != NULL ? unit->id : "");
+        return false;
+    }
+    if (unit->settings != NULL && unit_setting(unit, "PUNIT_DIR") != NULL
+        && strcmp(unit_setting(unit, "PUNIT_DIR"), unit->dir) != 0)
+    {
+        complain("%s/unit.env belongs to a unit in %s: paths in it and in its"
+                 " configuration lead there",
+                 unit->dir, unit_setting(unit, "PUNIT_DIR"));
+        return false;
+    }
+    say_about(unit->id);
+    return true;
+}
+
+
+const char *
+unit_setting(const struct unit *unit, const char *name)
+{
+    if (unit->settings == NULL) {
+        return getenv(name);
+    }
+    /* the last one counts, as for sh and systemd */
+    for (size_t i = unit->count; i > 0; i--) {
+        if (strcmp(unit->settings[i - 1].name, name) == 0) {
+            return unit->settings[i - 1].value;
+        }
+    }
+    return NULL;
+}
+
+
+char *
+unit_path(const struct unit *unit, const char *format, ...)
+{
+    char    name[1024];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(name, sizeof name, format, args);
+    va_end(args);
+    return text("%s/%s", unit->dir, name);
+}

@@ -1,0 +1,49 @@
+/*
+ * The unit a verb works on: its settings, as in unit.env or the environment.
+ */
+#ifndef PUNITCTL_UNIT_UNIT_H
+#define PUNITCTL_UNIT_UNIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "punitctl/verb.h"
+
+struct setting {
+    const char *name;
+    const char *value;
+};
+
+struct unit {
+    const char     *id;
+    const char     *dir;      /* absolute */
+    struct setting *settings; /* of unit.env; NULL: the environment */
+    size_t          count;
+};
+
+/* [a-z0-9-]{1,32} */
+bool unit_id_valid(const char *id);
+
+/* The unit named by --dir, else by PUNIT_DIR. As root this process becomes
+ * the unit's user: read files that he may not read before. Lines said are
+ * about this unit from here on. False with the reason said. */
+bool unit_open(struct unit *unit, const struct arguments *arguments);
+
+/* A setting, or NULL. */
+const char *unit_setting(const struct unit *unit, const char *name);
+
+/* DIR/<format...> */
+char *unit_path(const struct unit *unit, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The settings of a file of KEY=value lines, value perhaps in double quotes
+ * (systemd.exec(5) and sh read it alike); NULL with the reason said. */
+struct setting *settings_read(const char *path, size_t *count);
+
+/* Row of the options table that every verb on a unit has. */
+#define UNIT_OPTION                                                                    \
+    {                                                                                  \
+        "dir", "DIR", "the unit's directory (else PUNIT_DIR of the environment)", NULL \
+    }
+
+#endif

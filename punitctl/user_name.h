@@ -1,0 +1,15 @@
+/*
+ * A user as the operator names him: by id, or by e-mail address.
+ */
+#ifndef PUNITCTL_USER_NAME_H
+#define PUNITCTL_USER_NAME_H
+
+#include <libpq-fe.h>
+
+#include "punitctl/unit/unit.h"
+
+/* The user's id (lower case): of a uuid itself, of an e-mail address what the
+ * directory of this unit knows. NULL with the reason said. */
+const char *person_id(const struct unit *unit, PGconn *db, const char *name);
+
+#endif

@@ -1,0 +1,118 @@
+/*
+ * punitctl cancel: ends the moves of a user, wherever they are on record.
+ */
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "punitctl/mesh/peers.h"
+#include "punitctl/text.h"
+#include "punitctl/unit/database.h"
+#include "punitctl/user_name.h"
+#include "punitctl/verb.h"
+
+static const struct meaning {
+    const char *answer;
+    const char *line;
+} meanings[] = {
+    { "none", "no move to it" },
+    { "cancelled", "cancelled" },
+    { "refusing", "cancelled after FENCE: it has refused him for good, and his"
+                  " owner takes him back" },
+    { "moved", "too late: he is owned there" },
+};
+
+
+static const char *
+cancel_at(const struct peers *peers, struct peer *peer, const char *user)
+{
+    const char *values[] = { user, peers->incarnation, peer->incarnation };
+    bool        here = peer == &peers->unit[0];
+    PGresult   *row = NULL;
+    const char *answer = NULL;
+
+    if (peer->db != NULL) {
+        row = database_query(peer->db, &peer->problem,
+                             here ? "select punit.cancel_move($1)"
+                                  : "select punit.ask_cancel($1, $2, $3)",
+                             here ? 1 : 3, values);
+    }
+    if (row != NULL) {
+        answer = text("%s", PQgetvalue(row, 0, 0));
+    }
+    PQclear(row);
+    if (answer != NULL && strncmp(answer, "VOID", 4) == 0) {
+        peer->problem = answer;
+        answer = NULL;
+    }
+    return answer;
+}
+
+
+static const char *
+line_of(const char *answer)
+{
+    for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++) {
+        if (strcmp(meanings[i].answer, answer) == 0) {
+            return meanings[i].line;
+        }
+    }
+    return answer;
+}
+
+
+/* Both ends are asked: at his owner the wish may still wait to be passed on. */
+int
+verb_cancel(const struct arguments *arguments)
+{
+    bool         json = argument(arguments, "json") != NULL;
+    bool         ended = false, late = false, complete = true;
+    json_t      *units = json_array();
+    const char  *user = NULL;
+    struct peers peers;
+    struct unit  unit;
+    PGconn      *db;
+
+    if (!unit_open(&unit, arguments)) {
+        return EXIT_FAILED;
+    }
+    db = database_open(&unit, "postgres", NULL);
+    if (db != NULL) {
+        user = person_id(&unit, db, arguments->operand[0]);
+    }
+    PQfinish(db);
+    if (user == NULL || !peers_open(&peers, &unit)) {
+        return EXIT_FAILED;
+    }
+    for (size_t i = 0; i < peers.count; i++) {
+        struct peer *peer = &peers.unit[i];
+        const char  *answer = cancel_at(&peers, peer, user);
+
+        complete = complete && answer != NULL;
+        ended = ended
+                || (answer != NULL
+                    && (strcmp(answer, "cancelled") == 0 || strcmp(answer, "refusing") == 0));
+        late = late || (answer != NULL && strcmp(answer, "moved") == 0);
+        json_array_append_new(units,
+                              json_pack("{s:s, s:s?, s:s?}", "unit", peer->id, "answer", answer,
+                                        "problem", answer == NULL ? peer->problem : NULL));
+        if (!json && answer == NULL) {
+            complain("%s: %s", peer->id, peer->problem);
+        } else if (!json && strcmp(answer, "none") != 0) {
+            say("move to %s: %s", peer->id, line_of(answer));
+        }
+    }
+    peers_close(&peers);
+    if (json) {
+        json_t *all =
+            json_pack("{s:s, s:b, s:O}", "user", user, "cancelled", ended && !late, "units", units);
+
+        json_dumpf(all, stdout, JSON_INDENT(2));
+        puts("");
+        json_decref(all);
+    } else if (!ended && !late && complete) {
+        complain("user %s has no move to cancel", user);
+    }
+    json_decref(units);
+    return ended && !late && complete ? EXIT_OK : EXIT_FAILED;
+}

@@ -1,0 +1,227 @@
+/*
+ * punitctl status: what of this unit runs, and how it is with its peers.
+ */
+#include <jansson.h>
+#include <libmemcached/memcached.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "punitctl/mesh/mesh.h"
+#include "punitctl/text.h"
+#include "punitctl/unit/database.h"
+#include "punitctl/unit/process.h"
+#include "punitctl/unit/supervise.h"
+#include "punitctl/verb.h"
+
+
+/* True if somebody listens on the socket (stream or datagram). */
+static bool
+answers(const char *path)
+{
+    static const int   kinds[] = { SOCK_STREAM, SOCK_DGRAM };
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    bool               ok = false;
+
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    for (size_t i = 0; i < 2 && !ok; i++) {
+        int fd = socket(AF_UNIX, kinds[i] | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+        ok = fd >= 0 && connect(fd, (const struct sockaddr *) &address, sizeof address) == 0;
+        if (fd >= 0) {
+            close(fd);
+        }
+    }
+    return ok;
+}
+
+
+static json_t *
+processes(const struct unit *unit, bool *good)
+{
+    json_t *all = json_array();
+
+    for (size_t i = 0; i < unit_process_count; i++) {
+        const struct unit_process *process = &unit_processes[i];
+        pid_t                      pid = supervise_pid(unit, process->name);
+        bool                       heard =
+            process->socket == NULL || answers(unit_path(unit, "sock/%s", process->socket));
+        /* systemd keeps no pid files: then the socket is the witness */
+        bool up = process->socket != NULL ? heard : pid > 0;
+
+        *good = *good && up;
+        json_array_append_new(
+            all, json_pack("{s:s, s:s, s:o, s:o}", "name", process->name, "state",
+                           up        ? "up"
+                           : pid > 0 ? "silent"
+                                     : "down",
+                           "pid", pid > 0 ? json_integer(pid) : json_null(), "up_s",
+                           pid > 0 ? json_real((double) (long) (10 * process_age(pid)) / 10)
+                                   : json_null()));
+    }
+    return all;
+}
+
+
+/* The servers of a list, each asked for its version and its items. */
+static void
+grid_servers(const char *grid, const char *list, json_t *all, bool *good)
+{
+    char *rest = text("%s", list != NULL ? list : "");
+    char *word;
+
+    while ((word = strsep(&rest, " ")) != NULL) {
+        memcached_st      *client = memcached_create(NULL);
+        const char        *colon = strrchr(word, ':');
+        memcached_return_t rc;
+        memcached_stat_st *stat;
+        bool               up;
+
+        if (*word == '\0' || colon == NULL) {
+            memcached_free(client);
+            continue;
+        }
+        if (strncmp(word, "unix:", 5) == 0) {
+            memcached_server_add_unix_socket(client, word + 5);
+        } else {
+            memcached_server_add(client, text("%.*s", (int) (colon - word), word),
+                                 (in_port_t) strtoul(colon + 1, NULL, 10));
+        }
+        memcached_behavior_set(client, MEMCACHED_BEHAVIOR_CONNECT_TIMEOUT, 500);
+        memcached_behavior_set(client, MEMCACHED_BEHAVIOR_POLL_TIMEOUT, 500);
+        stat = memcached_stat(client, NULL, &rc);
+        up = stat != NULL && rc == MEMCACHED_SUCCESS && stat->pid > 0;
+        *good = *good && up;
+        json_array_append_new(all, json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "grid", grid,
+                                             "server", word, "state", up ? "up" : "down", "items",
+                                             (json_int_t) (up ? stat->curr_items : 0), "hits",
+                                             (json_int_t) (up ? stat->get_hits : 0), "misses",
+                                             (json_int_t) (up ? stat->get_misses : 0)));
+        if (stat != NULL) {
+            memcached_stat_free(client, stat);
+        }
+        memcached_free(client);
+    }
+}
+
+
+/* {first column: second column as a number} */
+static json_t *
+numbers(PGconn *db, const char *statement)
+{
+    PGresult *rows = database_query(db, NULL, statement, 0, NULL);
+    json_t   *all = json_object();
+
+    for (int i = 0; rows != NULL && i < PQntuples(rows); i++) {
+        json_object_set_new(all, PQgetvalue(rows, i, 0),
+                            json_integer(strtoll(PQgetvalue(rows, i, 1), NULL, 10)));
+    }
+    PQclear(rows);
+    return all;
+}
+
+
+static json_t *
+gather(const struct unit *unit, bool *good)
+{
+    json_t *grids = json_array();
+    json_t *mesh, *messages;
+    PGconn *db;
+    json_t *all = json_pack("{s:s, s:o, s:o}", "unit", unit->id, "processes", processes(unit, good),
+                            "grid", grids);
+
+    grid_servers("documents", unit_setting(unit, "PUNIT_GRID"), grids, good);
+    grid_servers("tokens", unit_setting(unit, "PUNIT_TOKEN_GRID"), grids, good);
+    db = database_open(unit, "postgres", NULL);
+    if (db == NULL) {
+        *good = false;
+        return all;
+    }
+    json_object_set_new(all, "users",
+                        numbers(db, "select state, count(*) from punit.own group by 1 order by 1"));
+    json_object_set_new(all, "generations",
+                        numbers(db, "select service, sum(gen)::bigint from punit.generation"
+                                    " group by 1 order by 1"));
+    json_object_set_new(all, "moves",
+                        numbers(db,
+                                "select phase, count(*) from punit.move where finished_at is null"
+                                " group by 1 order by 1"));
+    /* those that fail are tried again, those given up are an operator's */
+    messages = numbers(db, "select case when l.given_up is not null then 'given up'"
+                           " when l.error is not null then 'failing' else 'waiting' end,"
+                           " count(*) from punit.inbox_late l group by 1"
+                           " union all select 'under way', count(*) from punit.outbox o"
+                           " where o.origin_unit = punit.self()"
+                           " order by 1");
+    json_object_set_new(all, "messages", messages);
+    mesh = mesh_state(db);
+    *good = *good && mesh != NULL && mesh_good(mesh) && json_object_get(messages, "failing") == NULL
+            && json_object_get(messages, "given up") == NULL;
+    json_object_set_new(all, "mesh", mesh != NULL ? mesh : json_array());
+    PQfinish(db);
+    return all;
+}
+
+
+static void
+print_numbers(const char *title, const json_t *numbers)
+{
+    const char *line = "";
+    const char *name;
+    json_t     *value;
+
+    json_object_foreach((json_t *) (void *) numbers, name, value)
+    {
+        line = text("%s  %s %lld", line, name, (long long) json_integer_value(value));
+    }
+    printf("%-12s%s\n", title, *line != '\0' ? line : "  none");
+}
+
+
+static void
+print(const json_t *all)
+{
+    static const char *const process[] = { "name", "state", "pid", "up_s" };
+    static const char *const grid[] = { "grid", "server", "state", "items", "hits", "misses" };
+    const json_t            *mesh = json_object_get(all, "mesh");
+
+    say_objects(json_object_get(all, "processes"), process, 4);
+    puts("");
+    say_objects(json_object_get(all, "grid"), grid, 6);
+    puts("");
+    if (mesh == NULL) {
+        return;
+    }
+    print_numbers("users", json_object_get(all, "users"));
+    print_numbers("moves", json_object_get(all, "moves"));
+    print_numbers("generations", json_object_get(all, "generations"));
+    print_numbers("messages", json_object_get(all, "messages"));
+    puts("");
+    mesh_print(mesh);
+}
+
+
+int
+verb_status(const struct arguments *arguments)
+{
+    struct unit unit;
+    bool        good = true;
+    json_t     *all;
+
+    if (!unit_open(&unit, arguments)) {
+        return EXIT_FAILED;
+    }
+    all = gather(&unit, &good);
+    if (argument(arguments, "json") != NULL) {
+        json_object_set_new(all, "good", json_boolean(good));
+        json_dumpf(all, stdout, JSON_INDENT(2));
+        puts("");
+    } else {
+        print(all);
+    }
+    json_decref(all);
+    return good ? EXIT_OK : EXIT_FAILED;
+}

@@ -1,0 +1,98 @@
+/*
+ * punitctl unit add: makes the other units known to this one.
+ */
+#include <string.h>
+
+#include "punitctl/mesh/arbiters.h"
+#include "punitctl/text.h"
+#include "punitctl/unit/database.h"
+#include "punitctl/unit/front.h"
+#include "punitctl/unit/units_file.h"
+#include "punitctl/verb.h"
+
+
+/* How this unit reaches a peer's PostgreSQL: the certificate says who it is,
+ * the name that the peer's must show is its id, whatever its address. A peer
+ * that is gone without a word is noticed after 10 s. */
+static const char *
+peer_conninfo(const struct unit *unit, const struct unit_address *peer)
+{
+    return text("host=%s hostaddr=%s port=%s dbname=punit user=punit_peer_%s"
+                " sslmode=verify-full sslcert=%s sslkey=%s sslrootcert=%s"
+                " connect_timeout=5 keepalives_idle=5 keepalives_interval=2"
+                " keepalives_count=3 tcp_user_timeout=10000",
+                peer->id, address_host(peer->pg), address_port(peer->pg), unit->id,
+                unit_setting(unit, "PUNIT_TLS_CERT"), unit_setting(unit, "PUNIT_TLS_KEY"),
+                unit_setting(unit, "PUNIT_TLS_CA"));
+}
+
+
+static bool
+add_peers(const struct unit *unit, PGconn *db, const struct unit_address *units, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *fresh;
+
+        if (strcmp(units[i].id, unit->id) == 0) {
+            continue;
+        }
+        fresh = database_value(db, "select punit.add_peer($1, $2, $3)", 3,
+                               (const char *const[]){ units[i].id, peer_conninfo(unit, &units[i]),
+                                                      units[i].listener });
+        if (fresh == NULL) {
+            return false;
+        }
+        if (fresh[0] == 't') {
+            say("peer %s: listener %s, PostgreSQL %s", units[i].id, units[i].listener, units[i].pg);
+        } else {
+            say("peer %s was known", units[i].id);
+        }
+    }
+    return true;
+}
+
+
+static bool
+listed(const struct unit *unit, const struct unit_address *units, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(units[i].id, unit->id) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+
+int
+verb_unit_add(const struct arguments *arguments)
+{
+    const char          *path = arguments->operand[0];
+    size_t               count;
+    struct unit_address *units = units_file_read(path, &count);
+    struct unit          unit;
+    enum file_result     peers;
+    PGconn              *db;
+    bool                 ok;
+
+    if (units == NULL || !unit_open(&unit, arguments)) {
+        return EXIT_FAILED;
+    }
+    if (!listed(&unit, units, count)) {
+        return complain("%s does not list this unit; every unit gets the same"
+                        " file, itself included",
+                        path);
+    }
+    db = database_open(&unit, "postgres", NULL);
+    ok = db != NULL && add_peers(&unit, db, units, count) && arbiters_settle(db, false);
+    PQfinish(db);
+    if (!ok) {
+        return EXIT_FAILED;
+    }
+    peers = front_write_peers(&unit, units, count);
+    if (peers == FILE_FAILED || (peers == FILE_WRITTEN && !front_reload(&unit))) {
+        return EXIT_FAILED;
+    }
+    say("now `punitctl mesh join` here, after `punitctl unit add` at the others");
+    return EXIT_OK;
+}

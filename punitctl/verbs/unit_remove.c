@@ -1,0 +1,517 @@
+/*
+ * punitctl unit remove: a unit leaves the system.
+ *
+ * At the unit itself it ends what it does (punit.take_leave) and waits until
+ * all peers have what it wrote. At each unit that stays, one of them adopts
+ * what it wrote (punit.forget_unit); then everything that led there goes. Each
+ * step looks at what is there, so a call that was cut off is made again.
+ */
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "punitctl/mesh/mesh.h"
+#include "punitctl/mesh/peers.h"
+#include "punitctl/text.h"
+#include "punitctl/unit/database.h"
+#include "punitctl/unit/front.h"
+#include "punitctl/unit/keys.h"
+#include "punitctl/verb.h"
+#include "punitctl/wait.h"
+
+struct removal {
+    struct unit unit;
+    PGconn     *db;
+    const char *id;      /* who goes */
+    const char *pg;      /* its PostgreSQL; NULL: no peer any more */
+    const char *adopter; /* NULL: not known yet */
+    bool        stopped; /* on the operator's word it never comes back */
+    double      limit;   /* seconds that each wait may last */
+    json_t     *steps;   /* NULL: they are said */
+};
+
+static void done(struct removal *removal, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+
+static void
+done(struct removal *removal, const char *format, ...)
+{
+    char    line[1024];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    if (removal->steps != NULL) {
+        json_array_append_new(removal->steps, json_string(line));
+    } else {
+        say("%s", line);
+    }
+}
+
+
+/* The value of a statement whose one parameter is the unit that goes. */
+static const char *
+ask(const struct removal *removal, const char *statement)
+{
+    return database_value(removal->db, statement, 1, (const char *const[]){ removal->id });
+}
+
+
+static bool
+is_true(const char *value)
+{
+    return value != NULL && *value == 't';
+}
+
+/* ---- at the unit that goes */
+
+struct leave {
+    PGconn     *db;
+    const char *obstacles; /* "3 users owned here, ..."; "" none */
+    bool        owns, failed;
+};
+
+
+static bool
+left(void *context)
+{
+    struct leave *leave = context;
+    PGresult *rows = database_query(leave->db, NULL, "select * from punit.take_leave()", 0, NULL);
+
+    leave->failed = rows == NULL;
+    leave->obstacles = "";
+    for (int i = 0; rows != NULL && i < PQntuples(rows); i++) {
+        const char *what = PQgetvalue(rows, i, 0);
+
+        leave->owns = leave->owns || strncmp(what, "users", 5) == 0;
+        leave->obstacles =
+            text("%s%s%s %s", leave->obstacles, i > 0 ? ", " : "", PQgetvalue(rows, i, 1), what);
+    }
+    PQclear(rows);
+    /* users do not go by themselves */
+    return leave->failed || leave->owns || *leave->obstacles == '\0';
+}
+
+
+static bool
+take_leave(struct removal *removal)
+{
+    struct leave leave = { .db = removal->db };
+
+    if (!wait_until(left, &leave, removal->limit)) {
+        complain("%s; a peer that is down must come back or be removed first:"
+                 " `punitctl mesh status`, `punitctl moves --all`",
+                 leave.obstacles);
+        return false;
+    }
+    if (leave.failed) {
+        return false;
+    }
+    if (leave.owns) {
+        complain("%s: first `punitctl drain %s`", leave.obstacles, removal->id);
+        return false;
+    }
+    done(removal, "this unit has taken leave: nothing begins here any more");
+    if (!mesh_arrive(removal->db, removal->limit, NULL)) {
+        complain("not all peers have what was written here after %g s; leave"
+                 " PostgreSQL running and call again",
+                 removal->limit);
+        return false;
+    }
+    done(removal,
+         "all peers have what it wrote; now `punitctl unit remove %s`"
+         " at each of them, then this unit may be stopped",
+         removal->id);
+    return true;
+}
+
+/* ---- at a unit that stays: may it go? */
+
+
+static bool
+may_go(struct removal *removal)
+{
+    const char *reason = "";
+    PGconn     *there;
+
+    if (is_true(ask(removal, "select exists (select from punit.unit u where"
+                             " u.origin_unit = $1 and u.id = $1"
+                             " and u.retired_at is not null)")))
+    {
+        return true;
+    }
+    there = database_open_peer(removal->pg, &reason);
+    PQfinish(there);
+    if (there != NULL) {
+        complain("%s runs and has not taken leave: first, at %s, `punitctl"
+                 " drain %s` and `punitctl unit remove %s`",
+                 removal->id, removal->id, removal->id, removal->id);
+        return false;
+    }
+    if (!removal->stopped) {
+        complain("%s has not taken leave and does not answer (%s). If its users"
+                 " were drained and it is stopped for good, call again with"
+                 " --stopped; else bring it back first",
+                 removal->id, reason);
+        return false;
+    }
+    return true;
+}
+
+struct wait {
+    const struct removal *removal;
+    const char           *value;
+};
+
+
+static bool
+owns_nobody(void *context)
+{
+    struct wait *wait = context;
+
+    wait->value = ask(wait->removal, "select punit.owned_by($1)");
+    return wait->value == NULL || strcmp(wait->value, "0") == 0;
+}
+
+
+static bool
+is_drained(const struct removal *removal)
+{
+    struct wait wait = { .removal = removal };
+
+    if (wait_until(owns_nobody, &wait, removal->limit)) {
+        return wait.value != NULL;
+    }
+    complain("%s users are owned by %s, as far as is known here; they must be"
+             " moved first (at %s: `punitctl drain %s`; from a backup of it, if"
+             " it is lost)",
+             wait.value, removal->id, removal->id, removal->id);
+    return false;
+}
+
+/* ---- who adopts */
+
+
+static bool
+hears_nothing(void *context)
+{
+    const struct removal *removal = context;
+
+    return ask(removal, "select pid from pg_stat_subscription where subname ="
+                        " 'punit_from_' || $1 and pid is not null")
+           == NULL;
+}
+
+
+/* What comes from it after this would be lost to the adopter. */
+static bool
+stop_hearing(struct removal *removal)
+{
+    const char *name = text("punit_from_%s", removal->id);
+
+    if (!mesh_subscribed(removal->db, name)) {
+        return true;
+    }
+    if (!database_run(removal->db,
+                      text("alter subscription %s disable", database_name(removal->db, name)), 0,
+                      NULL))
+    {
+        return false;
+    }
+    if (!wait_until(hears_nothing, removal, removal->limit)) {
+        complain("the subscription %s does not end", name);
+        return false;
+    }
+    return true;
+}
+
+
+/* Of a unit that ended without a word nobody knows whether each peer has all
+ * that it sent: who has most of it, and so all that any has, adopts. */
+static const char *
+who_has_most(struct removal *removal)
+{
+    const char  *most = NULL, *lsn = NULL;
+    struct peers peers;
+    bool         complete = true;
+
+    if (!peers_open(&peers, &removal->unit)) {
+        return NULL;
+    }
+    for (size_t i = 0; i < peers.count && complete; i++) {
+        struct peer *peer = &peers.unit[i];
+        PGresult    *row = NULL;
+
+        if (strcmp(peer->id, removal->id) == 0) {
+            continue;
+        }
+        if (peer->db != NULL) {
+            row =
+                database_query(i == 0 ? removal->db : peer->db, &peer->problem,
+                               "select coalesce(lsn, '0/0') as lsn, busy,"
+                               " $2::pg_lsn < coalesce(lsn, '0/0') as more"
+                               " from punit.heard($1)",
+                               2, (const char *const[]){ removal->id, lsn != NULL ? lsn : "0/0" });
+        }
+        if (row == NULL || is_true(PQgetvalue(row, 0, 1))) {
+            complain("%s: %s; nothing was changed, call again", peer->id,
+                     row != NULL ? "still hears from it" : peer->problem);
+            complete = false;
+        } else if (most == NULL || is_true(PQgetvalue(row, 0, 2))
+                   || (strcmp(PQgetvalue(row, 0, 0), lsn) == 0 && strcmp(peer->id, most) < 0))
+        {
+            most = peer->id;
+            lsn = text("%s", PQgetvalue(row, 0, 0));
+        }
+        PQclear(row);
+    }
+    peers_close(&peers);
+    return complete ? most : NULL;
+}
+
+
+static const char *
+choose_adopter(struct removal *removal)
+{
+    const char *adopter = ask(removal, "select punit.adopter_of($1)");
+
+    if (adopter != NULL) {
+        return adopter;
+    }
+    if (removal->stopped) {
+        return who_has_most(removal);
+    }
+    return ask(removal, "select min(u.id collate \"C\") from (select id from"
+                        " punit.peer where id <> $1 union select punit.self()) u");
+}
+
+
+static bool
+is_adopted(void *context)
+{
+    const struct removal *removal = context;
+
+    return ask(removal, "select punit.adopter_of($1)") != NULL;
+}
+
+/* ---- what it wrote, and what leads there */
+
+
+static bool
+forget(struct removal *removal)
+{
+    bool      known = is_true(ask(removal, "select exists (select from punit.unit u"
+                                                " where u.origin_unit = $1 and u.id = $1)"));
+    bool      here = !known; /* never heard of: there is nothing to adopt */
+    PGresult *row;
+
+    if (!known
+        && !is_true(ask(removal, "select exists (select from auth.bucket"
+                                 " where unit = $1)")))
+    {
+        return true; /* an earlier call did it */
+    }
+    if (!may_go(removal) || !is_drained(removal) || !stop_hearing(removal)) {
+        return false;
+    }
+    if (known) {
+        removal->adopter = choose_adopter(removal);
+        if (removal->adopter == NULL) {
+            return false;
+        }
+        here = strcmp(removal->adopter, removal->unit.id) == 0;
+    }
+    if (!here && !wait_until(is_adopted, removal, removal->limit)) {
+        complain("%s is to adopt what %s wrote and has not: `punitctl unit"
+                 " remove %s` there, then here again",
+                 removal->adopter, removal->id, removal->id);
+        return false;
+    }
+    row = database_query(removal->db, NULL, "select * from punit.forget_unit($1, $2)", 2,
+                         (const char *const[]){ removal->id, here ? "t" : "f" });
+    if (row == NULL) {
+        return false;
+    }
+    if (here) {
+        done(removal, "adopted %s rows of %s: %s is their author now", PQgetvalue(row, 0, 0),
+             removal->id, removal->unit.id);
+    } else {
+        done(removal, "what %s wrote is %s's now", removal->id, removal->adopter);
+    }
+    done(removal,
+         "removed %s rows of it; %s messages sent again, %s moves"
+         " ended, %s buckets of login names dealt to others",
+         PQgetvalue(row, 0, 4), PQgetvalue(row, 0, 1), PQgetvalue(row, 0, 2),
+         PQgetvalue(row, 0, 3));
+    PQclear(row);
+    return true;
+}
+
+
+static bool
+write_front(struct removal *removal)
+{
+    PGresult *rows =
+        database_query(removal->db, NULL,
+                       "select id, listener from punit.peer where id <> $1 order by id", 1,
+                       (const char *const[]){ removal->id });
+    struct unit_address *units;
+    enum file_result     result;
+
+    if (rows == NULL) {
+        return false;
+    }
+    units = text_space(((size_t) PQntuples(rows) + 1) * sizeof *units);
+    for (int i = 0; i < PQntuples(rows); i++) {
+        units[i].id = database_field(rows, i, "id");
+        units[i].listener = database_field(rows, i, "listener");
+    }
+    result = front_write_peers(&removal->unit, units, (size_t) PQntuples(rows));
+    PQclear(rows);
+    return result == FILE_KEPT || (result == FILE_WRITTEN && front_reload(&removal->unit));
+}
+
+
+static bool
+is_gone(void *context)
+{
+    const struct removal *removal = context;
+    const char           *sessions =
+        ask(removal, "select count(pg_terminate_backend(pid)) from pg_stat_activity"
+                     " where usename = 'punit_peer_' || $1");
+
+    return sessions != NULL && strcmp(sessions, "0") == 0;
+}
+
+
+/* Its sessions, its slot, its role, the messages for it. */
+static bool
+shut_out(struct removal *removal)
+{
+    const char *role = database_name(removal->db, text("punit_peer_%s", removal->id));
+
+    if (ask(removal, "select 1 from pg_roles where rolname = 'punit_peer_' || $1") != NULL
+        && !database_run(removal->db, text("alter role %s nologin", role), 0, NULL))
+    {
+        return false;
+    }
+    if (!wait_until(is_gone, removal, removal->limit)) {
+        complain("sessions of %s do not end", removal->id);
+        return false;
+    }
+    return ask(removal, "select count(pg_drop_replication_slot(slot_name)) from"
+                        " pg_replication_slots where slot_name = 'punit_to_'"
+                        " || replace($1, '-', '_')")
+               != NULL
+           && ask(removal, "select punit.drop_peer($1)") != NULL;
+}
+
+
+static bool
+remove_here(struct removal *removal)
+{
+    const char *subscription = text("punit_from_%s", removal->id);
+
+    if (!forget(removal) || !write_front(removal)
+        || (mesh_subscribed(removal->db, subscription)
+            && !mesh_unsubscribe(removal->db, subscription))
+        || !shut_out(removal))
+    {
+        return false;
+    }
+    done(removal,
+         "%s is no peer any more: no subscription, slot, role or"
+         " upstream",
+         removal->id);
+    return true;
+}
+
+
+static bool
+drop_keys(struct removal *removal)
+{
+    const char *until;
+
+    if (!keys_drop(&removal->unit, removal->db, &until)) {
+        return false;
+    }
+    if (until != NULL) {
+        done(removal,
+             "its keys stay until its last token ends; after %s"
+             " `punitctl keys sync` removes them",
+             until);
+    }
+    return true;
+}
+
+
+/* It has gone already, here; or it never was here. */
+static bool
+was_removed(struct removal *removal)
+{
+    if (ask(removal, "select 1 from punit.unit where id = $1"
+                     " and retired_at is not null limit 1")
+        == NULL)
+    {
+        complain("there is no unit %s here", removal->id);
+        return false;
+    }
+    done(removal, "%s was removed", removal->id);
+    return drop_keys(removal);
+}
+
+
+static bool
+run(struct removal *removal)
+{
+    if (strcmp(removal->id, removal->unit.id) == 0) {
+        return take_leave(removal);
+    }
+    removal->pg = ask(removal, "select pg from punit.peer where id = $1");
+    if (removal->pg == NULL) {
+        return was_removed(removal);
+    }
+    return remove_here(removal) && drop_keys(removal);
+}
+
+
+int
+verb_unit_remove(const struct arguments *arguments)
+{
+    bool           json = argument(arguments, "json") != NULL;
+    struct removal removal = {
+        .id = arguments->operand[0],
+        .stopped = argument(arguments, "stopped") != NULL,
+        .limit = wait_seconds(argument(arguments, "within")),
+        .steps = json ? json_array() : NULL,
+    };
+    bool ok;
+
+    if (removal.limit < 0) {
+        complain("--within: expected seconds");
+        return EXIT_USAGE;
+    }
+    if (!unit_id_valid(removal.id)) {
+        complain("a unit's id is [a-z0-9-]{1,32}, not \"%s\"", removal.id);
+        return EXIT_USAGE;
+    }
+    if (!unit_open(&removal.unit, arguments)) {
+        return EXIT_FAILED;
+    }
+    removal.db = database_open(&removal.unit, "postgres", NULL);
+    ok = removal.db != NULL && run(&removal);
+    PQfinish(removal.db);
+    if (json) {
+        json_t *all = json_pack("{s:s, s:b, s:s?, s:o}", "unit", removal.id, "removed", ok,
+                                "adopter", removal.adopter, "steps", removal.steps);
+
+        json_dumpf(all, stdout, JSON_INDENT(2));
+        puts("");
+        json_decref(all);
+    }
+    return ok ? EXIT_OK : EXIT_FAILED;
+}

@@ -1,0 +1,138 @@
+/*
+ * punitctl user: what each unit has of a user.
+ */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "punitctl/text.h"
+#include "punitctl/unit/database.h"
+#include "punitctl/user_name.h"
+#include "punitctl/verb.h"
+
+static const char *const columns[] = {
+    "unit",       "state",    "epoch",       "ver",        "fork",
+    "owner_hint", "fence_to", "fence_epoch", "touched_at", "problem",
+};
+#define COLUMNS (sizeof columns / sizeof *columns)
+
+
+/* A row of the table for one unit; `db` NULL: out of reach for `problem`. */
+static const char **
+inspect(PGconn *db, const char *id, const char *unit, const char *problem)
+{
+    const char **row = text_space(COLUMNS * sizeof *row);
+    PGresult    *found = NULL;
+
+    row[0] = unit;
+    if (db != NULL) {
+        found = database_query(db, &problem, "select * from punit.inspect_user($1)", 1, &id);
+    }
+    if (found == NULL) {
+        row[COLUMNS - 1] = problem;
+        return row;
+    }
+    for (size_t i = 1; i + 1 < COLUMNS; i++) {
+        row[i] = database_field(found, 0, columns[i]);
+    }
+    PQclear(found);
+    return row;
+}
+
+
+static json_t *
+object(const char *const *row)
+{
+    json_t *all = json_object();
+
+    for (size_t i = 0; i < COLUMNS; i++) {
+        bool whole = i == 2 || i == 3 || i == 7;
+
+        json_object_set_new(all, columns[i],
+                            row[i] == NULL ? json_null()
+                            : whole        ? json_integer(strtoll(row[i], NULL, 10))
+                                           : json_string(row[i]));
+    }
+    return all;
+}
+
+
+static void
+print_json(const char *id, const char *const *const *rows, size_t count)
+{
+    json_t *units = json_array();
+    json_t *all = json_pack("{s:s, s:o}", "user", id, "units", units);
+
+    for (size_t i = 0; i < count; i++) {
+        json_array_append_new(units, object(rows[i]));
+    }
+    json_dumpf(all, stdout, JSON_INDENT(2));
+    puts("");
+    json_decref(all);
+}
+
+
+static void
+print_table(const char *id, const char *const *const *rows, size_t count)
+{
+    const char **cells = text_space((count + 1) * COLUMNS * sizeof *cells);
+
+    memcpy(cells, columns, sizeof columns);
+    for (size_t i = 0; i < count; i++) {
+        memcpy(&cells[(i + 1) * COLUMNS], rows[i], sizeof columns);
+    }
+    printf("user %s\n", id);
+    say_table(cells, count + 1, COLUMNS);
+}
+
+
+int
+verb_user(const struct arguments *arguments)
+{
+    const char **rows[256];
+    PGresult    *peers = NULL;
+    struct unit  unit;
+    const char  *id;
+    size_t       count = 0;
+    bool         known = false, complete = true;
+    PGconn      *db;
+
+    if (!unit_open(&unit, arguments)) {
+        return EXIT_FAILED;
+    }
+    db = database_open(&unit, "postgres", NULL);
+    id = db != NULL ? person_id(&unit, db, arguments->operand[0]) : NULL;
+    if (id != NULL) {
+        rows[count++] = inspect(db, id, unit.id, NULL);
+        peers = database_query(db, NULL, "select id, pg from punit.peer order by id", 0, NULL);
+    }
+    PQfinish(db);
+    if (peers == NULL) {
+        return EXIT_FAILED;
+    }
+    for (int i = 0; i < PQntuples(peers) && count < 256; i++) {
+        const char *reason = NULL;
+        PGconn     *there = database_open_peer(database_field(peers, i, "pg"), &reason);
+
+        rows[count++] = inspect(there, id, database_field(peers, i, "id"), reason);
+        PQfinish(there);
+    }
+    PQclear(peers);
+    for (size_t i = 0; i < count; i++) {
+        known = known || rows[i][1] != NULL;
+        complete = complete && rows[i][COLUMNS - 1] == NULL;
+    }
+
+    const char *const *const *table = (const char *const *const *) rows;
+
+    if (argument(arguments, "json") != NULL) {
+        print_json(id, table, count);
+    } else {
+        print_table(id, table, count);
+    }
+    if (!known) {
+        return complain("no unit that answered has user %s", id);
+    }
+    return complete ? EXIT_OK : EXIT_FAILED;
+}

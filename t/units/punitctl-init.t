@@ -1,0 +1,189 @@
+#!/usr/bin/perl
+# punitctl without servers around it: units from nothing, the schema, what is refused.
+use strict;
+use warnings;
+use Cwd qw(abs_path);
+use File::Basename qw(dirname);
+use File::Copy qw(copy);
+use File::Path qw(remove_tree);
+use File::Temp qw(tempdir);
+use POSIX ();
+use Test::More;
+
+my $source = abs_path(dirname(__FILE__) . '/../..');
+my $ctl    = "$source/build/bin/punitctl";
+my $dir    = tempdir('punit-ctl-XXXXXX', DIR => '/tmp');
+my $user   = $> == 0 ? 'punit' : getpwuid $>;
+
+# its own copy of the schema, to change; readable for the unit's user, which the checkout may not be
+mkdir "$dir/share";
+for my $part ('sql', 'conf') {
+    system('cp', '-r', "$source/$part", "$dir/share/$part") == 0 or die "cp: $?";
+}
+system('chmod', '-R', 'a+rX', $dir);
+copy("$source/build/ngx_http_punit_module.so", "$dir/module.so") or die "module: $!";
+chown((getpwnam $user)[2, 3], $dir);
+chmod 0755, $dir, "$dir/module.so";
+$ENV{PUNIT_SHARE}  = "$dir/share";
+$ENV{PUNIT_MODULE} = "$dir/module.so";
+
+my @address = ('--http', '127.0.0.1:29801', '--peer', '127.0.0.1:29802', '--pg', '127.0.0.1:29803');
+my @shared  = ('--ca', "$dir/ca", '--pepper', "$dir/pepper");
+
+sub ctl {
+    my @arguments = @_;
+    my $pid = open(my $pipe, '-|') // die "fork: $!";
+    if (!$pid) {
+        open STDERR, '>&', \*STDOUT;
+        exec {$ctl} $ctl, @arguments or POSIX::_exit(127);
+    }
+    local $/;
+    my $output = <$pipe>;
+    close $pipe;
+    return ($? >> 8, $output);
+}
+
+sub slurp { my ($path) = @_; open my $f, '<', $path or return ''; local $/; return <$f> }
+
+sub mode { return sprintf '%o', (stat $_[0])[2] & 07777 }
+
+my ($status, $output) = ctl('unit', 'init', 'eu', '--dir', "$dir/eu", @address, @shared, 'PUNIT_MOVE_DWELL=1s');
+is($status, 0, 'a unit is made from nothing') or diag($output);
+like($output, qr/^eu: made the signing key eu-1/m, 'each step is said in a line');
+like($output, qr/^eu: applied 010-roles\.sql$/m, 'the schema is applied in name order from its first file');
+
+subtest 'secrets are for the unit\'s user alone' => sub {
+    is(mode("$dir/eu/private"),                         '700', 'private/');
+    is(mode("$dir/eu/private/eu-1.ES256.key.pem"),      '600', 'the signing key');
+    is(mode("$dir/eu/private/pepper"),                  '600', 'the pepper');
+    is(mode("$dir/eu/tls/unit.key"),                    '600', 'the certificate\'s key');
+    is(mode("$dir/ca/ca.key"),                          '600', 'the authority\'s key');
+    is((getpwuid((stat "$dir/eu/pg")[4]))[0],           $user, 'PostgreSQL\'s files belong to the user who runs it');
+};
+
+like(slurp("$dir/eu/unit.env"), qr/^PUNIT_MOVE_DWELL=1s$/m, 'a setting given to unit init is in unit.env');
+is(system('sh', '-c', ". $dir/eu/unit.env && test \"\$PUNIT_PG\" = 'host=$dir/eu/sock port=29803 dbname=punit'"), 0,
+    'sh reads unit.env');
+
+subtest 'the certificate names the unit and is signed by the authority' => sub {
+    my $text = `openssl x509 -in $dir/eu/tls/unit.pem -noout -subject -ext subjectAltName,extendedKeyUsage 2>&1`;
+    like($text, qr/CN = eu\b/,    'CN, from which PostgreSQL takes the peer');
+    like($text, qr/DNS:eu\b/,     'DNS name, which NGINX and libpq verify');
+    like($text, qr/Client Auth/,  'for clients');
+    like($text, qr/Server Auth/,  'and for servers');
+    like(`openssl verify -CAfile $dir/ca/ca.pem $dir/eu/tls/unit.pem 2>&1`, qr/: OK/, 'openssl verifies it');
+};
+
+like(`openssl pkey -pubin -in $dir/eu/keys/eu-1.ES256.pem -noout -text 2>&1`, qr/prime256v1/,
+    'the public key for tokens is on P-256');
+
+my %before = map { $_ => (stat $_)[9] . slurp($_) } glob "$dir/eu/nginx/unit/* $dir/eu/sv/*/run $dir/eu/*.env $dir/eu/tls/*";
+($status, $output) = ctl('unit', 'init', 'eu', '--dir', "$dir/eu", @shared);
+is($status, 0, 'unit init works a second time') or diag($output);
+like($output, qr/schema: 0 of \d+ files applied now/, 'and applies no file again');
+is_deeply({ map { $_ => (stat $_)[9] . slurp($_) } keys %before }, \%before, 'and changes no file');
+
+unlink "$dir/eu/sv/mover/run", "$dir/eu/keys/eu-1.ES256.pem";
+($status, $output) = ctl('unit', 'init', 'eu', '--dir', "$dir/eu");
+ok($status == 0 && -x "$dir/eu/sv/mover/run" && -s "$dir/eu/keys/eu-1.ES256.pem",
+    'unit init makes again what is missing') or diag($output);
+
+# ---- refusals
+($status, $output) = ctl('unit', 'init', 'us', '--dir', "$dir/eu");
+is($status, 1, 'a directory of another unit is refused');
+like($output, qr/is unit eu already/, 'and said');
+
+open my $other, '>', "$dir/other-pepper";
+print $other 'ab' x 32, "\n";
+close $other;
+($status, $output) = ctl('unit', 'init', 'eu', '--dir', "$dir/eu", '--pepper', "$dir/other-pepper");
+is($status, 1, 'another pepper than before is refused') or diag($output);
+
+for my $case (
+    ['EU',           [],                                   2, qr/\[a-z0-9-\]/,           'an id in capitals'],
+    ['eu_1',         [],                                   2, qr/\[a-z0-9-\]/,           'an id with an underscore'],
+    ['ap',           ['--http', 'localhost:80'],           1, qr/IPv4 address and port/, 'a name in place of an address'],
+    ['ap',           ['--pg', '127.0.0.1:70000'],          1, qr/IPv4 address and port/, 'a port above 65535'],
+    ['ap',           ['PUNIT_X=$(id)'],                    1, qr/expected a setting/,    'a setting that sh would run'],
+    ['ap',           ['PATH=/'],                           1, qr/expected a setting/,    'a setting of another\'s name'],
+    ['ap',           [],                                   1, qr/needs a certificate/,   'a unit without a certificate'],
+    ['ap',           ['--cert', '/nonexistent'],           1, qr/go together/,           'a certificate without its key'],
+    ['ap',           ['--nonsense'],                       2, qr/no option --nonsense/,  'an unknown option'],
+    )
+{
+    my ($id, $more, $want, $said, $what) = @$case;
+    ($status, $output) = ctl('unit', 'init', $id, '--dir', "$dir/refused", @$more);
+    ok($status == $want && $output =~ $said, "$what is refused with $want") or diag("$status: $output");
+}
+
+my $long = "$dir/" . 'x' x 90;
+($status, $output) = ctl('unit', 'init', 'ap', '--dir', $long, @shared);
+like($output, qr/too long for unix sockets/, 'a path too long for sockets is refused before anything is made');
+
+# a certificate of another unit
+($status, $output) = ctl('unit', 'init', 'ap', '--dir', "$dir/ap", '--cert', "$dir/eu/tls/unit.pem",
+    '--key', "$dir/eu/tls/unit.key", '--cacert', "$dir/ca/ca.pem");
+ok($status == 1 && $output =~ /CN=ap is needed/, 'a certificate that names another unit is refused') or diag($output);
+remove_tree("$dir/ap", "$dir/refused");
+
+# ---- the schema
+sub write_sql {
+    my ($name, $text) = @_;
+    open my $f, '>', "$dir/share/sql/$name" or die "$name: $!";
+    print $f $text;
+    close $f;
+    return;
+}
+
+# the server for these, through the socket alone
+my @as  = $> == 0 ? ('chpst', '-u', $user) : ();
+my ($bin) = sort { ($b =~ /(\d+)/)[0] <=> ($a =~ /(\d+)/)[0] } glob '/usr/lib/postgresql/*/bin';
+system(@as, "$bin/pg_ctl", '-D', "$dir/eu/pg", '-w', '-s', '-l', "$dir/eu/log/postgres.log", 'start') == 0 or die;
+END {
+    if ($bin) {
+        local $?;
+        system(@as, "$bin/pg_ctl", '-D', "$dir/eu/pg", '-w', '-s', '-m', 'immediate', 'stop') if -e "$dir/eu/pg/postmaster.pid";
+    }
+}
+
+write_sql('990-first.sql', "create table punit.first ();\n");
+($status, $output) = ctl('schema', '--dir', "$dir/eu");
+ok($status == 0 && $output =~ /applied 990-first\.sql/, 'a new file is applied by `schema`') or diag($output);
+
+write_sql('991-broken.sql', "create table punit.second ();\n-- \x{c3}\x{a4}\nselect nonsense;\n");
+write_sql('992-after.sql',  "create table punit.third ();\n");
+($status, $output) = ctl('schema', '--dir', "$dir/eu");
+is($status, 1, 'a broken file fails');
+like($output, qr/991-broken\.sql line 3: /, 'with its name and the line');
+unlike($output, qr/applied 992/, 'and what comes after it is not applied');
+
+write_sql('991-broken.sql', "create table punit.second ();\n");
+($status, $output) = ctl('schema', '--dir', "$dir/eu");
+is($status, 0, 'nothing of the broken file was left, so the mended one applies') or diag($output);
+
+write_sql('990-first.sql', "create table punit.first (changed int);\n");
+($status, $output) = ctl('schema', '--dir', "$dir/eu");
+ok($status == 1 && $output =~ /990-first\.sql was changed after it was applied/, 'an altered applied file is refused by name')
+    or diag($output);
+
+# ---- words
+for my $verb (['--help'], ['status', '--help'], ['unit', 'init', '--help']) {
+    ($status, $output) = ctl(@$verb);
+    is($status, 0, "punitctl @$verb helps");
+}
+($status) = ctl('nonsense');
+is($status, 2, 'an unknown verb is misuse');
+($status, $output) = ctl('status', '--dir', "$dir/nowhere");
+ok($status == 1 && $output =~ /holds no unit/, 'a directory without a unit is named');
+($status, $output) = ctl('user', 'x', '--dir', "$dir/eu");
+ok($status == 1 && $output =~ /neither a user's id nor an e-mail address/, 'a user is an id or an address');
+($status, $output) = ctl('user', 'nobody@example.org', '--dir', "$dir/eu");
+ok($status == 1 && $output =~ /has no user nobody/, 'an unknown address is said to be unknown');
+
+system(@as, "$bin/pg_ctl", '-D', "$dir/eu/pg", '-w', '-s', '-m', 'fast', 'stop');
+($status, $output) = ctl('moves', '--dir', "$dir/eu");
+ok($status == 1 && $output =~ /no PostgreSQL.*is it running/s, 'PostgreSQL down is said, and where to look') or diag($output);
+
+done_testing();
+if (Test::More->builder->is_passing) { remove_tree($dir) }
+else                                 { diag("logs are kept in $dir/eu/log/") }

@@ -1,0 +1,490 @@
+#include "lib/http/body.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/http/rule.h"
+
+#define FAULTS_MAX  20
+#define DIGITS_MAX  15
+#define PARSE_FLAGS (JSON_DECODE_ANY | JSON_ALLOW_NUL)
+
+typedef struct {
+    punit_arena_t *arena;
+    json_t        *errors;
+    bool           merge;
+} check_t;
+
+
+/* jansson takes a piece of memory for each value, and a body may have tens of thousands: while a
+ * body is parsed they are of the request's arena, and given back with it. Nobody changes what was
+ * parsed. */
+static _Thread_local punit_arena_t *parsing;
+
+
+static void *
+take(size_t size)
+{
+    return parsing != NULL ? punit_alloc(parsing, size) : malloc(size);
+}
+
+
+static void
+give_back(void *memory)
+{
+    if (parsing == NULL) {
+        free(memory);
+    }
+}
+
+
+static __attribute__((constructor)) void
+set_allocator(void)
+{
+    json_set_alloc_funcs(take, give_back);
+}
+
+
+static json_t *
+parse(punit_arena_t *arena, const char *text, size_t len, size_t flags, json_error_t *error)
+{
+    parsing = arena;
+
+    json_t *json = json_loadb(text, len, flags, error);
+
+    parsing = NULL;
+    return json;
+}
+
+
+static void
+free_text(void *text)
+{
+    free(text);
+}
+
+
+/* Where a value stands; written out only when something is wrong with it. */
+typedef struct place {
+    const struct place *in;   /* NULL: it is the body */
+    const char         *name; /* NULL: an item */
+    size_t              index;
+} place_t;
+
+
+/* As a JSON Pointer (RFC 6901): ~ and / are written ~0 and ~1. */
+static const char *
+pointer_of(punit_arena_t *arena, const place_t *place)
+{
+    if (place->in == NULL) {
+        return "";
+    }
+
+    const char *in = pointer_of(arena, place->in);
+
+    if (place->name == NULL) {
+        return punit_format(arena, "%s/%zu", in, place->index);
+    }
+
+    size_t len = strlen(in);
+    char  *p = punit_alloc(arena, len + 2 * strlen(place->name) + 2);
+    size_t n = len;
+
+    memcpy(p, in, len);
+    p[n++] = '/';
+
+    for (const char *name = place->name; *name != '\0'; name++) {
+        if (*name == '~' || *name == '/') {
+            p[n++] = '~';
+            p[n++] = *name == '~' ? '0' : '1';
+        } else {
+            p[n++] = *name;
+        }
+    }
+
+    return p;
+}
+
+
+static void
+add_fault(check_t *c, const place_t *place, const char *detail)
+{
+    if (json_array_size(c->errors) < FAULTS_MAX) {
+        json_array_append_new(c->errors, json_pack("{s:s, s:s}", "pointer",
+                                                   pointer_of(c->arena, place), "detail", detail));
+    }
+}
+
+
+static punit_problem_t *
+faults(punit_arena_t *arena, const json_t *errors)
+{
+    punit_problem_t *problem = punit_problem(arena, &punit_invalid, NULL);
+    char            *text = json_dumps(errors, JSON_COMPACT);
+
+    if (text != NULL) {
+        punit_arena_own(arena, free_text, text);
+        problem->errors = text;
+    }
+
+    return problem;
+}
+
+
+static punit_problem_t *
+single_fault(punit_arena_t *arena, const char *detail)
+{
+    json_t *errors = json_array();
+    check_t c = { .arena = arena, .errors = errors };
+
+    add_fault(&c, &(place_t){ NULL, NULL, 0 }, detail);
+
+    punit_problem_t *problem = faults(arena, errors);
+
+    json_decref(errors);
+    return problem;
+}
+
+
+static bool
+is_json(punit_arena_t *arena, const char *text, size_t len)
+{
+    return parse(arena, text, len, PARSE_FLAGS, NULL) != NULL;
+}
+
+
+/* A copy that is JSON exactly if the text is, with numbers that fit: outside of strings no more
+ * than 15 digits in a row, and 0 for each exponent. */
+static const char *
+tame_numbers(punit_arena_t *arena, const char *text, size_t *len)
+{
+    char  *copy = punit_alloc(arena, *len + 1);
+    size_t n = 0, run = 0;
+    bool   in_string = false, in_exponent = false;
+
+    for (size_t i = 0; i < *len; i++) {
+        char c = text[i];
+
+        if (in_string) {
+            in_string = c != '"';
+
+            if (c == '\\' && i + 1 < *len) {
+                copy[n++] = c;
+                c = text[++i];
+            }
+
+        } else if (c >= '0' && c <= '9') {
+            if (++run > (in_exponent ? 1 : DIGITS_MAX)) {
+                continue;
+            }
+
+            c = in_exponent ? '0' : c;
+
+        } else {
+            in_exponent =
+                ((c == 'e' || c == 'E') && run > 0) || (in_exponent && (c == '+' || c == '-'));
+            in_string = c == '"';
+            run = 0;
+        }
+
+        copy[n++] = c;
+    }
+
+    *len = n;
+    return copy;
+}
+
+
+punit_problem_t *
+punit_body_parse(punit_arena_t *arena, const char *text, size_t len, json_t **json)
+{
+    json_error_t error;
+
+    *json = NULL;
+
+    /* jansson takes a zero byte behind the value for the end. */
+    if (memchr(text, '\0', len) != NULL) {
+        return punit_problem(arena, &punit_malformed, "It holds a zero byte");
+    }
+
+    *json = parse(arena, text, len, PARSE_FLAGS | JSON_REJECT_DUPLICATES, &error);
+
+    if (*json != NULL) {
+        return NULL;
+    }
+
+    /* Valid JSON that we will not take is a 422 like any other fault of a value; but behind such a
+     * place the text may still be broken. */
+    switch (json_error_code(&error)) {
+    case json_error_duplicate_key:
+        if (is_json(arena, text, len)) {
+            return single_fault(arena, "a member is there twice");
+        }
+
+        break;
+
+    case json_error_numeric_overflow: {
+        size_t      tame_len = len;
+        const char *tame = tame_numbers(arena, text, &tame_len);
+
+        if (is_json(arena, tame, tame_len)) {
+            return single_fault(arena, "a number is out of range");
+        }
+
+        break;
+    }
+
+    case json_error_null_byte_in_key:
+        return single_fault(arena, "a member's name holds U+0000");
+
+    default:
+        break;
+    }
+
+    return punit_problem(arena, &punit_malformed, "line %d, column %d", error.line, error.column);
+}
+
+
+static bool
+is_type(const json_t *value, punit_type_t type)
+{
+    switch (type) {
+    case PUNIT_NONE:
+        return true;
+
+    case PUNIT_INTEGER:
+        return json_is_integer(value);
+
+    case PUNIT_NUMBER:
+        return json_is_number(value);
+
+    case PUNIT_BOOLEAN:
+        return json_is_boolean(value);
+
+    case PUNIT_ARRAY:
+        return json_is_array(value);
+
+    case PUNIT_OBJECT:
+        return json_is_object(value);
+
+    default:
+        return json_is_string(value)
+               && punit_type_is(type, json_string_value(value), json_string_length(value));
+    }
+}
+
+
+/* Whether a text anywhere in a value holds U+0000 (names cannot: the parser refuses those). */
+static bool
+holds_zero(const json_t *value)
+{
+    const char *name;
+    json_t     *member;
+
+    if (json_is_string(value)) {
+        return memchr(json_string_value(value), '\0', json_string_length(value)) != NULL;
+    }
+
+    for (size_t i = 0; json_is_array(value) && i < json_array_size(value); i++) {
+        if (holds_zero(json_array_get(value, i))) {
+            return true;
+        }
+    }
+
+    json_object_foreach((json_t *) value, name, member)
+    {
+        if (holds_zero(member)) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
+static void check_members(check_t *c, const json_t *object, const punit_member_t *members,
+                          const place_t *place);
+
+
+static void
+check_value(check_t *c, const json_t *value, const punit_member_t *m, const place_t *place)
+{
+    const punit_rule_t rule = { m->type, m->bounded, m->min, m->max, m->values, m->check };
+    const char        *wrong = NULL;
+
+    if (json_is_null(value)) {
+        if (!m->nullable && !(c->merge && !m->required && m->name != NULL)) {
+            add_fault(c, place, "must not be null");
+        }
+
+        return;
+    }
+
+    if (!is_type(value, m->type)) {
+        if (json_is_string(value) && m->type == PUNIT_STRING) {
+            wrong = "must not hold U+0000";
+        } else {
+            wrong = punit_format(c->arena, "must be %s", punit_type_expected(m->type));
+        }
+
+        add_fault(c, place, wrong);
+        return;
+    }
+
+    if (json_is_number(value)) {
+        wrong = punit_rule_value(c->arena, &rule, json_number_value(value));
+
+    } else if (json_is_string(value)) {
+        wrong =
+            punit_rule_text(c->arena, &rule, json_string_value(value), json_string_length(value));
+
+    } else if (json_is_array(value)) {
+        wrong = punit_rule_count(c->arena, &rule, json_array_size(value), "items");
+
+        /* Too many items are not gone through as well. */
+        for (size_t i = 0; wrong == NULL && m->item != NULL && i < json_array_size(value); i++) {
+            if (json_array_size(c->errors) >= FAULTS_MAX) {
+                break;
+            }
+
+            check_value(c, json_array_get(value, i), m->item, &(place_t){ place, NULL, i });
+        }
+
+    } else if (json_is_object(value) && m->members != NULL) {
+        check_members(c, value, m->members, place);
+    }
+
+    /* Where no table looks inside. */
+    if (wrong == NULL && (json_is_array(value) ? m->item == NULL : m->members == NULL)
+        && holds_zero(value))
+    {
+        wrong = "must not hold U+0000";
+    }
+
+    if (wrong != NULL) {
+        add_fault(c, place, wrong);
+    }
+}
+
+
+static void
+check_members(check_t *c, const json_t *object, const punit_member_t *members, const place_t *place)
+{
+    size_t known = 0;
+
+    for (const punit_member_t *m = members; m->name != NULL; m++) {
+        const json_t *value = json_object_get(object, m->name);
+
+        if (value != NULL) {
+            known++;
+            check_value(c, value, m, &(place_t){ place, m->name, 0 });
+
+        } else if (m->required && !c->merge) {
+            add_fault(c, &(place_t){ place, m->name, 0 }, "is missing");
+        }
+    }
+
+    if (known == json_object_size(object)) {
+        return;
+    }
+
+    const char *name;
+    json_t     *value;
+
+    json_object_foreach((json_t *) object, name, value)
+    {
+        const punit_member_t *m = members;
+
+        while (m->name != NULL && strcmp(m->name, name) != 0) {
+            m++;
+        }
+
+        if (m->name == NULL) {
+            add_fault(c, &(place_t){ place, name, 0 }, "is not known here");
+        }
+    }
+}
+
+
+punit_problem_t *
+punit_body_check(punit_arena_t *arena, const json_t *json, const punit_member_t *members,
+                 bool merge)
+{
+    const place_t    whole = { NULL, NULL, 0 };
+    check_t          c = { arena, json_array(), merge };
+    punit_problem_t *problem = NULL;
+
+    if (members->name == NULL && members->type != PUNIT_NONE) {
+        check_value(&c, json, members, &whole);
+
+    } else if (!json_is_object(json)) {
+        add_fault(&c, &whole, "must be an object");
+
+    } else {
+        check_members(&c, json, members, &whole);
+    }
+
+    if (json_array_size(c.errors) > 0) {
+        problem = faults(arena, c.errors);
+    }
+
+    json_decref(c.errors);
+    return problem;
+}
+
+
+/* The shortest decimal text that reads back as the same double. */
+static const char *
+real_text(punit_arena_t *arena, double value)
+{
+    char text[40];
+
+    for (int precision = 15; precision <= 17; precision++) {
+        snprintf(text, sizeof(text), "%.*g", precision, value);
+
+        if (strtod(text, NULL) == value) {
+            break;
+        }
+    }
+
+    return punit_copy(arena, text);
+}
+
+
+const char *
+punit_body_text(punit_arena_t *arena, const json_t *json, const char *name)
+{
+    const json_t *value = json_object_get(json, name);
+
+    switch (value != NULL ? json_typeof(value) : JSON_NULL) {
+    case JSON_NULL:
+        return NULL;
+
+    case JSON_STRING:
+        return json_string_value(value);
+
+    case JSON_INTEGER:
+        return punit_format(arena, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+
+    case JSON_REAL:
+        return real_text(arena, json_real_value(value));
+
+    case JSON_TRUE:
+        return "true";
+
+    case JSON_FALSE:
+        return "false";
+
+    default:
+        break;
+    }
+
+    char *text = json_dumps(value, JSON_COMPACT);
+
+    if (text != NULL) {
+        punit_arena_own(arena, free_text, text);
+    }
+
+    return text;
+}

@@ -1,0 +1,303 @@
+#include "lib/http/route.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/config.h"
+#include "lib/http/column.h"
+#include "lib/pg/owner.h"
+
+#define VALUES_MAX (sizeof(((punit_route_t *) 0)->bind) / sizeof(punit_bind_t))
+
+static const struct {
+    const char  *name;
+    punit_type_t type;
+} placeholder_types[] = {
+    { "uuid", PUNIT_UUID },
+    { "integer", PUNIT_INTEGER },
+    { "string", PUNIT_STRING },
+};
+
+
+/* The type behind the colon of "{name:type}". */
+static punit_type_t
+placeholder_type(const char *text, size_t len)
+{
+    const char *colon = memchr(text, ':', len);
+    size_t      n = colon != NULL ? len - (size_t) (colon - text) - 2 : 0;
+
+    for (size_t i = 0; i < sizeof(placeholder_types) / sizeof(placeholder_types[0]); i++) {
+        if (strlen(placeholder_types[i].name) == n
+            && memcmp(placeholder_types[i].name, colon + 1, n) == 0) {
+            return placeholder_types[i].type;
+        }
+    }
+
+    return PUNIT_STRING;
+}
+
+
+bool
+punit_route_match(punit_arena_t *arena, const char *pattern, const char *path,
+                  const char *placeholders[8])
+{
+    int n = 0;
+
+    while (*pattern == '/' && *path == '/') {
+        size_t plen = strcspn(++pattern, "/"), len = strcspn(++path, "/");
+
+        if (*pattern == '{') {
+            if (len == 0 || n == 8 || !punit_type_is(placeholder_type(pattern, plen), path, len)) {
+                return false;
+            }
+
+            placeholders[n++] = punit_copy_n(arena, path, len);
+
+        } else if (plen != len || memcmp(pattern, path, len) != 0) {
+            return false;
+        }
+
+        pattern += plen;
+        path += len;
+    }
+
+    return *pattern == '\0' && *path == '\0';
+}
+
+
+const punit_route_t *
+punit_route_find(punit_arena_t *arena, const punit_route_t *routes, const char *method,
+                 const char *path, const char *placeholders[8], const char **allow)
+{
+    const char *get = strcmp(method, "HEAD") == 0 ? "GET" : method;
+
+    *allow = NULL;
+
+    for (const punit_route_t *route = routes; route->method != NULL; route++) {
+        const char *values[8] = { NULL };
+
+        if (!punit_route_match(arena, route->path, path, values)) {
+            continue;
+        }
+
+        /* nginx gives a subrequest the method of its main request. */
+        if (route->class == PUNIT_INTERNAL || strcmp(route->method, get) == 0) {
+            memcpy(placeholders, values, sizeof(values));
+            return route;
+        }
+
+        const char *methods = strcmp(route->method, "GET") == 0 ? "GET, HEAD" : route->method;
+
+        *allow = *allow != NULL ? punit_format(arena, "%s, %s", *allow, methods) : methods;
+    }
+
+    return NULL;
+}
+
+
+int
+punit_route_placeholder(const char *pattern, const char *name)
+{
+    size_t len = strlen(name);
+    int    n = 0;
+
+    for (const char *p = pattern; (p = strchr(p, '{')) != NULL; n++) {
+        p++;
+        if (strncmp(p, name, len) == 0 && (p[len] == ':' || p[len] == '}')) {
+            return n;
+        }
+    }
+
+    return -1;
+}
+
+
+/* *length: of a value in binary format, else left alone. */
+static const char *
+bind_value(const punit_request_t *r, const punit_bind_t *bind, int *length)
+{
+    switch (bind->source) {
+    case PUNIT_BIND_END:
+        return NULL;
+
+    case PUNIT_BIND_USER:
+        return r->user;
+
+    case PUNIT_BIND_STALE:
+        return r->stale ? "true" : "false";
+
+    case PUNIT_BIND_PATH:
+        return punit_request_path(r, bind->name);
+
+    case PUNIT_BIND_ARG:
+        return punit_request_arg(r, bind->name);
+
+    case PUNIT_BIND_BODY:
+        return r->body;
+
+    case PUNIT_BIND_MEMBER:
+        return punit_request_member(r, bind->name);
+
+    case PUNIT_BIND_PRESENT:
+        return json_object_get(r->json, bind->name) != NULL ? "true" : "false";
+
+    case PUNIT_BIND_KEY:
+        return r->key;
+
+    case PUNIT_BIND_ROUTE:
+        return punit_format(r->arena, "%s %s", r->route->method, r->route->path);
+
+    case PUNIT_BIND_SHA:
+        return r->body_sha;
+
+    case PUNIT_BIND_LIMIT:
+        return punit_format(r->arena, "%ld", r->limit);
+
+    case PUNIT_BIND_CURSOR:
+        return r->cursor[bind->index];
+
+    case PUNIT_BIND_UNIT:
+        return punit_config.unit;
+
+    case PUNIT_BIND_PARAM:
+        return punit_request_param(r, bind->name);
+
+    case PUNIT_BIND_COLUMN:
+        return punit_column_array(r->arena, r->json, bind->name, (punit_type_t) bind->index,
+                                  length);
+    }
+
+    return NULL;
+}
+
+
+static long long
+number(const char *text)
+{
+    return text != NULL ? strtoll(text, NULL, 10) : 0;
+}
+
+
+/* A statement that answers an error's status and no body: the problem is made here. */
+static punit_problem_t *
+status_problem(punit_request_t *r, const PGresult *rows, int status)
+{
+    const char         *name = punit_column(rows, 0, "problem");
+    const char         *detail = punit_column(rows, 0, "detail");
+    const punit_kind_t *kind = punit_kind_of_status(status);
+
+    if (name != NULL) {
+        punit_kind_t *own = punit_alloc(r->arena, sizeof(punit_kind_t));
+
+        *own = (punit_kind_t){ status, punit_copy(r->arena, name), kind->title };
+        kind = own;
+    }
+
+    return detail != NULL ? punit_problem(r->arena, kind, "%s", detail)
+                          : punit_problem(r->arena, kind, NULL);
+}
+
+
+punit_problem_t *
+punit_route_answer(punit_request_t *r, const PGresult *rows, punit_answer_t *a)
+{
+    const char *status = punit_column(rows, 0, "status");
+    const char *body = punit_column(rows, 0, "body");
+    const char *age = punit_column(rows, 0, "age");
+
+    a->status = status != NULL ? (int) number(status) : 200;
+
+    if (a->status >= 400 && body == NULL) {
+        return status_problem(r, rows, a->status);
+    }
+
+    a->body = body;
+    a->etag = punit_column(rows, 0, "etag");
+    a->location = punit_column(rows, 0, "location");
+
+    if (r->stale) {
+        a->is_stale = true;
+        a->stale = (long) number(age);
+    }
+
+    if (r->route->list && body != NULL) {
+        const char *next = punit_column(rows, 0, "next");
+
+        a->body = next != NULL ? punit_format(r->arena, "{\"items\":%s,\"next\":\"%s\"}", body,
+                                              punit_cursor_encode(r->arena, next))
+                               : punit_format(r->arena, "{\"items\":%s,\"next\":null}", body);
+    }
+
+    return NULL;
+}
+
+
+/* After a change of reference data the grid's generation rises before the answer, so that whoever
+ * changed it reads it at once. gridd does the same at the NOTIFY; without memcached there is
+ * nothing to raise. */
+static void
+raise_generation(punit_request_t *r)
+{
+    const char *service = r->service_name;
+    PGresult   *rows;
+
+    if (punit_query(r, "select punit.generation_of($1) as gen", 1, &service, &rows, NULL) == NULL
+        && punit_column(rows, 0, "gen") != NULL)
+    {
+        punit_grid_answered(r->grid, service, strtoull(punit_column(rows, 0, "gen"), NULL, 10));
+    }
+}
+
+
+punit_problem_t *
+punit_route_run(punit_request_t *r, punit_answer_t *a)
+{
+    const punit_route_t *route = r->route;
+
+    if (route->handler != NULL) {
+        punit_problem_t *problem = route->handler(r, a);
+
+        if (problem == NULL && route->class == PUNIT_REFERENCE && strcmp(r->method, "GET") != 0) {
+            raise_generation(r);
+        }
+
+        return problem;
+    }
+
+    const char      *values[VALUES_MAX];
+    int              lengths[VALUES_MAX] = { 0 };
+    int              n = 0;
+    PGresult        *rows = NULL;
+    punit_problem_t *problem;
+
+    while (n < (int) VALUES_MAX && route->bind[n].source != PUNIT_BIND_END) {
+        values[n] = bind_value(r, &route->bind[n], &lengths[n]);
+        n++;
+    }
+
+    if (route->class == PUNIT_OWNED) {
+        problem = punit_owned_query_mixed(r, r->user, r->statement, n, values, lengths, &rows, a);
+    } else {
+        problem = punit_query_mixed(r, r->statement, n, values, lengths, &rows, a);
+    }
+
+    if (problem != NULL || rows == NULL) {
+        return problem;
+    }
+
+    if (PQntuples(rows) == 0) {
+        return punit_problem(r->arena, &punit_not_found, NULL);
+    }
+
+    problem = punit_route_answer(r, rows, a);
+
+    if (problem == NULL && route->class == PUNIT_REFERENCE) {
+        if (strcmp(r->method, "GET") == 0) {
+            r->generation = punit_column(rows, 0, "punit_gen");
+        } else {
+            raise_generation(r);
+        }
+    }
+
+    return problem;
+}

@@ -1,0 +1,477 @@
+#include "lib/http/service.h"
+
+#include <errno.h>
+#include <fcgiapp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/socket.h"
+#include "lib/http/intake.h"
+#include "lib/http/output.h"
+#include "lib/pg/pool.h"
+
+#define STACK_BYTES (1024 * 1024)
+#define DRAIN_MS    1500 /* running requests may take after SIGTERM */
+#define SETTLE_MS   30   /* a request just being read is not counted yet */
+
+typedef struct worker worker_t;
+
+typedef struct {
+    const punit_service_t *service;
+    worker_t              *workers;    /* as many as threads */
+    punit_route_t         *routes;     /* the service's and /health */
+    const char           **statements; /* of the routes, in their order */
+    punit_database_t      *database;
+    int                    listener;
+    atomic_int             busy; /* requests between accept and answer */
+    atomic_bool            stopping;
+} server_t;
+
+struct worker {
+    server_t     *server;
+    pthread_t     thread;
+    punit_grid_t *grid;
+    punit_grid_t *token_grid;
+};
+
+
+static punit_problem_t *
+health(punit_request_t *r, punit_answer_t *a)
+{
+    const char      *failing = "";
+    PGresult        *rows;
+    punit_problem_t *problem = punit_query(r, "select 1", 0, NULL, &rows, NULL);
+
+    if (problem != NULL) {
+        failing = "\"database\"";
+    }
+
+    if (!punit_grid_alive(r->grid)) {
+        failing = punit_format(r->arena, "%s%s\"grid\"", failing, *failing != '\0' ? "," : "");
+    }
+
+    if (!punit_grid_alive(r->token_grid)) {
+        failing =
+            punit_format(r->arena, "%s%s\"token-grid\"", failing, *failing != '\0' ? "," : "");
+    }
+
+    if (*failing != '\0') {
+        problem = punit_problem(r->arena, &punit_try_later, "Not all that it needs answers");
+        problem->failing = punit_format(r->arena, "[%s]", failing);
+        return problem;
+    }
+
+    a->body = punit_format(r->arena, "{\"status\":\"ok\",\"service\":\"%s\",\"unit\":\"%s\"}",
+                           r->service_name, punit_config.unit);
+    return NULL;
+}
+
+
+/* A reference GET gives the generation of the very snapshot it reads: what it fills into the grid
+ * is never marked newer than it is. */
+static const char *
+statement_of(const punit_service_t *service, const punit_route_t *route)
+{
+    char *sql;
+
+    if (route->sql == NULL || route->class != PUNIT_REFERENCE || strcmp(route->method, "GET") != 0)
+    {
+        return route->sql;
+    }
+
+    if (asprintf(&sql,
+                 "select g.gen as punit_gen, s.* from (%s) s "
+                 "cross join (select punit.generation_of('%s') as gen) g",
+                 route->sql, service->name)
+        < 0)
+    {
+        abort();
+    }
+
+    return sql;
+}
+
+
+static bool
+build_routes(server_t *server, const punit_service_t *service)
+{
+    size_t n = 0;
+    char  *path;
+
+    while (service->routes[n].method != NULL) {
+        n++;
+    }
+
+    server->routes = calloc(n + 2, sizeof(punit_route_t));
+    server->statements = calloc(n + 2, sizeof(char *));
+
+    if (server->routes == NULL || server->statements == NULL
+        || asprintf(&path, "/%s/health", service->name) < 0)
+    {
+        return false;
+    }
+
+    memcpy(server->routes, service->routes, n * sizeof(punit_route_t));
+    server->routes[n] = (punit_route_t){ "GET", path, PUNIT_PUBLIC, .handler = health };
+
+    for (size_t i = 0; i < n; i++) {
+        server->statements[i] = statement_of(service, &service->routes[i]);
+    }
+
+    return true;
+}
+
+
+/* Reads the body to its end even when it is too large: the rest would be taken for the next request
+ * of a kept connection. */
+static void
+read_body(punit_request_t *r, FCGX_Stream *in, punit_intake_body_t *body)
+{
+    const char *length = punit_request_param(r, "CONTENT_LENGTH");
+    size_t      expected = length != NULL ? strtoul(length, NULL, 10) : 0;
+    size_t      size = expected < PUNIT_BODY_MAX ? expected : PUNIT_BODY_MAX;
+    char        rest[8192];
+    int         n;
+
+    body->text = punit_alloc(r->arena, size + 1);
+    body->kept = 0;
+
+    while (body->kept < size
+           && (n = FCGX_GetStr(body->text + body->kept, (int) (size - body->kept), in)) > 0)
+    {
+        body->kept += (size_t) n;
+    }
+
+    body->length = body->kept;
+
+    while ((n = FCGX_GetStr(rest, sizeof(rest), in)) > 0) {
+        body->length += (size_t) n;
+    }
+}
+
+
+/* 304 when the client has it already; the grid gets what a reference GET answered. */
+static void
+finish_answer(punit_request_t *r, punit_answer_t *a)
+{
+    if (a->status == 0) {
+        a->status = 200;
+    }
+
+    if (a->body != NULL && a->length == 0) {
+        a->length = strlen(a->body);
+    }
+
+    if (a->type == NULL) {
+        a->type = "application/json";
+    }
+
+    if (a->status != 200 || a->body == NULL || strcmp(r->method, "GET") != 0 || r->route == NULL
+        || r->route->class == PUNIT_INTERNAL)
+    {
+        return;
+    }
+
+    if (a->etag == NULL) {
+        a->etag = punit_etag(r->arena, a->body, a->length);
+    }
+
+    if (r->generation != NULL && r->grid_key != NULL && a->etag != NULL) {
+        punit_grid_store(r->grid, r->service_name, r->grid_key, strtoull(r->generation, NULL, 10),
+                         a->etag, a->type, a->body, a->length);
+
+    } else if (r->generation != NULL) {
+        punit_grid_answered(r->grid, r->service_name, strtoull(r->generation, NULL, 10));
+    }
+
+    if (r->if_none_match != NULL && a->etag != NULL
+        && punit_etag_matches(r->if_none_match, a->etag)) {
+        a->status = 304;
+        a->body = NULL;
+    }
+}
+
+
+static void
+log_request(const punit_request_t *r, const punit_answer_t *a, const punit_problem_t *problem,
+            int64_t took)
+{
+    char id[80], path[256];
+
+    punit_log_later(a->status >= 500 ? PUNIT_LOG_WARN : PUNIT_LOG_INFO, "request",
+                    "request=%s user=%s method=%s route=%s status=%d problem=%s ms=%lld",
+                    r->id != NULL ? punit_log_quote(id, sizeof(id), r->id) : "-",
+                    r->user != NULL ? r->user : "-", r->route != NULL ? r->route->method : "-",
+                    punit_log_quote(path, sizeof(path),
+                                    r->route != NULL ? r->route->path : r->path),
+                    a->status, problem != NULL ? problem->kind->name : "-", (long long) took);
+}
+
+
+static void
+serve(worker_t *worker, FCGX_Request *fcgi, punit_arena_t *arena)
+{
+    server_t           *server = worker->server;
+    int64_t             start = punit_clock_ms();
+    punit_answer_t      answer = { 0 };
+    punit_intake_body_t body;
+    punit_request_t     r = {
+            .arena = arena,
+            .service = server->service,
+            .service_name = server->service->name,
+            .database = server->database,
+            .grid = worker->grid,
+            .token_grid = worker->token_grid,
+            .params = fcgi->envp,
+            .deadline = start + punit_config.deadline_ms,
+    };
+
+    punit_intake_read(&r);
+    read_body(&r, fcgi->in, &body);
+
+    punit_problem_t *problem = punit_intake_check(&r, server->routes, &body, &answer);
+
+    if (problem == NULL && r.route != NULL) {
+        r.statement = server->statements[r.route - server->routes];
+        problem = punit_route_run(&r, &answer);
+    }
+
+    if (problem != NULL) {
+        punit_answer_problem(arena, &answer, problem);
+    }
+
+    finish_answer(&r, &answer);
+
+    const char *head = punit_answer_head(arena, &answer, problem);
+
+    FCGX_PutStr(head, (int) strlen(head), fcgi->out);
+
+    if (answer.body != NULL && !r.head) {
+        FCGX_PutStr(answer.body, (int) answer.length, fcgi->out);
+    }
+
+    /* A connection kept now would only be found dead by NGINX. */
+    if (atomic_load(&server->stopping)) {
+        fcgi->keepConnection = 0;
+    }
+
+    int64_t took = punit_clock_ms() - start;
+
+    /* libfcgi sends the end of the request when the last of both is closed; FCGX_Finish_r would
+     * free what the line says of it. */
+    FCGX_FClose(fcgi->err);
+    FCGX_FClose(fcgi->out);
+    log_request(&r, &answer, problem, took);
+    FCGX_Finish_r(fcgi);
+}
+
+
+static void *
+work(void *data)
+{
+    worker_t      *worker = data;
+    server_t      *server = worker->server;
+    punit_arena_t *arena = punit_arena_create();
+    FCGX_Request   fcgi;
+
+    if (arena == NULL || FCGX_InitRequest(&fcgi, server->listener, 0) != 0) {
+        punit_log(PUNIT_LOG_ERROR, "thread", "why=memory");
+        abort();
+    }
+
+    while (!atomic_load(&server->stopping)) {
+        if (FCGX_Accept_r(&fcgi) != 0) {
+            /* Descriptors used up, or the listener closed at the end: not a reason to spin. */
+            nanosleep(&(struct timespec){ 0, 10 * 1000000 }, NULL);
+            continue;
+        }
+
+        atomic_fetch_add(&server->busy, 1);
+        serve(worker, &fcgi, arena);
+        atomic_fetch_sub(&server->busy, 1);
+        punit_arena_reset(arena);
+    }
+
+    FCGX_Free(&fcgi, 1);
+    punit_arena_destroy(arena);
+    return NULL;
+}
+
+
+/* One grid client a thread; they share what they know of the servers' health. */
+static bool
+create_workers(server_t *server)
+{
+    worker_t *workers = server->workers = calloc((size_t) punit_config.threads, sizeof(worker_t));
+
+    for (int i = 0; workers != NULL && i < punit_config.threads; i++) {
+        workers[i].server = server;
+        workers[i].grid = punit_grid_create(punit_config.grid, workers[0].grid);
+        workers[i].token_grid = punit_grid_create(punit_config.token_grid, workers[0].token_grid);
+
+        if (workers[i].grid == NULL || workers[i].token_grid == NULL) {
+            return false;
+        }
+    }
+
+    return workers != NULL;
+}
+
+
+static bool
+start_workers(server_t *server)
+{
+    pthread_attr_t attr;
+
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, STACK_BYTES);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+
+    for (int i = 0; i < punit_config.threads; i++) {
+        int error = pthread_create(&server->workers[i].thread, &attr, work, &server->workers[i]);
+
+        if (error != 0) {
+            punit_log(PUNIT_LOG_ERROR, "thread", "number=%d errno=%d", i, error);
+            return false;
+        }
+    }
+
+    pthread_attr_destroy(&attr);
+    return true;
+}
+
+
+static bool
+drained(server_t *server)
+{
+    int64_t until = punit_clock_ms() + DRAIN_MS;
+    int     quiet = 0;
+
+    while (punit_clock_ms() < until) {
+        quiet = atomic_load(&server->busy) == 0 ? quiet + 1 : 0;
+
+        if (quiet > SETTLE_MS / 10) {
+            return true;
+        }
+
+        nanosleep(&(struct timespec){ 0, 10 * 1000000 }, NULL);
+    }
+
+    return false;
+}
+
+
+static int
+print_routes(const punit_service_t *service)
+{
+    static const char *const classes[] = {
+        [PUNIT_PUBLIC] = "public",
+        [PUNIT_REFERENCE] = "reference",
+        [PUNIT_OWNED] = "owned",
+        [PUNIT_INTERNAL] = "internal",
+    };
+    server_t server;
+
+    if (!build_routes(&server, service)) {
+        return 1;
+    }
+
+    for (const punit_route_t *r = server.routes; r->method != NULL; r++) {
+        printf("%s %s %s%s%s\n", r->method, r->path, classes[r->class], r->role != NULL ? " " : "",
+               r->role != NULL ? r->role : "");
+    }
+
+    return fflush(stdout) == 0 ? 0 : 1;
+}
+
+
+int
+punit_service_run(const punit_service_t *service, int argc, char **argv)
+{
+    /* Static: threads may still look at it while the process ends. */
+    static server_t server;
+    sigset_t        ends;
+    int             signal_number;
+
+    if (argc == 2 && strcmp(argv[1], "--routes") == 0) {
+        return print_routes(service);
+    }
+
+    if (argc > 1) {
+        fprintf(stderr,
+                "punit-%s is told everything by its environment; its one option is --routes\n",
+                service->name);
+        return 2;
+    }
+
+    if (!punit_config_load(service->name)) {
+        return 1;
+    }
+
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &ends, NULL);
+
+    char *conninfo = punit_config_conninfo(punit_config.pg_user, punit_config.pg_user);
+
+    server.service = service;
+
+    if (sodium_init() < 0 || FCGX_Init() != 0 || conninfo == NULL || !build_routes(&server, service)
+        || (server.database = punit_database_create(conninfo, punit_config.pg_pool)) == NULL)
+    {
+        punit_log(PUNIT_LOG_ERROR, "start", "why=libraries-or-memory");
+        return 1;
+    }
+
+    free(conninfo);
+
+    /* Threads that wake do not push aside what runs, NGINX and PostgreSQL on the same processors:
+     * fewer switches. It needs no privilege, and without it all works as well. */
+    sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){ .sched_priority = 0 });
+
+    if (service->start != NULL && !service->start()) {
+        return 1;
+    }
+
+    /* A process without that thread writes line by line. */
+    punit_log_keep();
+
+    if (!create_workers(&server) || (server.listener = punit_socket_listen(punit_config.socket)) < 0
+        || !start_workers(&server))
+    {
+        return 1;
+    }
+
+    punit_log(PUNIT_LOG_INFO, "start", "version=%s unit=%s threads=%d pool=%d", PUNIT_VERSION,
+              punit_config.unit, punit_config.threads, punit_config.pg_pool);
+
+    sigwait(&ends, &signal_number);
+
+    /* No new connections; the path goes first, so that a successor does not find it in use. */
+    unlink(punit_config.socket);
+    atomic_store(&server.stopping, true);
+    shutdown(server.listener, SHUT_RDWR);
+
+    bool clean = drained(&server);
+
+    punit_log(PUNIT_LOG_INFO, "stop", "signal=%d running=%d", signal_number,
+              atomic_load(&server.busy));
+
+    punit_log_flush();
+
+    /* Threads may still wait in libfcgi for the next request of a kept connection: what exit(3)
+     * would tear down is theirs. */
+    _exit(clean ? 0 : 1);
+}

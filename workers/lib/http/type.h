@@ -1,0 +1,39 @@
+/* Types of values that come from clients: in paths, query arguments, cursors and bodies. Pure. */
+#ifndef PUNIT_LIB_HTTP_TYPE_H
+#define PUNIT_LIB_HTTP_TYPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef enum {
+    PUNIT_NONE, /* ends tables */
+    PUNIT_STRING,
+    PUNIT_INTEGER,
+    PUNIT_NUMBER,
+    PUNIT_BOOLEAN,
+    PUNIT_UUID,      /* 8-4-4-4-12 hex */
+    PUNIT_TIMESTAMP, /* RFC 3339 with an offset, years 0001-9999 */
+    PUNIT_DATE,      /* RFC 3339 full-date */
+    PUNIT_ARRAY,     /* bodies only */
+    PUNIT_OBJECT,    /* bodies only */
+} punit_type_t;
+
+/* Whether `text` is a value of that (scalar) type; strict: nothing before or after. */
+bool punit_type_is(punit_type_t type, const char *text, size_t len);
+
+/* What it must be, for error details: "a uuid", "an RFC 3339 time". */
+const char *punit_type_expected(punit_type_t type);
+
+/* A further check of a text: NULL when good, else what is wrong ("is no e-mail address"). */
+typedef const char *(*punit_check_pt)(const char *text, size_t len);
+
+const char *punit_check_email(const char *text,
+                              size_t      len); /* RFC 5321 limits, one @, dotted host */
+const char *punit_check_locale(const char *text,
+                               size_t      len); /* BCP 47 shape: de, de-AT, zh-Hant-TW */
+const char *punit_check_time_zone(const char *text,
+                                  size_t      len); /* IANA name that this machine knows */
+const char *punit_check_printable(const char *text,
+                                  size_t      len); /* no control characters, not only blanks */
+
+#endif
