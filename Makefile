@@ -21,14 +21,14 @@ N        := build$(if $(SAN),/san)
 MODULE   := $(N)/ngx_http_punit_module.so
 
 BUILD_PACKAGES := gcc make pkg-config nginx-dev libpcre2-dev zlib1g-dev libssl-dev \
-	libpq-dev libjansson-dev libsodium-dev libmemcached-dev libfcgi-dev
+	libpq-dev libjansson-dev libjwt-dev libsodium-dev libmemcached-dev libfcgi-dev
 RUN_PACKAGES   := nginx postgresql-15 memcached runit openssl curl perl adduser
 TEST_PACKAGES  := libcmocka-dev libdbd-pg-perl libjson-validator-perl libyaml-libyaml-perl cppcheck procps spin
 FUZZ_PACKAGES  := clang libclang-rt-14-dev
 # the load, and the peers that are compared with
 BENCH_PACKAGES := wrk haproxy libnginx-mod-http-js libnginx-mod-http-lua libnginx-mod-http-memc lua-cjson lua-luaossl
 
-PKG_LIBS := libpq jansson libsodium libmemcached libcrypto
+PKG_LIBS := libpq jansson libjwt libsodium libmemcached libcrypto
 CFLAGS   ?= -O2 -g
 CPPFLAGS += -D_GNU_SOURCE -D_FORTIFY_SOURCE=3 -I. -Iworkers -DPUNIT_VERSION='"$(shell cat VERSION)"'
 WFLAGS   := -std=c17 -Wall -Wextra -Werror -Wshadow -Wvla -fstack-protector-strong -fPIE -pthread
@@ -39,7 +39,7 @@ endif
 ifdef FAILPOINTS
 CPPFLAGS += -DPUNIT_FAILPOINTS
 endif
-LDFLAGS  += -pie -Wl,-z,relro,-z,now
+LDFLAGS  += -pie -Wl,-z,relro,-z,now,--as-needed
 LDLIBS    = $(shell pkg-config --libs $(PKG_LIBS)) -lfcgi -lm
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKG_LIBS))
 

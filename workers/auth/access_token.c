@@ -1,19 +1,8 @@
-/*
- * Signed with OpenSSL: libjwt 1.10.2 writes `typ: JWT` over whatever typ it is
- * given, and reads the PEM anew for each token.
- */
-
 #include "auth/access_token.h"
 
-#include <openssl/ecdsa.h>
-#include <openssl/evp.h>
-#include <sodium.h>
-#include <stdio.h>
+#include <jwt.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define COORDINATE 32
-#define DER_MAX    80
 
 
 static json_t *
@@ -32,80 +21,41 @@ role_array(const char *roles)
 }
 
 
-/* base64url of the object's compact form; takes the object over */
+/* The claims as a JSON text: libjwt takes a list, and an integer of 64 bits, in no other way. */
 static char *
-encode(json_t *object)
+payload(const access_issuer_t *issuer, const access_claims_t *c)
 {
-    char *json = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
-    json_decref(object);
-    if (json == NULL) {
-        return NULL;
-    }
-    size_t len = strlen(json);
-    size_t size = sodium_base64_encoded_len(len, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
-    char  *text = malloc(size);
-    if (text != NULL) {
-        sodium_bin2base64(text, size, (unsigned char *) json, len,
-                          sodium_base64_VARIANT_URLSAFE_NO_PADDING);
-    }
-    free(json);
+    json_t *claims =
+        json_pack("{s:s, s:s, s:s, s:s, s:I, s:I,"
+                  " s:s, s:I, s:I, s:s, s:o}",
+                  "iss", issuer->issuer, "aud", issuer->audience, "sub", c->user, "jti", c->jti,
+                  "iat", (json_int_t) c->iat, "exp", (json_int_t) c->exp, "unit", issuer->unit,
+                  "epoch", (json_int_t) c->epoch, "gen", (json_int_t) c->gen, "sid", c->sid,
+                  "roles", role_array(c->roles));
+    char *text = claims == NULL ? NULL : json_dumps(claims, JSON_COMPACT);
+
+    json_decref(claims);
     return text;
 }
 
 
-/* RFC 7518 3.4: ECDSA with SHA-256, R and S side by side */
-static bool
-sign(EVP_PKEY *pkey, const char *text, unsigned char raw[2 * COORDINATE])
-{
-    unsigned char        der[DER_MAX];
-    const unsigned char *p = der;
-    size_t               len = sizeof der;
-    ECDSA_SIG           *sig = NULL;
-
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    if (ctx != NULL && EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, pkey) == 1
-        && EVP_DigestSign(ctx, der, &len, (const unsigned char *) text, strlen(text)) == 1)
-    {
-        sig = d2i_ECDSA_SIG(NULL, &p, (long) len);
-    }
-    EVP_MD_CTX_free(ctx);
-
-    bool ok = sig != NULL && BN_bn2binpad(ECDSA_SIG_get0_r(sig), raw, COORDINATE) == COORDINATE
-              && BN_bn2binpad(ECDSA_SIG_get0_s(sig), raw + COORDINATE, COORDINATE) == COORDINATE;
-    ECDSA_SIG_free(sig);
-    return ok;
-}
-
-
 char *
-punit_access_token(const punit_issuer *issuer, const punit_claims *c)
+access_token_issue(const access_issuer_t *issuer, const access_claims_t *claims)
 {
     const punit_key *key = punit_keys_signing(issuer->keys);
-    unsigned char    raw[2 * COORDINATE];
-    char             signature[2 * sizeof raw];
-    char            *signed_part = NULL, *token = NULL;
+    char            *text = payload(issuer, claims);
+    char            *token = NULL;
+    jwt_t           *jwt = NULL;
 
-    char *header =
-        encode(json_pack("{s:s, s:s, s:s}", "alg", "ES256", "typ", "at+jwt", "kid", key->kid));
-    char *claims =
-        encode(json_pack("{s:s, s:s, s:s, s:s, s:I, s:I,"
-                         " s:s, s:I, s:I, s:s, s:o}",
-                         "iss", issuer->issuer, "aud", issuer->audience, "sub", c->user, "jti",
-                         c->jti, "iat", (json_int_t) c->iat, "exp", (json_int_t) c->exp, "unit",
-                         issuer->unit, "epoch", (json_int_t) c->epoch, "gen", (json_int_t) c->gen,
-                         "sid", c->sid, "roles", role_array(c->roles)));
-
-    if (header != NULL && claims != NULL && asprintf(&signed_part, "%s.%s", header, claims) > 0
-        && sign(key->pkey, signed_part, raw))
+    if (text != NULL && jwt_new(&jwt) == 0
+        && jwt_set_alg(jwt, JWT_ALG_ES256, (const unsigned char *) key->pem, (int) key->pem_size)
+               == 0
+        && jwt_add_header(jwt, "typ", "at+jwt") == 0 && jwt_add_header(jwt, "kid", key->kid) == 0
+        && jwt_add_grants_json(jwt, text) == 0)
     {
-        sodium_bin2base64(signature, sizeof signature, raw, sizeof raw,
-                          sodium_base64_VARIANT_URLSAFE_NO_PADDING);
-        if (asprintf(&token, "%s.%s", signed_part, signature) < 0) {
-            token = NULL;
-        }
+        token = jwt_encode_str(jwt);
     }
-    free(signed_part);
-    free(claims);
-    free(header);
+    jwt_free(jwt);
+    free(text);
     return token;
 }

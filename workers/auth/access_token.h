@@ -1,6 +1,7 @@
 /*
- * Access tokens: JWT (RFC 7519) by the profile of RFC 9068, `typ: at+jwt`,
- * ES256.
+ * Access tokens: JWT (RFC 7519) by the profile of RFC 9068, signed with ES256.
+ * libjwt issues them.  Their `typ` is at+jwt, or JWT where libjwt is older than
+ * 1.12, which overwrites it.
  */
 
 #ifndef PUNIT_AUTH_ACCESS_TOKEN_H
@@ -15,36 +16,38 @@
 
 #define PUNIT_ACCESS_LIFE (15 * 60) /* seconds */
 
-/* What a token says; the strings are the caller's. */
+/* The claims of a token about one user.  The strings are the caller's. */
 typedef struct {
     const char *user;  /* sub: uuid */
     const char *jti;   /* uuid */
     const char *sid;   /* uuid of the session */
-    const char *roles; /* space between; becomes an array */
+    const char *roles; /* with spaces between; the claim is an array */
     time_t      iat;
     time_t      exp;
     uint64_t    epoch;
     uint64_t    gen;
-} punit_claims;
+} access_claims_t;
 
 typedef struct {
     const char       *issuer;
     const char       *audience;
     const char       *unit; /* equals the unit in the key's id */
     const punit_keys *keys;
-} punit_issuer;
+} access_issuer_t;
 
-/* The signed token (free() it), or NULL: no memory, or the key is no good. */
-char *punit_access_token(const punit_issuer *issuer, const punit_claims *claims);
+/* The signed token, which the caller frees.  NULL: no memory, or the key cannot sign. */
+char *access_token_issue(const access_issuer_t *issuer, const access_claims_t *claims);
 
 /*
- * Checks a token of any unit against the public keys of all: for RFC 7662
- * only, NGINX checks its requests itself.  The key's file name pins the
- * algorithm (ES256), base64url is strict, members are unique, `exp` required;
- * issuer and audience must be ours and the unit in the key's id the claim's.
- * *claims: the payload (json_decref() it).  false: not to be accepted at `now`.
+ * Checks a token of any unit against the public keys of all units.  Only RFC 7662
+ * needs it, since NGINX checks the tokens of its requests itself.  The key's file
+ * name pins the algorithm (ES256).  base64url is strict, members are unique, and
+ * `exp` is required.  Issuer and audience must be ours, and the unit in the key's
+ * id must be the claim's.
+ * *claims: the payload, which the caller gives to json_decref().
+ * false: the token is not acceptable at `now`.
  */
-bool punit_access_token_check(const punit_issuer *issuer, const punit_keys *public,
-                              const char *token, time_t now, json_t **claims);
+bool access_token_check(const access_issuer_t *issuer, const punit_keys *public, const char *token,
+                        time_t now, json_t **claims);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * libjwt is of no use here: it refuses every typ but JWT, trusts the token's
- * own alg and ignores exp.
+ * libjwt issues tokens but does not check them: 1.10.2 refuses every typ but
+ * JWT, takes the algorithm from the token, and ignores exp.
  */
 
 #include "auth/access_token.h"
@@ -46,6 +46,7 @@ decode_object(const char *text, size_t len)
 }
 
 
+/* The member's text, "" if it is missing or no string. */
 static const char *
 text_of(const json_t *object, const char *name)
 {
@@ -54,16 +55,19 @@ text_of(const json_t *object, const char *name)
 }
 
 
+/* OpenSSL verifies DER, and a JWS has R and S side by side. */
 static bool
 signature_is_good(EVP_PKEY *pkey, const char *signed_part, size_t len,
                   const unsigned char raw[SIGNATURE])
 {
     unsigned char der[DER_MAX], *p = der;
-    bool          good = false;
+    BIGNUM       *r = BN_bin2bn(raw, SIGNATURE / 2, NULL);
+    BIGNUM       *s = BN_bin2bn(raw + SIGNATURE / 2, SIGNATURE / 2, NULL);
+    ECDSA_SIG    *sig = ECDSA_SIG_new();
 
-    ECDSA_SIG *sig = ECDSA_SIG_new();
-    if (sig == NULL
-        || !ECDSA_SIG_set0(sig, BN_bin2bn(raw, 32, NULL), BN_bin2bn(raw + 32, 32, NULL))) {
+    if (sig == NULL || !ECDSA_SIG_set0(sig, r, s)) {
+        BN_free(r);
+        BN_free(s);
         ECDSA_SIG_free(sig);
         return false;
     }
@@ -71,21 +75,27 @@ signature_is_good(EVP_PKEY *pkey, const char *signed_part, size_t len,
     ECDSA_SIG_free(sig);
 
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    if (ctx != NULL && size > 0 && EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL, pkey) == 1) {
-        good = EVP_DigestVerify(ctx, der, (size_t) size, (const unsigned char *) signed_part, len)
-               == 1;
-    }
+    bool        good =
+        ctx != NULL && size > 0 && EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL, pkey) == 1
+        && EVP_DigestVerify(ctx, der, (size_t) size, (const unsigned char *) signed_part, len) == 1;
     EVP_MD_CTX_free(ctx);
     return good;
 }
 
 
-/* The header's key, if it says what it must and nothing critical (7515 4.1.11) */
+/* libjwt before 1.12 writes JWT over the type of RFC 9068. */
+static bool
+type_is_good(const char *typ)
+{
+    return strcasecmp(typ, "at+jwt") == 0 || strcasecmp(typ, "JWT") == 0;
+}
+
+
+/* NULL: an unknown key, another type of token, or a critical extension (RFC 7515 4.1.11). */
 static const punit_key *
 key_of(const punit_keys *public, const json_t *header)
 {
-    if (strcmp(text_of(header, "alg"), "ES256") != 0
-        || strcasecmp(text_of(header, "typ"), "at+jwt") != 0
+    if (strcmp(text_of(header, "alg"), "ES256") != 0 || !type_is_good(text_of(header, "typ"))
         || json_object_get(header, "crit") != NULL)
     {
         return NULL;
@@ -94,7 +104,7 @@ key_of(const punit_keys *public, const json_t *header)
 }
 
 
-/* aud is one or a list (RFC 7519 4.1.3) */
+/* aud is a string or a list of strings (RFC 7519 4.1.3). */
 static bool
 is_for(const json_t *claims, const char *audience)
 {
@@ -114,7 +124,8 @@ is_for(const json_t *claims, const char *audience)
 
 
 static bool
-claims_are_good(const punit_issuer *issuer, const punit_key *key, const json_t *claims, time_t now)
+claims_are_good(const access_issuer_t *issuer, const punit_key *key, const json_t *claims,
+                time_t now)
 {
     const json_t *exp = json_object_get(claims, "exp");
     const json_t *nbf = json_object_get(claims, "nbf");
@@ -125,15 +136,15 @@ claims_are_good(const punit_issuer *issuer, const punit_key *key, const json_t *
            && (nbf == NULL || (json_is_integer(nbf) && json_integer_value(nbf) <= now))
            && strcmp(text_of(claims, "iss"), issuer->issuer) == 0
            && is_for(claims, issuer->audience)
-           /* kid is <unit>-<n>, and n holds no hyphen */
+           /* kid is <unit>-<n>, and n has no hyphen */
            && len > 0 && strncmp(key->kid, unit, len) == 0 && key->kid[len] == '-'
            && strchr(key->kid + len + 1, '-') == NULL;
 }
 
 
 bool
-punit_access_token_check(const punit_issuer *issuer, const punit_keys *public, const char *token,
-                         time_t now, json_t **claims)
+access_token_check(const access_issuer_t *issuer, const punit_keys *public, const char *token,
+                   time_t now, json_t **claims)
 {
     unsigned char raw[SIGNATURE];
     size_t        n;

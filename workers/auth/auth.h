@@ -16,7 +16,7 @@ typedef struct {
     punit_arbiters        *arbiters;
     punit_pepper           pepper;
     punit_keys            *keys; /* the unit's own */
-    punit_issuer           issuer;
+    access_issuer_t        issuer;
     punit_attempt_limits_t limits;
 } punit_auth_t;
 

@@ -116,8 +116,8 @@ punit_introspect_token(punit_request_t *r, punit_answer_t *a)
                   punit_log_quote(quoted, sizeof quoted, error));
         return punit_problem(r->arena, &punit_try_later, NULL);
     }
-    bool good = punit_access_token_check(&punit_auth.issuer, keys, punit_request_member(r, "token"),
-                                         time(NULL), &claims);
+    bool good = access_token_check(&punit_auth.issuer, keys, punit_request_member(r, "token"),
+                                   time(NULL), &claims);
     punit_keys_free(keys);
 
     a->body = "{\"active\":false}";

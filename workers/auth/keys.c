@@ -47,6 +47,25 @@ read_pem(punit_key *key, bool private, const char *path, char *error, size_t siz
 }
 
 
+/* libjwt takes PEM only.  The text is written anew, since a file may hold more than the key. */
+static bool
+write_pem(punit_key *key, const char *path, char *error, size_t size)
+{
+    char *text = NULL;
+    BIO  *memory = BIO_new(BIO_s_secmem());
+
+    if (memory != NULL && PEM_write_bio_PrivateKey(memory, key->pkey, NULL, NULL, 0, NULL, NULL)) {
+        key->pem_size = (size_t) BIO_get_mem_data(memory, &text);
+        key->pem = OPENSSL_memdup(text, key->pem_size);
+    }
+    BIO_free(memory);
+    if (key->pem == NULL) {
+        snprintf(error, size, "%s: OpenSSL cannot write the key as PEM", path);
+    }
+    return key->pem != NULL;
+}
+
+
 static bool
 coordinate(EVP_PKEY *pkey, const char *name, char *out, size_t size)
 {
@@ -134,7 +153,9 @@ read_dir(punit_keys *keys, const char *dir, bool private, char *error, size_t si
         }
         snprintf(path, sizeof path, "%s/%s", dir, entry->d_name);
         punit_key *key = append(keys, entry->d_name, len - tail);
-        if (key == NULL || !read_pem(key, private, path, error, size)) {
+        if (key == NULL || !read_pem(key, private, path, error, size)
+            || (private && !write_pem(key, path, error, size)))
+        {
             closedir(d);
             return false;
         }
@@ -241,6 +262,7 @@ punit_keys_free(punit_keys *keys)
     }
     for (size_t i = 0; i < keys->n; i++) {
         EVP_PKEY_free(keys->keys[i].pkey);
+        OPENSSL_clear_free(keys->keys[i].pem, keys->keys[i].pem_size);
     }
     free(keys->keys);
     free(keys->jwks);

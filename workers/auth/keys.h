@@ -1,7 +1,7 @@
 /*
  * Keys.  The unit's own signing keys are $PUNIT_PRIVATE/<unit>-<n>.ES256.key.pem
- * (P-256); the one with the highest n signs, all of them are in the unit's
- * JWKS.  The public keys of all units are $PUNIT_KEYS/<kid>.ES256.pem; only
+ * (P-256).  The key with the highest n signs, and the unit's JWKS holds all of
+ * them.  The public keys of all units are $PUNIT_KEYS/<kid>.ES256.pem.  Only
  * introspection (RFC 7662) needs them here.
  */
 
@@ -16,6 +16,8 @@
 typedef struct {
     char      kid[PUNIT_KID_MAX];
     EVP_PKEY *pkey;
+    char     *pem; /* the private key as libjwt takes it; NULL in a public key */
+    size_t    pem_size;
 } punit_key;
 
 typedef struct {

@@ -131,7 +131,7 @@ start(void)
     if (punit_auth.keys == NULL) {
         return refuse_start("signing-keys", error);
     }
-    punit_auth.issuer = (punit_issuer){
+    punit_auth.issuer = (access_issuer_t){
         .issuer = punit_config.issuer,
         .audience = punit_config.audience,
         .unit = punit_config.unit,

@@ -90,7 +90,7 @@ punit_pair_answer(punit_request_t *r, const punit_pair_t *pair, const PGresult *
         punit_log(PUNIT_LOG_ERROR, "no-credential", "user=%s", pair->user);
         return punit_problem(r->arena, &punit_internal, NULL);
     }
-    punit_claims claims = {
+    access_claims_t claims = {
         .user = pair->user,
         .jti = pair->jti,
         .sid = pair->sid,
@@ -100,7 +100,7 @@ punit_pair_answer(punit_request_t *r, const punit_pair_t *pair, const PGresult *
         .epoch = strtoull(punit_column(rows, 0, "epoch"), NULL, 10),
         .gen = strtoull(gen, NULL, 10),
     };
-    char *access = punit_access_token(&punit_auth.issuer, &claims);
+    char *access = access_token_issue(&punit_auth.issuer, &claims);
     if (access == NULL) {
         punit_log(PUNIT_LOG_ERROR, "token-not-signed", "user=%s", pair->user);
         return punit_problem(r->arena, &punit_internal, NULL);

@@ -38,7 +38,7 @@ punit_reissue(punit_request_t *r, punit_answer_t *a)
         return problem;
     }
 
-    punit_claims claims = {
+    access_claims_t claims = {
         .user = r->user,
         .jti = r->jti,
         .sid = sid,
@@ -48,7 +48,7 @@ punit_reissue(punit_request_t *r, punit_answer_t *a)
         .epoch = number(punit_column(rows, 0, "epoch")),
         .gen = number(r->gen),
     };
-    char *token = punit_access_token(&punit_auth.issuer, &claims);
+    char *token = access_token_issue(&punit_auth.issuer, &claims);
     if (token == NULL) {
         punit_log(PUNIT_LOG_ERROR, "token-not-signed", "user=%s", r->user);
         return punit_problem(r->arena, &punit_internal, NULL);
