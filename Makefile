@@ -135,6 +135,11 @@ NGINX_INCLUDES := $(addprefix -I$(N)/nginx/,src/core src/event src/event/modules
 unit: $(UNIT_TESTS) ## tests of single files (cmocka)
 	@for t in $(UNIT_TESTS); do $$t || exit 1; done
 
+# an issuer of tokens that shares no code with the module
+build/t/jwt_issue: t/lib/jwt_issue.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(WFLAGS) $(PKG_CFLAGS) $(LDFLAGS) $< -ljwt -o $@
+
 # ---- fuzzers: t/fuzz/<name>_fuzz.c, linked like the unit tests, corpus in t/fuzz/corpus/<name>
 FUZZERS := $(patsubst t/fuzz/%.c,build/fuzz/%,$(wildcard t/fuzz/*_fuzz.c))
 FUZZ_SECONDS ?= 60
@@ -165,7 +170,7 @@ stop: ## end what `make run` started
 # Debian's nginx is built without sanitizers: their libraries are in its environment
 SAN_TEST = $(if $(SAN),PUNIT_BIN=$(CURDIR)/$(B)/bin PUNIT_MODULE=$(CURDIR)/$(MODULE) \
 	PUNIT_PRELOAD=$$($(CC) -print-file-name=libasan.so):$$($(CC) -print-file-name=libubsan.so))
-test: deps build ## all tests: they start and stop servers of their own
+test: deps build build/t/jwt_issue ## all tests: they start and stop servers of their own
 	@$(MAKE) -s --no-print-directory unit
 	$(SAN_TEST) prove -r -j2 --timer --state=save -It/lib $(if $(TESTS),$(TESTS),t/)
 
