@@ -20,17 +20,17 @@ PROGRAMS := $(WORKERS:%=$(B)/bin/punit-%) $(B)/bin/punitctl
 N        := build$(if $(SAN),/san)
 MODULE   := $(N)/ngx_http_punit_module.so
 
-BUILD_PACKAGES := gcc make pkg-config nginx-dev libpcre2-dev zlib1g-dev libssl-dev \
+BUILD_PACKAGES := build-essential debhelper pkg-config nginx-dev libpcre2-dev zlib1g-dev libssl-dev \
 	libpq-dev libjansson-dev libjwt-dev libsodium-dev libmemcached-dev libfcgi-dev
 RUN_PACKAGES   := nginx postgresql-15 memcached runit openssl curl perl adduser
-TEST_PACKAGES  := libcmocka-dev libdbd-pg-perl libjson-validator-perl libyaml-libyaml-perl cppcheck procps spin
+TEST_PACKAGES  := libcmocka-dev libdbd-pg-perl libjson-validator-perl libyaml-libyaml-perl cppcheck lintian procps spin
 FUZZ_PACKAGES  := clang libclang-rt-14-dev
 # the load, and the peers that are compared with
 BENCH_PACKAGES := wrk haproxy libnginx-mod-http-js libnginx-mod-http-lua libnginx-mod-http-memc lua-cjson lua-luaossl
 
 PKG_LIBS := libpq jansson libjwt libsodium libmemcached libcrypto
 CFLAGS   ?= -O2 -g
-CPPFLAGS += -D_GNU_SOURCE -D_FORTIFY_SOURCE=3 -I. -Iworkers -DPUNIT_VERSION='"$(shell cat VERSION)"'
+CPPFLAGS += -D_GNU_SOURCE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -I. -Iworkers -DPUNIT_VERSION='"$(shell cat VERSION)"'
 WFLAGS   := -std=c17 -Wall -Wextra -Werror -Wshadow -Wvla -fstack-protector-strong -fPIE -pthread
 ifdef SAN
 CPPFLAGS := $(filter-out -D_FORTIFY_SOURCE=3,$(CPPFLAGS))
@@ -43,7 +43,7 @@ LDFLAGS  += -pie -Wl,-z,relro,-z,now,--as-needed
 LDLIBS    = $(shell pkg-config --libs $(PKG_LIBS)) -lfcgi -lm
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKG_LIBS))
 
-.PHONY: help deps build module static workers run stop test unit fuzz lint openapi model bench chaos commuter bench-deps fuzz-deps install deb deb-control clean
+.PHONY: help deps build module static workers run stop test unit fuzz lint openapi model bench chaos commuter bench-deps fuzz-deps install install-workers deb clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -206,37 +206,24 @@ build/bench/floor: bench/floor.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(WFLAGS) $(PKG_CFLAGS) $(LDFLAGS) $< -lpq -o $@
 
-install: build ## install into $(DESTDIR)$(prefix)
-	install -d $(DESTDIR)$(prefix)/{bin,lib/punit,share/punit/sql,share/punit/conf}
+install: build install-workers ## install into $(DESTDIR)$(prefix)
+	install -d $(DESTDIR)$(prefix)/lib/nginx/modules
+	install -m 644 $(MODULE) $(DESTDIR)$(prefix)/lib/nginx/modules/
+
+# all but the module, which debian/rules builds in another way
+install-workers: workers
+	install -d $(DESTDIR)$(prefix)/{bin,share/punit/sql,share/punit/conf}
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(prefix)/bin/
-	install -m 644 $(MODULE) $(DESTDIR)$(prefix)/lib/punit/
 	install -m 644 sql/*.sql $(DESTDIR)$(prefix)/share/punit/sql/
 	cp -r conf/. $(DESTDIR)$(prefix)/share/punit/conf/
 
-# ---- a Debian package; what it depends on is read from the programs, and the module fits one nginx only
-DEB        := build/deb
-DEB_ARCH    = $(shell dpkg --print-architecture)
-DEB_CONTROL = -e 's|@VERSION@|$(shell cat VERSION)|' -e 's|@ARCH@|$(DEB_ARCH)|' -e 's|@MAINTAINER@|$(MAINTAINER)|' \
-	-e "s|@SIZE@|$$(du -sk $(DEB)/root | cut -f1)|" \
-	-e "s|@NGINX_ABI@|$$(dpkg-query -W -f '$${Provides}' nginx | grep -o 'nginx-abi[^, ]*')|" \
-	-e "s|@DEPENDS@|$$(cd $(DEB) && dpkg-shlibdeps -O $(patsubst $(DEB)/%,-e%,$(wildcard $(DEB)/root/usr/bin/*)) 2>shlibdeps.log | sed -n 's/^shlibs:Depends=//p')|"
-MAINTAINER ?= punit <root@localhost>
-
-deb: build ## a Debian package: build/punit_VERSION_ARCH.deb
-	rm -rf $(DEB) && mkdir -p $(DEB)/root/DEBIAN $(DEB)/debian
-	$(MAKE) -s --no-print-directory install prefix=/usr DESTDIR=$(CURDIR)/$(DEB)/root
-	strip --strip-unneeded $(DEB)/root/usr/bin/* $(DEB)/root/usr/lib/punit/*.so
-	install -D -m 644 -t $(DEB)/root/lib/systemd/system conf/systemd/*
-	install -D -m 644 -t $(DEB)/root/usr/share/doc/punit README.md CHANGELOG.md doc/*
-	install -m 755 deb/postinst deb/prerm deb/postrm $(DEB)/root/DEBIAN/
-	printf 'Source: punit\n\nPackage: punit\nArchitecture: any\n' >$(DEB)/debian/control
-	@$(MAKE) -s --no-print-directory deb-control
-	dpkg-deb --root-owner-group --build $(DEB)/root build/punit_$$(cat VERSION)_$(DEB_ARCH).deb
-
-# a make of its own: what it names is there by now
-deb-control:
-	sed $(DEB_CONTROL) deb/control >$(DEB)/root/DEBIAN/control
-	! grep -nE '@|: *,|, *,' $(DEB)/root/DEBIAN/control | grep -v '^[0-9]*:Maintainer:'
+# ---- Debian packages, built from a copy: debian/rules cleans its tree
+DEB_SOURCE := build/deb/punit
+deb: ## Debian packages of the programs and of the module, in build/deb/
+	rm -rf build/deb && mkdir -p $(DEB_SOURCE)
+	tar -c --exclude=./build --exclude=./run --exclude=./.git . | tar -x -C $(DEB_SOURCE)
+	cd $(DEB_SOURCE) && env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS \
+	    DEB_BUILD_OPTIONS="noautodbgsym parallel=$$(nproc)" dpkg-buildpackage -b -us -uc
 
 clean: ## remove build/
 	rm -rf build

@@ -68,10 +68,8 @@ installation_share(const char *name)
 const char *
 installation_module(void)
 {
-    static const char *const places[] = {
-        "../lib/punit/", "../../lib/nginx/modules/", "../", "../../", NULL,
-    };
-    const char *given = getenv("PUNIT_MODULE");
+    static const char *const places[] = { "../lib/nginx/modules/", "../", "../../", NULL };
+    const char              *given = getenv("PUNIT_MODULE");
 
     return given != NULL ? given : first(places, MODULE);
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/perl
-# The Debian package: what is in it, what it depends on, and that it makes a unit out of its own files.
+# The Debian packages, of the programs and of the module: what is in them, what they depend on, and
+# that they make a unit out of their own files.
 use strict;
 use warnings;
 use Cwd qw(abs_path);
@@ -8,7 +9,7 @@ use File::Temp qw(tempdir);
 use Test::More;
 
 my $source = abs_path(dirname(__FILE__) . '/../..');
-for my $tool (qw(dpkg-deb dpkg-shlibdeps dpkg-query)) {
+for my $tool (qw(dpkg-deb dpkg-buildpackage dpkg-query dh_nginx)) {
     plan skip_all => "no $tool" if !grep { -x "$_/$tool" } split /:/, $ENV{PATH};
 }
 
@@ -16,31 +17,49 @@ my $said = qx(make -C '$source' deb 2>&1);
 is($?, 0, 'make deb') or BAIL_OUT($said);
 chomp(my $version = do { open my $f, '<', "$source/VERSION" or die $!; <$f> });
 chomp(my $arch = qx(dpkg --print-architecture));
-my $deb = "$source/build/punit_${version}_$arch.deb";
+my @packages = ('punit', 'libnginx-mod-http-punit');
+my %deb = map { $_ => "$source/build/deb/${_}_${version}_$arch.deb" } @packages;
 
-my %field = map { /^([\w-]+): (.*)/ ? ($1 => $2) : () } qx(dpkg-deb --field '$deb');
-is("$field{Package} $field{Version} $field{Architecture}", "punit $version $arch", 'its name, version and architecture');
-my %needs = map { /^([\w.-]+)/ ? ($1 => 1) : () } split /, /, $field{Depends};
-ok($needs{$_}, "it needs $_") for qw(nginx postgresql-15 memcached libpq5 libjansson4 libsodium23 libmemcached11);
+my (%needs, %file);
+for my $package (@packages) {
+    my %is = map { /^([\w-]+): (.*)/ ? ($1 => $2) : () } qx(dpkg-deb --field '$deb{$package}');
+    is("$is{Package} $is{Version} $is{Architecture}",
+        "$package $version $arch", "$package: its name, version and architecture");
+    $needs{$package} = { map { /^([\w.-]+)/ ? ($1 => $_) : () } split /, /, $is{Depends} };
+    unlike($is{Depends}, qr/-dev\b/, "$package: nothing that only builds need");
+}
+ok($needs{punit}{$_}, "punit needs $_")
+    for qw(nginx postgresql-15 memcached libpq5 libjansson4 libsodium23 libmemcached11 libjwt0);
+is($needs{punit}{'libnginx-mod-http-punit'},
+    "libnginx-mod-http-punit (= $version)", 'and the module of its own version');
 my ($abi) = qx(dpkg-query -W -f '\${Provides}' nginx) =~ /(nginx-abi[^, ]*)/;
-ok($needs{$abi}, "and the nginx that its module is for, $abi");
-unlike($field{Depends}, qr/-dev\b/, 'nothing that only builds need');
+ok($needs{'libnginx-mod-http-punit'}{$abi}, "the module needs the nginx that it is for, $abi");
 
-my %file;
-for (qx(dpkg-deb --contents '$deb')) {
+for (map { qx(dpkg-deb --contents '$deb{$_}') } @packages) {
     my ($mode, $owner, $path) = (split ' ', $_, 6)[0, 1, 5];
     chomp $path;
     $file{ $path =~ s{^\.}{}r } = { mode => $mode, owner => $owner };
 }
 is_deeply([ grep { $file{$_}{owner} ne 'root/root' } sort keys %file ], [], 'everything is root\'s');
-is_deeply([ grep { $file{$_}{mode} =~ /^-.{4}w|^-.{7}w|s|t/ } sort keys %file ], [], 'nobody else may write to a file');
-is_deeply([ grep { m{/etc/|/home|/usr/local|/var/} } sort keys %file ], [], 'it has files where packages have them');
+is_deeply([ grep { $file{$_}{mode} =~ /^-.{4}w|^-.{7}w|s|t/ } sort keys %file ],
+    [], 'nobody else may write to a file');
+is_deeply([ grep { m{/etc/|/home|/usr/local|/var/} } sort keys %file ],
+    [], 'all files are where packages have them');
+ok($file{"/usr/share/doc/$_"}, "$_ is there")
+    for 'punit/copyright', 'libnginx-mod-http-punit/copyright', 'punit/changelog.gz';
 
 my $dir = tempdir('punit-deb-XXXXXX', DIR => '/tmp', CLEANUP => 1);
 chmod 0755, $dir;
-is(system('dpkg-deb', '-x', $deb, "$dir/root"), 0, 'it unpacks');
-is(system('dpkg-deb', '-e', $deb, "$dir/control"), 0, 'so do its scripts');
-is(system("sh -n '$dir/control/$_'"), 0, "$_ is a script") for qw(postinst prerm postrm);
+for my $package (@packages) {
+    is(system('dpkg-deb', '-x', $deb{$package}, "$dir/root"), 0, "$package unpacks");
+    is(system('dpkg-deb', '-e', $deb{$package}, "$dir/$package"), 0, 'so do its scripts');
+}
+is(system("sh -n '$dir/punit/$_'"), 0, "$_ is a script") for qw(postinst prerm postrm);
+is(system("sh -n '$dir/libnginx-mod-http-punit/$_'"), 0, "$_ of the module is a script")
+    for qw(prerm postrm);
+ok(!-e "$dir/libnginx-mod-http-punit/postinst", 'Debian\'s own NGINX does not load the module');
+is(do { local (@ARGV, $/) = "$dir/root/usr/share/nginx/modules-available/mod-http-punit.conf"; <> },
+    "load_module modules/ngx_http_punit_module.so;\n", 'but an operator can enable it there');
 
 my (@missing, $n);
 for my $unit (glob "$dir/root/lib/systemd/system/punit*") {
@@ -48,7 +67,9 @@ for my $unit (glob "$dir/root/lib/systemd/system/punit*") {
     for (grep { /^Exec/ } <$f>) {
         for my $program (m{(/usr/bin/punit-[\w%]+)}g) {
             $n++;
-            push @missing, map { my $p = $program =~ s/%i/$_/r; $file{$p} ? () : $p } qw(auth profile training metrics sports social gridd mover);
+            push @missing, grep { !$file{$_} }
+                map { $program =~ s/%i/$_/r }
+                qw(auth profile training metrics sports social gridd mover);
         }
     }
 }
@@ -59,6 +80,11 @@ if (grep { -x "$_/systemd-analyze" } split /:/, $ENV{PATH}) {
     unlike($verified, qr/Unknown|Failed to parse|Invalid/, 'systemd can read them') or diag $verified;
 }
 
+if (grep { -x "$_/lintian" } split /:/, $ENV{PATH}) {
+    my $found = qx(lintian --allow-root --fail-on error @deb{@packages} 2>&1);
+    is($?, 0, 'lintian finds no error') or diag $found;
+}
+
 my $ctl = "$dir/root/usr/bin/punitctl";
 like(qx('$ctl' --help), qr/unit init/, 'punitctl runs');
 SKIP: {
@@ -66,9 +92,13 @@ SKIP: {
     chown((getpwnam 'punit')[2, 3], $dir) if $> == 0;
     local @ENV{qw(PUNIT_SHARE PUNIT_MODULE)};
     delete @ENV{qw(PUNIT_SHARE PUNIT_MODULE)};
-    my $made = qx('$ctl' unit init eu --dir '$dir/eu' --http 127.0.0.1:29811 --peer 127.0.0.1:29812 --pg 127.0.0.1:29813 --ca '$dir/ca' --pepper '$dir/pepper' 2>&1);
-    is($?, 0, 'a unit is made with what is in the package') or diag $made;
-    like(scalar qx(grep -rh load_module '$dir/eu/nginx'), qr{load_module\s+"?\Q$dir\E/root/usr/lib/punit/ngx_http_punit_module\.so}, 'with its module');
+    my $addresses = '--http 127.0.0.1:29811 --peer 127.0.0.1:29812 --pg 127.0.0.1:29813';
+    my $made = qx('$ctl' unit init eu --dir '$dir/eu' $addresses \\
+        --ca '$dir/ca' --pepper '$dir/pepper' 2>&1);
+    is($?, 0, 'a unit is made with what is in the packages') or diag $made;
+    my $module = "$dir/root/usr/lib/nginx/modules/ngx_http_punit_module.so";
+    like(scalar qx(grep -rh load_module '$dir/eu/nginx'), qr{load_module\s+"?\Q$module\E},
+        'with the module');
 }
 
 done_testing;
