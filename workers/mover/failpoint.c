@@ -12,12 +12,12 @@
 #include "lib/base/clock.h"
 #include "lib/base/config.h"
 #include "lib/base/log.h"
-#include "mover/move/task.h"
+#include "mover/queue/report.h"
 #include "mover/stop.h"
 
 #define HOLD_MS 30000
 
-/* the linker's names for the ends of the section that FAILPOINT fills */
+/* The linker's names for the ends of the section that FAILPOINT fills. */
 extern const char *const __start_punit_failpoints[];
 extern const char *const __stop_punit_failpoints[];
 
@@ -113,7 +113,7 @@ failpoint_reached(const char *name, link_t *link)
 
     fclose(f);
 
-    /* of several threads one has the file */
+    /* One of several threads gets the file. */
     if (!match || rename(path, hit) != 0) {
         return false;
     }
@@ -148,7 +148,7 @@ failpoint_list(int argc, char **argv)
 
 #else
 
-/* ISO C wants a declaration in every file */
+/* ISO C wants a declaration in every file. */
 typedef int failpoint_nothing_t;
 
 #endif

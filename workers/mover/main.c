@@ -1,9 +1,9 @@
-/* punit-mover: moves users to the unit where they are. See doc/PROTOCOL.md. */
+/* punit-mover: moves each user to the unit where the user is. See doc/PROTOCOL.md. */
 
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdlib.h>
+#include <stddef.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -13,17 +13,36 @@
 #include "mover/mover.h"
 #include "mover/options.h"
 #include "mover/queue/datagram.h"
-#include "mover/queue/seen.h"
+#include "mover/queue/local_seen.h"
+#include "mover/queue/queue.h"
 #include "mover/stop.h"
 #include "mover/tend/inbox.h"
-#include "mover/tend/keep.h"
 #include "mover/tend/sweep.h"
 #include "mover/tend/throttle.h"
+#include "mover/tend/upkeep.h"
 
 #define STOP_MS 1900
 
+typedef struct {
+    const char *name;
+    void *(*run)(void *);
+    pthread_t thread;
+} part_t;
 
-/* Ends the process when the threads do not: what they were at is taken up after the next start. */
+/* The threads beside the movers. */
+static part_t parts[] = {
+    { .name = "sweeper", .run = sweep_run },
+    { .name = "inbox", .run = inbox_run },
+    { .name = "keeper", .run = upkeep_run },
+    { .name = "throttle", .run = throttle_run },
+};
+
+#define PARTS (sizeof(parts) / sizeof(parts[0]))
+
+static pthread_t movers[MOVERS_MAX];
+
+
+/* Ends the process when its threads do not. The next start resumes their work. */
 static void *
 watchdog(void *unused)
 {
@@ -55,11 +74,70 @@ read_reports(int socket, int signals)
 }
 
 
+static bool
+start(pthread_t *thread, const char *name, void *(*run)(void *) )
+{
+    if (pthread_create(thread, NULL, run, NULL) != 0) {
+        punit_log(PUNIT_LOG_ERROR, "thread", "which=%s", name);
+        return false;
+    }
+
+    return true;
+}
+
+
+static bool
+start_all(void)
+{
+    for (size_t i = 0; i < PARTS; i++) {
+        if (!start(&parts[i].thread, parts[i].name, parts[i].run)) {
+            return false;
+        }
+    }
+
+    for (int i = 0; i < options.movers; i++) {
+        if (!start(&movers[i], "mover", mover_run)) {
+            return false;
+        }
+    }
+
+    return true;
+}
+
+
+static void
+join_all(void)
+{
+    for (int i = 0; i < options.movers; i++) {
+        pthread_join(movers[i], NULL);
+    }
+
+    for (size_t i = 0; i < PARTS; i++) {
+        pthread_join(parts[i].thread, NULL);
+    }
+}
+
+
+/* Gives a descriptor for the signals that end the process. All threads inherit the mask, so that
+ * the signals come to the descriptor alone. */
+static int
+catch_signals(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+
 int
 main(int argc, char **argv)
 {
-    sigset_t  set;
-    pthread_t sweeper, inbox, keeper, brake, dog, movers[64];
+    pthread_t dog;
 
     if (failpoint_list(argc, argv)) {
         return 0;
@@ -69,42 +147,11 @@ main(int argc, char **argv)
         return 1;
     }
 
-    /* all threads inherit the mask: signals come to the descriptor alone */
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
-
-    int signals = signalfd(-1, &set, SFD_CLOEXEC);
+    int signals = catch_signals();
     int socket = datagram_open(options.socket);
 
-    if (signals < 0 || socket < 0 || seen_open() < 0) {
+    if (signals < 0 || socket < 0 || local_seen_open() < 0 || !start_all()) {
         return 1;
-    }
-
-    if (pthread_create(&sweeper, NULL, sweep_run, NULL) != 0) {
-        punit_log(PUNIT_LOG_ERROR, "thread", "which=sweeper");
-        return 1;
-    }
-
-    if (pthread_create(&inbox, NULL, inbox_run, NULL) != 0) {
-        punit_log(PUNIT_LOG_ERROR, "thread", "which=inbox");
-        return 1;
-    }
-
-    if (pthread_create(&keeper, NULL, keep_run, NULL) != 0
-        || pthread_create(&brake, NULL, brake_run, NULL) != 0)
-    {
-        punit_log(PUNIT_LOG_ERROR, "thread", "which=keeper");
-        return 1;
-    }
-
-    for (int i = 0; i < options.movers; i++) {
-        if (pthread_create(&movers[i], NULL, mover_run, NULL) != 0) {
-            punit_log(PUNIT_LOG_ERROR, "thread", "which=mover");
-            return 1;
-        }
     }
 
     punit_log(PUNIT_LOG_INFO, "started",
@@ -114,20 +161,13 @@ main(int argc, char **argv)
     read_reports(socket, signals);
 
     stop_begin();
-    visitor_stop();
+    queue_stop();
 
-    if (pthread_create(&dog, NULL, watchdog, NULL) != 0) {
+    if (!start(&dog, "watchdog", watchdog)) {
         return 0;
     }
 
-    for (int i = 0; i < options.movers; i++) {
-        pthread_join(movers[i], NULL);
-    }
-
-    pthread_join(sweeper, NULL);
-    pthread_join(inbox, NULL);
-    pthread_join(keeper, NULL);
-    pthread_join(brake, NULL);
+    join_all();
     unlink(options.socket);
     punit_log(PUNIT_LOG_INFO, "stopped", "how=finished");
     return 0;

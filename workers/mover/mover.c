@@ -1,145 +1,44 @@
 #include "mover/mover.h"
 
-#include <pthread.h>
-#include <stdlib.h>
-#include <string.h>
+#include <stddef.h>
 
-#include "lib/base/config.h"
-#include "lib/base/log.h"
 #include "mover/move/handover.h"
-#include "mover/stop.h"
+#include "mover/peer.h"
+#include "mover/queue/queue.h"
+#include "mover/session.h"
 
-#define LOCAL_TIMEOUT_MS 60000
-#define LOCAL_RETRY_MS   200
-
-/* The rows that the mover puts in were checked and stamped where they were written: no trigger of
- * this unit, and the whole connection so, since a change of this setting makes PostgreSQL plan
- * everything anew. The same for the plans: one of each statement serves every user, by key,
- * whatever the tables held when it was made. */
-static const char session_sql[] =
-    "set session_replication_role = replica; set client_min_messages = error; set search_path = ''; "
-    "set timezone = 'UTC'; set datestyle = 'ISO'; set intervalstyle = 'postgres'; set bytea_output = 'hex'; "
-    "set lock_timeout = '3s'; set statement_timeout = 0; set idle_in_transaction_session_timeout = '60s'; "
-    "set jit = off; set plan_cache_mode = force_generic_plan; set enable_seqscan = off";
-
-/* What a session does for the first time takes it 10 ms, and then a user waits. */
-static const char rehearsal_sql[] = "select punit.warm(); select punit.rehearse()";
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static bool            local_away;
-
-
-static void
-note_local(bool away, const char *error)
-{
-    char quoted[600];
-
-    pthread_mutex_lock(&lock);
-
-    if (away && !local_away) {
-        punit_log(PUNIT_LOG_ERROR, "database-away", "error=%s",
-                  punit_log_quote(quoted, sizeof(quoted), error));
-    } else if (!away && local_away) {
-        punit_log(PUNIT_LOG_INFO, "database-back", "unit=%s", punit_config.unit);
-    }
-
-    local_away = away;
-    pthread_mutex_unlock(&lock);
-}
-
-
-bool
-local_open(link_t *link)
-{
-    char *conninfo = punit_config_conninfo("punit_mover", "punit-mover");
-    bool  ok = conninfo != NULL && link_open(link, conninfo, 3000);
-
-    free(conninfo);
-
-    if (ok) {
-        link->timeout_ms = LOCAL_TIMEOUT_MS;
-        ok = link_run(link, session_sql);
-    }
-
-    note_local(!ok, link->error);
-
-    if (!ok) {
-        link_close(link);
-    }
-
-    return ok;
-}
-
-
-bool
-mover_replan(mover_t *mover)
-{
-    /* the staging tables of the old plan go with the connection */
-    link_close(&mover->local);
-    return mover_local(mover);
-}
-
-
-bool
-mover_local(mover_t *mover)
-{
-    if (mover->local.pg != NULL) {
-        PQconsumeInput(mover->local.pg);
-
-        if (link_ready(&mover->local)) {
-            return true;
-        }
-
-        link_close(&mover->local);
-    }
-
-    if (!local_open(&mover->local)) {
-        return false;
-    }
-
-    if (!plan_load(&mover->plan, &mover->local)) {
-        note_local(true, mover->local.error);
-        link_close(&mover->local);
-        return false;
-    }
-
-    /* that it cannot be rehearsed is no reason not to do it */
-    if (!link_run(&mover->local, rehearsal_sql)) {
-        link_settle(&mover->local);
-    }
-
-    return link_ready(&mover->local);
-}
+#define RETRY_FIRST_MS 200
+#define RETRY_MOST_MS  2000
 
 
 void *
 mover_run(void *unused)
 {
-    mover_t  mover = { .peers = peers_create() };
-    errand_t errand;
+    session_t session = { .local = { .pg = NULL } };
+    peers_t  *peers = peers_create();
+    job_t     job;
 
     (void) unused;
 
-    if (mover.peers == NULL) {
+    if (peers == NULL) {
         return NULL;
     }
 
-    while (visitor_take(&errand)) {
-        outcome_t outcome = { .again_ms = -1, .idle_ms = -peers_idle_ms(mover.peers) };
+    while (queue_take(&job)) {
+        outcome_t outcome = { .again_ms = -1, .idle_ms = -peers_idle_ms(peers) };
 
-        if (mover_local(&mover)) {
-            handover_errand(&mover, &errand, &outcome);
+        if (session_ready(&session)) {
+            handover_run(&session, peers, &job, &outcome);
         } else {
             outcome.failed = true;
-            outcome.again_ms = backoff_ms(errand.tries, LOCAL_RETRY_MS, 2000);
+            outcome.again_ms = backoff_ms(job.tries, RETRY_FIRST_MS, RETRY_MOST_MS);
         }
 
-        outcome.idle_ms += peers_idle_ms(mover.peers);
-        visitor_done(&errand, &outcome);
+        outcome.idle_ms += peers_idle_ms(peers);
+        queue_done(&job, &outcome);
     }
 
-    peers_destroy(mover.peers);
-    plan_free(&mover.plan);
-    link_close(&mover.local);
+    peers_destroy(peers);
+    session_close(&session);
     return NULL;
 }

@@ -7,10 +7,10 @@
 
 #define MINUTE_MS 60000L
 
-/* most timestamps of requests kept for a user: visitor.c */
+/* The queue keeps the times of at most so many requests of a user. */
 #define AFTER_MAX 64
 
-mover_options_t options;
+options_t options;
 
 
 bool
@@ -23,7 +23,7 @@ options_load(void)
     options.quiet_ms = punit_config_time("PUNIT_MOVE_QUIET", 5000);
     options.dwell_ms = punit_config_time("PUNIT_MOVE_DWELL", 10000);
     options.dwell_max_ms = 10 * MINUTE_MS;
-    options.movers = (int) punit_config_number("PUNIT_MOVERS", 4, 1, 64);
+    options.movers = (int) punit_config_number("PUNIT_MOVERS", 4, 1, MOVERS_MAX);
     options.drain_share = (int) punit_config_number("PUNIT_DRAIN_SHARE", 10, 1, 100);
     options.resolve_ms = punit_config_time("PUNIT_MOVE_RESOLVE", 5000);
     options.max_rows = punit_config_number("PUNIT_MOVE_ROWS", 1000, 0, 1000000);

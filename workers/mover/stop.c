@@ -17,7 +17,7 @@ stop_begin(void)
 
 
 bool
-stopping(void)
+stop_begun(void)
 {
     return atomic_load(&stop_at) != 0;
 }

@@ -4,13 +4,14 @@
 
 #include <stdbool.h>
 
-/* SIGTERM came: nothing new is begun; what runs has 1.5 s to end. */
+/* Begins the end: no thread starts new work, and running work has 1.5 s left. */
 void stop_begin(void);
 
-/* Nothing new may be begun. */
-bool stopping(void);
+/* Whether the end has begun. */
+bool stop_begun(void);
 
-/* The 1.5 s are over: every wait fails. What is cut off here is taken up after the next start. */
+/* Whether the 1.5 s are over: every wait fails then. The next start resumes the work that this cuts
+ * off. */
 bool stop_now(void);
 
 #endif

@@ -4,13 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/base/clock.h"
-#include "lib/base/config.h"
-#include "lib/base/log.h"
 #include "mover/failpoint.h"
-#include "mover/move/apply.h"
-#include "mover/move/pull.h"
-#include "mover/move/settle.h"
+#include "mover/move/abort.h"
+#include "mover/move/activate.h"
+#include "mover/move/record.h"
+#include "mover/move/snapshot.h"
 #include "mover/stop.h"
 
 typedef struct {
@@ -59,34 +57,70 @@ read_verdict(verdict_t *v, link_t *peer)
 }
 
 
+/* Reads the answer; false after the outcome is set. */
+static bool
+hear(errand_t *e, verdict_t *v)
+{
+    bool heard = e->peer->pg != NULL && read_verdict(v, e->peer);
+
+    FAILPOINT("fence.answered", e->peer);
+
+    if (!heard) {
+        errand_peer_failed(e);
+    }
+
+    return heard;
+}
+
+
+/* Sets the outcome for an answer that no other message of this errand can follow. */
+static void
+stop(errand_t *e, const verdict_t *v, bool busy)
+{
+    if (busy && strcmp(v->detail, "writing") == 0) {
+        errand_retry(e, v->wait_ms, 5000);
+    } else if (busy) {
+        errand_too_early(e, v->wait_ms, v->seen_ms);
+    } else if (strcmp(v->result, "NOT_OWNER") == 0) {
+        errand_redirect(e, v->unit, v->unit_epoch);
+    } else if (strcmp(v->result, "SHAPE") == 0) {
+        errand_shape_differs(e, v->detail);
+    } else if (strcmp(v->result, "ERASED") == 0) {
+        errand_end_record(e, "erased", NULL);
+    } else {
+        errand_blocked(e, "fence-void", v->detail);
+    }
+}
+
+
 /* FENCE changed nothing at the owner. */
 static fence_next_t
-not_fenced(handover_t *h, const verdict_t *v)
+not_fenced(errand_t *e, const verdict_t *v)
 {
     bool busy = strcmp(v->result, "BUSY") == 0;
     bool rows = busy && strcmp(v->detail, "rows") == 0;
 
-    /* that there are many rows, and no copy, is nobody's writing too fast */
-    if (rows && h->task.ver < 0) {
+    /* Without a copy, many rows do not mean that the user writes too fast. */
+    if (rows && e->task.ver < 0) {
         busy = false;
     }
 
-    link_settle(h->peer);
-    FAILPOINT("unfence.commit", &h->mover->local);
+    link_settle(e->peer);
+    FAILPOINT("unfence.commit", e->local);
 
-    if (!record_unfence(&h->mover->local, &h->task, busy, busy || rows ? NULL : v->detail)) {
-        handover_stuck(h);
+    if (!record_unfence(e->local, &e->task, busy, busy || rows ? NULL : v->detail)) {
+        errand_local_failed(e);
         return FENCE_STOP;
     }
 
-    FAILPOINT("unfence.committed", &h->mover->local);
+    FAILPOINT("unfence.committed", e->local);
 
-    if (h->task.phase == PHASE_FENCE) {
-        h->task.phase = PHASE_COPY;
+    if (e->task.phase == PHASE_FENCE) {
+        e->task.phase = PHASE_COPY;
     }
 
     if (busy && (rows || strcmp(v->detail, "writing") == 0)) {
-        h->errand->busy++;
+        e->job->busy++;
     }
 
     if (rows || strcmp(v->result, "STALE") == 0) {
@@ -94,294 +128,114 @@ not_fenced(handover_t *h, const verdict_t *v)
     }
 
     if (strcmp(v->result, "EPOCH") == 0) {
-        h->task.move_epoch = v->epoch;
+        e->task.move_epoch = v->epoch;
         return FENCE_EPOCH;
     }
 
-    if (busy && strcmp(v->detail, "writing") == 0) {
-        handover_later(h, v->wait_ms, 5000);
-    } else if (busy) {
-        pull_not_yet(h, v->wait_ms, v->seen_ms);
-    } else if (strcmp(v->result, "NOT_OWNER") == 0) {
-        handover_elsewhere(h, v->unit, v->unit_epoch);
-    } else if (strcmp(v->result, "SHAPE") == 0) {
-        pull_shape(h, v->detail);
-    } else if (strcmp(v->result, "ERASED") == 0) {
-        if (!record_done(&h->mover->local, h->task.move_id, "erased", NULL)) {
-            handover_stuck(h);
-        }
-    } else {
-        handover_wait(h, "fence-void", v->detail);
-    }
-
+    stop(e, v, busy);
     return FENCE_STOP;
 }
 
 
-/* What FENCE sent cannot become this unit's: refuse the epoch for good, then say so. */
-static void
-abort_move(handover_t *h, long long epoch, const char *why)
-{
-    bool refused;
-    char quoted[800];
-
-    punit_log(PUNIT_LOG_ERROR, "move-aborted", "user=%s from=%s epoch=%lld why=%s", h->task.user,
-              h->task.unit, epoch + 1, punit_log_quote(quoted, sizeof(quoted), why));
-
-    FAILPOINT("refuse.commit", &h->mover->local);
-
-    if (!record_refuse(&h->mover->local, &h->task, epoch + 1, why, &refused)) {
-        handover_stuck(h);
-        return;
-    }
-
-    FAILPOINT("refuse.committed", &h->mover->local);
-
-    if (!refused) {
-        h->outcome->again_ms = 0;
-        return;
-    }
-
-    h->task.phase = PHASE_REFUSE;
-    h->task.move_epoch = epoch;
-    settle_refuse(h);
-}
-
-
-static void
-log_moved(const handover_t *h, const snapshot_t *s)
-{
-    punit_log(PUNIT_LOG_INFO, "moved",
-              "user=%s from=%s epoch=%lld ver=%lld final=%s rows=%lld bytes=%lld pause_ms=%.1f",
-              h->task.user, h->task.unit, s->epoch + 1, s->ver, s->full ? "full" : "delta", s->rows,
-              s->bytes, (double) s->applied_us / 1000);
-}
-
-
-/* The final rows did not all come: they are asked for again, unless the owner cannot give them. */
-static void
-unread(handover_t *h, long long epoch)
-{
-    char why[600];
-
-    if (h->peer->pg == NULL || link_error_passes(h->peer)) {
-        handover_lost(h);
-        return;
-    }
-
-    snprintf(why, sizeof(why), "%s: %s", h->task.unit, h->peer->error);
-    link_settle(h->peer);
-    abort_move(h, epoch, why);
-}
-
-
-/* The copy here is of no use any more (a crash forgot it, say): all his rows, while he waits. */
-static bool
-ask_for_all(handover_t *h, snapshot_t *s, long long epoch)
-{
-    char *sql = snapshot_final_sql(&h->mover->plan, &h->task, epoch);
-    bool  sent = sql != NULL && link_send(h->peer, sql);
-
-    free(sql);
-    return sent && snapshot_read(s, h->peer);
-}
-
-
-/* Takes the final rows and activates. */
-static void
-activate(handover_t *h, const verdict_t *v)
-{
-    snapshot_t     s;
-    apply_t        a;
-    apply_result_t result;
-    link_t        *local = &h->mover->local;
-    double         fenced_at = punit_clock_s();
-
-    if (!snapshot_read(&s, h->peer)) {
-        unread(h, v->epoch);
-        return;
-    }
-
-    link_settle(h->peer);
-
-    if (s.result == PULL_OK && s.delta == NULL && !ask_for_all(h, &s, v->epoch)) {
-        unread(h, v->epoch);
-        return;
-    }
-
-    if (s.result == PULL_SHAPE) {
-        link_settle(h->peer);
-        abort_move(h, v->epoch, "the tables that move have changed since FENCE");
-        return;
-    }
-
-    if (s.result != PULL_OK) {
-        /* retired or resolved between the two: what the owner says next time decides */
-        link_settle(h->peer);
-        handover_later(h, 50, 5000);
-        return;
-    }
-
-    s.fenced_at = fenced_at;
-
-    /* all of his rows are compared with this answer, or were at this very ver: the record has what
-     * the auditor needs */
-    bool noted = s.full || s.delta == NULL || s.ver == h->compared;
-
-    /* spoiled: another digest than the rows have */
-    if (FAILPOINT("fence.read", h->peer)) {
-        snprintf(s.digest, sizeof(s.digest), "-1");
-    }
-
-    if (s.delta != NULL) {
-        result = apply_delta(&a, local, &h->mover->plan, &h->task, &s, v->epoch + 1);
-    } else {
-        result = apply_snapshot(&a, local, h->peer, &h->mover->plan, &h->task, &s, v->epoch + 1);
-    }
-
-    snapshot_free(&s);
-
-    switch (result) {
-    case APPLY_OK:
-        log_moved(h, &s);
-        h->outcome->spent = true;
-        h->task.phase = PHASE_RETIRE;
-        h->task.move_epoch = v->epoch;
-
-        if (!noted && !record_audit(local, &h->task)) {
-            handover_stuck(h);
-            return;
-        }
-
-        settle_retire(h);
-        break;
-
-    case APPLY_NOTHING:
-        /* OWNED, or refused: what the row here says now decides */
-        handover_later(h, 10, 1000);
-        break;
-
-    case APPLY_REFERENCE:
-    case APPLY_BROKEN:
-        abort_move(h, v->epoch, a.answer);
-        break;
-
-    case APPLY_LATER:
-        if (a.failed || !link_ready(local)) {
-            handover_stuck(h);
-        } else {
-            unread(h, v->epoch);
-        }
-
-        break;
-    }
-}
-
-
 bool
-fence_note(handover_t *h)
+fence_note(errand_t *e)
 {
     bool cancelled;
 
-    if (stopping()) {
-        h->outcome->again_ms = 0;
+    if (stop_begun()) {
+        e->outcome->again_ms = 0;
         return false;
     }
 
-    FAILPOINT("fence.note", &h->mover->local);
+    FAILPOINT("fence.note", e->local);
 
-    /* from this commit on a restart repeats FENCE */
-    if (!record_fence(&h->mover->local, &h->task, h->task.move_epoch, handover_age_ms(h),
-                      &cancelled)) {
-        handover_stuck(h);
+    /* From this commit on a restart repeats FENCE. */
+    if (!record_fence(e->local, &e->task, e->task.move_epoch, errand_age_ms(e), &cancelled)) {
+        errand_local_failed(e);
         return false;
     }
 
     if (cancelled) {
-        /* if there is something left to tell the old owner, the record says so */
-        handover_later(h, 50, 5000);
-        h->outcome->spent = true;
+        /* The record says whether the old owner must be told. */
+        errand_retry(e, 50, 5000);
+        e->outcome->spent = true;
         return false;
     }
 
-    h->task.phase = PHASE_FENCE;
+    e->task.phase = PHASE_FENCE;
+    return true;
+}
+
+
+bool
+fence_unnote(errand_t *e)
+{
+    if (!record_unfence(e->local, &e->task, false, NULL)) {
+        errand_local_failed(e);
+        return false;
+    }
+
+    e->task.phase = PHASE_COPY;
     return true;
 }
 
 
 void
-fence_send(handover_t *h, const char *fork, long long ver)
+fence_send(errand_t *e, const char *fork, long long ver)
 {
-    char *sql = snapshot_fence_sql(&h->mover->plan, &h->task, fork, ver, h->task.move_epoch,
-                                   h->errand->busy);
+    char *sql = snapshot_fence_sql(e->plan, &e->task, fork, ver, e->task.move_epoch, e->job->busy);
 
-    FAILPOINT("fence.send", h->peer);
+    FAILPOINT("fence.send", e->peer);
 
-    if (sql != NULL && h->peer->pg != NULL) {
-        link_send(h->peer, sql);
+    if (sql != NULL && e->peer->pg != NULL) {
+        link_send(e->peer, sql);
     }
 
-    FAILPOINT("fence.sent", h->peer);
+    FAILPOINT("fence.sent", e->peer);
     free(sql);
 }
 
 
-/* Reads the answer; false after having set the outcome. */
-static bool
-hear(handover_t *h, verdict_t *v)
-{
-    bool heard = h->peer->pg != NULL && read_verdict(v, h->peer);
-
-    FAILPOINT("fence.answered", h->peer);
-
-    if (!heard) {
-        handover_lost(h);
-    }
-
-    return heard;
-}
-
-
 void
-fence_withdraw(handover_t *h, const char *why)
+fence_withdraw(errand_t *e, const char *why)
 {
-    verdict_t v = { .epoch = h->task.move_epoch };
+    verdict_t v = { .epoch = e->task.move_epoch };
 
-    if (!hear(h, &v)) {
+    if (!hear(e, &v)) {
         return;
     }
 
     if (strcmp(v.result, "FENCED") != 0) {
-        not_fenced(h, &v);
+        not_fenced(e, &v);
         return;
     }
 
-    link_settle(h->peer);
-    abort_move(h, v.epoch, why);
+    link_settle(e->peer);
+    abort_move(e, v.epoch, why);
 }
 
 
 fence_next_t
-fence_and_activate(handover_t *h, bool sent)
+fence_and_activate(errand_t *e, bool sent)
 {
-    verdict_t v = { .epoch = h->task.move_epoch };
+    verdict_t v = { .epoch = e->task.move_epoch };
 
     if (!sent) {
-        if (!fence_note(h)) {
+        if (!fence_note(e)) {
             return FENCE_STOP;
         }
 
-        fence_send(h, h->task.fork, h->task.ver);
+        fence_send(e, e->task.fork, e->task.ver);
     }
 
-    if (!hear(h, &v)) {
+    if (!hear(e, &v)) {
         return FENCE_STOP;
     }
 
     if (strcmp(v.result, "FENCED") != 0) {
-        return not_fenced(h, &v);
+        return not_fenced(e, &v);
     }
 
-    activate(h, &v);
+    activate_here(e, v.epoch);
     return FENCE_STOP;
 }

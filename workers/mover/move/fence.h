@@ -1,29 +1,33 @@
-/* Fence: the hand-over itself. FENCE and the final rows from the old owner in one round trip,
- * ACTIVATE here, or the way out of whatever is found after FENCE: ABORT. */
+/* Fence: T asks S to give the user away (FENCE). The message brings the final rows in the same
+ * round trip; ACTIVATE follows. */
 #ifndef PUNIT_MOVER_MOVE_FENCE_H
 #define PUNIT_MOVER_MOVE_FENCE_H
 
-#include "mover/move/handover.h"
+#include "mover/errand.h"
 
 typedef enum {
-    FENCE_STOP,  /* the outcome is set: moved, not yet, elsewhere, aborted */
-    FENCE_PULL,  /* nothing changed there: the copy here is too old */
-    FENCE_EPOCH, /* nothing changed there: task.move_epoch is the right one now */
+    FENCE_STOP,  /* The outcome is set: moved, not yet, elsewhere or aborted. */
+    FENCE_PULL,  /* S changed nothing: the copy here is too old. */
+    FENCE_EPOCH, /* S changed nothing: task.move_epoch is right now. */
 } fence_next_t;
 
-/* sent: FENCE is under way (fence_send). */
-fence_next_t fence_and_activate(handover_t *h, bool sent);
+/* Sends FENCE unless it is sent, reads its answer, and activates. */
+fence_next_t fence_and_activate(errand_t *errand, bool sent);
 
-/* Notes FENCE at task.move_epoch in the record, so that from then on it must be ended; false after
- * having set the outcome. */
-bool fence_note(handover_t *h);
+/* The first half of fence_and_activate, for a caller that sends FENCE early. */
 
-/* Sends FENCE to a copy that will be at this fork and ver; what is wrong with the link shows when
- * the answer is read. */
-void fence_send(handover_t *h, const char *fork, long long ver);
+/* Notes FENCE at task.move_epoch in the move's record: from then on the move must be ended. False
+ * after the outcome is set. */
+bool fence_note(errand_t *errand);
 
-/* FENCE was sent, but the copy that it builds upon could not be made, and never will: reads the
- * answer, and aborts. */
-void fence_withdraw(handover_t *h, const char *why);
+/* FENCE was noted, but is not sent after all. False after the outcome is set. */
+bool fence_unnote(errand_t *errand);
+
+/* Sends FENCE for a copy that will be at this fork and ver. A broken link shows when the answer is
+ * read. */
+void fence_send(errand_t *errand, const char *fork, long long ver);
+
+/* FENCE was sent, but the copy that it needs can never be made. Reads the answer and aborts. */
+void fence_withdraw(errand_t *errand, const char *why);
 
 #endif

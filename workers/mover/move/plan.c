@@ -5,7 +5,8 @@
 #include <string.h>
 
 static const char plan_sql[] =
-    "select punit.shape_md5(), tab, copy_out, stage_in, direct_in, remove, enter, bury, staged, stage from punit.move_plan()";
+    "select punit.shape_md5(), tab, copy_out, stage_in, direct_in, remove, enter, bury, staged, "
+    "stage from punit.move_plan()";
 
 
 static char *

@@ -1,32 +1,32 @@
-/* Plan: the statements that move each registered table, as punit.move_plan() gives them; one for
- * each local connection, since the staging tables are the connection's own. */
+/* Plan: the statements that move each registered table (punit.move_plan). Each local connection has
+ * its own plan, because the staging tables belong to the connection. */
 #ifndef PUNIT_MOVER_MOVE_PLAN_H
 #define PUNIT_MOVER_MOVE_PLAN_H
 
 #include "mover/link.h"
 
-#define SHAPE_SIZE  33   /* MD5 in hex */
-#define MONTHS_SIZE 8192 /* of what punit.months() gives: 250 months of a table are 3 KiB */
+#define SHAPE_SIZE  33   /* An MD5 in hex. */
+#define MONTHS_SIZE 8192 /* Of punit.months(): 250 months of a table take 3 KiB. */
 
 typedef struct {
     char *tab;
-    char *copy_out;  /* at the old owner */
-    char *stage_in;  /* a delta's lines */
-    char *staged;    /* the table that holds them */
-    char *direct_in; /* all lines */
-    char *remove;    /* the keys staged */
-    char *enter;     /* the rows staged */
-    char *bury;      /* the keys of staged tombstones; NULL for tombstones themselves and dedup */
+    char *copy_out;  /* At the old owner. */
+    char *stage_in;  /* The lines of a delta. */
+    char *staged;    /* The table that holds these lines. */
+    char *direct_in; /* The lines of a full copy. */
+    char *remove;    /* The staged keys. */
+    char *enter;     /* The staged rows. */
+    char *bury;      /* The keys of staged tombstones; NULL for tombstones and dedup. */
 } plan_table_t;
 
 typedef struct {
-    char          shape[SHAPE_SIZE]; /* md5 of punit.shape() */
+    char          shape[SHAPE_SIZE]; /* The MD5 of punit.shape(). */
     int           ntables;
-    plan_table_t *tables;     /* the first is punit.tomb */
-    char months[MONTHS_SIZE]; /* a peer's partitions that are here too: what was made last */
+    plan_table_t *tables;              /* The first is punit.tomb. */
+    char          months[MONTHS_SIZE]; /* Partitions of a peer that exist here too, as last made. */
 } plan_t;
 
-/* Reads the plan and makes the staging tables. */
+/* Reads the plan and makes the staging tables. False when the database fails. */
 bool plan_load(plan_t *plan, link_t *local);
 void plan_free(plan_t *plan);
 

@@ -5,41 +5,44 @@
 
 #include "mover/failpoint.h"
 
-/* a crash that forgets a record just begun forgets nothing that another unit was told */
+/* A crash may forget a new record: no other unit was told of it. */
+#define QUICK "with quick as (select set_config('synchronous_commit', 'off', true)) "
+
+/* The unfinished move of $1 to this unit. */
+#define UNFINISHED "user_id = $1 and to_unit = punit.self() and finished_at is null"
+
 static const char begin_sql[] =
-    "with quick as (select set_config('synchronous_commit', 'off', true)) "
-    "insert into punit.move (user_id, from_unit, to_unit, phase, base_ver) "
-    "select $1, $2, punit.self(), 'copy', $3 from quick "
-    "on conflict (user_id, to_unit) where finished_at is null do nothing";
+    QUICK "insert into punit.move (user_id, from_unit, to_unit, phase, base_ver) "
+          "select $1, $2, punit.self(), 'copy', $3 from quick "
+          "on conflict (user_id, to_unit) where finished_at is null do nothing";
 
 static const char due_sql[] =
-    "with quick as (select set_config('synchronous_commit', 'off', true)) "
-    "update punit.move set rows_due = $2, touched_at = clock_timestamp() from quick "
-    "where user_id = $1 and to_unit = punit.self() and finished_at is null";
+    QUICK "update punit.move set rows_due = $2, touched_at = clock_timestamp() from quick "
+          "where " UNFINISHED;
 
 static const char fence_sql[] = "select punit.fence_begin($1, $2, $3, $4, $5)";
 
-/* who was asked for waits for the reference row that was missing. Of the row that is updated:
- * somebody may just cancel */
+/* A user whom an operator asked for waits for the missing reference row. The condition is part of
+ * the updated row, because an operator may cancel at the same time. */
 #define WAITS "asked and not cancelled and error like 'REFERENCE %'"
 
 static const char refused_sql[] =
     "update punit.move set phase = case when " WAITS " then 'wanted' else 'done' end, "
     "result = case when " WAITS " then null when cancelled then 'cancelled' else 'aborted' end, "
-    "finished_at = case when " WAITS
-    " then null else clock_timestamp() end, touched_at = clock_timestamp() "
+    "finished_at = case when " WAITS " then null else clock_timestamp() end, "
+    "touched_at = clock_timestamp() "
     "where user_id = $1 and to_unit = punit.self() and phase = 'refuse'";
 
 static const char unfence_sql[] =
-    "update punit.move set phase = case when asked then 'wanted' else 'copy' end, busy = busy + $2::int, "
-    "error = $3, touched_at = clock_timestamp() "
+    "update punit.move set phase = case when asked then 'wanted' else 'copy' end, "
+    "busy = busy + $2::int, error = $3, touched_at = clock_timestamp() "
     "where user_id = $1 and to_unit = punit.self() and phase = 'fence'";
 
 static const char refuse_sql[] =
     "with r as (select punit.refuse($1, $2) as answer), u as ("
     "update punit.move m set phase = 'refuse', error = $3, touched_at = clock_timestamp() from r "
-    "where r.answer = 'REFUSED' and m.user_id = $1 and m.to_unit = punit.self() and m.finished_at is null) "
-    "select answer from r";
+    "where r.answer = 'REFUSED' and m.user_id = $1 and m.to_unit = punit.self() "
+    "and m.finished_at is null) select answer from r";
 
 static const char done_sql[] =
     "update punit.move set phase = 'done', result = $2, error = coalesce($3, error), "
@@ -47,17 +50,18 @@ static const char done_sql[] =
     "where move_id = $1 and finished_at is null";
 
 static const char error_sql[] =
-    "update punit.move set error = $2, touched_at = clock_timestamp() "
-    "where user_id = $1 and to_unit = punit.self() and finished_at is null";
+    "update punit.move set error = $2, touched_at = clock_timestamp() where " UNFINISHED;
 
 static const char retired_sql[] =
-    "update punit.move set phase = 'done', result = 'moved', error = null, retired_at = clock_timestamp(), "
-    "finished_at = clock_timestamp(), touched_at = clock_timestamp() "
+    "update punit.move set phase = 'done', result = 'moved', error = null, "
+    "retired_at = clock_timestamp(), finished_at = clock_timestamp(), "
+    "touched_at = clock_timestamp() "
     "where user_id = $1 and to_unit = punit.self() and phase = 'retire'";
 
 static const char owned_sql[] =
-    "update punit.move set phase = 'retire', activated_at = coalesce(activated_at, clock_timestamp()), "
-    "touched_at = clock_timestamp() where user_id = $1 and to_unit = punit.self() and finished_at is null";
+    "update punit.move set phase = 'retire', "
+    "activated_at = coalesce(activated_at, clock_timestamp()), touched_at = clock_timestamp() "
+    "where " UNFINISHED;
 
 
 static bool
@@ -101,10 +105,10 @@ record_due(link_t *local, const task_t *task, const char *rows)
 bool
 record_fence(link_t *local, const task_t *task, long long epoch, long age_ms, bool *cancelled)
 {
-    char        e[24], base[24], age[24];
-    const char *values[] = { task->user, task->unit, e, base, age };
+    char        number[24], base[24], age[24];
+    const char *values[] = { task->user, task->unit, number, base, age };
 
-    snprintf(e, sizeof(e), "%lld", epoch);
+    snprintf(number, sizeof(number), "%lld", epoch);
     snprintf(base, sizeof(base), "%lld", task->ver);
     snprintf(age, sizeof(age), "%ld", age_ms);
 
@@ -150,10 +154,10 @@ record_unfence(link_t *local, const task_t *task, bool busy, const char *error)
 bool
 record_refuse(link_t *local, const task_t *task, long long epoch, const char *error, bool *refused)
 {
-    char        e[24];
-    const char *values[] = { task->user, e, error };
+    char        number[24];
+    const char *values[] = { task->user, number, error };
 
-    snprintf(e, sizeof(e), "%lld", epoch);
+    snprintf(number, sizeof(number), "%lld", epoch);
 
     PGresult *r = link_call(local, refuse_sql, 3, values);
 

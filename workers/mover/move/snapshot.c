@@ -6,25 +6,24 @@
 
 #include "mover/options.h"
 
-/* After so many BUSYs FENCE may leave more rows, at most 2^5 times as many. */
+/* After so many BUSYs FENCE may send more rows, at most 2^5 times as many. */
 #define ALLOW_AFTER   6
 #define ALLOW_DOUBLED 5
 
-/* To who has no copy: a new user's rows, a traveller's of whom nothing is known. More come sooner
- * by PULL. */
+/* For a T without a copy: more rows come sooner by PULL. */
 #define FIRST_ROWS 100
 
-/* The result columns of punit.pull that are read, in this order. */
+/* The columns of punit.pull that snapshot_read reads, in this order. */
 static const char pull_columns[] =
-    "result, full_copy, base, ver, epoch, fork, gc_ver, n, digest, unit, unit_epoch, wait_ms, seen_ms, stay_s, "
-    "dwell_s, detail, months, sent, tombs, delta, due";
+    "result, full_copy, base, ver, epoch, fork, gc_ver, n, digest, unit, unit_epoch, wait_ms, "
+    "seen_ms, stay_s, dwell_s, detail, months, sent, tombs, delta, due";
 
 #define PULL_COLUMNS 21
 
 static const char *const results[] = { "OK", "NOT_OWNER", "FENCED", "SHAPE", "ERASED", "VOID" };
 
 
-/* Every value is one this unit's database gave (uuids, numbers, an MD5): nothing to quote. */
+/* This unit's database gave every value (uuids, numbers, an MD5), so none needs quoting. */
 static void
 write_values(FILE *f, const plan_t *plan, const task_t *task, const char *fork, long long ver)
 {
@@ -84,8 +83,9 @@ snapshot_final_sql(const plan_t *plan, const task_t *task, long long epoch)
 }
 
 
-/* Of two who queue for his row, a writer and FENCE, the writer is first; if one write alone is too
- * much, only a larger allowance ends it. The brake (punit.fence) gets its chance before. */
+/* A writer and FENCE queue for the user's row, and the writer comes first. If one write alone is
+ * too much, only a larger allowance ends that. The throttle (punit.fence) gets its chance before.
+ */
 static long
 rows_allowed(long long ver, int busy)
 {
@@ -113,10 +113,10 @@ snapshot_fence_sql(const plan_t *plan, const task_t *task, const char *fork, lon
     }
 
     snprintf(final, sizeof(final), "%lld", epoch);
-    fprintf(
-        f,
-        "begin; select result, epoch, wait_ms, seen_ms, unit, unit_epoch, detail from punit.fence('%s', %lld, ",
-        task->user, epoch);
+    fprintf(f,
+            "begin; select result, epoch, wait_ms, seen_ms, unit, unit_epoch, detail "
+            "from punit.fence('%s', %lld, ",
+            task->user, epoch);
     write_values(f, plan, task, fork, ver);
     fprintf(f, ", %ld, %ld, %s, %d); commit; ", rows_allowed(ver, busy),
             task->asked ? 0 : options.quiet_ms, task->asked ? "false" : "true", busy);
@@ -130,7 +130,7 @@ snapshot_read(snapshot_t *s, link_t *peer)
 {
     memset(s, 0, sizeof(*s));
 
-    /* BEGIN's */
+    /* Of BEGIN. */
     PGresult *row = link_next(peer);
 
     if (row == NULL) {
@@ -150,11 +150,11 @@ snapshot_read(snapshot_t *s, link_t *peer)
         v[i] = PQntuples(row) == 1 && PQnfields(row) == PULL_COLUMNS ? PQgetvalue(row, 0, i) : "";
     }
 
-    s->result = PULL_VOID;
+    s->result = SNAPSHOT_VOID;
 
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i <= SNAPSHOT_VOID; i++) {
         if (strcmp(v[0], results[i]) == 0) {
-            s->result = (pull_result_t) i;
+            s->result = (snapshot_result_t) i;
         }
     }
 
@@ -175,14 +175,14 @@ snapshot_read(snapshot_t *s, link_t *peer)
     snprintf(s->detail, sizeof(s->detail), "%s", v[15]);
 
     if (snprintf(s->months, sizeof(s->months), "%s", v[16]) >= (int) sizeof(s->months)) {
-        s->result = PULL_VOID;
+        s->result = SNAPSHOT_VOID;
         snprintf(s->detail, sizeof(s->detail), "the list of its partitions is longer than %d bytes",
                  MONTHS_SIZE);
     }
 
     snprintf(s->due, sizeof(s->due), "%s", v[20]);
 
-    if (s->result == PULL_OK && *v[19] != '\0') {
+    if (s->result == SNAPSHOT_OK && *v[19] != '\0') {
         s->rows = atoll(v[17]);
         s->tombs = atoll(v[18]);
         s->delta = strdup(v[19]);

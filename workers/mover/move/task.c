@@ -5,13 +5,19 @@
 #include <string.h>
 
 static const char task_sql[] =
-    "select state, epoch, ver, fork, fence_epoch, fenced_ms, unit, here, there, shape, move_id, phase, asked, "
-    "move_epoch, pass_id, pass_to, pass_there, cancelled_ms, draining, unit_epoch, pass_paced from punit.task($1, $2, $3)";
+    "select state, epoch, ver, fork, fence_epoch, fenced_ms, unit, here, there, shape, move_id, "
+    "phase, asked, move_epoch, pass_id, pass_to, pass_there, cancelled_ms, draining, unit_epoch, "
+    "pass_paced from punit.task($1, $2, $3)";
 
-static const char *const states[] = { "COPY", "OWNED", "FENCED", "ERASED" };
-static const char *const phases[] = { "", "wanted", "copy", "fence", "retire", "refuse" };
+#define TASK_COLUMNS 21
+
+static const char *const states[TASK_STATES] = { "COPY", "OWNED", "FENCED", "ERASED" };
+static const char *const phases[TASK_PHASES] = {
+    "", "wanted", "copy", "fence", "retire", "refuse"
+};
 
 
+/* An unknown name counts as the first. */
 static int
 index_of(const char *const *names, int n, const char *name)
 {
@@ -26,12 +32,12 @@ index_of(const char *const *names, int n, const char *name)
 
 
 bool
-task_load(task_t *task, link_t *local, const errand_t *errand)
+task_load(task_t *task, link_t *local, const job_t *job)
 {
     char        epoch[24];
-    const char *values[] = { errand->user, *errand->unit ? errand->unit : NULL, epoch };
+    const char *values[] = { job->user, *job->unit ? job->unit : NULL, epoch };
 
-    snprintf(epoch, sizeof(epoch), "%lld", errand->epoch);
+    snprintf(epoch, sizeof(epoch), "%lld", job->epoch);
 
     PGresult *row = link_call(local, task_sql, 3, values);
 
@@ -39,14 +45,14 @@ task_load(task_t *task, link_t *local, const errand_t *errand)
         return false;
     }
 
-    const char *v[21];
+    const char *v[TASK_COLUMNS];
 
-    for (int i = 0; i < 21; i++) {
+    for (int i = 0; i < TASK_COLUMNS; i++) {
         v[i] = PQgetvalue(row, 0, i);
     }
 
-    memcpy(task->user, errand->user, sizeof(task->user));
-    task->state = (task_state_t) index_of(states, 4, v[0]);
+    memcpy(task->user, job->user, sizeof(task->user));
+    task->state = (task_state_t) index_of(states, TASK_STATES, v[0]);
     task->epoch = atoll(v[1]);
     task->ver = atoll(v[2]);
     snprintf(task->fork, sizeof(task->fork), "%s", v[3]);
@@ -57,7 +63,7 @@ task_load(task_t *task, link_t *local, const errand_t *errand)
     snprintf(task->there, sizeof(task->there), "%s", v[8]);
     snprintf(task->shape, sizeof(task->shape), "%s", v[9]);
     snprintf(task->move_id, sizeof(task->move_id), "%s", v[10]);
-    task->phase = (task_phase_t) index_of(phases, 6, v[11]);
+    task->phase = (task_phase_t) index_of(phases, TASK_PHASES, v[11]);
     task->asked = v[12][0] == 't';
     task->move_epoch = atoll(v[13]);
     snprintf(task->pass_id, sizeof(task->pass_id), "%s", v[14]);

@@ -11,13 +11,12 @@
 #include "lib/base/clock.h"
 #include "lib/base/config.h"
 #include "lib/base/log.h"
+#include "mover/queue/local_seen.h"
 #include "mover/queue/queue.h"
-#include "mover/queue/seen.h"
-#include "mover/stop.h"
 
 #define DATAGRAM_MAX 8192
 
-/* one line a minute about lines that are no reports, however many come */
+/* However many lines are no reports, the log gets one line a minute. */
 #define COMPLAIN_MS 60000
 
 
@@ -63,9 +62,9 @@ take_line(const char *line, size_t len)
     }
 
     if (report.kind == 'l') {
-        seen_add(report.user);
+        local_seen_add(report.user);
     } else if (strcmp(report.unit, punit_config.unit) != 0 && report.count > 0) {
-        visitor_reported(&report);
+        queue_report(&report);
     }
 
     return true;

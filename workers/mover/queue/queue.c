@@ -1,57 +1,50 @@
 #include "mover/queue/queue.h"
 
 #include <pthread.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "mover/options.h"
-#include "mover/queue/crew.h"
+#include "mover/queue/heap.h"
+#include "mover/queue/idle.h"
 #include "mover/stop.h"
 
 #define BUCKETS 4096
 
-/* a rest in the middle of an errand: not for less work than this */
+/* A rest in the middle of a job needs at least so much work. */
 #define REST_AFTER_MS 20
 
-/* nor for longer: transactions are open at both units, and end when nothing happens in them for a
- * minute */
+/* Transactions are open at both units during a rest, and an idle one ends after a minute. */
 #define REST_MOST_MS 5000
 
-typedef struct visitor visitor_t;
+typedef struct entry entry_t;
 
-/* By due time. */
-typedef struct {
-    visitor_t **at;
-    long        n, room;
-} queue_t;
-
-struct visitor {
-    visitor_t *next; /* of its bucket */
-    errand_t   errand;
-    long       foreign_at; /* 0: none */
-    queue_t   *queue;      /* NULL: not queued */
-    long       place;      /* in the queue */
-    long       due;        /* valid while queued */
-    bool       paced;      /* nobody waits for his move */
-    bool       taken;
-    bool       again; /* reported while taken */
-    int        nseen; /* requests in `seen`, a ring of the last options.after */
-    int        last;
-    long       seen[]; /* when they came */
+/* A known user. */
+struct entry {
+    heap_node_t node; /* First, so that a node is its entry. */
+    entry_t    *next; /* Of the same bucket. */
+    job_t       job;
+    long        foreign_at; /* The last request here; 0: none. */
+    bool        paced;      /* No user waits for the move. */
+    bool        taken;
+    bool        reported;  /* While a thread had the user. */
+    int         nrequests; /* Times in the ring `requests`, at most options.after. */
+    int         last;
+    long        requests[];
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static crew_t          crew;      /* threads without an errand */
-static pthread_cond_t  disturbed; /* for those that rest within one */
 static pthread_once_t  once = PTHREAD_ONCE_INIT;
-static visitor_t      *buckets[BUCKETS];
-static queue_t         prompt, paced;
-static pace_t          pace;
-static int             idle; /* threads without an errand */
+static pthread_cond_t  disturbed;    /* Ends the rest of a paced job. */
+static idle_t          idle_threads; /* Those that wait in queue_take. */
+static int             nidle;        /* Threads within queue_take. */
+static entry_t        *buckets[BUCKETS];
+static heap_t          prompt, paced;
+static pacer_t         pacer;
 static int             paced_taken;
 static long            known;
 
@@ -60,23 +53,20 @@ static void
 init(void)
 {
     punit_clock_cond(&disturbed);
-    pace_init(&pace, options.drain_share);
+    pacer_init(&pacer, options.drain_share);
 }
 
 
-static void *
-need(void *memory)
+/* A mover without its queue is of no use: the supervisor starts it again. */
+static void
+out_of_memory(void)
 {
-    if (memory == NULL) {
-        punit_log(PUNIT_LOG_ERROR, "out-of-memory", "known=%ld", known);
-        abort();
-    }
-
-    return memory;
+    punit_log(PUNIT_LOG_ERROR, "out-of-memory", "known=%ld", known);
+    abort();
 }
 
 
-static visitor_t **
+static entry_t **
 find(const char *user)
 {
     uint32_t h = 2166136261u;
@@ -85,150 +75,101 @@ find(const char *user)
         h = (h ^ (unsigned char) *p) * 16777619u;
     }
 
-    visitor_t **v = &buckets[h % BUCKETS];
+    entry_t **e = &buckets[h % BUCKETS];
 
-    while (*v != NULL && strcmp((*v)->errand.user, user) != 0) {
-        v = &(*v)->next;
+    while (*e != NULL && strcmp((*e)->job.user, user) != 0) {
+        e = &(*e)->next;
     }
 
-    return v;
+    return e;
 }
 
 
-static visitor_t *
-meet(const char *user)
+static entry_t *
+find_or_add(const char *user)
 {
-    visitor_t **v = find(user);
+    entry_t **e = find(user);
 
-    if (*v == NULL) {
-        *v = need(calloc(1, sizeof(visitor_t) + (size_t) options.after * sizeof(long)));
-        strcpy((*v)->errand.user, user);
+    if (*e == NULL) {
+        *e = calloc(1, sizeof(entry_t) + (size_t) options.after * sizeof(long));
+
+        if (*e == NULL) {
+            out_of_memory();
+        }
+
+        strcpy((*e)->job.user, user);
         known++;
     }
 
-    return *v;
+    return *e;
 }
 
 
-static void
-put(queue_t *q, long place, visitor_t *v)
-{
-    q->at[place] = v;
-    v->place = place;
-}
-
-
-/* Moves the visitor at `place` to where its due time belongs. */
-static void
-settle(queue_t *q, long place)
-{
-    visitor_t *v = q->at[place];
-
-    while (place > 0 && q->at[(place - 1) / 2]->due > v->due) {
-        put(q, place, q->at[(place - 1) / 2]);
-        place = (place - 1) / 2;
-    }
-
-    for (;;) {
-        long child = 2 * place + 1;
-
-        if (child + 1 < q->n && q->at[child + 1]->due < q->at[child]->due) {
-            child++;
-        }
-
-        if (child >= q->n || q->at[child]->due >= v->due) {
-            break;
-        }
-
-        put(q, place, q->at[child]);
-        place = child;
-    }
-
-    put(q, place, v);
-}
-
-
-static void
-dequeue(visitor_t *v)
-{
-    queue_t   *q = v->queue;
-    visitor_t *last = q->at[--q->n];
-
-    v->queue = NULL;
-
-    if (last != v) {
-        put(q, v->place, last);
-        settle(q, last->place);
-    }
-}
-
-
-/* His requests come in here, or did within the window. */
+/* A request of the user came here within the window. */
 static bool
-is_here(const visitor_t *v, long now)
+is_here(const entry_t *e, long now)
 {
-    return v->foreign_at != 0 && now - v->foreign_at <= options.window_ms;
+    return e->foreign_at != 0 && now - e->foreign_at <= options.window_ms;
 }
 
 
-/* Queues, or brings forward: a visitor who waits already never waits longer for being asked again.
- */
+/* Queues the user or brings the user forward: a second call never makes a user wait longer. */
 static void
-enqueue(visitor_t *v, long due)
+enqueue(entry_t *e, long due)
 {
-    queue_t *q = v->paced && !is_here(v, punit_clock_ms()) ? &paced : &prompt;
+    heap_t *heap = e->paced && !is_here(e, punit_clock_ms()) ? &paced : &prompt;
 
-    if (v->queue != NULL) {
-        if (v->queue == q && due >= v->due) {
+    if (e->node.heap != NULL) {
+        if (e->node.heap == heap && due >= e->node.due) {
             return;
         }
 
-        due = due < v->due ? due : v->due;
-        dequeue(v);
+        due = due < e->node.due ? due : e->node.due;
+        heap_remove(&e->node);
     }
 
-    if (q->n == q->room) {
-        q->room = q->room ? 2 * q->room : 64;
-        q->at = need(realloc(q->at, (size_t) q->room * sizeof(*q->at)));
+    if (!heap_reserve(heap)) {
+        out_of_memory();
     }
 
-    v->queue = q;
-    v->due = due;
-    put(q, q->n++, v);
-    settle(q, v->place);
-    crew_call(&crew);
+    heap_add(heap, &e->node, due);
+    idle_wake(&idle_threads);
 
-    if (idle == 0 && q == &prompt) {
+    if (nidle == 0 && heap == &prompt) {
         pthread_cond_broadcast(&disturbed);
     }
 }
 
 
-/* The next one due; or NULL, and when to look again, 0 if only a change brings one. */
-static visitor_t *
-next(double now, double *again)
+/* The next user who is due. Or NULL, and *again says when to look again; 0 if only a change brings
+ * a user. */
+static entry_t *
+next_due(double now, double *again)
 {
-    bool free = pace.share == 100 || paced_taken < (options.movers > 1 ? options.movers - 1 : 1);
+    bool free = pacer.share == 100 || paced_taken < (options.movers > 1 ? options.movers - 1 : 1);
+    heap_node_t *first = heap_first(&prompt);
 
     *again = 0;
 
-    if (prompt.n > 0) {
-        if ((double) prompt.at[0]->due <= now) {
-            return prompt.at[0];
+    if (first != NULL) {
+        if ((double) first->due <= now) {
+            return (entry_t *) first;
         }
 
-        *again = (double) prompt.at[0]->due;
+        *again = (double) first->due;
     }
 
-    if (paced.n > 0 && free) {
-        double due = (double) paced.at[0]->due;
+    first = heap_first(&paced);
 
-        if (pace.share < 100 && pace.free_at > due) {
-            due = pace.free_at;
+    if (first != NULL && free) {
+        double due = (double) first->due;
+
+        if (pacer.share < 100 && pacer.free_at > due) {
+            due = pacer.free_at;
         }
 
         if (due <= now) {
-            return paced.at[0];
+            return (entry_t *) first;
         }
 
         if (*again == 0 || due < *again) {
@@ -240,44 +181,44 @@ next(double now, double *again)
 }
 
 
+/* The ring of requests is full, and its oldest is within the window. */
 static bool
-has_evidence(const visitor_t *v, long now)
+has_evidence(const entry_t *e, long now)
 {
-    /* the ring is full and its oldest is within the window */
-    return v->nseen == options.after
-           && now - v->seen[(v->last + 1) % options.after] <= options.window_ms;
+    return e->nrequests == options.after
+           && now - e->requests[(e->last + 1) % options.after] <= options.window_ms;
 }
 
 
 void
-visitor_reported(const report_t *report)
+queue_report(const report_t *report)
 {
     long now = punit_clock_ms();
 
     pthread_once(&once, init);
     pthread_mutex_lock(&lock);
 
-    visitor_t *v = meet(report->user);
+    entry_t *e = find_or_add(report->user);
 
-    if (report->epoch >= v->errand.epoch) {
-        memcpy(v->errand.unit, report->unit, UNIT_SIZE);
-        v->errand.epoch = report->epoch;
+    if (report->epoch >= e->job.epoch) {
+        memcpy(e->job.unit, report->unit, UNIT_SIZE);
+        e->job.epoch = report->epoch;
     }
 
     for (long i = 0; i < report->count && i < options.after; i++) {
-        v->last = (v->last + 1) % options.after;
-        v->seen[v->last] = now;
-        v->nseen += v->nseen < options.after;
+        e->last = (e->last + 1) % options.after;
+        e->requests[e->last] = now;
+        e->nrequests += e->nrequests < options.after;
     }
 
-    v->foreign_at = now;
+    e->foreign_at = now;
 
-    /* after a failure the back-off stands, whoever asks */
-    if (v->taken) {
-        v->again = true;
+    /* A queued user keeps its due time: a request must not cut short the back-off of a failure. */
+    if (e->taken) {
+        e->reported = true;
         pthread_cond_broadcast(&disturbed);
     } else {
-        enqueue(v, v->queue != NULL ? v->due : now);
+        enqueue(e, e->node.heap != NULL ? e->node.due : now);
     }
 
     pthread_mutex_unlock(&lock);
@@ -285,166 +226,173 @@ visitor_reported(const report_t *report)
 
 
 void
-visitor_call(const char *user, bool nobody_waits)
+queue_call(const char *user, bool nobody_waits)
 {
     pthread_once(&once, init);
     pthread_mutex_lock(&lock);
 
-    visitor_t *v = meet(user);
+    entry_t *e = find_or_add(user);
 
-    v->paced = nobody_waits;
+    e->paced = nobody_waits;
 
-    if (!v->taken) {
-        enqueue(v, v->queue != NULL ? v->due : punit_clock_ms());
+    if (!e->taken) {
+        enqueue(e, e->node.heap != NULL ? e->node.due : punit_clock_ms());
     }
 
     pthread_mutex_unlock(&lock);
 }
 
 
-/* With the lock held. */
+/* Call with the lock held. */
 static void
-take(visitor_t *v, errand_t *errand, double now)
+take(entry_t *e, job_t *job, double now)
 {
-    bool whether = v->queue == &paced && pace.share < 100;
+    bool is_paced = e->node.heap == &paced && pacer.share < 100;
 
-    dequeue(v);
-    v->taken = true;
-    v->again = false;
-    *errand = v->errand;
-    errand->evidence = has_evidence(v, (long) now);
-    errand->foreign_ms = v->foreign_at ? (long) now - v->foreign_at : -1;
-    errand->paced = whether;
+    heap_remove(&e->node);
+    e->taken = true;
+    e->reported = false;
+    *job = e->job;
+    job->evidence = has_evidence(e, (long) now);
+    job->foreign_ms = e->foreign_at ? (long) now - e->foreign_at : -1;
+    job->paced = is_paced;
 
-    if (whether) {
-        pace_start(&pace, &errand->work, now);
+    if (is_paced) {
+        pacer_start(&pacer, &job->work, now);
         paced_taken++;
     }
 
     if (prompt.n + paced.n > 0) {
-        crew_call(&crew);
+        idle_wake(&idle_threads);
     }
 }
 
 
 bool
-visitor_take(errand_t *errand)
+queue_take(job_t *job)
 {
-    visitor_t *v = NULL;
-    hand_t     self;
-    double     again;
+    entry_t      *e = NULL;
+    idle_thread_t self;
+    double        again;
 
     pthread_once(&once, init);
-    crew_join(&self);
+    idle_join(&self);
     pthread_mutex_lock(&lock);
-    idle++;
+    nidle++;
 
-    while (!stopping()) {
+    while (!stop_begun()) {
         double now = punit_clock_fine_ms();
 
         again = 0;
 
-        /* what is due is for the first of those who wait */
-        if (crew_first(&crew, &self) && (v = next(now, &again)) != NULL) {
-            take(v, errand, now);
+        /* Only the first of the idle threads takes what is due. */
+        if (idle_first(&idle_threads, &self) && (e = next_due(now, &again)) != NULL) {
+            take(e, job, now);
             break;
         }
 
-        crew_wait(&crew, &self, &lock, again);
+        idle_wait(&idle_threads, &self, &lock, again);
     }
 
-    crew_leave(&crew, &self);
-    idle--;
+    idle_leave(&idle_threads, &self);
+    nidle--;
     pthread_mutex_unlock(&lock);
-    return v != NULL;
+    return e != NULL;
 }
 
 
 void
-visitor_done(const errand_t *errand, const outcome_t *outcome)
+queue_done(const job_t *job, const outcome_t *outcome)
 {
     long now = punit_clock_ms();
 
     pthread_mutex_lock(&lock);
 
-    visitor_t *v = *find(errand->user);
+    entry_t *e = *find(job->user);
 
-    if (errand->paced) {
-        paced_t work = errand->work;
+    if (job->paced) {
+        pacer_work_t work = job->work;
 
-        pace_end(&pace, &work, punit_clock_fine_ms(), outcome->idle_ms);
+        pacer_end(&pacer, &work, punit_clock_fine_ms(), outcome->idle_ms);
         paced_taken--;
     }
 
-    v->taken = false;
-    v->errand.tries = outcome->failed ? errand->tries + 1 : 0;
-    v->errand.busy = outcome->spent ? 0 : errand->busy;
+    e->taken = false;
+    e->job.tries = outcome->failed ? job->tries + 1 : 0;
+    e->job.busy = outcome->spent ? 0 : job->busy;
 
-    /* a report that came meanwhile knows better, if its epoch is higher */
-    if (errand->epoch >= v->errand.epoch) {
-        memcpy(v->errand.unit, errand->unit, UNIT_SIZE);
-        v->errand.epoch = errand->epoch;
+    /* A report that came meanwhile knows the owner better if its epoch is higher. */
+    if (job->epoch >= e->job.epoch) {
+        memcpy(e->job.unit, job->unit, UNIT_SIZE);
+        e->job.epoch = job->epoch;
     }
 
-    if (outcome->spent && !v->again) {
-        v->nseen = 0;
+    if (outcome->spent && !e->reported) {
+        e->nrequests = 0;
     }
 
-    /* it may have failed after FENCE, and then he waits: the next sweep knows from the record
-     * whether somebody does */
+    /* After a failure behind FENCE the user waits. The next sweep reads from the move's record
+     * whether the move is paced. */
     if (outcome->failed) {
-        v->paced = false;
+        e->paced = false;
     }
 
     if (outcome->again_ms >= 0) {
-        enqueue(v, now + outcome->again_ms);
-    } else if (v->again) {
-        enqueue(v, now);
+        enqueue(e, now + outcome->again_ms);
+    } else if (e->reported) {
+        enqueue(e, now);
     }
 
     pthread_mutex_unlock(&lock);
 }
 
 
+/* When prompt work comes due that no thread is free for, at most `end`. */
+static double
+next_disturbance(double end)
+{
+    const heap_node_t *first = heap_first(&prompt);
+
+    return nidle == 0 && first != NULL && (double) first->due < end ? (double) first->due : end;
+}
+
+
 void
-visitor_rest(errand_t *errand)
+queue_rest(job_t *job)
 {
     double now = punit_clock_fine_ms();
 
-    if (!errand->paced || now - errand->work.since < REST_AFTER_MS) {
+    if (!job->paced || now - job->work.since < REST_AFTER_MS) {
         return;
     }
 
     pthread_mutex_lock(&lock);
 
-    visitor_t *v = *find(errand->user);
-    double     rest_ms = pace_worked(&pace, &errand->work, now, 0);
-    double     end = now + (rest_ms < REST_MOST_MS ? rest_ms : REST_MOST_MS);
+    entry_t *e = *find(job->user);
+    double   rest_ms = pacer_worked(&pacer, &job->work, now, 0);
+    double   end = now + (rest_ms < REST_MOST_MS ? rest_ms : REST_MOST_MS);
+    double   until = next_disturbance(end);
 
-    while (now < end && !stopping() && !is_here(v, (long) now)
-           && !(idle == 0 && prompt.n > 0 && (double) prompt.at[0]->due <= now))
-    {
-        punit_clock_wait(&disturbed, &lock,
-                         idle == 0 && prompt.n > 0 && (double) prompt.at[0]->due < end
-                             ? (double) prompt.at[0]->due
-                             : end);
+    while (now < until && !stop_begun() && !is_here(e, (long) now)) {
+        punit_clock_wait(&disturbed, &lock, until);
         now = punit_clock_fine_ms();
+        until = next_disturbance(end);
     }
 
-    errand->work.since = now;
+    job->work.since = now;
     pthread_mutex_unlock(&lock);
 }
 
 
 long
-visitor_worked(double began_ms)
+queue_charge(double began_ms)
 {
-    paced_t work = { .since = began_ms };
+    pacer_work_t work = { .since = began_ms };
 
     pthread_once(&once, init);
     pthread_mutex_lock(&lock);
 
-    double rest = pace.share < 100 ? pace_worked(&pace, &work, punit_clock_fine_ms(), 0) : 0;
+    double rest = pacer.share < 100 ? pacer_worked(&pacer, &work, punit_clock_fine_ms(), 0) : 0;
 
     pthread_mutex_unlock(&lock);
     return (long) rest;
@@ -452,24 +400,22 @@ visitor_worked(double began_ms)
 
 
 long
-visitor_sweep(void)
+queue_sweep(void)
 {
     long now = punit_clock_ms();
 
     pthread_mutex_lock(&lock);
 
     for (int i = 0; i < BUCKETS; i++) {
-        for (visitor_t **v = &buckets[i]; *v != NULL;) {
-            visitor_t *old = *v;
+        for (entry_t **e = &buckets[i]; *e != NULL;) {
+            entry_t *old = *e;
 
-            if (old->taken || old->queue != NULL
-                || (old->foreign_at != 0 && now - old->foreign_at <= options.window_ms))
-            {
-                v = &old->next;
+            if (old->taken || old->node.heap != NULL || is_here(old, now)) {
+                e = &old->next;
                 continue;
             }
 
-            *v = old->next;
+            *e = old->next;
             free(old);
             known--;
         }
@@ -483,12 +429,12 @@ visitor_sweep(void)
 
 
 void
-visitor_stop(void)
+queue_stop(void)
 {
     pthread_once(&once, init);
     pthread_mutex_lock(&lock);
 
-    while (crew_call(&crew)) {
+    while (idle_wake(&idle_threads)) {
     }
 
     pthread_cond_broadcast(&disturbed);

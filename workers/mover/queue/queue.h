@@ -1,63 +1,65 @@
-/* Visitor: a user somebody must look after, and the queue of those. Each user at most once, oldest
- * first, but for those whom a drain brings and nobody waits for: they come after all others, and
- * only take their share of the time (pace.h). The evidence that he is here to stay (requests within
- * the window) is kept with him. */
+/* Queue: the users whom a mover thread must look after. A user is in it at most once. The user who
+ * is due first comes first, except that paced users come after all others: no user waits for a
+ * paced move, and paced moves take only their share of the time (pacer.h). The queue keeps the
+ * evidence of each user, which is the times of the last requests here within PUNIT_MOVE_WINDOW. */
 #ifndef PUNIT_MOVER_QUEUE_QUEUE_H
 #define PUNIT_MOVER_QUEUE_QUEUE_H
 
 #include <stdbool.h>
 
-#include "mover/queue/pace.h"
+#include "mover/queue/pacer.h"
 #include "mover/queue/report.h"
 
-/* What a mover thread is given. */
+/* A user who is due, as the queue gives the user to a mover thread. */
 typedef struct {
-    char user[USER_SIZE];
-    char unit[UNIT_SIZE]; /* who owns him as the last report or answer said; "" = nobody said */
-    long long epoch;
-    bool      evidence;   /* PUNIT_MOVE_AFTER requests here within PUNIT_MOVE_WINDOW */
-    long      foreign_ms; /* since the last request here; -1: none known */
-    int       tries;      /* failures in a row */
-    int       busy;       /* how often FENCE found him writing, or too much written, in this move */
-    bool      paced;      /* nobody waits for him */
-    paced_t   work;       /* of this errand, if so */
-} errand_t;
+    char         user[USER_SIZE];
+    char         unit[UNIT_SIZE]; /* The owner by the last report or answer; "" = unknown. */
+    long long    epoch;           /* That owner's epoch. */
+    bool         evidence;   /* PUNIT_MOVE_AFTER requests came here within PUNIT_MOVE_WINDOW. */
+    long         foreign_ms; /* Since the last request here; -1: none known. */
+    int          tries;      /* Failures in a row. */
+    int          busy;       /* How often FENCE answered BUSY in this move for too many writes. */
+    bool         paced;      /* No user waits for this move. */
+    pacer_work_t work;       /* The work of this job, if it is paced. */
+} job_t;
 
-/* What it gives back. */
+/* What the mover thread gives back. */
 typedef struct {
-    long   again_ms; /* look after him again in so many ms; -1: not of our own accord */
-    bool   failed;   /* counts as a failure: tries + 1, else tries = 0 */
-    bool   spent;    /* the evidence is used up, or void: only new requests count */
-    double idle_ms;  /* for so long the errand only waited for the network */
+    long   again_ms; /* Look after the user again in so many ms; -1: only when called. */
+    bool   failed;   /* Counts as a failure; otherwise `tries` becomes 0. */
+    bool   spent;    /* The evidence is used up or void: only new requests count. */
+    double idle_ms;  /* Time in which the job only waited for the network. */
 } outcome_t;
 
-/* Requests of a user here who is owned by `unit`: evidence, and he is looked after at once. */
-void visitor_reported(const report_t *report);
+/* Requests came here for a user whom report->unit owns. They are evidence, and the user is due. */
+void queue_report(const report_t *report);
 
-/* To be looked after now, unless he already waits or is being looked after. paced: nobody waits for
- * it; the last call counts, and requests of his here within the window count more. */
-void visitor_call(const char *user, bool paced);
+/* Makes a user due now, unless the user waits already or a thread has the user. paced: no user
+ * waits for this move. The last call decides that, but a request here within the window overrides
+ * it. */
+void queue_call(const char *user, bool paced);
 
-/* The next one due, waiting for him; false when the process stops. Until visitor_done nobody else
- * gets him. */
-bool visitor_take(errand_t *errand);
-void visitor_done(const errand_t *errand, const outcome_t *outcome);
+/* Waits for the next user who is due; false when the process stops. No other thread gets the user
+ * until queue_done. */
+bool queue_take(job_t *job);
+void queue_done(const job_t *job, const outcome_t *outcome);
 
-/* In the middle of an errand, where nobody waits for its next step: rests from a paced one's work
- * in proportion, if it has worked for long enough. Requests of his here, somebody whom no thread is
- * free for, and the end of the process end the rest. */
-void visitor_rest(errand_t *errand);
+/* Rests in the middle of a paced job, in proportion to its work so far, if that is enough. The
+ * caller must be at a point where no user waits. The rest ends early on a request of the user, on
+ * queued work without a free thread, or when the process stops. */
+void queue_rest(job_t *job);
 
-/* The same for work that is no errand, done since began_ms. Gives how long to rest from it. */
-long visitor_worked(double began_ms);
+/* Charges work that is no job, done since began_ms, as paced. Gives the rest in ms that it needs.
+ */
+long queue_charge(double began_ms);
 
-/* Forgets those without work or evidence; gives how many remain. */
-long visitor_sweep(void);
+/* Forgets users without work or evidence; gives how many remain. */
+long queue_sweep(void);
 
-/* Wakes the waiting threads: the process stops. */
-void visitor_stop(void);
+/* Wakes the waiting threads because the process stops. */
+void queue_stop(void);
 
-/* Delay after so many failures in a row: doubles from `first` up to `most`. */
+/* The delay after so many failures in a row: doubles from `first` to at most `most`. */
 long backoff_ms(int tries, long first, long most);
 
 #endif

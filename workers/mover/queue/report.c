@@ -9,7 +9,7 @@ typedef struct {
 } field_t;
 
 
-/* The next field of the line: one space before it, none within. */
+/* The next field of the line: one space precedes it, and it holds none. */
 static bool
 next_field(field_t *f, const char **start, size_t *len)
 {

@@ -8,18 +8,19 @@
 #include "lib/base/log.h"
 #include "mover/failpoint.h"
 #include "mover/link.h"
+#include "mover/session.h"
 #include "mover/stop.h"
 
-#define SWEEP_MS   500 /* a notice may be lost with a connection */
+#define SWEEP_MS   500 /* A notice may be lost with a connection. */
 #define TIDY_MS    30000
 #define RETRY_MS   200
 #define OPEN_MS    3000
 #define TIMEOUT_MS 60000
 
-/* Unlike the mover's other sessions with triggers: what is written here is new. */
+/* What the inbox writes is new: unlike the mover's other sessions, this one runs triggers. */
 static const char session_sql[] =
-    "set search_path = ''; set timezone = 'UTC'; set lock_timeout = '3s'; set statement_timeout = 0; "
-    "set client_min_messages = error; set jit = off; listen punit_inbox";
+    "set search_path = ''; set timezone = 'UTC'; set lock_timeout = '3s'; "
+    "set statement_timeout = 0; set client_min_messages = error; set jit = off; listen punit_inbox";
 
 
 static bool
@@ -43,18 +44,7 @@ inbox_open(link_t *link)
 }
 
 
-static void
-complain(link_t *link, const char *what)
-{
-    char quoted[600];
-
-    punit_log(PUNIT_LOG_WARN, "inbox-failed", "what=%s error=%s", what,
-              punit_log_quote(quoted, sizeof(quoted), link->error));
-    link_settle(link);
-}
-
-
-/* One transaction's worth; gives whether there may be more that is due. */
+/* Handles the messages of one transaction; whether more may be due. */
 static bool
 work(link_t *link)
 {
@@ -65,7 +55,7 @@ work(link_t *link)
     }
 
     if (r == NULL) {
-        complain(link, "work_off");
+        session_failed(link, "inbox-failed", "work_off");
         return false;
     }
 
@@ -73,7 +63,7 @@ work(link_t *link)
     long failed = atol(PQgetvalue(r, 0, 1));
 
     if (failed > 0) {
-        /* punit.inbox_late holds what and why */
+        /* punit.inbox_late holds the messages and the errors. */
         punit_log(PUNIT_LOG_ERROR, "messages-failed", "n=%ld", failed);
     }
 
@@ -86,7 +76,7 @@ static void
 tidy(link_t *link)
 {
     if (!link_run(link, "select punit.inbox_tidy(); select punit.forget_again()")) {
-        complain(link, "tidy");
+        session_failed(link, "inbox-failed", "tidy");
     }
 }
 
@@ -115,7 +105,7 @@ inbox_run(void *unused)
 
     (void) unused;
 
-    while (!stopping()) {
+    while (!stop_begun()) {
         if (!link_ready(&link)) {
             link_close(&link);
 

@@ -1,5 +1,5 @@
-/* Inbox: works off what other units, and this one, have to tell it (punit.work_off in
- * sql/145-inbox.sql). */
+/* Inbox: handles the messages that other units, and this one, have for this unit (punit.work_off).
+ */
 #ifndef PUNIT_MOVER_TEND_INBOX_H
 #define PUNIT_MOVER_TEND_INBOX_H
 

@@ -6,16 +6,19 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
-#include "mover/mover.h"
 #include "mover/options.h"
-#include "mover/queue/seen.h"
+#include "mover/queue/local_seen.h"
+#include "mover/queue/queue.h"
+#include "mover/session.h"
 #include "mover/stop.h"
 
 #define SWEEP_MS 1000
 #define TIDY_MS  30000
+#define SLICE_MS 200
 
 
-/* Every user that a statement names is to be looked after; and whether nobody waits for it. */
+/* Makes every user due that the statement names. Its second column says whether the move is paced.
+ */
 static bool
 call_all(link_t *local, const char *sql, int n, const char *const *values)
 {
@@ -26,7 +29,7 @@ call_all(link_t *local, const char *sql, int n, const char *const *values)
     }
 
     for (int i = 0; i < PQntuples(rows); i++) {
-        visitor_call(PQgetvalue(rows, i, 0), PQgetvalue(rows, i, 1)[0] == 't');
+        queue_call(PQgetvalue(rows, i, 0), PQgetvalue(rows, i, 1)[0] == 't');
     }
 
     PQclear(rows);
@@ -34,8 +37,8 @@ call_all(link_t *local, const char *sql, int n, const char *const *values)
 }
 
 
-/* Whoever hangs between two units, or whose move was cut off by a crash of this process or asked
- * for. */
+/* Users who hang between two units, and users with an unfinished move: a crash of this process cut
+ * it off, or an operator asked for it. */
 static bool
 sweep(link_t *local)
 {
@@ -48,7 +51,7 @@ sweep(link_t *local)
 }
 
 
-/* Work for which no moment matters; a failure is for the next time. */
+/* Work without a deadline: after a failure the next round does it. */
 static void
 tidy(link_t *local)
 {
@@ -66,14 +69,14 @@ tidy(link_t *local)
     }
 
     PQclear(r);
-    visitor_sweep();
+    queue_sweep();
 }
 
 
 static bool
 store_seen(link_t *local)
 {
-    char *users = seen_take();
+    char *users = local_seen_take();
 
     if (users == NULL) {
         return true;
@@ -88,13 +91,13 @@ store_seen(link_t *local)
 }
 
 
-/* Waits for reports of users seen here, a notice that a move is asked for, or the time; gives
- * whether a notice came. */
+/* Waits for users seen here, for a notice that a move is asked for, or for the time; whether a
+ * notice came. */
 static bool
 wait_for_work(link_t *local, long ms)
 {
     struct pollfd p[2] = {
-        { .fd = seen_fd(), .events = POLLIN },
+        { .fd = local_seen_fd(), .events = POLLIN },
         { .fd = PQsocket(local->pg), .events = POLLIN },
     };
     bool      noticed = false;
@@ -121,13 +124,9 @@ sweep_run(void *unused)
 
     (void) unused;
 
-    while (!stopping()) {
+    while (!stop_begun()) {
         if (!link_ready(&local)) {
-            link_close(&local);
-
-            if (!local_open(&local) || !link_run(&local, "listen punit_move")) {
-                link_close(&local);
-                poll(NULL, 0, 200);
+            if (!session_reopen(&local, "listen punit_move")) {
                 continue;
             }
 
@@ -153,7 +152,7 @@ sweep_run(void *unused)
             tidy(&local);
         }
 
-        if (link_ready(&local) && wait_for_work(&local, 200)) {
+        if (link_ready(&local) && wait_for_work(&local, SLICE_MS)) {
             swept_at = 0;
         }
     }

@@ -1,8 +1,9 @@
-/* Sweep: finds in the database what must go on without anybody asking, and keeps it tidy. */
+/* Sweep: finds the users in the database whose moves must go on without a request, and tidies up.
+ */
 #ifndef PUNIT_MOVER_TEND_SWEEP_H
 #define PUNIT_MOVER_TEND_SWEEP_H
 
-/* Body of the sweeper's thread; ends when the process stops. */
+/* Body of the thread; ends when the process stops. */
 void *sweep_run(void *unused);
 
 #endif

@@ -5,16 +5,18 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
-#include "mover/mover.h"
+#include "mover/session.h"
 #include "mover/stop.h"
 
-/* a notice may be lost with a connection */
+/* A notice may be lost with a connection. */
 #define LOOK_MS  1000
 #define SLICE_MS 200
 #define RETRY_MS 200
 
 
-/* Holds each hot user's row once; gives how many there are, -1 on an error. */
+/* Locks the row of each hot user once, so that its writers wait; how many there are, -1 on an
+ * error.
+ */
 static int
 hold(link_t *local)
 {
@@ -37,7 +39,7 @@ wait_for_notice(link_t *local)
     PGnotify *notice;
     long      end = punit_clock_ms() + LOOK_MS;
 
-    while (!stopping() && punit_clock_ms() < end) {
+    while (!stop_begun() && punit_clock_ms() < end) {
         struct pollfd p = { .fd = PQsocket(local->pg), .events = POLLIN };
 
         if (poll(&p, 1, SLICE_MS) <= 0) {
@@ -55,22 +57,16 @@ wait_for_notice(link_t *local)
 
 
 void *
-brake_run(void *unused)
+throttle_run(void *unused)
 {
     link_t local = { .pg = NULL };
     bool   braking = false;
 
     (void) unused;
 
-    while (!stopping()) {
-        if (!link_ready(&local)) {
-            link_close(&local);
-
-            if (!local_open(&local) || !link_run(&local, "listen punit_hot")) {
-                link_close(&local);
-                poll(NULL, 0, RETRY_MS);
-                continue;
-            }
+    while (!stop_begun()) {
+        if (!link_ready(&local) && !session_reopen(&local, "listen punit_hot")) {
+            continue;
         }
 
         int n = hold(&local);

@@ -1,9 +1,9 @@
-/* Brake: slows users of this unit who write so fast that another unit's FENCE never finds little
- * enough left. */
+/* Throttle: slows the writes of users whom FENCE cannot catch, because too many rows are left at
+ * each try. In SQL and in the log it is called the brake. */
 #ifndef PUNIT_MOVER_TEND_THROTTLE_H
 #define PUNIT_MOVER_TEND_THROTTLE_H
 
-/* Body of the brake's thread; ends when the process stops. */
-void *brake_run(void *unused);
+/* Body of the thread; ends when the process stops. */
+void *throttle_run(void *unused);
 
 #endif

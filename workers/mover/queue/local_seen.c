@@ -1,4 +1,4 @@
-#include "mover/queue/seen.h"
+#include "mover/queue/local_seen.h"
 
 #include <pthread.h>
 #include <stdint.h>
@@ -7,43 +7,43 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* Reports come at most once a second for a user; what does not fit is reported again. */
-#define SEEN_MAX 4096
+/* A user who does not fit is reported again within a second. */
+#define USERS_MAX 4096
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static char            users[SEEN_MAX][USER_SIZE];
+static char            users[USERS_MAX][USER_SIZE];
 static size_t          nusers;
 static int             wake = -1;
 
 
 int
-seen_open(void)
+local_seen_open(void)
 {
     return wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 }
 
 
 int
-seen_fd(void)
+local_seen_fd(void)
 {
     return wake;
 }
 
 
 void
-seen_add(const char *user)
+local_seen_add(const char *user)
 {
     uint64_t one = 1;
 
     pthread_mutex_lock(&lock);
 
-    if (nusers < SEEN_MAX) {
+    if (nusers < USERS_MAX) {
         memcpy(users[nusers++], user, USER_SIZE);
     }
 
     pthread_mutex_unlock(&lock);
 
-    /* a full counter is readable all the same */
+    /* The write fails only on a full counter, which is readable too. */
     if (write(wake, &one, sizeof(one)) < 0) {
         return;
     }
@@ -51,7 +51,7 @@ seen_add(const char *user)
 
 
 char *
-seen_take(void)
+local_seen_take(void)
 {
     uint64_t n;
     char    *text = NULL;
