@@ -125,25 +125,10 @@ snapshot_fence_sql(const plan_t *plan, const task_t *task, const char *fork, lon
 }
 
 
-bool
-snapshot_read(snapshot_t *s, link_t *peer)
+/* The columns of punit.pull; without its row each is empty, which is SNAPSHOT_VOID. */
+static void
+take_columns(snapshot_t *s, const PGresult *row)
 {
-    memset(s, 0, sizeof(*s));
-
-    /* Of BEGIN. */
-    PGresult *row = link_next(peer);
-
-    if (row == NULL) {
-        return false;
-    }
-
-    PQclear(row);
-    row = link_next(peer);
-
-    if (row == NULL) {
-        return false;
-    }
-
     const char *v[PULL_COLUMNS];
 
     for (int i = 0; i < PULL_COLUMNS; i++) {
@@ -181,22 +166,55 @@ snapshot_read(snapshot_t *s, link_t *peer)
     }
 
     snprintf(s->due, sizeof(s->due), "%s", v[20]);
+}
 
-    if (s->result == SNAPSHOT_OK && *v[19] != '\0') {
-        s->rows = atoll(v[17]);
-        s->tombs = atoll(v[18]);
-        s->delta = strdup(v[19]);
-        s->bytes = s->rows > 0 ? (long long) strlen(v[19]) : 0;
 
-        if (s->delta == NULL) {
-            PQclear(row);
-            snprintf(peer->error, sizeof(peer->error), "out of memory");
-            return false;
-        }
+/* The rows within the answer, if there are any; false without memory. */
+static bool
+take_delta(snapshot_t *s, const PGresult *row)
+{
+    if (s->result != SNAPSHOT_OK || *PQgetvalue(row, 0, 19) == '\0') {
+        return true;
+    }
+
+    s->rows = atoll(PQgetvalue(row, 0, 17));
+    s->tombs = atoll(PQgetvalue(row, 0, 18));
+    s->delta = strdup(PQgetvalue(row, 0, 19));
+    s->bytes = s->rows > 0 && s->delta != NULL ? (long long) strlen(s->delta) : 0;
+    return s->delta != NULL;
+}
+
+
+bool
+snapshot_read(snapshot_t *s, link_t *peer)
+{
+    memset(s, 0, sizeof(*s));
+
+    /* Of BEGIN. */
+    PGresult *row = link_next(peer);
+
+    if (row == NULL) {
+        return false;
     }
 
     PQclear(row);
-    return true;
+    row = link_next(peer);
+
+    if (row == NULL) {
+        return false;
+    }
+
+    take_columns(s, row);
+
+    bool taken = take_delta(s, row);
+
+    PQclear(row);
+
+    if (!taken) {
+        snprintf(peer->error, sizeof(peer->error), "out of memory");
+    }
+
+    return taken;
 }
 
 
