@@ -1,4 +1,4 @@
-/* links: workers/auth/refresh_token.c */
+/* links: workers/auth/refresh_token.c workers/lib/base/uuid.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

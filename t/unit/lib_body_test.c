@@ -1,4 +1,4 @@
-/* links: workers/lib/http/body.c workers/lib/http/rule.c workers/lib/http/type.c workers/lib/http/problem.c workers/lib/base/arena.c workers/lib/base/log.c workers/lib/base/config.c workers/lib/http/cursor.c workers/lib/http/query.c */
+/* links: workers/lib/http/body.c workers/lib/http/rule.c workers/lib/http/problem.c workers/lib/http/cursor.c workers/lib/http/query.c workers/lib/http/type.c workers/lib/base/email.c workers/lib/base/uuid.c workers/lib/base/arena.c workers/lib/base/log.c workers/lib/base/config.c workers/lib/base/clock.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,37 +1,30 @@
-/*
- * Arbiter: the unit that decides who has a login name.  When it is a peer it
- * is asked over libpq, as role punit_peer_<this unit>, with the unit's
- * certificate; connections are kept.  What is asked of it may be repeated.
- */
-
+/* Arbiter: the unit that decides who has a login name. A peer is asked over libpq, as role
+ * punit_peer_<this unit> with the unit's certificate. Connections are kept. What is asked of a peer
+ * may be repeated. */
 #ifndef PUNIT_AUTH_ARBITER_H
 #define PUNIT_AUTH_ARBITER_H
 
+#include <libpq-fe.h>
+
 #include "lib/http/request.h"
 
-typedef struct punit_arbiters punit_arbiters;
-typedef struct punit_asked    punit_asked;
+typedef struct punit_arbiters punit_arbiters_t;
+typedef struct punit_asked    punit_asked_t;
 
-/* `unit`: who asks. TLS files complete a conninfo that lacks them; each may be
- * NULL.  NULL without memory. */
-punit_arbiters *punit_arbiters_create(const char *unit, const char *cert, const char *key,
-                                      const char *ca);
+/* The kept connections of this process. NULL without memory. */
+punit_arbiters_t *punit_arbiters_create(void);
 
-/*
- * Sends a statement to a unit and returns while it runs there.  The problem is
- * 503 unit-unreachable: not a peer, marked down, or no connection within 2 s.
- */
-punit_problem_t *punit_arbiter_ask(punit_arbiters *arbiters, punit_request_t *r, const char *unit,
+/* Sends a statement to a unit and returns while it runs there. The problem is 503 unit-unreachable:
+ * the unit is no peer, is marked down, or gives no connection within 2 s. */
+punit_problem_t *punit_arbiter_ask(punit_arbiters_t *arbiters, punit_request_t *r, const char *unit,
                                    const char *sql, int n, const char *const *values,
-                                   punit_asked **asked);
+                                   punit_asked_t **asked);
 
-/*
- * Waits for the answer, up to 2 s; *rows lives as long as the request.
- * Problems: 503 unit-unreachable (it may have done what it was asked to), 503
- * when it denies to be the arbiter, which happens while buckets are dealt anew.
- * Must be called once for each `asked`.
- */
-punit_problem_t *punit_arbiter_answer(punit_arbiters *arbiters, punit_request_t *r,
-                                      punit_asked *asked, PGresult **rows);
+/* Waits up to 2 s for the answer. *rows lives as long as the request. Must be called once for each
+ * `asked`. Problems:
+ * - 503 unit-unreachable: the unit may have done what it was asked for.
+ * - 503 try-later: the unit denies that it is the arbiter, as while buckets are dealt anew. */
+punit_problem_t *punit_arbiter_answer(punit_arbiters_t *arbiters, punit_request_t *r,
+                                      punit_asked_t *asked, PGresult **rows);
 
 #endif

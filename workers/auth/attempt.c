@@ -35,14 +35,14 @@ punit_attempt_limits(void)
 const char *
 punit_attempt_name(punit_request_t *r, const char *hash)
 {
-    return punit_format(r->arena, "name %s", hash);
+    return punit_arena_format(r->arena, "name %s", hash);
 }
 
 
 const char *
 punit_attempt_user(punit_request_t *r, const char *user)
 {
-    return punit_format(r->arena, "user %s", user);
+    return punit_arena_format(r->arena, "user %s", user);
 }
 
 
@@ -65,24 +65,24 @@ address_of(punit_request_t *r)
         return NULL;
     }
     if (IN6_IS_ADDR_V4MAPPED(&six)) {
-        return punit_copy(r->arena, inet_ntop(AF_INET, &six.s6_addr[12], text, sizeof text));
+        return punit_arena_copy(r->arena, inet_ntop(AF_INET, &six.s6_addr[12], text, sizeof text));
     }
     memset(&six.s6_addr[8], 0, 8);
-    return punit_format(r->arena, "%s/64", inet_ntop(AF_INET6, &six, text, sizeof text));
+    return punit_arena_format(r->arena, "%s/64", inet_ntop(AF_INET6, &six, text, sizeof text));
 }
 
 
 static const char *
 number(punit_request_t *r, long n)
 {
-    return punit_format(r->arena, "%ld", n);
+    return punit_arena_format(r->arena, "%ld", n);
 }
 
 
 static const char *
 milliseconds(punit_request_t *r, long ms)
 {
-    return punit_format(r->arena, "%ld milliseconds", ms);
+    return punit_arena_format(r->arena, "%ld milliseconds", ms);
 }
 
 
@@ -96,13 +96,13 @@ punit_attempt_take(punit_request_t *r, const char *who)
                           address_of(r), number(r, l->address_burst), milliseconds(r, l->address_every),
     };
 
-    punit_problem_t *problem = punit_query(
+    punit_problem_t *problem = punit_sql_query(
         r, "select auth.take_attempt($1, $2::int, $3::interval, $4, $5::int, $6::interval) as wait",
         6, values, &rows, NULL);
     if (problem != NULL) {
         return problem;
     }
-    const char *text = punit_column(rows, 0, "wait");
+    const char *text = punit_rows_text(rows, 0, "wait");
     double      wait = text != NULL ? strtod(text, NULL) : 0;
     if (wait <= 0) {
         return NULL;
@@ -122,5 +122,5 @@ punit_attempt_return(punit_request_t *r, const char *who)
     const char *values[] = { who, milliseconds(r, punit_auth.limits.name_every) };
 
     /* failing, it costs the name one token for a while */
-    punit_query(r, "select auth.return_attempt($1, $2::interval)", 2, values, &rows, NULL);
+    punit_sql_query(r, "select auth.return_attempt($1, $2::interval)", 2, values, &rows, NULL);
 }

@@ -8,13 +8,13 @@
 #include "auth/argon.h"
 #include "auth/attempt.h"
 #include "auth/keys.h"
-#include "auth/login_name.h"
+#include "lib/base/pepper.h"
 #include "lib/http/service.h"
 
 typedef struct {
     punit_argon           *argon;
-    punit_arbiters        *arbiters;
-    punit_pepper           pepper;
+    punit_arbiters_t      *arbiters;
+    punit_pepper_t         pepper;
     punit_keys            *keys; /* the unit's own */
     access_issuer_t        issuer;
     punit_attempt_limits_t limits;

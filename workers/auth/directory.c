@@ -4,6 +4,7 @@
 
 #include "auth/auth.h"
 #include "auth/pair.h"
+#include "lib/base/email.h"
 
 static const char claim_statement[] = "select user_id, unit from auth.claim_name($1, $2, $3)";
 
@@ -12,7 +13,7 @@ punit_problem_t *
 punit_directory_find(punit_request_t *r, punit_entry_t *entry)
 {
     char          email[PUNIT_EMAIL_MAX + 1];
-    unsigned char hash[PUNIT_NAME_HASH];
+    unsigned char hash[PUNIT_PEPPER_HASH];
     PGresult     *rows;
     const char   *given = punit_request_member(r, "email");
 
@@ -20,18 +21,18 @@ punit_directory_find(punit_request_t *r, punit_entry_t *entry)
     if (punit_email_normalise(given, strlen(given), email) != NULL) {
         return punit_problem(r->arena, &punit_invalid, NULL);
     }
-    punit_name_hash(&punit_auth.pepper, email, hash);
+    punit_pepper_hash(&punit_auth.pepper, email, hash);
     entry->hash = punit_bytea(r->arena, hash, sizeof hash);
 
     punit_problem_t *problem =
-        punit_query(r, "select user_id, unit, arbiter from auth.find_name($1)", 1, &entry->hash,
-                    &rows, NULL);
+        punit_sql_query(r, "select user_id, unit, arbiter from auth.find_name($1)", 1, &entry->hash,
+                        &rows, NULL);
     if (problem != NULL) {
         return problem;
     }
-    entry->user = punit_column(rows, 0, "user_id");
-    entry->unit = punit_column(rows, 0, "unit");
-    entry->arbiter = punit_column(rows, 0, "arbiter");
+    entry->user = punit_rows_text(rows, 0, "user_id");
+    entry->unit = punit_rows_text(rows, 0, "unit");
+    entry->arbiter = punit_rows_text(rows, 0, "arbiter");
     if (entry->arbiter == NULL) {
         punit_log(PUNIT_LOG_ERROR, "no-arbiter", "request=%s", r->id != NULL ? r->id : "-");
         return punit_problem(r->arena, &punit_try_later, "no unit keeps this name yet");
@@ -55,7 +56,7 @@ punit_directory_claim(punit_request_t *r, punit_entry_t *entry)
     punit_problem_t *problem;
 
     if (punit_directory_is_remote(entry)) {
-        punit_asked *asked;
+        punit_asked_t *asked;
         problem = punit_arbiter_ask(punit_auth.arbiters, r, entry->arbiter, claim_statement, 3,
                                     values, &asked);
         if (problem == NULL) {
@@ -63,15 +64,15 @@ punit_directory_claim(punit_request_t *r, punit_entry_t *entry)
         }
     } else {
         punit_answer_t refused = { 0 };
-        problem = punit_query(r, claim_statement, 3, values, &rows, &refused);
+        problem = punit_sql_query(r, claim_statement, 3, values, &rows, &refused);
         if (problem == NULL && rows == NULL) {
             /* the bucket went to another unit since it was looked up */
             problem = punit_problem(r->arena, &punit_try_later, NULL);
         }
     }
     if (problem == NULL) {
-        entry->user = punit_column(rows, 0, "user_id");
-        entry->unit = punit_column(rows, 0, "unit");
+        entry->user = punit_rows_text(rows, 0, "user_id");
+        entry->unit = punit_rows_text(rows, 0, "unit");
         if (entry->user == NULL || entry->unit == NULL) {
             problem = punit_problem(r->arena, &punit_internal, NULL);
         }
@@ -85,12 +86,13 @@ punit_directory_is_settled(punit_request_t *r, const punit_entry_t *entry, bool 
 {
     PGresult *rows;
 
-    punit_problem_t *problem = punit_query(r,
-                                           "select state = 'ERASED' or unit is not null as settled"
-                                           "  from punit.owner_of($1)",
-                                           1, &entry->user, &rows, NULL);
+    punit_problem_t *problem =
+        punit_sql_query(r,
+                        "select state = 'ERASED' or unit is not null as settled"
+                        "  from punit.owner_of($1)",
+                        1, &entry->user, &rows, NULL);
     if (problem == NULL) {
-        const char *value = punit_column(rows, 0, "settled");
+        const char *value = punit_rows_text(rows, 0, "settled");
         *settled = value != NULL && *value == 't';
     }
     return problem;

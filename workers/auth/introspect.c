@@ -22,12 +22,12 @@ ask(punit_request_t *r, const char *jti, const char *sid, const char *user, cons
     const char *values[] = { jti, sid, user, gen };
     PGresult   *rows;
 
-    punit_problem_t *problem =
-        punit_query(r, "select auth.is_active($1, $2, $3, $4) as active", 4, values, &rows, NULL);
+    punit_problem_t *problem = punit_sql_query(r, "select auth.is_active($1, $2, $3, $4) as active",
+                                               4, values, &rows, NULL);
     if (problem != NULL) {
         return problem;
     }
-    const char *value = punit_column(rows, 0, "active");
+    const char *value = punit_rows_text(rows, 0, "active");
     *active = value == NULL || *value == 't';
     if (jti != NULL) {
         if (*active) {
@@ -83,7 +83,7 @@ describe(punit_request_t *r, json_t *claims)
     for (size_t i = 0; i < json_array_size(roles); i++) {
         const char *role = json_string_value(json_array_get(roles, i));
         if (role != NULL) {
-            scope = punit_format(r->arena, "%s%s%s", scope, *scope != '\0' ? " " : "", role);
+            scope = punit_arena_format(r->arena, "%s%s%s", scope, *scope != '\0' ? " " : "", role);
         }
     }
     json_object_set_new(claims, "active", json_true());
@@ -129,7 +129,7 @@ punit_introspect_token(punit_request_t *r, punit_answer_t *a)
     json_int_t       gen = json_integer_value(json_object_get(claims, "gen"));
     punit_problem_t *problem =
         ask(r, claim(claims, "jti", PUNIT_UUID), claim(claims, "sid", PUNIT_UUID),
-            claim(claims, "sub", PUNIT_UUID), punit_format(r->arena, "%lld", (long long) gen),
+            claim(claims, "sub", PUNIT_UUID), punit_arena_format(r->arena, "%lld", (long long) gen),
             (time_t) json_integer_value(json_object_get(claims, "exp")), &active);
     if (problem == NULL && active) {
         a->body = describe(r, claims);

@@ -53,7 +53,7 @@ verify(punit_request_t *r, const punit_entry_t *entry, const char *hash, bool *r
 static punit_problem_t *
 ask_arbiter(punit_request_t *r, punit_entry_t *entry)
 {
-    punit_asked     *asked = NULL;
+    punit_asked_t   *asked = NULL;
     PGresult        *rows;
     bool             right;
     punit_problem_t *problem = NULL, *busy;
@@ -70,8 +70,8 @@ ask_arbiter(punit_request_t *r, punit_entry_t *entry)
     if (asked != NULL) {
         problem = punit_arbiter_answer(punit_auth.arbiters, r, asked, &rows);
         if (problem == NULL) {
-            entry->user = punit_column(rows, 0, "user_id");
-            entry->unit = punit_column(rows, 0, "unit");
+            entry->user = punit_rows_text(rows, 0, "user_id");
+            entry->unit = punit_rows_text(rows, 0, "unit");
         }
         if (entry->user != NULL && busy == NULL) {
             /* his password is looked at below: that one counts */
@@ -110,7 +110,7 @@ open_session(punit_request_t *r, const char *user, const char *hash, punit_answe
     if (problem != NULL || rows == NULL) {
         return problem;
     }
-    if (strcmp(punit_column(rows, 0, "status"), "200") != 0) {
+    if (strcmp(punit_rows_text(rows, 0, "status"), "200") != 0) {
         return refuse(r, a);
     }
     return punit_pair_answer(r, pair, rows, 200, a);
@@ -128,7 +128,7 @@ punit_login(punit_request_t *r, punit_answer_t *a)
     if (problem == NULL && entry.user == NULL) {
         /* what is asked for a name that somebody has is asked for one that nobody has */
         const char *nobody = "00000000-0000-0000-0000-000000000000";
-        problem = punit_query(r, credential, 1, &nobody, &rows, NULL);
+        problem = punit_sql_query(r, credential, 1, &nobody, &rows, NULL);
     }
     if (problem == NULL && entry.user == NULL) {
         problem = ask_arbiter(r, &entry);
@@ -158,7 +158,7 @@ punit_login(punit_request_t *r, punit_answer_t *a)
         return problem;
     }
 
-    const char *hash = punit_column(rows, 0, "password");
+    const char *hash = punit_rows_text(rows, 0, "password");
     problem = verify(r, &entry, hash, &right);
     if (problem != NULL) {
         return problem;

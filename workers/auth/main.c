@@ -10,25 +10,16 @@
 punit_auth_t punit_auth;
 
 
-static const char *
-check_email(const char *text, size_t len)
-{
-    char email[PUNIT_EMAIL_MAX + 1];
-
-    return punit_email_normalise(text, len, email);
-}
-
-
 static const punit_member_t registration[] = {
-    { "email", PUNIT_STRING, .required = true, .check = check_email },
+    { "email", PUNIT_STRING, .required = true, .check = punit_type_check_email },
     { "password", PUNIT_STRING, .required = true, PUNIT_BOUNDS(8, 256) },
     { "name", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 100),
-      .check = punit_check_printable },
+      .check = punit_type_check_printable },
     { 0 },
 };
 
 static const punit_member_t credentials[] = {
-    { "email", PUNIT_STRING, .required = true, .check = check_email },
+    { "email", PUNIT_STRING, .required = true, .check = punit_type_check_email },
     { "password", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 256) },
     { 0 },
 };
@@ -137,11 +128,7 @@ start(void)
         .unit = punit_config.unit,
         .keys = punit_auth.keys,
     };
-    punit_auth.arbiters =
-        punit_arbiters_create(punit_config.unit, punit_config_text("PUNIT_TLS_CERT", NULL),
-                              punit_config_text("PUNIT_TLS_KEY", NULL),
-                              punit_config_text("PUNIT_TLS_CA", NULL));
-
+    punit_auth.arbiters = punit_arbiters_create();
     punit_auth.limits = punit_attempt_limits();
 
     /* half the processors: the other half serves everything else */

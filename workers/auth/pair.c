@@ -11,7 +11,7 @@
 const char *
 punit_bytea(punit_arena_t *arena, const unsigned char *bytes, size_t n)
 {
-    char *text = punit_alloc(arena, 2 + 2 * n + 1);
+    char *text = punit_arena_alloc(arena, 2 + 2 * n + 1);
 
     memcpy(text, "\\x", 2);
     sodium_bin2hex(text + 2, 2 * n + 1, bytes, n);
@@ -37,7 +37,7 @@ draw(punit_request_t *r, punit_pair_t *pair)
     pair->iat = time(NULL);
     pair->exp = pair->iat + PUNIT_ACCESS_LIFE;
     strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&pair->exp, &tm));
-    pair->exp_text = punit_copy(r->arena, text);
+    pair->exp_text = punit_arena_copy(r->arena, text);
     punit_uuid_new(pair->jti);
     punit_refresh_sums(&pair->refresh, family, whole);
     pair->family_sum = punit_bytea(r->arena, family, sizeof family);
@@ -49,8 +49,8 @@ draw(punit_request_t *r, punit_pair_t *pair)
 punit_pair_t *
 punit_pair_new(punit_request_t *r, const char *user)
 {
-    punit_pair_t *pair = punit_alloc(r->arena, sizeof *pair);
-    char         *sid = punit_alloc(r->arena, PUNIT_UUID_SIZE);
+    punit_pair_t *pair = punit_arena_alloc(r->arena, sizeof *pair);
+    char         *sid = punit_arena_alloc(r->arena, PUNIT_UUID_SIZE);
 
     punit_uuid_new(sid);
     pair->sid = sid;
@@ -63,7 +63,7 @@ punit_pair_new(punit_request_t *r, const char *user)
 punit_pair_t *
 punit_pair_next(punit_request_t *r, const punit_refresh *from)
 {
-    punit_pair_t *pair = punit_alloc(r->arena, sizeof *pair);
+    punit_pair_t *pair = punit_arena_alloc(r->arena, sizeof *pair);
 
     punit_refresh_next(&pair->refresh, from);
     draw(r, pair);
@@ -83,8 +83,8 @@ punit_pair_answer(punit_request_t *r, const punit_pair_t *pair, const PGresult *
                   punit_answer_t *a)
 {
     char        text[PUNIT_REFRESH_TEXT];
-    const char *gen = punit_column(rows, 0, "gen");
-    const char *roles = punit_column(rows, 0, "roles");
+    const char *gen = punit_rows_text(rows, 0, "gen");
+    const char *roles = punit_rows_text(rows, 0, "roles");
 
     if (gen == NULL || roles == NULL) {
         punit_log(PUNIT_LOG_ERROR, "no-credential", "user=%s", pair->user);
@@ -97,8 +97,8 @@ punit_pair_answer(punit_request_t *r, const punit_pair_t *pair, const PGresult *
         .roles = roles,
         .iat = pair->iat,
         .exp = pair->exp,
-        .epoch = strtoull(punit_column(rows, 0, "epoch"), NULL, 10),
-        .gen = strtoull(gen, NULL, 10),
+        .epoch = (uint64_t) punit_rows_number(rows, 0, "epoch"),
+        .gen = (uint64_t) punit_rows_number(rows, 0, "gen"),
     };
     char *access = access_token_issue(&punit_auth.issuer, &claims);
     if (access == NULL) {

@@ -8,7 +8,7 @@
 #define PUNIT_AUTH_PAIR_H
 
 #include "auth/refresh_token.h"
-#include "auth/uuid.h"
+#include "lib/base/uuid.h"
 #include "lib/http/request.h"
 
 typedef struct {

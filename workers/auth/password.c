@@ -55,7 +55,7 @@ punit_password(punit_request_t *r, punit_answer_t *a)
     if (problem != NULL || rows == NULL) {
         return problem;
     }
-    const char *old = punit_column(rows, 0, "password");
+    const char *old = punit_rows_text(rows, 0, "password");
     const char *who = punit_attempt_user(r, r->user);
     problem = punit_attempt_take(r, who);
     if (problem != NULL) {
@@ -84,7 +84,7 @@ punit_password(punit_request_t *r, punit_answer_t *a)
     if (problem != NULL || rows == NULL) {
         return problem;
     }
-    if (strcmp(punit_column(rows, 0, "status"), "204") != 0) {
+    if (strcmp(punit_rows_text(rows, 0, "status"), "204") != 0) {
         return punit_problem(r->arena, &punit_conflict,
                              "the password has just been changed by another request");
     }

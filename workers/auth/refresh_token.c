@@ -10,8 +10,8 @@
 static void
 set_user(punit_refresh *token, const char *user)
 {
-    memcpy(token->user, user, PUNIT_UUID_TEXT);
-    token->user[PUNIT_UUID_TEXT] = '\0';
+    memcpy(token->user, user, PUNIT_UUID_LENGTH);
+    token->user[PUNIT_UUID_LENGTH] = '\0';
 }
 
 
@@ -32,30 +32,18 @@ punit_refresh_next(punit_refresh *token, const punit_refresh *from)
 }
 
 
-static bool
-is_uuid(const char *p)
-{
-    for (size_t i = 0; i < PUNIT_UUID_TEXT; i++) {
-        bool hyphen = i == 8 || i == 13 || i == 18 || i == 23;
-        if (hyphen ? p[i] != '-' : !((p[i] >= '0' && p[i] <= '9') || (p[i] >= 'a' && p[i] <= 'f')))
-        {
-            return false;
-        }
-    }
-    return true;
-}
-
-
 bool
 punit_refresh_parse(punit_refresh *token, const char *text, size_t len)
 {
     size_t      bin = 0;
     const char *end = NULL;
 
-    if (len != PUNIT_REFRESH_TEXT - 1 || !is_uuid(text) || text[PUNIT_UUID_TEXT] != '.') {
+    if (len != PUNIT_REFRESH_TEXT - 1 || !punit_uuid_is_lower(text, PUNIT_UUID_LENGTH)
+        || text[PUNIT_UUID_LENGTH] != '.')
+    {
         return false;
     }
-    const char *secret = text + PUNIT_UUID_TEXT + 1;
+    const char *secret = text + PUNIT_UUID_LENGTH + 1;
     if (sodium_base642bin(token->secret, sizeof token->secret, secret, ENCODED, NULL, &bin, &end,
                           sodium_base64_VARIANT_URLSAFE_NO_PADDING)
             != 0
@@ -72,8 +60,8 @@ void
 punit_refresh_format(const punit_refresh *token, char text[PUNIT_REFRESH_TEXT])
 {
     snprintf(text, PUNIT_REFRESH_TEXT, "%s.", token->user);
-    sodium_bin2base64(text + PUNIT_UUID_TEXT + 1, ENCODED + 1, token->secret, sizeof token->secret,
-                      sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+    sodium_bin2base64(text + PUNIT_UUID_LENGTH + 1, ENCODED + 1, token->secret,
+                      sizeof token->secret, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
 }
 
 

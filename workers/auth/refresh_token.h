@@ -13,15 +13,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define PUNIT_UUID_TEXT    36
+#include "lib/base/uuid.h"
+
 #define PUNIT_SECRET       32
 #define PUNIT_FAMILY       16
 #define PUNIT_SUM          32 /* SHA-256 */
 /* uuid, '.', 43 characters, NUL */
-#define PUNIT_REFRESH_TEXT (PUNIT_UUID_TEXT + 1 + 43 + 1)
+#define PUNIT_REFRESH_TEXT (PUNIT_UUID_LENGTH + 1 + 43 + 1)
 
 typedef struct {
-    char          user[PUNIT_UUID_TEXT + 1];
+    char          user[PUNIT_UUID_LENGTH + 1];
     unsigned char secret[PUNIT_SECRET];
 } punit_refresh;
 

@@ -28,14 +28,14 @@ create_account(punit_request_t *r, const punit_entry_t *entry, const char *passw
           pair->refresh_sum, r->client,
     };
 
-    punit_problem_t *problem = punit_query(
+    punit_problem_t *problem = punit_sql_query(
         r,
         "select status, epoch, gen, roles from auth.register($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         10, values, &rows, NULL);
     if (problem != NULL) {
         return problem;
     }
-    if (strcmp(punit_column(rows, 0, "status"), "201") != 0) {
+    if (strcmp(punit_rows_text(rows, 0, "status"), "201") != 0) {
         return punit_problem(r->arena, &name_taken, NULL);
     }
     punit_log(PUNIT_LOG_INFO, "registered", "request=%s user=%s", r->id != NULL ? r->id : "-",

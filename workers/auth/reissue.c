@@ -9,13 +9,6 @@
 #include "auth/auth.h"
 
 
-static uint64_t
-number(const char *text)
-{
-    return text != NULL ? strtoull(text, NULL, 10) : 0;
-}
-
-
 punit_problem_t *
 punit_reissue(punit_request_t *r, punit_answer_t *a)
 {
@@ -43,10 +36,10 @@ punit_reissue(punit_request_t *r, punit_answer_t *a)
         .jti = r->jti,
         .sid = sid,
         .roles = r->roles != NULL ? r->roles : "",
-        .iat = (time_t) number(iat),
-        .exp = (time_t) number(exp),
-        .epoch = number(punit_column(rows, 0, "epoch")),
-        .gen = number(r->gen),
+        .iat = (time_t) strtoll(iat, NULL, 10),
+        .exp = (time_t) strtoll(exp, NULL, 10),
+        .epoch = (uint64_t) punit_rows_number(rows, 0, "epoch"),
+        .gen = r->gen != NULL ? strtoull(r->gen, NULL, 10) : 0,
     };
     char *token = access_token_issue(&punit_auth.issuer, &claims);
     if (token == NULL) {

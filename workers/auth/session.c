@@ -44,14 +44,14 @@ punit_refresh_pair(punit_request_t *r, punit_answer_t *a)
         return NULL;
     }
 
-    const char *outcome = punit_column(rows, 0, "outcome");
+    const char *outcome = punit_rows_text(rows, 0, "outcome");
     if (strcmp(outcome, "rotated") == 0) {
-        pair->sid = punit_column(rows, 0, "session");
+        pair->sid = punit_rows_text(rows, 0, "session");
         return punit_pair_answer(r, pair, rows, 200, a);
     }
     if (strcmp(outcome, "reused") == 0) {
         punit_log(PUNIT_LOG_WARN, "refresh-reused", "request=%s user=%s session=%s",
-                  r->id != NULL ? r->id : "-", pair->user, punit_column(rows, 0, "session"));
+                  r->id != NULL ? r->id : "-", pair->user, punit_rows_text(rows, 0, "session"));
     }
     return punit_problem(r->arena, &bad_refresh_token, NULL);
 }
@@ -70,16 +70,16 @@ punit_logout(punit_request_t *r, punit_answer_t *a)
     }
     const char      *values[] = { r->user, punit_request_param(r, "PUNIT_CLAIM_SID"), r->jti, exp };
     punit_problem_t *problem =
-        punit_query(r,
-                    "select epoch, floor(extract(epoch from exp))::bigint as exp"
-                    "  from auth.logout($1, $2, $3, to_timestamp($4::bigint))",
-                    4, values, &rows, NULL);
+        punit_sql_query(r,
+                        "select epoch, floor(extract(epoch from exp))::bigint as exp"
+                        "  from auth.logout($1, $2, $3, to_timestamp($4::bigint))",
+                        4, values, &rows, NULL);
     if (problem != NULL) {
         return problem;
     }
-    punit_token_revoked(r, r->jti, (time_t) strtoll(punit_column(rows, 0, "exp"), NULL, 10));
+    punit_token_revoked(r, r->jti, (time_t) punit_rows_number(rows, 0, "exp"));
 
-    const char *epoch = punit_column(rows, 0, "epoch");
+    const char *epoch = punit_rows_text(rows, 0, "epoch");
     if (epoch != NULL) {
         a->owner_unit = punit_config.unit;
         a->owner_epoch = strtoll(epoch, NULL, 10);

@@ -9,7 +9,7 @@
 static const char *
 key(punit_request_t *r, const char *jti)
 {
-    return punit_format(r->arena, "punit:tok:%s", jti);
+    return punit_arena_format(r->arena, "punit:tok:%s", jti);
 }
 
 

@@ -6,9 +6,8 @@
 #include <time.h>
 
 #include "lib/base/log.h"
-#include "lib/http/request.h"
-
-#define JTI_LENGTH 36
+#include "lib/base/uuid.h"
+#include "lib/pg/rows.h"
 
 static const char ended[] = "select subject, ceil(extract(epoch from exp))::bigint as exp"
                             "  from auth.ended where kind = 'jti' and exp > now()";
@@ -24,7 +23,7 @@ revoke(gridd_state_t *state, const char *jti, time_t until)
         return;
     }
 
-    snprintf(key, sizeof(key), "punit:tok:%.*s", JTI_LENGTH, jti);
+    snprintf(key, sizeof(key), "punit:tok:%.*s", PUNIT_UUID_LENGTH, jti);
 
     bool silent = punit_grid_set(state->tokens, key, "revoked", 7, until, 0) != PUNIT_GRID_OK;
 
@@ -43,8 +42,8 @@ gridd_ended_notified(gridd_state_t *state, const char *payload)
         return;
     }
 
-    if (strlen(jti) <= JTI_LENGTH || !punit_type_is(PUNIT_UUID, jti, JTI_LENGTH)
-        || jti[JTI_LENGTH] != ' ')
+    if (strlen(jti) <= PUNIT_UUID_LENGTH || !punit_uuid_is(jti, PUNIT_UUID_LENGTH)
+        || jti[PUNIT_UUID_LENGTH] != ' ')
     {
         char quoted[128];
 
@@ -53,7 +52,7 @@ gridd_ended_notified(gridd_state_t *state, const char *payload)
         return;
     }
 
-    revoke(state, jti, (time_t) strtoll(jti + JTI_LENGTH, NULL, 10));
+    revoke(state, jti, (time_t) strtoll(jti + PUNIT_UUID_LENGTH, NULL, 10));
 }
 
 
@@ -69,8 +68,8 @@ gridd_ended_catch_up(gridd_state_t *state)
     state->catch_up = false;
 
     for (int i = 0; i < PQntuples(rows) && !state->catch_up; i++) {
-        revoke(state, punit_column(rows, i, "subject"),
-               (time_t) strtoll(punit_column(rows, i, "exp"), NULL, 10));
+        revoke(state, punit_rows_text(rows, i, "subject"),
+               (time_t) punit_rows_number(rows, i, "exp"));
     }
 
     PQclear(rows);

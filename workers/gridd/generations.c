@@ -1,9 +1,7 @@
 #include "gridd/generations.h"
 
-#include <stdlib.h>
-
 #include "lib/base/log.h"
-#include "lib/http/request.h"
+#include "lib/pg/rows.h"
 
 static const char generations[] = "select service, gen from punit.generations()";
 
@@ -31,10 +29,11 @@ gridd_generations_write(gridd_state_t *state)
     bool silent = false;
 
     for (int i = 0; i < PQntuples(rows); i++) {
-        uint64_t generation = strtoull(punit_column(rows, i, "gen"), NULL, 10);
+        uint64_t generation = (uint64_t) punit_rows_number(rows, i, "gen");
 
-        silent |= punit_grid_generation(state->grid, punit_column(rows, i, "service"), generation)
-                  == PUNIT_GRID_TROUBLE;
+        silent |=
+            punit_grid_generation(state->grid, punit_rows_text(rows, i, "service"), generation)
+            == PUNIT_GRID_TROUBLE;
     }
 
     if (PQntuples(rows) > 0) {

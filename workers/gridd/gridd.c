@@ -16,7 +16,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/config.h"
 #include "lib/base/log.h"
-#include "lib/http/request.h"
+#include "lib/pg/conninfo.h"
 
 #define TICK_MS 1000
 
@@ -63,7 +63,7 @@ main(void)
     state.grid = punit_grid_create(punit_config.grid, NULL);
     state.tokens = punit_grid_create(punit_config.token_grid, NULL);
     state.link =
-        gridd_link_create(punit_config_conninfo(punit_config.pg_user, "punit_gridd"), channels);
+        gridd_link_create(punit_conninfo_own(punit_config.pg_user, "punit_gridd"), channels);
 
     if (signals < 0 || state.grid == NULL || state.tokens == NULL || state.link == NULL) {
         punit_log(PUNIT_LOG_ERROR, "start", "why=grid-or-memory");

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/backoff.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
-#include "lib/http/request.h"
 #include "lib/pg/connection.h"
 
 #define QUERY_MS     2000
@@ -19,8 +19,8 @@ struct gridd_link {
     punit_connection_t    *connection;
     bool                   down; /* as logged last */
     int64_t                retry_at;
-    int                    backoff;
-    const char            *failing; /* the statement that failed, as logged last */
+    int                    failures; /* to connect, one after another */
+    const char            *failing;  /* the statement that failed, as logged last */
 };
 
 
@@ -54,9 +54,8 @@ lost(gridd_link_t *link, const char *why)
 
     punit_connection_close(link->connection);
     link->connection = NULL;
-    link->backoff = link->backoff == 0 ? RETRY_MIN_MS : link->backoff * 2;
-    link->backoff = link->backoff > RETRY_MAX_MS ? RETRY_MAX_MS : link->backoff;
-    link->retry_at = punit_clock_ms() + link->backoff;
+    link->retry_at =
+        punit_clock_ms() + punit_backoff_ms(link->failures++, RETRY_MIN_MS, RETRY_MAX_MS);
 
     if (!link->down) {
         link->down = true;
@@ -109,7 +108,7 @@ gridd_link_stand(gridd_link_t *link)
     }
 
     link->down = false;
-    link->backoff = 0;
+    link->failures = 0;
     return true;
 }
 

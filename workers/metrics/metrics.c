@@ -20,7 +20,7 @@ check_ucum(const char *text, size_t len)
 
 static const punit_member_t type[] = {
     { "name", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 100),
-      .check = punit_check_printable },
+      .check = punit_type_check_printable },
     { "unit", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 32), .check = check_ucum },
     { "min", PUNIT_NUMBER, .nullable = true },
     { "max", PUNIT_NUMBER, .nullable = true },
@@ -97,9 +97,8 @@ static const punit_route_t routes[] = {
     { "POST", "/metrics/samples", PUNIT_OWNED, .idempotent = true, .members = samples,
       .sql = "select * from metrics.store_samples($1, $2, $3, $4, $5, $6, $7, $8)",
       .bind = { PUNIT_P_USER, PUNIT_P_KEY, PUNIT_P_ROUTE, PUNIT_P_SHA,
-                PUNIT_P_COLUMN("type_id", PUNIT_UUID), PUNIT_P_COLUMN("at", PUNIT_TIMESTAMP),
-                PUNIT_P_COLUMN("value", PUNIT_NUMBER),
-                PUNIT_P_COLUMN("activity_id", PUNIT_UUID) } },
+                PUNIT_P_ARRAY("type_id", PUNIT_UUID), PUNIT_P_ARRAY("at", PUNIT_TIMESTAMP),
+                PUNIT_P_ARRAY("value", PUNIT_NUMBER), PUNIT_P_ARRAY("activity_id", PUNIT_UUID) } },
 
     { "GET", "/metrics/samples", PUNIT_OWNED, .stale = true, .list = true,
       .cursor = { PUNIT_UUID, PUNIT_TIMESTAMP }, .args = filters,

@@ -6,6 +6,7 @@
 
 #include "lib/base/config.h"
 #include "lib/base/log.h"
+#include "lib/pg/conninfo.h"
 #include "mover/move/handover.h"
 #include "mover/stop.h"
 
@@ -51,7 +52,7 @@ note_local(bool away, const char *error)
 bool
 local_open(link_t *link)
 {
-    char *conninfo = punit_config_conninfo("punit_mover", "punit-mover");
+    char *conninfo = punit_conninfo_own("punit_mover", "punit-mover");
     bool  ok = conninfo != NULL && link_open(link, conninfo, 3000);
 
     free(conninfo);

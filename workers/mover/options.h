@@ -16,11 +16,7 @@ typedef struct {
     long resolve_ms;   /* PUNIT_MOVE_RESOLVE 5s: fenced here for longer: ask the other unit */
     long max_rows;     /* PUNIT_MOVE_ROWS 1000: most rows to send while the user waits */
     long peer_ms; /* PUNIT_MOVE_PEER_TIMEOUT 10s: a peer that says nothing for so long is away */
-    long copy_keep_ms; /* PUNIT_COPY_KEEP 30 days: a copy unchanged for longer is removed */
-    const char
-        *tls_cert; /* PUNIT_TLS_CERT, PUNIT_TLS_KEY, PUNIT_TLS_CA: for peers; NULL = not set */
-    const char *tls_key;
-    const char *tls_ca;
+    long copy_keep_ms;  /* PUNIT_COPY_KEEP 30 days: a copy unchanged for longer is removed */
     const char *socket; /* PUNIT_SOCKET, else PUNIT_DIR/sock/mover.sock */
 } mover_options_t;
 

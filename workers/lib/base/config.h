@@ -42,10 +42,6 @@ long punit_config_time(const char *name, long fallback_ms);
 long punit_config_number(const char *name, long fallback, long min, long max);
 
 /* "10s" -> 10000; -1 if malformed. Pure. */
-long punit_time_parse(const char *text);
-
-/* The password-less conninfo of this unit's database for `user`, with what every connection of ours
- * needs (application_name, UTF-8, UTC, empty search_path): PUNIT_PG plus these. malloc'ed. */
-char *punit_config_conninfo(const char *user, const char *application);
+long punit_config_time_parse(const char *text);
 
 #endif

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/config.h"
 
 #define LINE_MAX_BYTES 4096
@@ -177,7 +178,7 @@ write_in_time(void *data)
         }
 
         pthread_mutex_unlock(&kept.lock);
-        nanosleep(&(struct timespec){ 0, KEEP_MS * 1000000L }, NULL);
+        punit_clock_pause(KEEP_MS);
         punit_log_flush();
     }
 

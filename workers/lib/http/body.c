@@ -26,7 +26,7 @@ static _Thread_local punit_arena_t *parsing;
 static void *
 take(size_t size)
 {
-    return parsing != NULL ? punit_alloc(parsing, size) : malloc(size);
+    return parsing != NULL ? punit_arena_alloc(parsing, size) : malloc(size);
 }
 
 
@@ -84,11 +84,11 @@ pointer_of(punit_arena_t *arena, const place_t *place)
     const char *in = pointer_of(arena, place->in);
 
     if (place->name == NULL) {
-        return punit_format(arena, "%s/%zu", in, place->index);
+        return punit_arena_format(arena, "%s/%zu", in, place->index);
     }
 
     size_t len = strlen(in);
-    char  *p = punit_alloc(arena, len + 2 * strlen(place->name) + 2);
+    char  *p = punit_arena_alloc(arena, len + 2 * strlen(place->name) + 2);
     size_t n = len;
 
     memcpy(p, in, len);
@@ -159,7 +159,7 @@ is_json(punit_arena_t *arena, const char *text, size_t len)
 static const char *
 tame_numbers(punit_arena_t *arena, const char *text, size_t *len)
 {
-    char  *copy = punit_alloc(arena, *len + 1);
+    char  *copy = punit_arena_alloc(arena, *len + 1);
     size_t n = 0, run = 0;
     bool   in_string = false, in_exponent = false;
 
@@ -325,7 +325,7 @@ check_value(check_t *c, const json_t *value, const punit_member_t *m, const plac
         if (json_is_string(value) && m->type == PUNIT_STRING) {
             wrong = "must not hold U+0000";
         } else {
-            wrong = punit_format(c->arena, "must be %s", punit_type_expected(m->type));
+            wrong = punit_arena_format(c->arena, "must be %s", punit_type_expected(m->type));
         }
 
         add_fault(c, place, wrong);
@@ -448,7 +448,7 @@ real_text(punit_arena_t *arena, double value)
         }
     }
 
-    return punit_copy(arena, text);
+    return punit_arena_copy(arena, text);
 }
 
 
@@ -465,7 +465,7 @@ punit_body_text(punit_arena_t *arena, const json_t *json, const char *name)
         return json_string_value(value);
 
     case JSON_INTEGER:
-        return punit_format(arena, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+        return punit_arena_format(arena, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
 
     case JSON_REAL:
         return real_text(arena, json_real_value(value));

@@ -34,7 +34,7 @@ struct punit_member {
                                      of an array's items */
     double                min, max;
     const char *const    *values;  /* enumeration of strings, NULL-ended, or NULL */
-    punit_check_pt        check;   /* strings: a further check */
+    punit_type_check_pt   check;   /* strings: a further check */
     const punit_member_t *members; /* objects: their members; NULL = any members */
     const punit_member_t *item;    /* arrays: what each item must be; NULL = anything */
 };

@@ -16,7 +16,7 @@ punit_cursor_encode(punit_arena_t *arena, const char *key)
 {
     size_t len = strlen(key);
     size_t size = sodium_base64_encoded_len(len, VARIANT);
-    char  *text = punit_alloc(arena, size);
+    char  *text = punit_arena_alloc(arena, size);
 
     return sodium_bin2base64(text, size, (const unsigned char *) key, len, VARIANT);
 }

@@ -40,7 +40,7 @@ static const punit_kind_t *const by_status[] = {
 punit_problem_t *
 punit_problem(punit_arena_t *arena, const punit_kind_t *kind, const char *detail, ...)
 {
-    punit_problem_t *problem = punit_alloc(arena, sizeof(punit_problem_t));
+    punit_problem_t *problem = punit_arena_alloc(arena, sizeof(punit_problem_t));
 
     problem->kind = kind;
     problem->status = kind->status;
@@ -49,7 +49,7 @@ punit_problem(punit_arena_t *arena, const punit_kind_t *kind, const char *detail
         va_list args;
 
         va_start(args, detail);
-        problem->detail = punit_vformat(arena, detail, args);
+        problem->detail = punit_arena_vformat(arena, detail, args);
         va_end(args);
     }
 
@@ -105,11 +105,11 @@ punit_problem_json(punit_arena_t *arena, const punit_problem_t *problem)
     json_decref(object);
 
     if (text == NULL) {
-        return punit_format(arena, "{\"type\":\"urn:punit:%s\",\"status\":%d}", problem->kind->name,
-                            problem->status);
+        return punit_arena_format(arena, "{\"type\":\"urn:punit:%s\",\"status\":%d}",
+                                  problem->kind->name, problem->status);
     }
 
-    char *copy = punit_copy(arena, text);
+    char *copy = punit_arena_copy(arena, text);
 
     free(text);
     return copy;

@@ -15,7 +15,7 @@ typedef struct {
 /* A function that may fail gives a punit_problem_t *, NULL = no problem. */
 typedef struct {
     const punit_kind_t *kind;
-    int                 status;       /* the kind's, but see punit_query */
+    int                 status;       /* the kind's, but see punit_sql_query */
     const char         *detail;       /* for the client: no path, no SQL, no stack; may be NULL */
     const char         *errors;       /* JSON array of {"pointer","detail"}, or NULL */
     const char         *failing;      /* JSON array of names of what fails (health), or NULL */

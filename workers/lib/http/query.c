@@ -32,7 +32,7 @@ hex_value(char c)
 static char *
 decode(punit_arena_t *arena, const char *text, size_t len, size_t *out)
 {
-    char  *p = punit_alloc(arena, len + 1);
+    char  *p = punit_arena_alloc(arena, len + 1);
     size_t n = 0;
 
     for (size_t i = 0; i < len; i++) {
@@ -124,7 +124,7 @@ punit_query_parse(punit_arena_t *arena, const char *text, const punit_arg_t *arg
         n++;
     }
 
-    punit_query_t *q = punit_alloc(arena, sizeof(punit_query_t) + n * sizeof(pair_t));
+    punit_query_t *q = punit_arena_alloc(arena, sizeof(punit_query_t) + n * sizeof(pair_t));
 
     *query = q;
     q->n = n;

@@ -24,6 +24,8 @@
 #ifndef PUNIT_LIB_HTTP_ROUTE_H
 #define PUNIT_LIB_HTTP_ROUTE_H
 
+#include <libpq-fe.h>
+
 #include "lib/http/request.h"
 
 typedef enum {
@@ -50,7 +52,7 @@ typedef enum {
     PUNIT_BIND_CURSOR,
     PUNIT_BIND_UNIT,
     PUNIT_BIND_PARAM,
-    PUNIT_BIND_COLUMN,
+    PUNIT_BIND_ARRAY,
 } punit_source_t;
 
 typedef struct {
@@ -72,7 +74,7 @@ typedef struct {
 #define PUNIT_P_SHA           { PUNIT_BIND_SHA, NULL, 0 }       /* bytea: SHA-256 of the body */
 #define PUNIT_P_LIMIT         { PUNIT_BIND_LIMIT, NULL, 0 }     /* of a list */
 #define PUNIT_P_CURSOR(i)     { PUNIT_BIND_CURSOR, NULL, i }    /* i-th key value, null on the first page */
-#define PUNIT_P_COLUMN(n, t)   { PUNIT_BIND_COLUMN, n, t }      /* member of each object, an array */
+#define PUNIT_P_ARRAY(n, t)   { PUNIT_BIND_ARRAY, n, t }      /* member of each object, an array */
 #define PUNIT_P_UNIT          { PUNIT_BIND_UNIT, NULL, 0 }      /* this unit's id */
 #define PUNIT_P_PARAM(n)      { PUNIT_BIND_PARAM, n, 0 }        /* FastCGI parameter, e.g. PUNIT_JTI */
 /* clang-format on */
@@ -93,7 +95,7 @@ typedef struct {
 /* Does what a statement cannot. Fills the answer, or gives a problem. */
 typedef punit_problem_t *(*punit_handler_pt)(punit_request_t *r, punit_answer_t *a);
 
-typedef struct punit_route {
+struct punit_route {
     const char *method; /* "GET" (HEAD comes with it), NULL ends the table */
     const char *path;   /* "/activities/{id:uuid}"; types uuid, string, integer; one segment each */
     punit_class_t class;
@@ -108,7 +110,7 @@ typedef struct punit_route {
     const char           *sql;
     punit_bind_t          bind[24]; /* $1, $2, ... */
     punit_handler_pt      handler;  /* instead of sql */
-} punit_route_t;
+};
 
 /* Whether path matches pattern; then the placeholders' values in order. Pure but for the arena. */
 bool punit_route_match(punit_arena_t *arena, const char *pattern, const char *path,

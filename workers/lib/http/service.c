@@ -16,9 +16,10 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/socket.h"
-#include "lib/http/intake.h"
-#include "lib/http/output.h"
-#include "lib/pg/pool.h"
+#include "lib/http/answer.h"
+#include "lib/http/sql.h"
+#include "lib/http/validate.h"
+#include "lib/pg/conninfo.h"
 
 #define STACK_BYTES (1024 * 1024)
 #define DRAIN_MS    1500 /* running requests may take after SIGTERM */
@@ -31,7 +32,7 @@ typedef struct {
     worker_t              *workers;    /* as many as threads */
     punit_route_t         *routes;     /* the service's and /health */
     const char           **statements; /* of the routes, in their order */
-    punit_database_t      *database;
+    punit_pool_t          *pool;
     int                    listener;
     atomic_int             busy; /* requests between accept and answer */
     atomic_bool            stopping;
@@ -50,29 +51,30 @@ health(punit_request_t *r, punit_answer_t *a)
 {
     const char      *failing = "";
     PGresult        *rows;
-    punit_problem_t *problem = punit_query(r, "select 1", 0, NULL, &rows, NULL);
+    punit_problem_t *problem = punit_sql_query(r, "select 1", 0, NULL, &rows, NULL);
 
     if (problem != NULL) {
         failing = "\"database\"";
     }
 
     if (!punit_grid_alive(r->grid)) {
-        failing = punit_format(r->arena, "%s%s\"grid\"", failing, *failing != '\0' ? "," : "");
+        failing =
+            punit_arena_format(r->arena, "%s%s\"grid\"", failing, *failing != '\0' ? "," : "");
     }
 
     if (!punit_grid_alive(r->token_grid)) {
-        failing =
-            punit_format(r->arena, "%s%s\"token-grid\"", failing, *failing != '\0' ? "," : "");
+        failing = punit_arena_format(r->arena, "%s%s\"token-grid\"", failing,
+                                     *failing != '\0' ? "," : "");
     }
 
     if (*failing != '\0') {
         problem = punit_problem(r->arena, &punit_try_later, "Not all that it needs answers");
-        problem->failing = punit_format(r->arena, "[%s]", failing);
+        problem->failing = punit_arena_format(r->arena, "[%s]", failing);
         return problem;
     }
 
-    a->body = punit_format(r->arena, "{\"status\":\"ok\",\"service\":\"%s\",\"unit\":\"%s\"}",
-                           r->service_name, punit_config.unit);
+    a->body = punit_arena_format(r->arena, "{\"status\":\"ok\",\"service\":\"%s\",\"unit\":\"%s\"}",
+                                 r->service_name, punit_config.unit);
     return NULL;
 }
 
@@ -135,7 +137,7 @@ build_routes(server_t *server, const punit_service_t *service)
 /* Reads the body to its end even when it is too large: the rest would be taken for the next request
  * of a kept connection. */
 static void
-read_body(punit_request_t *r, FCGX_Stream *in, punit_intake_body_t *body)
+read_body(punit_request_t *r, FCGX_Stream *in, punit_validate_body_t *body)
 {
     const char *length = punit_request_param(r, "CONTENT_LENGTH");
     size_t      expected = length != NULL ? strtoul(length, NULL, 10) : 0;
@@ -143,7 +145,7 @@ read_body(punit_request_t *r, FCGX_Stream *in, punit_intake_body_t *body)
     char        rest[8192];
     int         n;
 
-    body->text = punit_alloc(r->arena, size + 1);
+    body->text = punit_arena_alloc(r->arena, size + 1);
     body->kept = 0;
 
     while (body->kept < size
@@ -183,7 +185,7 @@ finish_answer(punit_request_t *r, punit_answer_t *a)
     }
 
     if (a->etag == NULL) {
-        a->etag = punit_etag(r->arena, a->body, a->length);
+        a->etag = punit_answer_etag(r->arena, a->body, a->length);
     }
 
     if (r->generation != NULL && r->grid_key != NULL && a->etag != NULL) {
@@ -195,7 +197,8 @@ finish_answer(punit_request_t *r, punit_answer_t *a)
     }
 
     if (r->if_none_match != NULL && a->etag != NULL
-        && punit_etag_matches(r->if_none_match, a->etag)) {
+        && punit_answer_etag_matches(r->if_none_match, a->etag))
+    {
         a->status = 304;
         a->body = NULL;
     }
@@ -221,25 +224,24 @@ log_request(const punit_request_t *r, const punit_answer_t *a, const punit_probl
 static void
 serve(worker_t *worker, FCGX_Request *fcgi, punit_arena_t *arena)
 {
-    server_t           *server = worker->server;
-    int64_t             start = punit_clock_ms();
-    punit_answer_t      answer = { 0 };
-    punit_intake_body_t body;
-    punit_request_t     r = {
-            .arena = arena,
-            .service = server->service,
-            .service_name = server->service->name,
-            .database = server->database,
-            .grid = worker->grid,
-            .token_grid = worker->token_grid,
-            .params = fcgi->envp,
-            .deadline = start + punit_config.deadline_ms,
+    server_t             *server = worker->server;
+    int64_t               start = punit_clock_ms();
+    punit_answer_t        answer = { 0 };
+    punit_validate_body_t body;
+    punit_request_t       r = {
+              .arena = arena,
+              .service_name = server->service->name,
+              .pool = server->pool,
+              .grid = worker->grid,
+              .token_grid = worker->token_grid,
+              .params = fcgi->envp,
+              .deadline = start + punit_config.deadline_ms,
     };
 
-    punit_intake_read(&r);
+    punit_validate_params(&r);
     read_body(&r, fcgi->in, &body);
 
-    punit_problem_t *problem = punit_intake_check(&r, server->routes, &body, &answer);
+    punit_problem_t *problem = punit_validate_request(&r, server->routes, &body, &answer);
 
     if (problem == NULL && r.route != NULL) {
         r.statement = server->statements[r.route - server->routes];
@@ -292,7 +294,7 @@ work(void *data)
     while (!atomic_load(&server->stopping)) {
         if (FCGX_Accept_r(&fcgi) != 0) {
             /* Descriptors used up, or the listener closed at the end: not a reason to spin. */
-            nanosleep(&(struct timespec){ 0, 10 * 1000000 }, NULL);
+            punit_clock_pause(10);
             continue;
         }
 
@@ -364,7 +366,7 @@ drained(server_t *server)
             return true;
         }
 
-        nanosleep(&(struct timespec){ 0, 10 * 1000000 }, NULL);
+        punit_clock_pause(10);
     }
 
     return false;
@@ -424,12 +426,12 @@ punit_service_run(const punit_service_t *service, int argc, char **argv)
     sigaddset(&ends, SIGINT);
     pthread_sigmask(SIG_BLOCK, &ends, NULL);
 
-    char *conninfo = punit_config_conninfo(punit_config.pg_user, punit_config.pg_user);
+    char *conninfo = punit_conninfo_own(punit_config.pg_user, punit_config.pg_user);
 
     server.service = service;
 
     if (sodium_init() < 0 || FCGX_Init() != 0 || conninfo == NULL || !build_routes(&server, service)
-        || (server.database = punit_database_create(conninfo, punit_config.pg_pool)) == NULL)
+        || (server.pool = punit_pool_create(conninfo, punit_config.pg_pool)) == NULL)
     {
         punit_log(PUNIT_LOG_ERROR, "start", "why=libraries-or-memory");
         return 1;

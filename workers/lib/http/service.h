@@ -8,12 +8,13 @@
 
 #include "lib/base/config.h"
 #include "lib/base/log.h"
+#include "lib/http/owned.h"
 #include "lib/http/problem.h"
 #include "lib/http/request.h"
 #include "lib/http/route.h"
-#include "lib/pg/owner.h"
+#include "lib/http/sql.h"
 
-typedef struct punit_service {
+typedef struct {
     const char          *name;   /* schema, role punit_<name>, GET /<name>/health */
     const punit_route_t *routes; /* ends with { 0 } */
     /* Called once after the configuration is read and before any request; false ends the program

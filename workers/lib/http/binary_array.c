@@ -1,4 +1,4 @@
-#include "lib/http/column.h"
+#include "lib/http/binary_array.h"
 
 #include <endian.h>
 #include <math.h>
@@ -134,11 +134,11 @@ put_number(char *p, double value)
 
 
 const char *
-punit_column_array(punit_arena_t *arena, const json_t *json, const char *name, punit_type_t type,
+punit_binary_array(punit_arena_t *arena, const json_t *json, const char *name, punit_type_t type,
                    int *length)
 {
     size_t n = json_array_size(json), given = 0;
-    char  *array = punit_alloc(arena, HEAD_BYTES + n * ITEM_MAX);
+    char  *array = punit_arena_alloc(arena, HEAD_BYTES + n * ITEM_MAX);
     char  *p = array + HEAD_BYTES;
 
     for (size_t i = 0; i < n; i++) {

@@ -1,6 +1,6 @@
 /* Intake: from FastCGI parameters and body to a request whose every part was checked. */
-#ifndef PUNIT_LIB_HTTP_INTAKE_H
-#define PUNIT_LIB_HTTP_INTAKE_H
+#ifndef PUNIT_LIB_HTTP_VALIDATE_H
+#define PUNIT_LIB_HTTP_VALIDATE_H
 
 #include "lib/http/request.h"
 
@@ -9,15 +9,15 @@ typedef struct {
     char  *text; /* NUL-ended */
     size_t kept;
     size_t length;
-} punit_intake_body_t;
+} punit_validate_body_t;
 
 /* Fills who asks and what, from r->params. Nothing is judged yet. */
-void punit_intake_read(punit_request_t *r);
+void punit_validate_params(punit_request_t *r);
 
 /* Finds the route and checks, in this order: path 404, method 405, user 401, role 403, size 413,
  * headers and query 400, content type 415, body 400 and 422. r->params, routes' table and body come
  * in; r is filled. OPTIONS is answered here: then a->status is set and r->route stays NULL. */
-punit_problem_t *punit_intake_check(punit_request_t *r, const struct punit_route *routes,
-                                    const punit_intake_body_t *body, punit_answer_t *a);
+punit_problem_t *punit_validate_request(punit_request_t *r, const punit_route_t *routes,
+                                        const punit_validate_body_t *body, punit_answer_t *a);
 
 #endif

@@ -1,4 +1,4 @@
-#include "lib/http/intake.h"
+#include "lib/http/validate.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +19,7 @@ static const punit_arg_t list_args[] = {
 static const char *
 lower(punit_arena_t *arena, const char *text)
 {
-    char *copy = punit_copy(arena, text);
+    char *copy = punit_arena_copy(arena, text);
 
     for (char *p = copy; *p != '\0'; p++) {
         if (*p >= 'A' && *p <= 'Z') {
@@ -32,7 +32,7 @@ lower(punit_arena_t *arena, const char *text)
 
 
 void
-punit_intake_read(punit_request_t *r)
+punit_validate_params(punit_request_t *r)
 {
     const struct {
         const char  *name;
@@ -158,7 +158,7 @@ is_media_type(const char *type, const char *wanted)
 static void
 digest_body(punit_request_t *r)
 {
-    char *hex = punit_alloc(r->arena, 2 + 64 + 1);
+    char *hex = punit_arena_alloc(r->arena, 2 + 64 + 1);
 
     memcpy(hex, "\\x", 2);
 
@@ -169,7 +169,7 @@ digest_body(punit_request_t *r)
 
 
 static punit_problem_t *
-check_body(punit_request_t *r, const punit_intake_body_t *body)
+check_body(punit_request_t *r, const punit_validate_body_t *body)
 {
     const char *type = punit_request_param(r, "CONTENT_TYPE");
 
@@ -194,8 +194,8 @@ check_body(punit_request_t *r, const punit_intake_body_t *body)
 
 
 punit_problem_t *
-punit_intake_check(punit_request_t *r, const punit_route_t *routes, const punit_intake_body_t *body,
-                   punit_answer_t *a)
+punit_validate_request(punit_request_t *r, const punit_route_t *routes,
+                       const punit_validate_body_t *body, punit_answer_t *a)
 {
     const char      *allow = NULL;
     punit_problem_t *problem;
@@ -211,7 +211,7 @@ punit_intake_check(punit_request_t *r, const punit_route_t *routes, const punit_
     }
 
     if (r->route == NULL) {
-        a->allow = punit_format(r->arena, "%s, OPTIONS", allow);
+        a->allow = punit_arena_format(r->arena, "%s, OPTIONS", allow);
 
         if (strcmp(r->method, "OPTIONS") == 0) {
             a->status = 204;

@@ -1,4 +1,4 @@
-#include "lib/http/output.h"
+#include "lib/http/answer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 
 
 const char *
-punit_etag(punit_arena_t *arena, const char *body, size_t len)
+punit_answer_etag(punit_arena_t *arena, const char *body, size_t len)
 {
     char hex[2 * ETAG_BYTES + 1];
 
@@ -18,12 +18,12 @@ punit_etag(punit_arena_t *arena, const char *body, size_t len)
         return NULL;
     }
 
-    return punit_format(arena, "\"%s\"", hex);
+    return punit_arena_format(arena, "\"%s\"", hex);
 }
 
 
 bool
-punit_etag_matches(const char *list, const char *etag)
+punit_answer_etag_matches(const char *list, const char *etag)
 {
     size_t len = strlen(etag);
 
@@ -83,23 +83,24 @@ punit_answer_head(punit_arena_t *arena, const punit_answer_t *a, const punit_pro
     const struct {
         const char *name, *value;
     } lines[] = {
-        { "Status", punit_format(arena, "%d", a->status) },
+        { "Status", punit_arena_format(arena, "%d", a->status) },
         { "Content-Type", a->body != NULL ? a->type : NULL },
-        { "Content-Length", has_length ? punit_format(arena, "%zu", a->length) : NULL },
+        { "Content-Length", has_length ? punit_arena_format(arena, "%zu", a->length) : NULL },
         { "ETag", a->etag },
         { "Location", a->location },
-        { "Punit-Owner", a->owner_unit != NULL
-                             ? punit_format(arena, "%s; epoch=%lld", a->owner_unit, a->owner_epoch)
-                             : NULL },
+        { "Punit-Owner", a->owner_unit != NULL ? punit_arena_format(arena, "%s; epoch=%lld",
+                                                                    a->owner_unit, a->owner_epoch)
+                                               : NULL },
         { "Punit-Author", a->author },
-        { "Punit-Stale", a->is_stale ? punit_format(arena, "%ld", a->stale) : NULL },
+        { "Punit-Stale", a->is_stale ? punit_arena_format(arena, "%ld", a->stale) : NULL },
         { "Cache-Control", a->no_store ? "no-store" : NULL },
         { "Allow", a->allow },
-        { "Retry-After", comes_later ? punit_format(arena, "%d", problem->retry_after) : NULL },
+        { "Retry-After",
+          comes_later ? punit_arena_format(arena, "%d", problem->retry_after) : NULL },
         { "WWW-Authenticate", !is_challenge ? NULL
                               : authenticate == NULL
                                   ? "Bearer"
-                                  : punit_format(arena, "Bearer %s", authenticate) },
+                                  : punit_arena_format(arena, "Bearer %s", authenticate) },
     };
     const size_t n = sizeof(lines) / sizeof(lines[0]);
     size_t       size = sizeof("\r\n");
@@ -108,7 +109,7 @@ punit_answer_head(punit_arena_t *arena, const punit_answer_t *a, const punit_pro
         size += lines[i].value != NULL ? strlen(lines[i].name) + strlen(lines[i].value) + 4 : 0;
     }
 
-    char *head = punit_alloc(arena, size), *p = head;
+    char *head = punit_arena_alloc(arena, size), *p = head;
 
     for (size_t i = 0; i < n; i++) {
         if (lines[i].value != NULL) {

@@ -1,7 +1,7 @@
 /* Column: what a body of many objects has under one name, as one array for a statement's parameter.
  */
-#ifndef PUNIT_LIB_HTTP_COLUMN_H
-#define PUNIT_LIB_HTTP_COLUMN_H
+#ifndef PUNIT_LIB_HTTP_BINARY_ARRAY_H
+#define PUNIT_LIB_HTTP_BINARY_ARRAY_H
 
 #include <jansson.h>
 
@@ -13,7 +13,7 @@
  * writes the values as text again. type: PUNIT_UUID (uuid[]), PUNIT_TIMESTAMP (timestamptz[], to
  * the microsecond) or PUNIT_NUMBER (float8[]; what is too small for a double is nought). Null and
  * absent are null; NULL when all are. */
-const char *punit_column_array(punit_arena_t *arena, const json_t *json, const char *name,
+const char *punit_binary_array(punit_arena_t *arena, const json_t *json, const char *name,
                                punit_type_t type, int *length);
 
 #endif

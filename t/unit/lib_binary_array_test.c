@@ -1,4 +1,4 @@
-/* links: workers/lib/http/column.c workers/lib/base/arena.c workers/lib/base/log.c workers/lib/http/type.c workers/lib/base/config.c */
+/* links: workers/lib/http/binary_array.c workers/lib/http/type.c workers/lib/base/email.c workers/lib/base/uuid.c workers/lib/base/arena.c workers/lib/base/log.c workers/lib/base/config.c workers/lib/base/clock.c */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/http/column.h"
+#include "lib/http/binary_array.h"
 
 
 static int
@@ -54,7 +54,7 @@ array_of(void **state, const char *text, punit_type_t type, int *length)
     const char *array;
 
     assert_non_null(json);
-    array = punit_column_array(*state, json, "v", type, length);
+    array = punit_binary_array(*state, json, "v", type, length);
     json_decref(json);
     return array;
 }

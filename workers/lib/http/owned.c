@@ -1,11 +1,10 @@
-#include "lib/pg/owner.h"
+#include "lib/http/owned.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/config.h"
+#include "lib/http/sql.h"
 
 #define WAIT_MS     2000
 #define POLL_MIN_MS 5
@@ -22,26 +21,19 @@ typedef struct {
 } owner_t;
 
 
-static long long
-number(const char *text)
-{
-    return text != NULL ? strtoll(text, NULL, 10) : 0;
-}
-
-
 static punit_problem_t *
 ask_owner(punit_request_t *r, const char *user, owner_t *owner)
 {
     PGresult        *rows;
-    punit_problem_t *problem = punit_query(r, owner_of, 1, &user, &rows, NULL);
+    punit_problem_t *problem = punit_sql_query(r, owner_of, 1, &user, &rows, NULL);
 
     if (problem == NULL) {
-        const char *state = punit_column(rows, 0, "state");
+        const char *state = punit_rows_text(rows, 0, "state");
 
         owner->state = state != NULL ? state : "COPY";
-        owner->unit = punit_column(rows, 0, "unit");
-        owner->epoch = number(punit_column(rows, 0, "epoch"));
-        owner->own_epoch = number(punit_column(rows, 0, "own_epoch"));
+        owner->unit = punit_rows_text(rows, 0, "unit");
+        owner->epoch = punit_rows_number(rows, 0, "epoch");
+        owner->own_epoch = punit_rows_number(rows, 0, "own_epoch");
     }
 
     return problem;
@@ -54,13 +46,6 @@ static bool
 is_arriving(const punit_request_t *r, const owner_t *owner)
 {
     return r->epoch > owner->own_epoch && owner->epoch <= r->epoch;
-}
-
-
-static void
-pause_ms(long ms)
-{
-    nanosleep(&(struct timespec){ ms / 1000, ms % 1000 * 1000000 }, NULL);
 }
 
 
@@ -85,7 +70,7 @@ punit_owned_query_mixed(punit_request_t *r, const char *user, const char *sql, i
     }
 
     for (;;) {
-        punit_problem_t *problem = punit_query_mixed(r, sql, n, values, lengths, rows, a);
+        punit_problem_t *problem = punit_sql_query_mixed(r, sql, n, values, lengths, rows, a);
 
         if (problem != NULL || *rows == NULL) {
             return problem;
@@ -94,7 +79,7 @@ punit_owned_query_mixed(punit_request_t *r, const char *user, const char *sql, i
         if (PQntuples(*rows) > 0) {
             if (!r->stale) {
                 a->owner_unit = punit_config.unit;
-                a->owner_epoch = number(punit_column(*rows, 0, "epoch"));
+                a->owner_epoch = punit_rows_number(*rows, 0, "epoch");
             }
 
             return NULL;
@@ -132,7 +117,7 @@ punit_owned_query_mixed(punit_request_t *r, const char *user, const char *sql, i
                 return punit_problem(r->arena, &punit_moving, NULL);
             }
 
-            pause_ms(pause);
+            punit_clock_pause(pause);
             pause = pause * 2 > POLL_MAX_MS ? POLL_MAX_MS : pause * 2;
 
             if (here) {

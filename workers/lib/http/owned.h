@@ -1,6 +1,6 @@
 /* Owner: statements about one user, which answer only at the unit that owns him. */
-#ifndef PUNIT_LIB_PG_OWNER_H
-#define PUNIT_LIB_PG_OWNER_H
+#ifndef PUNIT_LIB_HTTP_OWNED_H
+#define PUNIT_LIB_HTTP_OWNED_H
 
 #include "lib/http/request.h"
 
@@ -14,7 +14,7 @@
 punit_problem_t *punit_owned_query(punit_request_t *r, const char *user, const char *sql, int n,
                                    const char *const *values, PGresult **rows, punit_answer_t *a);
 
-/* With values of both formats, see punit_query_mixed. */
+/* With values of both formats, see punit_sql_query_mixed. */
 punit_problem_t *punit_owned_query_mixed(punit_request_t *r, const char *user, const char *sql,
                                          int n, const char *const *values, const int *lengths,
                                          PGresult **rows, punit_answer_t *a);
