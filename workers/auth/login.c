@@ -12,10 +12,6 @@
 #include "auth/pair.h"
 #include "auth/password.h"
 
-static const char credential[] =
-    "select o.epoch, c.password from punit.own o left join auth.credential c using (user_id)"
-    " where o.user_id = $1 and o.state = 'OWNED'";
-
 static const punit_kind_t bad_credentials = { 401, "bad-credentials",
                                               "E-mail address or password is wrong" };
 
@@ -128,7 +124,7 @@ punit_login(punit_request_t *r, punit_answer_t *a)
     if (problem == NULL && entry.user == NULL) {
         /* what is asked for a name that somebody has is asked for one that nobody has */
         const char *nobody = "00000000-0000-0000-0000-000000000000";
-        problem = punit_sql_query(r, credential, 1, &nobody, &rows, NULL);
+        problem = punit_sql_query(r, punit_credential_statement, 1, &nobody, &rows, NULL);
     }
     if (problem == NULL && entry.user == NULL) {
         problem = ask_arbiter(r, &entry);
@@ -140,7 +136,7 @@ punit_login(punit_request_t *r, punit_answer_t *a)
         return problem;
     }
 
-    problem = punit_owned_query(r, entry.user, credential, 1, &entry.user, &rows, a);
+    problem = punit_owned_query(r, entry.user, punit_credential_statement, 1, &entry.user, &rows, a);
     if (problem != NULL && problem->kind == &punit_unknown_user) {
         /* The name is claimed and no unit is known to own its user: he registered elsewhere a
          * moment ago and the directory is late, or the registration was never finished. His unit

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "auth/auth.h"
+#include "lib/pg/ownership.h"
 
 #define ARGON_WAITING 16 /* jobs in the queue; each waits about 30 ms a place */
 
@@ -54,8 +55,7 @@ static const char sessions[] =
     "     and not exists (select from auth.ended e where e.subject = s.id and e.kind = 'session')"
     "     and ($4::timestamptz is null or (s.created_at, s.id) < ($4, $5::uuid))"
     "   order by s.created_at desc, s.id desc limit $3::int + 1)"
-    "select o.epoch, " PUNIT_PAGE(
-        "$3::int") "  from punit.own o where o.user_id = $1 and o.state = 'OWNED'";
+    "select o.epoch, " PUNIT_PAGE("$3::int") PUNIT_OWNERSHIP_FROM PUNIT_OWNERSHIP_OWNED;
 
 static const punit_route_t routes[] = {
     { "POST", "/auth/register", PUNIT_PUBLIC, .members = registration, .handler = punit_register },

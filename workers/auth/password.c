@@ -3,6 +3,11 @@
 #include <string.h>
 
 #include "auth/auth.h"
+#include "lib/pg/ownership.h"
+
+const char punit_credential_statement[] =
+    "select o.epoch, c.password" PUNIT_OWNERSHIP_FROM
+    " left join auth.credential c using (user_id)" PUNIT_OWNERSHIP_OWNED;
 
 static const punit_kind_t wrong_password = { 403, "wrong-password",
                                              "The old password is not the right one" };
@@ -47,11 +52,7 @@ punit_password(punit_request_t *r, punit_answer_t *a)
     bool             right;
     char             hash[PUNIT_ARGON_STR];
 
-    problem = punit_owned_query(
-        r, r->user,
-        "select o.epoch, c.password from punit.own o left join auth.credential c using (user_id)"
-        " where o.user_id = $1 and o.state = 'OWNED'",
-        1, &r->user, &rows, a);
+    problem = punit_owned_query(r, r->user, punit_credential_statement, 1, &r->user, &rows, a);
     if (problem != NULL || rows == NULL) {
         return problem;
     }

@@ -6,6 +6,9 @@
 #include "auth/argon.h"
 #include "lib/http/request.h"
 
+/* The stored hash of a user ($1) that this unit owns: columns epoch and password. */
+extern const char punit_credential_statement[];
+
 /* Hashes the body's member; 503 when too many wait. */
 punit_problem_t *punit_password_hash(punit_request_t *r, const char *member,
                                      char hash[PUNIT_ARGON_STR]);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "auth/auth.h"
+#include "lib/pg/ownership.h"
 
 
 punit_problem_t *
@@ -21,7 +22,7 @@ punit_reissue(punit_request_t *r, punit_answer_t *a)
         return punit_problem(r->arena, &punit_conflict, "not a token that can be issued again");
     }
     punit_problem_t *problem = punit_owned_query(
-        r, r->user, "select o.epoch from punit.own o where o.user_id = $1 and o.state = 'OWNED'", 1,
+        r, r->user, "select o.epoch" PUNIT_OWNERSHIP_FROM PUNIT_OWNERSHIP_OWNED, 1,
         &r->user, &rows, a);
     if (problem != NULL && problem->kind == &punit_unknown_user) {
         /* to NGINX a 401 would be a fault; it only has to know that there is no new token */
