@@ -23,13 +23,13 @@ typedef struct {
     punit_connection_t *connection;
 } kept_t;
 
-struct punit_arbiters {
+struct arbiters {
     pthread_mutex_t lock;
     int             nkept;
     kept_t          kept[KEPT_MAX];
 };
 
-struct punit_asked {
+struct asked {
     const char         *unit;
     const char         *pg;
     punit_connection_t *connection;
@@ -42,10 +42,10 @@ struct punit_asked {
 static const punit_kind_t unit_unreachable = { 503, "unit-unreachable", "Unit Unreachable" };
 
 
-punit_arbiters_t *
-punit_arbiters_create(void)
+arbiters_t *
+arbiter_create(void)
 {
-    punit_arbiters_t *arbiters = calloc(1, sizeof(punit_arbiters_t));
+    arbiters_t *arbiters = calloc(1, sizeof(arbiters_t));
 
     if (arbiters != NULL) {
         pthread_mutex_init(&arbiters->lock, NULL);
@@ -69,7 +69,7 @@ unreachable(punit_request_t *r, const char *unit, const char *why)
 
 /* A kept connection to the unit. Those of an older conninfo are closed. NULL when none is left. */
 static punit_connection_t *
-take_kept(punit_arbiters_t *arbiters, const char *unit, const char *pg)
+take_kept(arbiters_t *arbiters, const char *unit, const char *pg)
 {
     punit_connection_t *connection = NULL;
 
@@ -99,7 +99,7 @@ take_kept(punit_arbiters_t *arbiters, const char *unit, const char *pg)
 
 /* Keeps the connection for the next request, or closes it. */
 static void
-keep(punit_arbiters_t *arbiters, const punit_asked_t *asked)
+keep(arbiters_t *arbiters, const asked_t *asked)
 {
     punit_connection_t *c = asked->connection;
     bool  usable = PQstatus(c->pg) == CONNECTION_OK && PQtransactionStatus(c->pg) == PQTRANS_IDLE;
@@ -135,7 +135,7 @@ wait_until(const punit_request_t *r)
 
 /* Opens a connection and sends the statement over it. */
 static punit_problem_t *
-ask_anew(punit_request_t *r, punit_asked_t *asked)
+ask_anew(punit_request_t *r, asked_t *asked)
 {
     const punit_identity_t self = punit_conninfo_identity();
     char *conninfo = punit_conninfo_peer(asked->pg, &self, "punit-auth", SESSION_OPTIONS);
@@ -166,8 +166,8 @@ ask_anew(punit_request_t *r, punit_asked_t *asked)
 
 
 punit_problem_t *
-punit_arbiter_ask(punit_arbiters_t *arbiters, punit_request_t *r, const char *unit, const char *sql,
-                  int n, const char *const *values, punit_asked_t **asked)
+arbiter_ask(arbiters_t *arbiters, punit_request_t *r, const char *unit, const char *sql, int n,
+            const char *const *values, asked_t **asked)
 {
     PGresult        *rows;
     punit_problem_t *problem =
@@ -187,9 +187,9 @@ punit_arbiter_ask(punit_arbiters_t *arbiters, punit_request_t *r, const char *un
         return unreachable(r, unit, "it is marked down");
     }
 
-    punit_asked_t *q = punit_arena_alloc(r->arena, sizeof(punit_asked_t));
+    asked_t *q = punit_arena_alloc(r->arena, sizeof(asked_t));
 
-    *q = (punit_asked_t){
+    *q = (asked_t){
         .unit = unit,
         .pg = pg,
         .connection = take_kept(arbiters, unit, pg),
@@ -222,7 +222,7 @@ free_result(void *result)
 /* The result of what was sent. NULL when it has not come by the deadline. A peer is not asked to
  * cancel: the request for that would go in clear text. */
 static PGresult *
-receive(punit_request_t *r, punit_asked_t *asked, int64_t deadline)
+receive(punit_request_t *r, asked_t *asked, int64_t deadline)
 {
     PGresult *result = NULL;
 
@@ -240,8 +240,7 @@ receive(punit_request_t *r, punit_asked_t *asked, int64_t deadline)
 
 
 punit_problem_t *
-punit_arbiter_answer(punit_arbiters_t *arbiters, punit_request_t *r, punit_asked_t *asked,
-                     PGresult **rows)
+arbiter_answer(arbiters_t *arbiters, punit_request_t *r, asked_t *asked, PGresult **rows)
 {
     int64_t   deadline = wait_until(r);
     PGresult *result = receive(r, asked, deadline);

@@ -8,23 +8,22 @@
 
 #include "lib/http/request.h"
 
-typedef struct punit_arbiters punit_arbiters_t;
-typedef struct punit_asked    punit_asked_t;
+typedef struct arbiters arbiters_t;
+typedef struct asked    asked_t;
 
 /* The kept connections of this process. NULL without memory. */
-punit_arbiters_t *punit_arbiters_create(void);
+arbiters_t *arbiter_create(void);
 
 /* Sends a statement to a unit and returns while it runs there. The problem is 503 unit-unreachable:
  * the unit is no peer, is marked down, or gives no connection within 2 s. */
-punit_problem_t *punit_arbiter_ask(punit_arbiters_t *arbiters, punit_request_t *r, const char *unit,
-                                   const char *sql, int n, const char *const *values,
-                                   punit_asked_t **asked);
+punit_problem_t *arbiter_ask(arbiters_t *arbiters, punit_request_t *r, const char *unit,
+                             const char *sql, int n, const char *const *values, asked_t **asked);
 
 /* Waits up to 2 s for the answer. *rows lives as long as the request. Must be called once for each
  * `asked`. Problems:
  * - 503 unit-unreachable: the unit may have done what it was asked for.
  * - 503 try-later: the unit denies that it is the arbiter, as while buckets are dealt anew. */
-punit_problem_t *punit_arbiter_answer(punit_arbiters_t *arbiters, punit_request_t *r,
-                                      punit_asked_t *asked, PGresult **rows);
+punit_problem_t *arbiter_answer(arbiters_t *arbiters, punit_request_t *r, asked_t *asked,
+                                PGresult **rows);
 
 #endif

@@ -9,56 +9,58 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define LOWER_PRIORITY 5 /* nice: other requests go first */
+#define LOWER_PRIORITY 5 /* nice: other requests come first */
 
-typedef struct job {
-    struct job    *next;
-    const char    *hash; /* verify: against this; NULL: make one */
+typedef struct job job_t;
+
+struct job {
+    job_t         *next;
+    const char    *hash; /* to verify against; NULL: make one */
     char          *out;
     const char    *password;
     size_t         len;
-    punit_argon_rc rc;
+    argon_rc_t     rc;
     bool           done;
     pthread_cond_t finished;
-} job;
+};
 
-struct punit_argon {
+struct argon_t {
     pthread_mutex_t lock;
     pthread_cond_t  wanted;
-    job            *head;
-    job           **tail;
+    job_t          *head;
+    job_t         **tail;
     unsigned        waiting;
     unsigned        limit;
     unsigned        nthreads;
     bool            stop;
-    char            nobody[PUNIT_ARGON_STR];
+    char            nobody[ARGON_STR];
     pthread_t       thread[];
 };
 
 
-static punit_argon_rc
+static argon_rc_t
 hash_password(char *out, const char *password, size_t len)
 {
-    return crypto_pwhash_str_alg(out, password, len, PUNIT_ARGON_OPS, PUNIT_ARGON_MEMORY,
+    return crypto_pwhash_str_alg(out, password, len, ARGON_OPS, ARGON_MEMORY,
                                  crypto_pwhash_ALG_ARGON2ID13)
                    == 0
-               ? PUNIT_ARGON_OK
-               : PUNIT_ARGON_FAILED;
+               ? ARGON_OK
+               : ARGON_FAILED;
 }
 
 
 static void
-work(job *j)
+work(job_t *j)
 {
     if (j->hash == NULL) {
         j->rc = hash_password(j->out, j->password, j->len);
     } else {
-        /* libsodium tells a mismatch from lack of memory by errno alone */
+        /* Only errno tells a mismatch from a lack of memory. */
         errno = 0;
         if (crypto_pwhash_str_verify(j->hash, j->password, j->len) == 0) {
-            j->rc = PUNIT_ARGON_OK;
+            j->rc = ARGON_OK;
         } else {
-            j->rc = errno == EINVAL ? PUNIT_ARGON_MISMATCH : PUNIT_ARGON_FAILED;
+            j->rc = errno == EINVAL ? ARGON_MISMATCH : ARGON_FAILED;
         }
     }
 }
@@ -67,9 +69,9 @@ work(job *j)
 static void *
 serve(void *data)
 {
-    punit_argon *pool = data;
+    argon_t *pool = data;
 
-    /* Linux: the nice value belongs to the thread; failing is harmless */
+    /* On Linux the nice value belongs to the thread. A failure does no harm. */
     (void) setpriority(PRIO_PROCESS, (id_t) syscall(SYS_gettid), LOWER_PRIORITY);
 
     pthread_mutex_lock(&pool->lock);
@@ -77,14 +79,17 @@ serve(void *data)
         while (pool->head == NULL && !pool->stop) {
             pthread_cond_wait(&pool->wanted, &pool->lock);
         }
+
         if (pool->head == NULL) {
             break;
         }
-        job *j = pool->head;
+
+        job_t *j = pool->head;
         pool->head = j->next;
         if (pool->head == NULL) {
             pool->tail = &pool->head;
         }
+
         pool->waiting--;
         pthread_mutex_unlock(&pool->lock);
 
@@ -94,50 +99,55 @@ serve(void *data)
         j->done = true;
         pthread_cond_signal(&j->finished);
     }
+
     pthread_mutex_unlock(&pool->lock);
     return NULL;
 }
 
 
-punit_argon *
-punit_argon_start(unsigned threads, unsigned waiting)
+argon_t *
+argon_start(unsigned threads, unsigned waiting)
 {
     if (sodium_init() < 0 || threads == 0) {
         return NULL;
     }
-    punit_argon *pool = calloc(1, sizeof *pool + threads * sizeof pool->thread[0]);
+
+    argon_t *pool = calloc(1, sizeof(*pool) + threads * sizeof(pool->thread[0]));
     if (pool == NULL) {
         return NULL;
     }
+
     pool->limit = waiting;
     pool->tail = &pool->head;
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->wanted, NULL);
 
-    /* what a name that does not exist is verified against */
+    /* A name that does not exist is verified against this hash. */
     unsigned char secret[32];
-    randombytes_buf(secret, sizeof secret);
-    if (hash_password(pool->nobody, (char *) secret, sizeof secret) != PUNIT_ARGON_OK) {
-        punit_argon_stop(pool);
+    randombytes_buf(secret, sizeof(secret));
+    if (hash_password(pool->nobody, (char *) secret, sizeof(secret)) != ARGON_OK) {
+        argon_stop(pool);
         return NULL;
     }
 
     for (; pool->nthreads < threads; pool->nthreads++) {
         if (pthread_create(&pool->thread[pool->nthreads], NULL, serve, pool) != 0) {
-            punit_argon_stop(pool);
+            argon_stop(pool);
             return NULL;
         }
     }
+
     return pool;
 }
 
 
 void
-punit_argon_stop(punit_argon *pool)
+argon_stop(argon_t *pool)
 {
     if (pool == NULL) {
         return;
     }
+
     pthread_mutex_lock(&pool->lock);
     pool->stop = true;
     pthread_cond_broadcast(&pool->wanted);
@@ -145,20 +155,22 @@ punit_argon_stop(punit_argon *pool)
     for (unsigned i = 0; i < pool->nthreads; i++) {
         pthread_join(pool->thread[i], NULL);
     }
+
     pthread_cond_destroy(&pool->wanted);
     pthread_mutex_destroy(&pool->lock);
     free(pool);
 }
 
 
-static punit_argon_rc
-submit(punit_argon *pool, job *j)
+static argon_rc_t
+submit(argon_t *pool, job_t *j)
 {
     pthread_mutex_lock(&pool->lock);
     if (pool->stop || pool->waiting >= pool->limit) {
         pthread_mutex_unlock(&pool->lock);
-        return PUNIT_ARGON_BUSY;
+        return ARGON_BUSY;
     }
+
     pthread_cond_init(&j->finished, NULL);
     *pool->tail = j;
     pool->tail = &j->next;
@@ -167,33 +179,34 @@ submit(punit_argon *pool, job *j)
     while (!j->done) {
         pthread_cond_wait(&j->finished, &pool->lock);
     }
+
     pthread_mutex_unlock(&pool->lock);
     pthread_cond_destroy(&j->finished);
     return j->rc;
 }
 
 
-punit_argon_rc
-punit_argon_hash(punit_argon *pool, const char *password, size_t len, char out[PUNIT_ARGON_STR])
+argon_rc_t
+argon_hash(argon_t *pool, const char *password, size_t len, char out[ARGON_STR])
 {
-    job j = { .out = out, .password = password, .len = len };
+    job_t j = { .out = out, .password = password, .len = len };
 
     return submit(pool, &j);
 }
 
 
-punit_argon_rc
-punit_argon_verify(punit_argon *pool, const char *hash, const char *password, size_t len)
+argon_rc_t
+argon_verify(argon_t *pool, const char *hash, const char *password, size_t len)
 {
-    job j = { .hash = hash != NULL ? hash : pool->nobody, .password = password, .len = len };
+    job_t j = { .hash = hash != NULL ? hash : pool->nobody, .password = password, .len = len };
 
-    punit_argon_rc rc = submit(pool, &j);
-    return hash == NULL && rc == PUNIT_ARGON_OK ? PUNIT_ARGON_MISMATCH : rc;
+    argon_rc_t rc = submit(pool, &j);
+    return hash == NULL && rc == ARGON_OK ? ARGON_MISMATCH : rc;
 }
 
 
 bool
-punit_argon_outdated(const char *hash)
+argon_outdated(const char *hash)
 {
-    return crypto_pwhash_str_needs_rehash(hash, PUNIT_ARGON_OPS, PUNIT_ARGON_MEMORY) != 0;
+    return crypto_pwhash_str_needs_rehash(hash, ARGON_OPS, ARGON_MEMORY) != 0;
 }

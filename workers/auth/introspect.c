@@ -1,9 +1,6 @@
-/*
- * Is a token still good?  /punit/introspect: asked by NGINX, which has verified
- * the token, when the grid does not know.  POST /auth/introspect (RFC 7662): asked
- * by this machine's workers for a token they hold.
- */
-
+/* Whether a token is still good. NGINX asks /punit/introspect when the grid does not know, and has
+ * verified the token. The workers of this machine ask POST /auth/introspect (RFC 7662) about a
+ * token that they hold. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -14,7 +11,7 @@
 #define EXP_UNKNOWN PUNIT_ACCESS_LIFE
 
 
-/* Whether nothing known speaks against it; the grid learns it. */
+/* active: nothing known ends the token. The grid learns the result. */
 static punit_problem_t *
 ask(punit_request_t *r, const char *jti, const char *sid, const char *user, const char *gen,
     time_t exp, bool *active)
@@ -27,21 +24,23 @@ ask(punit_request_t *r, const char *jti, const char *sid, const char *user, cons
     if (problem != NULL) {
         return problem;
     }
+
     const char *value = punit_rows_text(rows, 0, "active");
     *active = value == NULL || *value == 't';
     if (jti != NULL) {
         if (*active) {
-            punit_token_ok(r, jti);
+            token_grid_ok(r, jti);
         } else {
-            punit_token_revoked(r, jti, exp);
+            token_grid_revoked(r, jti, exp);
         }
     }
+
     return NULL;
 }
 
 
 punit_problem_t *
-punit_introspect(punit_request_t *r, punit_answer_t *a)
+introspect_request(punit_request_t *r, punit_answer_t *a)
 {
     const char *exp = punit_request_param(r, "PUNIT_CLAIM_EXP");
     bool        active;
@@ -53,6 +52,7 @@ punit_introspect(punit_request_t *r, punit_answer_t *a)
         a->body = active ? "{\"active\":true}" : "{\"active\":false,\"reason\":\"revoked\"}";
         a->no_store = true;
     }
+
     return problem;
 }
 
@@ -73,7 +73,7 @@ claim(const json_t *claims, const char *name, punit_type_t type)
 }
 
 
-/* RFC 7662 2.2: scope is the roles, the other members are the token's own. */
+/* RFC 7662 2.2: scope holds the roles. The other members are the token's own. */
 static const char *
 describe(punit_request_t *r, json_t *claims)
 {
@@ -86,6 +86,7 @@ describe(punit_request_t *r, json_t *claims)
             scope = punit_arena_format(r->arena, "%s%s%s", scope, *scope != '\0' ? " " : "", role);
         }
     }
+
     json_object_set_new(claims, "active", json_true());
     json_object_set_new(claims, "token_type", json_string("Bearer"));
     json_object_set_new(claims, "scope", json_string(scope));
@@ -93,31 +94,34 @@ describe(punit_request_t *r, json_t *claims)
     if (text != NULL) {
         punit_arena_own(r->arena, free, text);
     }
+
     return text;
 }
 
 
 punit_problem_t *
-punit_introspect_token(punit_request_t *r, punit_answer_t *a)
+introspect_token(punit_request_t *r, punit_answer_t *a)
 {
     char    error[300];
     json_t *claims = NULL;
     bool    active = false;
 
-    /* NGINX does not pass this path on; should somebody make it, it still is nobody's business */
+    /* NGINX does not pass this path on. This refuses clients if a configuration does. */
     if (r->client != NULL || r->from != NULL) {
         return punit_problem(r->arena, &punit_forbidden, NULL);
     }
-    /* read at each call: rare, and a unit may have been added since the start */
-    punit_keys *keys = punit_public_keys_load(punit_config.keys, error, sizeof error);
+
+    /* Read at each call, which is rare, since a unit may have been added. */
+    punit_keys *keys = punit_public_keys_load(punit_config.keys, error, sizeof(error));
     if (keys == NULL) {
         char quoted[400];
         punit_log(PUNIT_LOG_ERROR, "public-keys", "why=%s",
-                  punit_log_quote(quoted, sizeof quoted, error));
+                  punit_log_quote(quoted, sizeof(quoted), error));
         return punit_problem(r->arena, &punit_try_later, NULL);
     }
-    bool good = access_token_check(&punit_auth.issuer, keys, punit_request_member(r, "token"),
-                                   time(NULL), &claims);
+
+    bool good = access_token_check(&auth.issuer, keys, punit_request_member(r, "token"),
+                                         time(NULL), &claims);
     punit_keys_free(keys);
 
     a->body = "{\"active\":false}";
@@ -125,6 +129,7 @@ punit_introspect_token(punit_request_t *r, punit_answer_t *a)
     if (!good) {
         return NULL;
     }
+
     punit_arena_own(r->arena, free_json, claims);
     json_int_t       gen = json_integer_value(json_object_get(claims, "gen"));
     punit_problem_t *problem =
@@ -137,5 +142,6 @@ punit_introspect_token(punit_request_t *r, punit_answer_t *a)
             problem = punit_problem(r->arena, &punit_internal, NULL);
         }
     }
+
     return problem;
 }

@@ -6,66 +6,56 @@
 #include <time.h>
 
 #include "auth/auth.h"
-
-
-const char *
-punit_bytea(punit_arena_t *arena, const unsigned char *bytes, size_t n)
-{
-    char *text = punit_arena_alloc(arena, 2 + 2 * n + 1);
-
-    memcpy(text, "\\x", 2);
-    sodium_bin2hex(text + 2, 2 * n + 1, bytes, n);
-    return text;
-}
+#include "lib/pg/bytea.h"
 
 
 static void
 wipe(void *secret)
 {
-    sodium_memzero(secret, PUNIT_SECRET);
+    sodium_memzero(secret, REFRESH_TOKEN_SECRET);
 }
 
 
 static void
-draw(punit_request_t *r, punit_pair_t *pair)
+draw(punit_request_t *r, pair_t *pair)
 {
-    unsigned char family[PUNIT_SUM], whole[PUNIT_SUM];
+    unsigned char family[REFRESH_TOKEN_SUM], whole[REFRESH_TOKEN_SUM];
     struct tm     tm;
     char          text[32];
 
     pair->user = pair->refresh.user;
     pair->iat = time(NULL);
     pair->exp = pair->iat + PUNIT_ACCESS_LIFE;
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&pair->exp, &tm));
+    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&pair->exp, &tm));
     pair->exp_text = punit_arena_copy(r->arena, text);
     punit_uuid_new(pair->jti);
-    punit_refresh_sums(&pair->refresh, family, whole);
-    pair->family_sum = punit_bytea(r->arena, family, sizeof family);
-    pair->refresh_sum = punit_bytea(r->arena, whole, sizeof whole);
+    refresh_token_sums(&pair->refresh, family, whole);
+    pair->family_sum = punit_bytea_text(r->arena, family, sizeof(family));
+    pair->refresh_sum = punit_bytea_text(r->arena, whole, sizeof(whole));
     punit_arena_own(r->arena, wipe, pair->refresh.secret);
 }
 
 
-punit_pair_t *
-punit_pair_new(punit_request_t *r, const char *user)
+pair_t *
+pair_new(punit_request_t *r, const char *user)
 {
-    punit_pair_t *pair = punit_arena_alloc(r->arena, sizeof *pair);
-    char         *sid = punit_arena_alloc(r->arena, PUNIT_UUID_SIZE);
+    pair_t *pair = punit_arena_alloc(r->arena, sizeof(*pair));
+    char   *sid = punit_arena_alloc(r->arena, PUNIT_UUID_SIZE);
 
     punit_uuid_new(sid);
     pair->sid = sid;
-    punit_refresh_new(&pair->refresh, user);
+    refresh_token_new(&pair->refresh, user);
     draw(r, pair);
     return pair;
 }
 
 
-punit_pair_t *
-punit_pair_next(punit_request_t *r, const punit_refresh *from)
+pair_t *
+pair_next(punit_request_t *r, const refresh_token_t *from)
 {
-    punit_pair_t *pair = punit_arena_alloc(r->arena, sizeof *pair);
+    pair_t *pair = punit_arena_alloc(r->arena, sizeof(*pair));
 
-    punit_refresh_next(&pair->refresh, from);
+    refresh_token_next(&pair->refresh, from);
     draw(r, pair);
     return pair;
 }
@@ -79,10 +69,10 @@ free_json(void *json)
 
 
 punit_problem_t *
-punit_pair_answer(punit_request_t *r, const punit_pair_t *pair, const PGresult *rows, int status,
-                  punit_answer_t *a)
+pair_answer(punit_request_t *r, const pair_t *pair, const PGresult *rows, int status,
+            punit_answer_t *a)
 {
-    char        text[PUNIT_REFRESH_TEXT];
+    char        text[REFRESH_TOKEN_SIZE];
     const char *gen = punit_rows_text(rows, 0, "gen");
     const char *roles = punit_rows_text(rows, 0, "roles");
 
@@ -90,6 +80,7 @@ punit_pair_answer(punit_request_t *r, const punit_pair_t *pair, const PGresult *
         punit_log(PUNIT_LOG_ERROR, "no-credential", "user=%s", pair->user);
         return punit_problem(r->arena, &punit_internal, NULL);
     }
+
     access_claims_t claims = {
         .user = pair->user,
         .jti = pair->jti,
@@ -100,14 +91,15 @@ punit_pair_answer(punit_request_t *r, const punit_pair_t *pair, const PGresult *
         .epoch = (uint64_t) punit_rows_number(rows, 0, "epoch"),
         .gen = (uint64_t) punit_rows_number(rows, 0, "gen"),
     };
-    char *access = access_token_issue(&punit_auth.issuer, &claims);
+    char *access = access_token_issue(&auth.issuer, &claims);
     if (access == NULL) {
         punit_log(PUNIT_LOG_ERROR, "token-not-signed", "user=%s", pair->user);
         return punit_problem(r->arena, &punit_internal, NULL);
     }
+
     punit_arena_own(r->arena, free, access);
 
-    punit_refresh_format(&pair->refresh, text);
+    refresh_token_format(&pair->refresh, text);
     json_t *body = json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "user_id", pair->user,
                              "access_token", access, "refresh_token", text, "token_type", "Bearer",
                              "expires_in", PUNIT_ACCESS_LIFE, "unit", punit_config.unit);
@@ -116,6 +108,7 @@ punit_pair_answer(punit_request_t *r, const punit_pair_t *pair, const PGresult *
     if (dump == NULL) {
         return punit_problem(r->arena, &punit_internal, NULL);
     }
+
     punit_arena_own(r->arena, free, dump);
 
     a->status = status;

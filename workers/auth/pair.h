@@ -1,9 +1,6 @@
-/*
- * Pair: an access and a refresh token on their way to a client.  The ids and
- * secrets are drawn first, the database stores what it must know of them, and
- * what it answers (epoch, gen, roles) completes the access token.
- */
-
+/* Pair: an access token and a refresh token for a client. The ids and secrets are drawn first. The
+ * database stores what it must know of them. Its answer (epoch, gen, roles) completes the access
+ * token. */
 #ifndef PUNIT_AUTH_PAIR_H
 #define PUNIT_AUTH_PAIR_H
 
@@ -12,29 +9,25 @@
 #include "lib/http/request.h"
 
 typedef struct {
-    const char   *user;
-    const char   *sid;
-    char          jti[PUNIT_UUID_SIZE];
-    time_t        iat, exp;
-    punit_refresh refresh;
-    /* for statements */
+    const char     *user;
+    const char     *sid;
+    char            jti[PUNIT_UUID_SIZE];
+    time_t          iat, exp;
+    refresh_token_t refresh;
+    /* as parameters of statements */
     const char *exp_text;    /* timestamptz */
     const char *family_sum;  /* bytea */
     const char *refresh_sum; /* bytea */
-} punit_pair_t;
+} pair_t;
 
 /* The first pair of a new session. */
-punit_pair_t *punit_pair_new(punit_request_t *r, const char *user);
+pair_t *pair_new(punit_request_t *r, const char *user);
 
-/* The next pair of the session that `from` belongs to; sid is set once it is known. */
-punit_pair_t *punit_pair_next(punit_request_t *r, const punit_refresh *from);
+/* The next pair of the session of `from`. The caller sets sid once it is known. */
+pair_t *pair_next(punit_request_t *r, const refresh_token_t *from);
 
-/* The answer {user_id, access_token, ...} from the columns epoch, gen and roles of a statement's
- * first row. */
-punit_problem_t *punit_pair_answer(punit_request_t *r, const punit_pair_t *pair,
-                                   const PGresult *rows, int status, punit_answer_t *a);
-
-/* Bytes as the text of a bytea. */
-const char *punit_bytea(punit_arena_t *arena, const unsigned char *bytes, size_t n);
+/* Answers {user_id, access_token, ...}, by the columns epoch, gen and roles of the first row. */
+punit_problem_t *pair_answer(punit_request_t *r, const pair_t *pair, const PGresult *rows,
+                             int status, punit_answer_t *a);
 
 #endif

@@ -5,7 +5,7 @@
 #include "auth/auth.h"
 #include "lib/pg/ownership.h"
 
-const char punit_credential_statement[] =
+const char password_credential[] =
     "select o.epoch, c.password" PUNIT_OWNERSHIP_FROM
     " left join auth.credential c using (user_id)" PUNIT_OWNERSHIP_OWNED;
 
@@ -14,64 +14,69 @@ static const punit_kind_t wrong_password = { 403, "wrong-password",
 
 
 static punit_problem_t *
-unable(punit_request_t *r, punit_argon_rc rc)
+unable(punit_request_t *r, argon_rc_t rc)
 {
     punit_log(PUNIT_LOG_WARN, "argon", "request=%s why=%s", r->id != NULL ? r->id : "-",
-              rc == PUNIT_ARGON_BUSY ? "queue-full" : "no-memory");
+              rc == ARGON_BUSY ? "queue-full" : "no-memory");
     return punit_problem(r->arena, &punit_try_later, "too many are logging in");
 }
 
 
 punit_problem_t *
-punit_password_hash(punit_request_t *r, const char *member, char hash[PUNIT_ARGON_STR])
+password_hash(punit_request_t *r, const char *member, char hash[ARGON_STR])
 {
-    const char    *password = punit_request_member(r, member);
-    punit_argon_rc rc = punit_argon_hash(punit_auth.argon, password, strlen(password), hash);
+    const char *password = punit_request_member(r, member);
+    argon_rc_t  rc = argon_hash(auth.argon, password, strlen(password), hash);
 
-    return rc == PUNIT_ARGON_OK ? NULL : unable(r, rc);
+    return rc == ARGON_OK ? NULL : unable(r, rc);
 }
 
 
 punit_problem_t *
-punit_password_verify(punit_request_t *r, const char *member, const char *hash, bool *right)
+password_verify(punit_request_t *r, const char *member, const char *hash, bool *right)
 {
-    const char    *password = punit_request_member(r, member);
-    punit_argon_rc rc = punit_argon_verify(punit_auth.argon, hash, password, strlen(password));
+    const char *password = punit_request_member(r, member);
+    argon_rc_t  rc = argon_verify(auth.argon, hash, password, strlen(password));
 
-    *right = rc == PUNIT_ARGON_OK;
-    return rc == PUNIT_ARGON_OK || rc == PUNIT_ARGON_MISMATCH ? NULL : unable(r, rc);
+    *right = rc == ARGON_OK;
+    return rc == ARGON_OK || rc == ARGON_MISMATCH ? NULL : unable(r, rc);
 }
 
 
-/* POST /auth/password: the session that changes it goes on, all others end. */
+/* POST /auth/password. The session that changes the password goes on, all others end. */
 punit_problem_t *
-punit_password(punit_request_t *r, punit_answer_t *a)
+password_change(punit_request_t *r, punit_answer_t *a)
 {
     PGresult        *rows;
     punit_problem_t *problem;
     bool             right;
-    char             hash[PUNIT_ARGON_STR];
+    char             hash[ARGON_STR];
 
-    problem = punit_owned_query(r, r->user, punit_credential_statement, 1, &r->user, &rows, a);
+    problem = punit_owned_query(r, r->user, password_credential, 1, &r->user, &rows, a);
     if (problem != NULL || rows == NULL) {
         return problem;
     }
+
     const char *old = punit_rows_text(rows, 0, "password");
-    const char *who = punit_attempt_user(r, r->user);
-    problem = punit_attempt_take(r, who);
+    const char *who = attempt_user(r, r->user);
+    problem = attempt_take(r, who);
     if (problem != NULL) {
         return problem;
     }
-    problem = punit_password_verify(r, "old", old, &right);
+
+    problem = password_verify(r, "old", old, &right);
     if (problem != NULL || right) {
-        punit_attempt_return(r, who);
+        attempt_return(r, who);
     }
+
     if (problem == NULL && !right) {
         problem = punit_problem(r->arena, &wrong_password, NULL);
     }
+
     if (problem == NULL) {
-        problem = punit_password_hash(r, "new", hash);
+        problem = password_hash(r, "new", hash);
     }
+
     if (problem != NULL) {
         return problem;
     }
@@ -80,15 +85,18 @@ punit_password(punit_request_t *r, punit_answer_t *a)
                              hash };
     problem = punit_owned_query(
         r, r->user,
-        "select epoch, status from auth.change_password($1, coalesce($2, auth.session_of($1, $3)), $4, $5)",
+        "select epoch, status"
+        " from auth.change_password($1, coalesce($2, auth.session_of($1, $3)), $4, $5)",
         5, values, &rows, a);
     if (problem != NULL || rows == NULL) {
         return problem;
     }
+
     if (strcmp(punit_rows_text(rows, 0, "status"), "204") != 0) {
         return punit_problem(r->arena, &punit_conflict,
                              "the password has just been changed by another request");
     }
+
     a->status = 204;
     return NULL;
 }

@@ -1,12 +1,9 @@
-/*
- * Refresh tokens: `<user uuid>.<32 random bytes, base64url>`, so that any unit
- * finds the owner.  The first 16 bytes are drawn once for a session (its
- * family), the last 16 anew at each rotation.  The database holds SHA-256
- * sums of the family part and of the whole: a token whose family is known and
- * which is not the current one is an old one, however old, without any row
- * kept for it; and nobody who has not held a token of the family can make one.
- */
-
+/* Refresh token: `<user uuid>.<32 random bytes, base64url>`. The uuid lets any unit find the owner.
+ *
+ * The first 16 bytes are drawn once for a session and name its family. The last 16 are drawn anew
+ * at each rotation. The database holds SHA-256 sums of the family part and of the whole. A token of
+ * a known family that is not the current one is therefore an old one. No row has to be kept for old
+ * tokens, and only a holder of a token of the family can make one. */
 #ifndef PUNIT_AUTH_REFRESH_TOKEN_H
 #define PUNIT_AUTH_REFRESH_TOKEN_H
 
@@ -15,30 +12,30 @@
 
 #include "lib/base/uuid.h"
 
-#define PUNIT_SECRET       32
-#define PUNIT_FAMILY       16
-#define PUNIT_SUM          32 /* SHA-256 */
-/* uuid, '.', 43 characters, NUL */
-#define PUNIT_REFRESH_TEXT (PUNIT_UUID_LENGTH + 1 + 43 + 1)
+#define REFRESH_TOKEN_SECRET 32
+#define REFRESH_TOKEN_FAMILY 16
+#define REFRESH_TOKEN_SUM    32 /* SHA-256 */
+/* Of the text: uuid, '.', 43 characters, NUL. */
+#define REFRESH_TOKEN_SIZE   (PUNIT_UUID_LENGTH + 1 + 43 + 1)
 
 typedef struct {
     char          user[PUNIT_UUID_LENGTH + 1];
-    unsigned char secret[PUNIT_SECRET];
-} punit_refresh;
+    unsigned char secret[REFRESH_TOKEN_SECRET];
+} refresh_token_t;
 
 /* A token of a new family. */
-void punit_refresh_new(punit_refresh *token, const char *user);
+void refresh_token_new(refresh_token_t *token, const char *user);
 
 /* The next token of the same family. */
-void punit_refresh_next(punit_refresh *token, const punit_refresh *from);
+void refresh_token_next(refresh_token_t *token, const refresh_token_t *from);
 
-/* Strict: lower-case uuid, canonical base64url, nothing after it. */
-bool punit_refresh_parse(punit_refresh *token, const char *text, size_t len);
+/* Accepts a lower-case uuid, canonical base64url and nothing after it. */
+bool refresh_token_parse(refresh_token_t *token, const char *text, size_t len);
 
-void punit_refresh_format(const punit_refresh *token, char text[PUNIT_REFRESH_TEXT]);
+void refresh_token_format(const refresh_token_t *token, char text[REFRESH_TOKEN_SIZE]);
 
-/* What the database knows: SHA-256 of the family part, and of the whole. */
-void punit_refresh_sums(const punit_refresh *token, unsigned char family[PUNIT_SUM],
-                        unsigned char whole[PUNIT_SUM]);
+/* SHA-256 of the family part and of the whole, for the database. */
+void refresh_token_sums(const refresh_token_t *token, unsigned char family[REFRESH_TOKEN_SUM],
+                        unsigned char whole[REFRESH_TOKEN_SUM]);
 
 #endif

@@ -1,8 +1,5 @@
-/*
- * /punit/reissue: the token a user goes on with at the unit he has moved to.  Asked by
- * NGINX, which has verified the old one; only unit, epoch and the signing key are new.
- */
-
+/* /punit/reissue: a new token for a user who has moved to this unit. NGINX asks for it and has
+ * verified the old one. Only unit, epoch and the signing key are new. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +8,7 @@
 
 
 punit_problem_t *
-punit_reissue(punit_request_t *r, punit_answer_t *a)
+reissue_token(punit_request_t *r, punit_answer_t *a)
 {
     const char *exp = punit_request_param(r, "PUNIT_CLAIM_EXP");
     const char *iat = punit_request_param(r, "PUNIT_CLAIM_IAT");
@@ -21,13 +18,15 @@ punit_reissue(punit_request_t *r, punit_answer_t *a)
     if (r->user == NULL || r->jti == NULL || exp == NULL || iat == NULL || sid == NULL) {
         return punit_problem(r->arena, &punit_conflict, "not a token that can be issued again");
     }
-    punit_problem_t *problem = punit_owned_query(
-        r, r->user, "select o.epoch" PUNIT_OWNERSHIP_FROM PUNIT_OWNERSHIP_OWNED, 1,
-        &r->user, &rows, a);
+
+    punit_problem_t *problem =
+        punit_owned_query(r, r->user, "select o.epoch" PUNIT_OWNERSHIP_FROM PUNIT_OWNERSHIP_OWNED,
+                          1, &r->user, &rows, a);
     if (problem != NULL && problem->kind == &punit_unknown_user) {
-        /* to NGINX a 401 would be a fault; it only has to know that there is no new token */
+        /* A 401 would be a fault to NGINX, which only must know that there is no new token. */
         return punit_problem(r->arena, &punit_conflict, "nobody owns this user");
     }
+
     if (problem != NULL || rows == NULL) {
         return problem;
     }
@@ -42,11 +41,12 @@ punit_reissue(punit_request_t *r, punit_answer_t *a)
         .epoch = (uint64_t) punit_rows_number(rows, 0, "epoch"),
         .gen = r->gen != NULL ? strtoull(r->gen, NULL, 10) : 0,
     };
-    char *token = access_token_issue(&punit_auth.issuer, &claims);
+    char *token = access_token_issue(&auth.issuer, &claims);
     if (token == NULL) {
         punit_log(PUNIT_LOG_ERROR, "token-not-signed", "user=%s", r->user);
         return punit_problem(r->arena, &punit_internal, NULL);
     }
+
     punit_arena_own(r->arena, free, token);
     a->type = "application/jwt";
     a->body = token;

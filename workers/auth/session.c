@@ -1,33 +1,34 @@
-/* Sessions: POST /auth/refresh and /auth/logout. (GET and DELETE /auth/sessions are statements, see
- * main.c.) */
-
+/* Sessions: POST /auth/refresh and /auth/logout. GET and DELETE /auth/sessions are statements in
+ * main.c. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "auth/auth.h"
 #include "auth/pair.h"
 #include "auth/token_grid.h"
+#include "lib/pg/bytea.h"
 
 static const punit_kind_t bad_refresh_token = { 401, "bad-refresh-token",
                                                 "The refresh token is not valid" };
 
 
 punit_problem_t *
-punit_refresh_pair(punit_request_t *r, punit_answer_t *a)
+session_refresh(punit_request_t *r, punit_answer_t *a)
 {
-    const char   *text = punit_request_member(r, "refresh_token");
-    punit_refresh presented;
-    unsigned char family[PUNIT_SUM], whole[PUNIT_SUM];
-    PGresult     *rows;
+    const char     *text = punit_request_member(r, "refresh_token");
+    refresh_token_t presented;
+    unsigned char   family[REFRESH_TOKEN_SUM], whole[REFRESH_TOKEN_SUM];
+    PGresult       *rows;
 
-    if (!punit_refresh_parse(&presented, text, strlen(text))) {
+    if (!refresh_token_parse(&presented, text, strlen(text))) {
         return punit_problem(r->arena, &bad_refresh_token, NULL);
     }
-    punit_pair_t *pair = punit_pair_next(r, &presented);
-    punit_refresh_sums(&presented, family, whole);
+
+    pair_t *pair = pair_next(r, &presented);
+    refresh_token_sums(&presented, family, whole);
 
     const char *values[] = {
-        pair->user,        pair->family_sum, punit_bytea(r->arena, whole, sizeof whole),
+        pair->user,        pair->family_sum, punit_bytea_text(r->arena, whole, sizeof(whole)),
         pair->refresh_sum, pair->jti,        pair->exp_text,
         r->client,
     };
@@ -40,6 +41,7 @@ punit_refresh_pair(punit_request_t *r, punit_answer_t *a)
                    ? punit_problem(r->arena, &bad_refresh_token, NULL)
                    : problem;
     }
+
     if (rows == NULL) {
         return NULL;
     }
@@ -47,20 +49,22 @@ punit_refresh_pair(punit_request_t *r, punit_answer_t *a)
     const char *outcome = punit_rows_text(rows, 0, "outcome");
     if (strcmp(outcome, "rotated") == 0) {
         pair->sid = punit_rows_text(rows, 0, "session");
-        return punit_pair_answer(r, pair, rows, 200, a);
+        return pair_answer(r, pair, rows, 200, a);
     }
+
     if (strcmp(outcome, "reused") == 0) {
         punit_log(PUNIT_LOG_WARN, "refresh-reused", "request=%s user=%s session=%s",
                   r->id != NULL ? r->id : "-", pair->user, punit_rows_text(rows, 0, "session"));
     }
+
     return punit_problem(r->arena, &bad_refresh_token, NULL);
 }
 
 
-/* At whichever unit: where the user is not owned, and his owner perhaps down, auth.ended alone ends
- * the session. */
+/* Any unit takes it. At a unit that does not own the user, a row of auth.ended ends the session,
+ * even while the owner is down. */
 punit_problem_t *
-punit_logout(punit_request_t *r, punit_answer_t *a)
+session_logout(punit_request_t *r, punit_answer_t *a)
 {
     const char *exp = punit_request_param(r, "PUNIT_CLAIM_EXP");
     PGresult   *rows;
@@ -68,6 +72,7 @@ punit_logout(punit_request_t *r, punit_answer_t *a)
     if (r->user == NULL || r->jti == NULL) {
         return punit_problem(r->arena, &punit_unauthorized, NULL);
     }
+
     const char      *values[] = { r->user, punit_request_param(r, "PUNIT_CLAIM_SID"), r->jti, exp };
     punit_problem_t *problem =
         punit_sql_query(r,
@@ -77,13 +82,15 @@ punit_logout(punit_request_t *r, punit_answer_t *a)
     if (problem != NULL) {
         return problem;
     }
-    punit_token_revoked(r, r->jti, (time_t) punit_rows_number(rows, 0, "exp"));
+
+    token_grid_revoked(r, r->jti, (time_t) punit_rows_number(rows, 0, "exp"));
 
     const char *epoch = punit_rows_text(rows, 0, "epoch");
     if (epoch != NULL) {
         a->owner_unit = punit_config.unit;
         a->owner_epoch = strtoll(epoch, NULL, 10);
     }
+
     a->status = 204;
     return NULL;
 }

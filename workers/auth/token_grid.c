@@ -3,7 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-#define OK_LIFE 5 /* seconds: how late a session's end may reach a token by itself */
+#define OK_LIFE 5 /* seconds: the most by which a token may outlive its session */
 
 
 static const char *
@@ -14,16 +14,16 @@ key(punit_request_t *r, const char *jti)
 
 
 void
-punit_token_ok(punit_request_t *r, const char *jti)
+token_grid_ok(punit_request_t *r, const char *jti)
 {
     punit_grid_add(r->token_grid, key(r, jti), "ok", 2, OK_LIFE, 0);
 }
 
 
 void
-punit_token_revoked(punit_request_t *r, const char *jti, time_t exp)
+token_grid_revoked(punit_request_t *r, const char *jti, time_t exp)
 {
-    /* memcached takes large numbers as times; one in the past would not be stored at all */
+    /* memcached takes a large number as a time, and does not store what has expired. */
     if (exp > time(NULL)) {
         punit_grid_set(r->token_grid, key(r, jti), "revoked", 7, exp, 0);
     }

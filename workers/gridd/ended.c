@@ -13,7 +13,7 @@ static const char ended[] = "select subject, ceil(extract(epoch from exp))::bigi
                             "  from auth.ended where kind = 'jti' and exp > now()";
 
 
-/* set, not add: a slow fill with `ok` only adds, so it never overwrites this. */
+/* Sets the entry, while a slow fill with `ok` only adds one. So the fill never overwrites this. */
 static void
 revoke(gridd_state_t *state, const char *jti, time_t until)
 {

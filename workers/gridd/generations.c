@@ -17,7 +17,7 @@ gridd_generations_notified(gridd_state_t *state, const char *payload)
 void
 gridd_generations_write(gridd_state_t *state)
 {
-    /* Before the query: what is committed while it runs is announced and read again. */
+    /* Reset before the query, since a commit while it runs is announced and read again. */
     state->changed = false;
 
     PGresult *rows = gridd_link_query(state->link, generations);

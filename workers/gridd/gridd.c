@@ -1,8 +1,8 @@
-/* gridd: keeps the grid true. Writes the generation of each service's reference data to every
- * memcached server, each second and at each NOTIFY, and what has ended of tokens to the token grid.
+/* Gridd: keeps the grid true. It writes the generation of each service's reference data to every
+ * memcached server, once a second and at each NOTIFY. It writes ended tokens to the token grid.
  *
- * While PostgreSQL does not answer nothing is written: the generations expire within 3 s, and
- * whoever asks the grid misses, which is slower but never wrong. */
+ * While PostgreSQL does not answer, nothing is written. The generations then expire within 3 s and
+ * every lookup misses, which is slower but never wrong. */
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -27,7 +27,7 @@ static const gridd_channel_t channels[] = {
 };
 
 
-/* Waits for a NOTIFY, a signal or the time. true: a signal says to end. */
+/* Waits for a NOTIFY, a signal or the time. True when a signal says to end. */
 static bool
 wait_until(int64_t time, int signals, int pg)
 {
@@ -75,7 +75,7 @@ main(void)
     for (bool end = false; !end;) {
         int64_t tick = punit_clock_ms() + TICK_MS;
 
-        /* After a reconnect notifications were missed: everything is read again. */
+        /* Notifications were missed before the reconnect, so everything is read again. */
         if (gridd_link_stand(state.link)) {
             state.catch_up = true;
         }
@@ -88,7 +88,8 @@ main(void)
 
         int64_t next = gridd_link_retry_at(state.link, tick);
 
-        /* What came while a statement ran is in libpq already and would not wake poll. */
+        /* Notifications that came while a statement ran are in libpq already and do not wake poll.
+         */
         gridd_link_notifications(state.link, &state);
 
         while (!end && !state.changed && punit_clock_ms() < next) {

@@ -180,7 +180,7 @@ gridd_link_query(gridd_link_t *link, const char *sql)
                       punit_log_quote(quoted, sizeof(quoted), message));
         }
 
-        /* The schema may be a new one, which plans of this connection do not know. */
+        /* The schema may have changed, and the plans of this connection may be of the old one. */
         PQclear(rows);
         punit_connection_close(link->connection);
         link->connection = NULL;

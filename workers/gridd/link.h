@@ -1,4 +1,4 @@
-/* Link: gridd's one connection to PostgreSQL, which listens; made anew when it breaks. */
+/* Link: gridd's one connection to PostgreSQL, which listens. A broken one is replaced. */
 #ifndef PUNIT_GRIDD_LINK_H
 #define PUNIT_GRIDD_LINK_H
 
@@ -10,7 +10,7 @@
 
 typedef struct gridd_link gridd_link_t;
 
-/* What the parts of gridd share. */
+/* The state that the parts of gridd share. */
 typedef struct {
     gridd_link_t *link;
     punit_grid_t *grid;
@@ -27,25 +27,26 @@ typedef struct {
     void (*notified)(gridd_state_t *state, const char *payload);
 } gridd_channel_t;
 
-/* Takes conninfo, which was malloc'ed. NULL without memory. */
+/* Takes over conninfo, which is malloc'ed. NULL without memory. */
 gridd_link_t *gridd_link_create(char *conninfo, const gridd_channel_t *channels);
 void          gridd_link_destroy(gridd_link_t *link);
 
-/* Connects and listens when it does not stand and it is time to try; true when it has just done so.
+/* Connects and listens if there is no connection and it is time to try. True when it has just done
+ * so.
  */
 bool gridd_link_stand(gridd_link_t *link);
 
-/* When to try again, `otherwise` while it stands. */
+/* When to try again. `otherwise` while the connection stands. */
 int64_t gridd_link_retry_at(const gridd_link_t *link, int64_t otherwise);
 
-/* For poll(2), -1 while it does not stand. */
+/* The socket for poll(2). -1 while there is no connection. */
 int gridd_link_socket(const gridd_link_t *link);
 
-/* Takes what has come and calls the channels' functions. */
+/* Takes the notifications that have come and calls the channels' functions. */
 void gridd_link_notifications(gridd_link_t *link, gridd_state_t *state);
 
-/* Rows of a static statement without parameters, to be PQclear'ed; NULL: it does not stand (any
- * more), or the statement failed, which was logged. */
+/* The rows of a static statement without parameters, which the caller clears. NULL when there is no
+ * connection, or when the statement failed, which is logged. */
 PGresult *gridd_link_query(gridd_link_t *link, const char *sql);
 
 /* One line at each change between answering and not. */

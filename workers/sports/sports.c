@@ -31,6 +31,12 @@ static const punit_arg_t filters[] = {
     { 0 },
 };
 
+static const char get_activity[] =
+    "select o.epoch, " PUNIT_OWNERSHIP_AGE ","
+    " case when a.id is null then 404 else 200 end as status,"
+    " case when a.id is not null then sports.activity_document(a) end as body" PUNIT_OWNERSHIP_FROM
+    " left join sports.activity a on a.user_id = o.user_id and a.id = $3" PUNIT_OWNERSHIP_READABLE;
+
 /* A member of the merge patch ($3, RFC 7396), or what the row has. */
 #define MERGED(column, value) \
     " " column " = case when $3::jsonb ? '" column "' then " value " else a." column " end,"
@@ -69,12 +75,7 @@ static const punit_route_t routes[] = {
       .bind = { PUNIT_P_USER, PUNIT_P_STALE, PUNIT_P_ARG("sport"), PUNIT_P_ARG("from"),
                 PUNIT_P_ARG("to"), PUNIT_P_LIMIT, PUNIT_P_CURSOR(0), PUNIT_P_CURSOR(1) } },
 
-    { "GET", "/activities/{id:uuid}", PUNIT_OWNED, .stale = true,
-      .sql =
-          "select o.epoch, " PUNIT_OWNERSHIP_AGE
-          ", case when a.id is null then 404 else 200 end as status,"
-          " case when a.id is not null then sports.activity_document(a) end as body" PUNIT_OWNERSHIP_FROM
-          " left join sports.activity a on a.user_id = o.user_id and a.id = $3" PUNIT_OWNERSHIP_READABLE,
+    { "GET", "/activities/{id:uuid}", PUNIT_OWNED, .stale = true, .sql = get_activity,
       .bind = { PUNIT_P_USER, PUNIT_P_STALE, PUNIT_P_PATH("id") } },
 
     { "PATCH", "/activities/{id:uuid}", PUNIT_OWNED, .merge = true, .members = activity,

@@ -172,7 +172,7 @@ punit_arena_vformat(punit_arena_t *arena, const char *format, va_list args)
         out_of_memory();
     }
 
-    /* Mostly there is room; it is a multiple of what pieces are aligned to. */
+    /* Mostly there is room. Blocks are a multiple of the alignment, so rounding up stays inside. */
     if ((size_t) n < room) {
         b->used += ALIGN((size_t) n + 1);
 

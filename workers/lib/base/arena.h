@@ -1,4 +1,4 @@
-/* Memory of one request: taken piece by piece, given back at once at its end. */
+/* Arena: the memory of one request, taken piece by piece and given back as a whole. */
 #ifndef PUNIT_LIB_BASE_ARENA_H
 #define PUNIT_LIB_BASE_ARENA_H
 
@@ -16,8 +16,8 @@ void punit_arena_destroy(punit_arena_t *arena);
 /* Runs the cleanups and forgets everything, keeping the first block for the next request. */
 void punit_arena_reset(punit_arena_t *arena);
 
-/* `size` bytes aligned for any type, zeroed. Never NULL: without memory the process ends with a log
- * line, for the supervisor to start it anew (an answer half built helps nobody). */
+/* `size` bytes, zeroed and aligned for any type. Never NULL. Without memory the process logs a line
+ * and ends, and the supervisor starts it anew. */
 void *punit_arena_alloc(punit_arena_t *arena, size_t size);
 
 /* Copies, always ended by a NUL. */

@@ -1,5 +1,5 @@
 /* Pepper: the key that all units share and that login names are hashed with. The directory holds
- * only these hashes, so a stolen directory reveals no address, not even to someone who guesses. */
+ * only these hashes, so a stolen directory reveals no address, and guesses cannot be tested. */
 #ifndef PUNIT_LIB_BASE_PEPPER_H
 #define PUNIT_LIB_BASE_PEPPER_H
 

@@ -1,4 +1,4 @@
-/* Answer: what a route gives back, before it becomes FastCGI output. */
+/* Answer: what a route gives back, and the header lines of CGI that are made of it. */
 #ifndef PUNIT_LIB_HTTP_ANSWER_H
 #define PUNIT_LIB_HTTP_ANSWER_H
 
@@ -12,12 +12,12 @@ typedef struct {
     const char *type;   /* Content-Type, default application/json */
     const char *body;   /* NULL = none */
     size_t      length; /* of body; 0 with a body = strlen */
-    const char *etag;   /* with its quotes; made by the library for a GET's 200 when NULL */
+    const char *etag;   /* with its quotes; NULL: the library makes one for a GET's 200 */
     const char *location;
     const char *owner_unit; /* Punit-Owner: <unit>; epoch=<n> */
     long long   owner_epoch;
     const char *author; /* Punit-Author, with 421 */
-    long        stale;  /* Punit-Stale in seconds, used when is_stale */
+    long        stale;  /* Punit-Stale in seconds, if is_stale */
     bool        is_stale;
     const char *allow;    /* methods, 405 and OPTIONS */
     bool        no_store; /* Cache-Control: no-store (answers with tokens) */

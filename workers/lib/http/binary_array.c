@@ -73,8 +73,7 @@ digits(const char *text, int n)
 }
 
 
-/* Days since 2000-01-01; years begin in March, so that the day that comes and goes is the last one.
- */
+/* Days since 2000-01-01. Years begin in March, so that the leap day is the last one. */
 static int64_t
 days_of(int64_t year, int64_t month, int64_t day)
 {
@@ -86,7 +85,7 @@ days_of(int64_t year, int64_t month, int64_t day)
 }
 
 
-/* Microseconds since 2000-01-01T00:00:00Z of a time that is one (RFC 3339). */
+/* Microseconds since 2000-01-01T00:00:00Z, of a checked time (RFC 3339). */
 static int64_t
 microseconds(const char *text)
 {
@@ -167,7 +166,7 @@ punit_binary_array(punit_arena_t *arena, const json_t *json, const char *name, p
         return NULL;
     }
 
-    /* dimensions, whether there are nulls, type; of the dimension: items, first index */
+    /* Dimensions, whether there are nulls, type. Of the dimension: items, first index. */
     *length = (int) (p - array);
     p = put_32(array, 1);
     p = put_32(p, given < n);

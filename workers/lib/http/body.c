@@ -17,9 +17,8 @@ typedef struct {
 } check_t;
 
 
-/* jansson takes a piece of memory for each value, and a body may have tens of thousands: while a
- * body is parsed they are of the request's arena, and given back with it. Nobody changes what was
- * parsed. */
+/* jansson allocates each value, and a body may have tens of thousands. While a body is parsed, they
+ * come from the request's arena and are freed with it. So a parsed value must never change. */
 static _Thread_local punit_arena_t *parsing;
 
 
@@ -65,7 +64,7 @@ free_text(void *text)
 }
 
 
-/* Where a value stands; written out only when something is wrong with it. */
+/* Where a value stands. The text is only made for a fault. */
 typedef struct place {
     const struct place *in;   /* NULL: it is the body */
     const char         *name; /* NULL: an item */
@@ -214,8 +213,8 @@ punit_body_parse(punit_arena_t *arena, const char *text, size_t len, json_t **js
         return NULL;
     }
 
-    /* Valid JSON that we will not take is a 422 like any other fault of a value; but behind such a
-     * place the text may still be broken. */
+    /* Valid JSON that is refused is a 422, as any other fault of a value. But the text after such a
+     * place may still be malformed. */
     switch (json_error_code(&error)) {
     case json_error_duplicate_key:
         if (is_json(arena, text, len)) {

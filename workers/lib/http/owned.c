@@ -15,7 +15,7 @@ static const char owner_of[] = "select state, unit, epoch, own_epoch from punit.
 
 typedef struct {
     const char *state;
-    const char *unit; /* who owns him as this unit believes, NULL = unknown */
+    const char *unit; /* the owner as this unit believes, NULL = unknown */
     long long   epoch;
     long long   own_epoch;
 } owner_t;
@@ -40,8 +40,8 @@ ask_owner(punit_request_t *r, const char *user, owner_t *owner)
 }
 
 
-/* The user is here, or just arriving, as the request's epoch says; not so when somebody is known
- * who owns him since a later epoch. */
+/* The request's epoch says that the user is here or just arriving. A known owner of a later epoch
+ * overrules that. */
 static bool
 is_arriving(const punit_request_t *r, const owner_t *owner)
 {
@@ -101,7 +101,7 @@ punit_owned_query_mixed(punit_request_t *r, const char *user, const char *sql, i
                 return punit_problem(r->arena, &punit_unknown_user, NULL);
             }
 
-            /* Asked for a copy because the owner is down: naming him would lead nowhere. */
+            /* The request wants a copy because the owner is down, so a 421 would lead nowhere. */
             if (r->stale) {
                 return punit_problem(r->arena, &punit_try_later, "There is no copy here");
             }

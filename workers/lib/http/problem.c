@@ -74,7 +74,7 @@ punit_kind_of_status(int status)
 }
 
 
-/* Adds JSON text as a member; text of our own that cannot be read is left out. */
+/* Adds JSON text as a member. A text that cannot be parsed is left out. */
 static void
 add_json(json_t *object, const char *name, const char *text)
 {

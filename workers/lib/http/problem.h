@@ -1,4 +1,4 @@
-/* Problem: the one error type of the workers; becomes application/problem+json (RFC 9457). */
+/* Problem: the one error type of the services. It becomes application/problem+json (RFC 9457). */
 #ifndef PUNIT_LIB_HTTP_PROBLEM_H
 #define PUNIT_LIB_HTTP_PROBLEM_H
 
@@ -15,7 +15,7 @@ typedef struct {
 /* A function that may fail gives a punit_problem_t *, NULL = no problem. */
 typedef struct {
     const punit_kind_t *kind;
-    int                 status;       /* the kind's, but see punit_sql_query */
+    int                 status;       /* the kind's, or 502: see sql.c */
     const char         *detail;       /* for the client: no path, no SQL, no stack; may be NULL */
     const char         *errors;       /* JSON array of {"pointer","detail"}, or NULL */
     const char         *failing;      /* JSON array of names of what fails (health), or NULL */
@@ -27,9 +27,10 @@ extern const punit_kind_t punit_malformed;      /* 400 body is not JSON */
 extern const punit_kind_t punit_invalid_query;  /* 400 */
 extern const punit_kind_t punit_invalid_header; /* 400 */
 extern const punit_kind_t punit_unauthorized;   /* 401 no user */
-extern const punit_kind_t punit_unknown_user;   /* 401 nobody knows this user, or he is erased */
-extern const punit_kind_t punit_forbidden;      /* 403 */
-extern const punit_kind_t punit_not_found;      /* 404 */
+extern const punit_kind_t
+    punit_unknown_user;                    /* 401 no unit knows the user, or the user is erased */
+extern const punit_kind_t punit_forbidden; /* 403 */
+extern const punit_kind_t punit_not_found; /* 404 */
 extern const punit_kind_t punit_method_not_allowed; /* 405 */
 extern const punit_kind_t punit_conflict;           /* 409 */
 extern const punit_kind_t punit_too_large;          /* 413 */
@@ -44,7 +45,7 @@ extern const punit_kind_t
     punit_unknown_outcome; /* 503 the commit's answer was lost: repeat with the same key */
 extern const punit_kind_t punit_moving; /* 503 the user is just moving */
 
-/* A problem of that kind; `detail` is a printf format or NULL. 503 and 429 get Retry-After: 1. */
+/* A problem of that kind. `detail` is a printf format or NULL. 503 and 429 get Retry-After: 1. */
 punit_problem_t *punit_problem(punit_arena_t *arena, const punit_kind_t *kind, const char *detail,
                                ...) __attribute__((format(printf, 3, 4)));
 

@@ -28,7 +28,7 @@ hex_value(char c)
 }
 
 
-/* application/x-www-form-urlencoded text; NULL if a % is not followed by two hex digits. */
+/* Decodes application/x-www-form-urlencoded. NULL if a % is not followed by two hex digits. */
 static char *
 decode(punit_arena_t *arena, const char *text, size_t len, size_t *out)
 {

@@ -5,8 +5,8 @@
 #include "lib/http/problem.h"
 #include "lib/http/type.h"
 
-/* Rows of a table that ends with { 0 }. Arguments in no table are ignored (they only keep an answer
- * out of the grid); one that is repeated, or not of its type, is 400. */
+/* Rows of a table that ends with { 0 }. Other arguments are ignored, and only keep an answer out of
+ * the grid. An argument that is repeated or not of its type is 400. */
 typedef struct {
     const char         *name;
     punit_type_t        type; /* a scalar one */

@@ -1,4 +1,4 @@
-/* Request: what a worker knows of it. Lives in its arena. */
+/* Request: all that a service knows of a request. It lives in its arena. */
 #ifndef PUNIT_LIB_HTTP_REQUEST_H
 #define PUNIT_LIB_HTTP_REQUEST_H
 
@@ -18,7 +18,7 @@ typedef struct punit_route punit_route_t;
 typedef struct {
     punit_arena_t       *arena;
     punit_pool_t        *pool;
-    punit_grid_t        *grid; /* this thread's clients; never NULL, may be without servers */
+    punit_grid_t        *grid; /* this thread's client, never NULL */
     punit_grid_t        *token_grid;
     const punit_route_t *route;
     const char          *service_name;
@@ -58,7 +58,7 @@ typedef struct {
 /* A FastCGI parameter, NULL when absent or empty. */
 const char *punit_request_param(const punit_request_t *r, const char *name);
 
-/* The value of the path placeholder {name:type}; NULL when the route has none of that name. */
+/* The value of the path placeholder {name:type}. NULL when the route has none of that name. */
 const char *punit_request_path(const punit_request_t *r, const char *name);
 
 /* A query argument of the route's table. */

@@ -81,7 +81,7 @@ punit_route_find(punit_arena_t *arena, const punit_route_t *routes, const char *
             continue;
         }
 
-        /* nginx gives a subrequest the method of its main request. */
+        /* NGINX gives a subrequest the method of its main request. */
         if (route->class == PUNIT_INTERNAL || strcmp(route->method, get) == 0) {
             memcpy(placeholders, values, sizeof(values));
             return route;
@@ -113,7 +113,7 @@ punit_route_placeholder(const char *pattern, const char *name)
 }
 
 
-/* *length: of a value in binary format, else left alone. */
+/* *length is set only for a value in binary format. */
 static const char *
 bind_value(const punit_request_t *r, const punit_bind_t *bind, int *length)
 {
@@ -172,7 +172,7 @@ bind_value(const punit_request_t *r, const punit_bind_t *bind, int *length)
 }
 
 
-/* A statement that answers an error's status and no body: the problem is made here. */
+/* The problem of a statement that answers an error's status and no body. */
 static punit_problem_t *
 status_problem(punit_request_t *r, const PGresult *rows, int status)
 {
@@ -228,9 +228,8 @@ punit_route_answer(punit_request_t *r, const PGresult *rows, punit_answer_t *a)
 }
 
 
-/* After a change of reference data the grid's generation rises before the answer, so that whoever
- * changed it reads it at once. gridd does the same at the NOTIFY; without memcached there is
- * nothing to raise. */
+/* After a change of reference data the grid's generation rises before the answer, so that the
+ * editor reads the change at once. gridd does the same at the NOTIFY. */
 static void
 raise_generation(punit_request_t *r)
 {

@@ -79,8 +79,8 @@ health(punit_request_t *r, punit_answer_t *a)
 }
 
 
-/* A reference GET gives the generation of the very snapshot it reads: what it fills into the grid
- * is never marked newer than it is. */
+/* A reference GET reads the generation in the same snapshot as its data. So the grid never marks a
+ * document newer than it is. */
 static const char *
 statement_of(const punit_service_t *service, const punit_route_t *route)
 {
@@ -134,8 +134,8 @@ build_routes(server_t *server, const punit_service_t *service)
 }
 
 
-/* Reads the body to its end even when it is too large: the rest would be taken for the next request
- * of a kept connection. */
+/* Reads the body to its end even when it is too large. Otherwise the rest would be taken for the
+ * next request of a kept connection. */
 static void
 read_body(punit_request_t *r, FCGX_Stream *in, punit_validate_body_t *body)
 {
@@ -162,7 +162,7 @@ read_body(punit_request_t *r, FCGX_Stream *in, punit_validate_body_t *body)
 }
 
 
-/* 304 when the client has it already; the grid gets what a reference GET answered. */
+/* Answers 304 when the client has the document. The grid gets what a reference GET answered. */
 static void
 finish_answer(punit_request_t *r, punit_answer_t *a)
 {
@@ -262,15 +262,15 @@ serve(worker_t *worker, FCGX_Request *fcgi, punit_arena_t *arena)
         FCGX_PutStr(answer.body, (int) answer.length, fcgi->out);
     }
 
-    /* A connection kept now would only be found dead by NGINX. */
+    /* NGINX would find a kept connection dead. */
     if (atomic_load(&server->stopping)) {
         fcgi->keepConnection = 0;
     }
 
     int64_t took = punit_clock_ms() - start;
 
-    /* libfcgi sends the end of the request when the last of both is closed; FCGX_Finish_r would
-     * free what the line says of it. */
+    /* libfcgi sends the end of the request when the second stream is closed. FCGX_Finish_r frees
+     * what the log line needs. */
     FCGX_FClose(fcgi->err);
     FCGX_FClose(fcgi->out);
     log_request(&r, &answer, problem, took);
@@ -293,7 +293,7 @@ work(void *data)
 
     while (!atomic_load(&server->stopping)) {
         if (FCGX_Accept_r(&fcgi) != 0) {
-            /* Descriptors used up, or the listener closed at the end: not a reason to spin. */
+            /* Out of descriptors, or the listener is closed. The pause keeps this from spinning. */
             punit_clock_pause(10);
             continue;
         }
@@ -310,7 +310,7 @@ work(void *data)
 }
 
 
-/* One grid client a thread; they share what they know of the servers' health. */
+/* One grid client a thread. The clients share what they know of the servers' health. */
 static bool
 create_workers(server_t *server)
 {
@@ -400,7 +400,7 @@ print_routes(const punit_service_t *service)
 int
 punit_service_run(const punit_service_t *service, int argc, char **argv)
 {
-    /* Static: threads may still look at it while the process ends. */
+    /* Static, since threads may still use it while the process ends. */
     static server_t server;
     sigset_t        ends;
     int             signal_number;
@@ -410,8 +410,7 @@ punit_service_run(const punit_service_t *service, int argc, char **argv)
     }
 
     if (argc > 1) {
-        fprintf(stderr,
-                "punit-%s is told everything by its environment; its one option is --routes\n",
+        fprintf(stderr, "punit-%s is configured by its environment; its one option is --routes\n",
                 service->name);
         return 2;
     }
@@ -439,15 +438,15 @@ punit_service_run(const punit_service_t *service, int argc, char **argv)
 
     free(conninfo);
 
-    /* Threads that wake do not push aside what runs, NGINX and PostgreSQL on the same processors:
-     * fewer switches. It needs no privilege, and without it all works as well. */
+    /* SCHED_BATCH: a thread that wakes does not preempt NGINX or PostgreSQL. This needs no
+     * privilege, and a failure does no harm. */
     sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){ .sched_priority = 0 });
 
     if (service->start != NULL && !service->start()) {
         return 1;
     }
 
-    /* A process without that thread writes line by line. */
+    /* If that fails, the log is written line by line. */
     punit_log_keep();
 
     if (!create_workers(&server) || (server.listener = punit_socket_listen(punit_config.socket)) < 0
@@ -461,7 +460,8 @@ punit_service_run(const punit_service_t *service, int argc, char **argv)
 
     sigwait(&ends, &signal_number);
 
-    /* No new connections; the path goes first, so that a successor does not find it in use. */
+    /* Takes no new connections. The path goes first, so that a successor does not find it in use.
+     */
     unlink(punit_config.socket);
     atomic_store(&server.stopping, true);
     shutdown(server.listener, SHUT_RDWR);
@@ -473,7 +473,7 @@ punit_service_run(const punit_service_t *service, int argc, char **argv)
 
     punit_log_flush();
 
-    /* Threads may still wait in libfcgi for the next request of a kept connection: what exit(3)
-     * would tear down is theirs. */
+    /* Threads may still wait in libfcgi for a request of a kept connection, and use what exit(3)
+     * would tear down. */
     _exit(clean ? 0 : 1);
 }

@@ -250,7 +250,7 @@ is_timestamp(const char *text, size_t len)
 
     int oh = digits(text + i + 1, 2), om = digits(text + i + 4, 2);
 
-    /* PostgreSQL takes offsets below 16 hours; the widest in use is +14:00. */
+    /* PostgreSQL takes offsets below 16 hours. The widest in use is +14:00. */
     return oh >= 0 && oh <= 15 && om >= 0 && om <= 59;
 }
 
@@ -336,8 +336,8 @@ punit_type_check_time_zone(const char *text, size_t len)
     char              path[128];
     struct stat       st;
 
-    /* Capital first and no dot: the files beside the zones, and any way out of the folder, have
-     * one. */
+    /* A zone begins with a capital and has no dot. Other files there, and paths out of the folder,
+     * do. */
     if (len == 0 || len > 64 || text[0] < 'A' || text[0] > 'Z') {
         return wrong;
     }

@@ -18,7 +18,7 @@ typedef enum {
     PUNIT_OBJECT,    /* bodies only */
 } punit_type_t;
 
-/* Whether `text` is a value of that (scalar) type; strict: nothing before or after. */
+/* Whether `text` is exactly a value of that (scalar) type. */
 bool punit_type_is(punit_type_t type, const char *text, size_t len);
 
 /* What it must be, for error details: "a uuid", "an RFC 3339 time". */

@@ -73,7 +73,7 @@ punit_validate_params(punit_request_t *r)
 
 
 static punit_problem_t *
-check_who(const punit_request_t *r)
+check_user(const punit_request_t *r)
 {
     const punit_route_t *route = r->route;
     punit_problem_t     *problem;
@@ -221,7 +221,7 @@ punit_validate_request(punit_request_t *r, const punit_route_t *routes,
         return punit_problem(r->arena, &punit_method_not_allowed, NULL);
     }
 
-    problem = check_who(r);
+    problem = check_user(r);
     if (problem != NULL) {
         return problem;
     }
