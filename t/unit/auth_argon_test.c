@@ -1,4 +1,4 @@
-/* links: workers/auth/argon.c */
+/* links: workers/auth/password/argon.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "auth/argon.h"
+#include "auth/password/argon.h"
 
 static void
 a_password_verifies_against_its_hash_alone(void **state)

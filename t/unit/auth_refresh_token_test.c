@@ -1,4 +1,4 @@
-/* links: workers/auth/refresh_token.c workers/lib/base/uuid.c */
+/* links: workers/auth/token/refresh_token.c workers/lib/base/uuid.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "auth/refresh_token.h"
+#include "auth/token/refresh_token.h"
 
 #define USER "0b0e7d6c-63bd-4c5e-9f27-1d4d1f0a2b3c"
 

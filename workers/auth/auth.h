@@ -2,11 +2,11 @@
 #ifndef PUNIT_AUTH_AUTH_H
 #define PUNIT_AUTH_AUTH_H
 
-#include "auth/access_token.h"
-#include "auth/arbiter.h"
-#include "auth/argon.h"
-#include "auth/attempt.h"
-#include "auth/keys.h"
+#include "auth/name/arbiter.h"
+#include "auth/name/attempt.h"
+#include "auth/password/argon.h"
+#include "auth/token/access_token.h"
+#include "auth/token/keys.h"
 #include "lib/base/pepper.h"
 #include "lib/http/service.h"
 
@@ -14,8 +14,8 @@ typedef struct {
     argon_t         *argon;
     arbiters_t      *arbiters;
     punit_pepper_t   pepper;
-    punit_keys      *keys; /* the unit's own */
-    access_issuer_t     issuer;
+    token_keys_t    *keys; /* the unit's own */
+    access_issuer_t  issuer;
     attempt_limits_t limits;
 } auth_t;
 

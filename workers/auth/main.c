@@ -117,8 +117,7 @@ start(void)
                             "PUNIT_PRIVATE/pepper must be a readable file of 64 hex digits");
     }
 
-    auth.keys =
-        punit_signing_keys_load(punit_config.private, punit_config.unit, error, sizeof(error));
+    auth.keys = keys_load_signing(punit_config.private, punit_config.unit, error, sizeof(error));
     if (auth.keys == NULL) {
         return refuse_start("signing-keys", error);
     }

@@ -1,4 +1,4 @@
-#include "auth/access_token.h"
+#include "auth/token/access_token.h"
 
 #include <jwt.h>
 #include <stdlib.h>
@@ -15,8 +15,10 @@ role_array(const char *roles)
         if (len > 0) {
             json_array_append_new(list, json_stringn(roles, len));
         }
+
         roles += len + strspn(roles + len, " ");
     }
+
     return list;
 }
 
@@ -42,10 +44,10 @@ payload(const access_issuer_t *issuer, const access_claims_t *c)
 char *
 access_token_issue(const access_issuer_t *issuer, const access_claims_t *claims)
 {
-    const punit_key *key = punit_keys_signing(issuer->keys);
-    char            *text = payload(issuer, claims);
-    char            *token = NULL;
-    jwt_t           *jwt = NULL;
+    const token_key_t *key = keys_signing(issuer->keys);
+    char              *text = payload(issuer, claims);
+    char              *token = NULL;
+    jwt_t             *jwt = NULL;
 
     if (text != NULL && jwt_new(&jwt) == 0
         && jwt_set_alg(jwt, JWT_ALG_ES256, (const unsigned char *) key->pem, (int) key->pem_size)
@@ -55,6 +57,7 @@ access_token_issue(const access_issuer_t *issuer, const access_claims_t *claims)
     {
         token = jwt_encode_str(jwt);
     }
+
     jwt_free(jwt);
     free(text);
     return token;

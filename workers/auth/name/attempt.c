@@ -1,4 +1,4 @@
-#include "auth/attempt.h"
+#include "auth/name/attempt.h"
 
 #include <arpa/inet.h>
 #include <math.h>

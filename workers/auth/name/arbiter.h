@@ -1,8 +1,8 @@
 /* Arbiter: the unit that decides who has a login name. A peer is asked over libpq, as role
  * punit_peer_<this unit> with the unit's certificate. Connections are kept. What is asked of a peer
  * may be repeated. */
-#ifndef PUNIT_AUTH_ARBITER_H
-#define PUNIT_AUTH_ARBITER_H
+#ifndef PUNIT_AUTH_NAME_ARBITER_H
+#define PUNIT_AUTH_NAME_ARBITER_H
 
 #include <libpq-fe.h>
 

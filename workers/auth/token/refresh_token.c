@@ -1,4 +1,4 @@
-#include "auth/refresh_token.h"
+#include "auth/token/refresh_token.h"
 
 #include <sodium.h>
 #include <stdio.h>

@@ -4,8 +4,8 @@
  * at each rotation. The database holds SHA-256 sums of the family part and of the whole. A token of
  * a known family that is not the current one is therefore an old one. No row has to be kept for old
  * tokens, and only a holder of a token of the family can make one. */
-#ifndef PUNIT_AUTH_REFRESH_TOKEN_H
-#define PUNIT_AUTH_REFRESH_TOKEN_H
+#ifndef PUNIT_AUTH_TOKEN_REFRESH_TOKEN_H
+#define PUNIT_AUTH_TOKEN_REFRESH_TOKEN_H
 
 #include <stdbool.h>
 #include <stddef.h>

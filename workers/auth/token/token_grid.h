@@ -1,8 +1,8 @@
 /* Token grid: what memcached knows of tokens, `punit:tok:<jti>` = `ok` or `revoked`. `revoked` is
  * set and stays until the token expires. `ok` is only added and stays for seconds, so a slow fill
  * never overwrites a revocation. Nothing changes while the grid is away. */
-#ifndef PUNIT_AUTH_TOKEN_GRID_H
-#define PUNIT_AUTH_TOKEN_GRID_H
+#ifndef PUNIT_AUTH_TOKEN_TOKEN_GRID_H
+#define PUNIT_AUTH_TOKEN_TOKEN_GRID_H
 
 #include "lib/http/request.h"
 

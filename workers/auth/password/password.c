@@ -1,4 +1,4 @@
-#include "auth/password.h"
+#include "auth/password/password.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "auth/pair.h"
+#include "auth/token/pair.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@ draw(punit_request_t *r, pair_t *pair)
 
     pair->user = pair->refresh.user;
     pair->iat = time(NULL);
-    pair->exp = pair->iat + PUNIT_ACCESS_LIFE;
+    pair->exp = pair->iat + ACCESS_TOKEN_LIFE;
     strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&pair->exp, &tm));
     pair->exp_text = punit_arena_copy(r->arena, text);
     punit_uuid_new(pair->jti);
@@ -102,7 +102,7 @@ pair_answer(punit_request_t *r, const pair_t *pair, const PGresult *rows, int st
     refresh_token_format(&pair->refresh, text);
     json_t *body = json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "user_id", pair->user,
                              "access_token", access, "refresh_token", text, "token_type", "Bearer",
-                             "expires_in", PUNIT_ACCESS_LIFE, "unit", punit_config.unit);
+                             "expires_in", ACCESS_TOKEN_LIFE, "unit", punit_config.unit);
     punit_arena_own(r->arena, free_json, body);
     char *dump = json_dumps(body, JSON_COMPACT);
     if (dump == NULL) {

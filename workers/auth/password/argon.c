@@ -1,4 +1,4 @@
-#include "auth/argon.h"
+#include "auth/password/argon.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -24,7 +24,7 @@ struct job {
     pthread_cond_t finished;
 };
 
-struct argon_t {
+struct argon {
     pthread_mutex_t lock;
     pthread_cond_t  wanted;
     job_t          *head;

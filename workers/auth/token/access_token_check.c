@@ -1,15 +1,13 @@
-/*
- * libjwt issues tokens but does not check them: 1.10.2 refuses every typ but
- * JWT, takes the algorithm from the token, and ignores exp.
- */
-
-#include "auth/access_token.h"
+/* libjwt issues tokens but does not check them: 1.10.2 refuses every typ but JWT, takes the
+ * algorithm from the token, and ignores exp. */
 
 #include <openssl/ecdsa.h>
 #include <openssl/evp.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "auth/token/access_token.h"
 
 #define TOKEN_MAX 8192
 #define SIGNATURE 64 /* RFC 7518 3.4: R and S of 32 bytes */
@@ -34,14 +32,16 @@ decode_object(const char *text, size_t len)
     unsigned char bin[TOKEN_MAX];
     size_t        n;
 
-    if (len > TOKEN_MAX || !decode(text, len, bin, sizeof bin, &n)) {
+    if (len > TOKEN_MAX || !decode(text, len, bin, sizeof(bin), &n)) {
         return NULL;
     }
+
     json_t *object = json_loadb((char *) bin, n, JSON_REJECT_DUPLICATES, NULL);
     if (object != NULL && !json_is_object(object)) {
         json_decref(object);
         return NULL;
     }
+
     return object;
 }
 
@@ -71,6 +71,7 @@ signature_is_good(EVP_PKEY *pkey, const char *signed_part, size_t len,
         ECDSA_SIG_free(sig);
         return false;
     }
+
     int size = i2d_ECDSA_SIG(sig, &p);
     ECDSA_SIG_free(sig);
 
@@ -92,15 +93,16 @@ type_is_good(const char *typ)
 
 
 /* NULL: an unknown key, another type of token, or a critical extension (RFC 7515 4.1.11). */
-static const punit_key *
-key_of(const punit_keys *public, const json_t *header)
+static const token_key_t *
+key_of(const token_keys_t *public, const json_t *header)
 {
     if (strcmp(text_of(header, "alg"), "ES256") != 0 || !type_is_good(text_of(header, "typ"))
         || json_object_get(header, "crit") != NULL)
     {
         return NULL;
     }
-    return punit_keys_find(public, text_of(header, "kid"));
+
+    return keys_find(public, text_of(header, "kid"));
 }
 
 
@@ -113,18 +115,20 @@ is_for(const json_t *claims, const char *audience)
     if (json_is_string(aud)) {
         return strcmp(json_string_value(aud), audience) == 0;
     }
+
     for (size_t i = 0; i < json_array_size(aud); i++) {
         const char *one = json_string_value(json_array_get(aud, i));
         if (one != NULL && strcmp(one, audience) == 0) {
             return true;
         }
     }
+
     return false;
 }
 
 
 static bool
-claims_are_good(const access_issuer_t *issuer, const punit_key *key, const json_t *claims,
+claims_are_good(const access_issuer_t *issuer, const token_key_t *key, const json_t *claims,
                 time_t now)
 {
     const json_t *exp = json_object_get(claims, "exp");
@@ -143,7 +147,7 @@ claims_are_good(const access_issuer_t *issuer, const punit_key *key, const json_
 
 
 bool
-access_token_check(const access_issuer_t *issuer, const punit_keys *public, const char *token,
+access_token_check(const access_issuer_t *issuer, const token_keys_t *public, const char *token,
                    time_t now, json_t **claims)
 {
     unsigned char raw[SIGNATURE];
@@ -152,20 +156,23 @@ access_token_check(const access_issuer_t *issuer, const punit_keys *public, cons
     const char *dot = strchr(token, '.');
     const char *last = strrchr(token, '.');
     if (dot == NULL || last == dot || strlen(token) > TOKEN_MAX
-        || !decode(last + 1, strlen(last + 1), raw, sizeof raw, &n) || n != SIGNATURE)
+        || !decode(last + 1, strlen(last + 1), raw, sizeof(raw), &n) || n != SIGNATURE)
     {
         return false;
     }
-    json_t          *header = decode_object(token, (size_t) (dot - token));
-    const punit_key *key = header == NULL ? NULL : key_of(public, header);
+
+    json_t            *header = decode_object(token, (size_t) (dot - token));
+    const token_key_t *key = header == NULL ? NULL : key_of(public, header);
     json_decref(header);
     if (key == NULL || !signature_is_good(key->pkey, token, (size_t) (last - token), raw)) {
         return false;
     }
+
     *claims = decode_object(dot + 1, (size_t) (last - dot - 1));
     if (*claims != NULL && !claims_are_good(issuer, key, *claims, now)) {
         json_decref(*claims);
         *claims = NULL;
     }
+
     return *claims != NULL;
 }

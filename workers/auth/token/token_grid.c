@@ -1,4 +1,4 @@
-#include "auth/token_grid.h"
+#include "auth/token/token_grid.h"
 
 #include <string.h>
 #include <time.h>

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "auth/auth.h"
-#include "auth/directory.h"
-#include "auth/pair.h"
-#include "auth/password.h"
+#include "auth/name/directory.h"
+#include "auth/password/password.h"
+#include "auth/token/pair.h"
 
 static const punit_kind_t bad_credentials = { 401, "bad-credentials",
                                               "E-mail address or password is wrong" };

@@ -6,9 +6,9 @@
 #include <time.h>
 
 #include "auth/auth.h"
-#include "auth/token_grid.h"
+#include "auth/token/token_grid.h"
 
-#define EXP_UNKNOWN PUNIT_ACCESS_LIFE
+#define EXP_UNKNOWN ACCESS_TOKEN_LIFE
 
 
 /* active: nothing known ends the token. The grid learns the result. */
@@ -112,7 +112,7 @@ introspect_token(punit_request_t *r, punit_answer_t *a)
     }
 
     /* Read at each call, which is rare, since a unit may have been added. */
-    punit_keys *keys = punit_public_keys_load(punit_config.keys, error, sizeof(error));
+    token_keys_t *keys = keys_load_public(punit_config.keys, error, sizeof(error));
     if (keys == NULL) {
         char quoted[400];
         punit_log(PUNIT_LOG_ERROR, "public-keys", "why=%s",
@@ -120,9 +120,9 @@ introspect_token(punit_request_t *r, punit_answer_t *a)
         return punit_problem(r->arena, &punit_try_later, NULL);
     }
 
-    bool good = access_token_check(&auth.issuer, keys, punit_request_member(r, "token"),
-                                         time(NULL), &claims);
-    punit_keys_free(keys);
+    bool good = access_token_check(&auth.issuer, keys, punit_request_member(r, "token"), time(NULL),
+                                   &claims);
+    keys_free(keys);
 
     a->body = "{\"active\":false}";
     a->no_store = true;

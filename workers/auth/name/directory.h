@@ -1,7 +1,7 @@
 /* Directory: which user has a login name. The local replica is asked first, then the name's
  * arbiter. */
-#ifndef PUNIT_AUTH_DIRECTORY_H
-#define PUNIT_AUTH_DIRECTORY_H
+#ifndef PUNIT_AUTH_NAME_DIRECTORY_H
+#define PUNIT_AUTH_NAME_DIRECTORY_H
 
 #include "lib/http/request.h"
 

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "auth/auth.h"
-#include "auth/directory.h"
-#include "auth/pair.h"
-#include "auth/password.h"
+#include "auth/name/directory.h"
+#include "auth/password/password.h"
+#include "auth/token/pair.h"
 
 static const punit_kind_t name_taken = { 409, "name-taken", "This e-mail address has an account" };
 

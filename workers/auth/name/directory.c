@@ -1,4 +1,4 @@
-#include "auth/directory.h"
+#include "auth/name/directory.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "auth/arbiter.h"
+#include "auth/name/arbiter.h"
 
 #include <pthread.h>
 #include <stdlib.h>

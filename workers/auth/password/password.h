@@ -1,8 +1,8 @@
 /* Password: hashing and verifying the password in a request. */
-#ifndef PUNIT_AUTH_PASSWORD_H
-#define PUNIT_AUTH_PASSWORD_H
+#ifndef PUNIT_AUTH_PASSWORD_PASSWORD_H
+#define PUNIT_AUTH_PASSWORD_PASSWORD_H
 
-#include "auth/argon.h"
+#include "auth/password/argon.h"
 #include "lib/http/request.h"
 
 /* The stored hash of a user ($1) that this unit owns: columns epoch and password. */

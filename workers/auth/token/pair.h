@@ -1,10 +1,10 @@
 /* Pair: an access token and a refresh token for a client. The ids and secrets are drawn first. The
  * database stores what it must know of them. Its answer (epoch, gen, roles) completes the access
  * token. */
-#ifndef PUNIT_AUTH_PAIR_H
-#define PUNIT_AUTH_PAIR_H
+#ifndef PUNIT_AUTH_TOKEN_PAIR_H
+#define PUNIT_AUTH_TOKEN_PAIR_H
 
-#include "auth/refresh_token.h"
+#include "auth/token/refresh_token.h"
 #include "lib/base/uuid.h"
 #include "lib/http/request.h"
 

@@ -2,8 +2,8 @@
  * against many addresses. The limit by client address guards many accounts against one address.
  * PostgreSQL counts, since every attempt needs its statements anyway. So attempts stop when the
  * counter does, and a memcached that is away, full or flushed changes nothing. */
-#ifndef PUNIT_AUTH_ATTEMPT_H
-#define PUNIT_AUTH_ATTEMPT_H
+#ifndef PUNIT_AUTH_NAME_ATTEMPT_H
+#define PUNIT_AUTH_NAME_ATTEMPT_H
 
 #include "lib/http/request.h"
 

@@ -1,8 +1,8 @@
 /* Argon: password hashing with argon2id (RFC 9106) of libsodium, 19 MiB and two passes, in threads
  * of its own. The number of threads bounds the memory and the processor time that a storm of logins
  * can take. The threads run at a lower priority than those that answer other requests. */
-#ifndef PUNIT_AUTH_ARGON_H
-#define PUNIT_AUTH_ARGON_H
+#ifndef PUNIT_AUTH_PASSWORD_ARGON_H
+#define PUNIT_AUTH_PASSWORD_ARGON_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,7 +18,7 @@ typedef enum {
     ARGON_FAILED    /* no memory */
 } argon_rc_t;
 
-typedef struct argon_t argon_t;
+typedef struct argon argon_t;
 
 /* Starts `threads` threads. At most `waiting` jobs queue for them. NULL when there is no memory or
  * no thread, or libsodium does not start. */

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "auth/auth.h"
-#include "auth/pair.h"
-#include "auth/token_grid.h"
+#include "auth/token/pair.h"
+#include "auth/token/token_grid.h"
 #include "lib/pg/bytea.h"
 
 static const punit_kind_t bad_refresh_token = { 401, "bad-refresh-token",
