@@ -15,7 +15,7 @@ static const char ended[] = "select subject, ceil(extract(epoch from exp))::bigi
 
 /* Sets the entry, while a slow fill with `ok` only adds one. So the fill never overwrites this. */
 static void
-revoke(gridd_state_t *state, const char *jti, time_t until)
+revoke(state_t *state, const char *jti, time_t until)
 {
     char key[64];
 
@@ -28,12 +28,12 @@ revoke(gridd_state_t *state, const char *jti, time_t until)
     bool silent = punit_grid_set(state->tokens, key, "revoked", 7, until, 0) != PUNIT_GRID_OK;
 
     state->catch_up |= silent;
-    gridd_grid_state(&state->tokens_silent, silent, "tokens");
+    state_note_grid(&state->tokens_silent, silent, "tokens");
 }
 
 
 void
-gridd_ended_notified(gridd_state_t *state, const char *payload)
+ended_notified(state_t *state, const char *payload)
 {
     static const char kind[] = "jti ";
     const char       *jti = payload + sizeof(kind) - 1;
@@ -57,9 +57,9 @@ gridd_ended_notified(gridd_state_t *state, const char *payload)
 
 
 void
-gridd_ended_catch_up(gridd_state_t *state)
+ended_catch_up(state_t *state)
 {
-    PGresult *rows = gridd_link_query(state->link, ended);
+    PGresult *rows = listener_query(state->listener, ended);
 
     if (rows == NULL) {
         return;

@@ -2,15 +2,15 @@
 #ifndef PUNIT_GRIDD_ENDED_H
 #define PUNIT_GRIDD_ENDED_H
 
-#include "gridd/link.h"
+#include "gridd/listener.h"
 
 /* Writes all that has ended and not expired. It stays due (state->catch_up) until all is written.
  */
-void gridd_ended_catch_up(gridd_state_t *state);
+void ended_catch_up(state_t *state);
 
 /* NOTIFY punit_ended, payload: "<kind> <subject> <exp, seconds since 1970>[ <gen>]". Kinds other
  * than jti name no token. The introspection refuses their tokens once the entry `ok`, which lives
  * for seconds, is gone. */
-void gridd_ended_notified(gridd_state_t *state, const char *payload);
+void ended_notified(state_t *state, const char *payload);
 
 #endif

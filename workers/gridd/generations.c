@@ -7,7 +7,7 @@ static const char generations[] = "select service, gen from punit.generations()"
 
 
 void
-gridd_generations_notified(gridd_state_t *state, const char *payload)
+generations_notified(state_t *state, const char *payload)
 {
     punit_log(PUNIT_LOG_DEBUG, "generation", "of=%s", payload);
     state->changed = true;
@@ -15,12 +15,12 @@ gridd_generations_notified(gridd_state_t *state, const char *payload)
 
 
 void
-gridd_generations_write(gridd_state_t *state)
+generations_write(state_t *state)
 {
     /* Reset before the query, since a commit while it runs is announced and read again. */
     state->changed = false;
 
-    PGresult *rows = gridd_link_query(state->link, generations);
+    PGresult *rows = listener_query(state->listener, generations);
 
     if (rows == NULL) {
         return;
@@ -37,7 +37,7 @@ gridd_generations_write(gridd_state_t *state)
     }
 
     if (PQntuples(rows) > 0) {
-        gridd_grid_state(&state->grid_silent, silent, "documents");
+        state_note_grid(&state->grid_silent, silent, "documents");
     }
 
     PQclear(rows);

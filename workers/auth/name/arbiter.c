@@ -275,7 +275,7 @@ arbiter_answer(arbiters_t *arbiters, punit_request_t *r, asked_t *asked, PGresul
     if (state != NULL && strcmp(state, "PU421") == 0) {
         punit_log(PUNIT_LOG_ERROR, "arbiter-disputed", "request=%s unit=%s",
                   r->id != NULL ? r->id : "-", asked->unit);
-        return punit_problem(r->arena, &punit_try_later,
+        return punit_problem(r->arena, &punit_problem_try_later,
                              "the units do not agree who keeps this name");
     }
 

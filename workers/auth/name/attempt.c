@@ -115,7 +115,7 @@ attempt_take(punit_request_t *r, const char *who)
 
     punit_log(PUNIT_LOG_INFO, "too-many-attempts", "request=%s client=%s wait=%.1f",
               r->id != NULL ? r->id : "-", values[3] != NULL ? values[3] : "-", wait);
-    problem = punit_problem(r->arena, &punit_too_many, NULL);
+    problem = punit_problem(r->arena, &punit_problem_too_many, NULL);
     problem->retry_after = (int) ceil(wait);
     return problem;
 }

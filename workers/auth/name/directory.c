@@ -19,7 +19,7 @@ directory_find(punit_request_t *r, directory_entry_t *entry)
 
     memset(entry, 0, sizeof(*entry));
     if (punit_email_normalise(given, strlen(given), email) != NULL) {
-        return punit_problem(r->arena, &punit_invalid, NULL);
+        return punit_problem(r->arena, &punit_problem_invalid, NULL);
     }
 
     punit_pepper_hash(&auth.pepper, email, hash);
@@ -37,7 +37,7 @@ directory_find(punit_request_t *r, directory_entry_t *entry)
     entry->arbiter = punit_rows_text(rows, 0, "arbiter");
     if (entry->arbiter == NULL) {
         punit_log(PUNIT_LOG_ERROR, "no-arbiter", "request=%s", r->id != NULL ? r->id : "-");
-        return punit_problem(r->arena, &punit_try_later, "no unit keeps this name yet");
+        return punit_problem(r->arena, &punit_problem_try_later, "no unit keeps this name yet");
     }
 
     return NULL;
@@ -69,7 +69,7 @@ directory_claim(punit_request_t *r, directory_entry_t *entry)
         problem = punit_sql_query(r, claim_statement, 3, values, &rows, &refused);
         if (problem == NULL && rows == NULL) {
             /* The bucket has gone to another unit since it was looked up. */
-            problem = punit_problem(r->arena, &punit_try_later, NULL);
+            problem = punit_problem(r->arena, &punit_problem_try_later, NULL);
         }
     }
 
@@ -77,7 +77,7 @@ directory_claim(punit_request_t *r, directory_entry_t *entry)
         entry->user = punit_rows_text(rows, 0, "user_id");
         entry->unit = punit_rows_text(rows, 0, "unit");
         if (entry->user == NULL || entry->unit == NULL) {
-            problem = punit_problem(r->arena, &punit_internal, NULL);
+            problem = punit_problem(r->arena, &punit_problem_internal, NULL);
         }
     }
 

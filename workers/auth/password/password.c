@@ -18,7 +18,7 @@ unable(punit_request_t *r, argon_rc_t rc)
 {
     punit_log(PUNIT_LOG_WARN, "argon", "request=%s why=%s", r->id != NULL ? r->id : "-",
               rc == ARGON_BUSY ? "queue-full" : "no-memory");
-    return punit_problem(r->arena, &punit_try_later, "too many are logging in");
+    return punit_problem(r->arena, &punit_problem_try_later, "too many are logging in");
 }
 
 
@@ -93,7 +93,7 @@ password_change(punit_request_t *r, punit_answer_t *a)
     }
 
     if (strcmp(punit_rows_text(rows, 0, "status"), "204") != 0) {
-        return punit_problem(r->arena, &punit_conflict,
+        return punit_problem(r->arena, &punit_problem_conflict,
                              "the password has just been changed by another request");
     }
 

@@ -141,7 +141,7 @@ login_user(punit_request_t *r, punit_answer_t *a)
     }
 
     problem = punit_owned_query(r, entry.user, password_credential, 1, &entry.user, &rows, a);
-    if (problem != NULL && problem->kind == &punit_unknown_user) {
+    if (problem != NULL && problem->kind == &punit_problem_unknown_user) {
         /* The name is claimed, but no unit is known to own its user. Either the directory lags
          * behind a registration elsewhere, or a registration was never finished. The unit of the
          * claim knows. */

@@ -37,7 +37,7 @@ session_refresh(punit_request_t *r, punit_answer_t *a)
         "select epoch, outcome, session, gen, roles from auth.rotate($1, $2, $3, $4, $5, $6, $7)",
         7, values, &rows, a);
     if (problem != NULL) {
-        return problem->kind == &punit_unknown_user
+        return problem->kind == &punit_problem_unknown_user
                    ? punit_problem(r->arena, &bad_refresh_token, NULL)
                    : problem;
     }
@@ -70,7 +70,7 @@ session_logout(punit_request_t *r, punit_answer_t *a)
     PGresult   *rows;
 
     if (r->user == NULL || r->jti == NULL) {
-        return punit_problem(r->arena, &punit_unauthorized, NULL);
+        return punit_problem(r->arena, &punit_problem_unauthorized, NULL);
     }
 
     const char      *values[] = { r->user, punit_request_param(r, "PUNIT_CLAIM_SID"), r->jti, exp };

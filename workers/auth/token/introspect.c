@@ -108,7 +108,7 @@ introspect_token(punit_request_t *r, punit_answer_t *a)
 
     /* NGINX does not pass this path on. This refuses clients if a configuration does. */
     if (r->client != NULL || r->from != NULL) {
-        return punit_problem(r->arena, &punit_forbidden, NULL);
+        return punit_problem(r->arena, &punit_problem_forbidden, NULL);
     }
 
     /* Read at each call, which is rare, since a unit may have been added. */
@@ -117,7 +117,7 @@ introspect_token(punit_request_t *r, punit_answer_t *a)
         char quoted[400];
         punit_log(PUNIT_LOG_ERROR, "public-keys", "why=%s",
                   punit_log_quote(quoted, sizeof(quoted), error));
-        return punit_problem(r->arena, &punit_try_later, NULL);
+        return punit_problem(r->arena, &punit_problem_try_later, NULL);
     }
 
     bool good = access_token_check(&auth.issuer, keys, punit_request_member(r, "token"), time(NULL),
@@ -139,7 +139,7 @@ introspect_token(punit_request_t *r, punit_answer_t *a)
     if (problem == NULL && active) {
         a->body = describe(r, claims);
         if (a->body == NULL) {
-            problem = punit_problem(r->arena, &punit_internal, NULL);
+            problem = punit_problem(r->arena, &punit_problem_internal, NULL);
         }
     }
 

@@ -78,7 +78,7 @@ pair_answer(punit_request_t *r, const pair_t *pair, const PGresult *rows, int st
 
     if (gen == NULL || roles == NULL) {
         punit_log(PUNIT_LOG_ERROR, "no-credential", "user=%s", pair->user);
-        return punit_problem(r->arena, &punit_internal, NULL);
+        return punit_problem(r->arena, &punit_problem_internal, NULL);
     }
 
     access_claims_t claims = {
@@ -94,7 +94,7 @@ pair_answer(punit_request_t *r, const pair_t *pair, const PGresult *rows, int st
     char *access = access_token_issue(&auth.issuer, &claims);
     if (access == NULL) {
         punit_log(PUNIT_LOG_ERROR, "token-not-signed", "user=%s", pair->user);
-        return punit_problem(r->arena, &punit_internal, NULL);
+        return punit_problem(r->arena, &punit_problem_internal, NULL);
     }
 
     punit_arena_own(r->arena, free, access);
@@ -106,7 +106,7 @@ pair_answer(punit_request_t *r, const pair_t *pair, const PGresult *rows, int st
     punit_arena_own(r->arena, free_json, body);
     char *dump = json_dumps(body, JSON_COMPACT);
     if (dump == NULL) {
-        return punit_problem(r->arena, &punit_internal, NULL);
+        return punit_problem(r->arena, &punit_problem_internal, NULL);
     }
 
     punit_arena_own(r->arena, free, dump);

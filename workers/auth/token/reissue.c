@@ -16,15 +16,16 @@ reissue_token(punit_request_t *r, punit_answer_t *a)
     PGresult   *rows;
 
     if (r->user == NULL || r->jti == NULL || exp == NULL || iat == NULL || sid == NULL) {
-        return punit_problem(r->arena, &punit_conflict, "not a token that can be issued again");
+        return punit_problem(r->arena, &punit_problem_conflict,
+                             "not a token that can be issued again");
     }
 
     punit_problem_t *problem =
         punit_owned_query(r, r->user, "select o.epoch" PUNIT_OWNERSHIP_FROM PUNIT_OWNERSHIP_OWNED,
                           1, &r->user, &rows, a);
-    if (problem != NULL && problem->kind == &punit_unknown_user) {
+    if (problem != NULL && problem->kind == &punit_problem_unknown_user) {
         /* A 401 would be a fault to NGINX, which only must know that there is no new token. */
-        return punit_problem(r->arena, &punit_conflict, "nobody owns this user");
+        return punit_problem(r->arena, &punit_problem_conflict, "nobody owns this user");
     }
 
     if (problem != NULL || rows == NULL) {
@@ -44,7 +45,7 @@ reissue_token(punit_request_t *r, punit_answer_t *a)
     char *token = access_token_issue(&auth.issuer, &claims);
     if (token == NULL) {
         punit_log(PUNIT_LOG_ERROR, "token-not-signed", "user=%s", r->user);
-        return punit_problem(r->arena, &punit_internal, NULL);
+        return punit_problem(r->arena, &punit_problem_internal, NULL);
     }
 
     punit_arena_own(r->arena, free, token);

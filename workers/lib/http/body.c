@@ -119,7 +119,7 @@ add_fault(check_t *c, const place_t *place, const char *detail)
 static punit_problem_t *
 faults(punit_arena_t *arena, const json_t *errors)
 {
-    punit_problem_t *problem = punit_problem(arena, &punit_invalid, NULL);
+    punit_problem_t *problem = punit_problem(arena, &punit_problem_invalid, NULL);
     char            *text = json_dumps(errors, JSON_COMPACT);
 
     if (text != NULL) {
@@ -204,7 +204,7 @@ punit_body_parse(punit_arena_t *arena, const char *text, size_t len, json_t **js
 
     /* jansson takes a zero byte behind the value for the end. */
     if (memchr(text, '\0', len) != NULL) {
-        return punit_problem(arena, &punit_malformed, "It holds a zero byte");
+        return punit_problem(arena, &punit_problem_malformed, "It holds a zero byte");
     }
 
     *json = parse(arena, text, len, PARSE_FLAGS | JSON_REJECT_DUPLICATES, &error);
@@ -241,7 +241,8 @@ punit_body_parse(punit_arena_t *arena, const char *text, size_t len, json_t **js
         break;
     }
 
-    return punit_problem(arena, &punit_malformed, "line %d, column %d", error.line, error.column);
+    return punit_problem(arena, &punit_problem_malformed, "line %d, column %d", error.line,
+                         error.column);
 }
 
 

@@ -42,7 +42,7 @@ punit_cursor_decode(punit_arena_t *arena, const char *text, const punit_type_t *
     }
 
     if (array == NULL) {
-        return punit_problem(arena, &punit_invalid_query, "cursor is none of this list");
+        return punit_problem(arena, &punit_problem_invalid_query, "cursor is none of this list");
     }
 
     punit_arena_own(arena, free_json, array);
@@ -54,7 +54,7 @@ punit_cursor_decode(punit_arena_t *arena, const char *text, const punit_type_t *
     }
 
     if (!json_is_array(array) || json_array_size(array) != n) {
-        return punit_problem(arena, &punit_invalid_query, "cursor is none of this list");
+        return punit_problem(arena, &punit_problem_invalid_query, "cursor is none of this list");
     }
 
     for (size_t i = 0; i < n; i++) {
@@ -65,7 +65,8 @@ punit_cursor_decode(punit_arena_t *arena, const char *text, const punit_type_t *
 
         /* A string's text belongs to `array`, which lives as long as the arena. */
         if (value == NULL || !punit_type_is(types[i], value, strlen(value))) {
-            return punit_problem(arena, &punit_invalid_query, "cursor is none of this list");
+            return punit_problem(arena, &punit_problem_invalid_query,
+                                 "cursor is none of this list");
         }
 
         values[i] = value;

@@ -98,12 +98,12 @@ punit_owned_query_mixed(punit_request_t *r, const char *user, const char *sql, i
             bool here = strcmp(owner.state, "OWNED") == 0;
 
             if (strcmp(owner.state, "ERASED") == 0 || owner.unit == NULL) {
-                return punit_problem(r->arena, &punit_unknown_user, NULL);
+                return punit_problem(r->arena, &punit_problem_unknown_user, NULL);
             }
 
             /* The request wants a copy because the owner is down, so a 421 would lead nowhere. */
             if (r->stale) {
-                return punit_problem(r->arena, &punit_try_later, "There is no copy here");
+                return punit_problem(r->arena, &punit_problem_try_later, "There is no copy here");
             }
 
             if (!here && !is_arriving(r, &owner) && strcmp(owner.unit, punit_config.unit) != 0) {
@@ -114,7 +114,7 @@ punit_owned_query_mixed(punit_request_t *r, const char *user, const char *sql, i
             }
 
             if (punit_clock_ms() + pause >= until) {
-                return punit_problem(r->arena, &punit_moving, NULL);
+                return punit_problem(r->arena, &punit_problem_moving, NULL);
             }
 
             punit_clock_pause(pause);

@@ -60,7 +60,7 @@ decode(punit_arena_t *arena, const char *text, size_t len, size_t *out)
 static punit_problem_t *
 fault(punit_arena_t *arena, const char *name, const char *detail)
 {
-    return punit_problem(arena, &punit_invalid_query, "%s %s", name, detail);
+    return punit_problem(arena, &punit_problem_invalid_query, "%s %s", name, detail);
 }
 
 
@@ -94,7 +94,7 @@ store(punit_arena_t *arena, punit_query_t *q, const char *name, size_t name_len,
         }
 
         if (!punit_type_is(arg->type, value, value_len)) {
-            return punit_problem(arena, &punit_invalid_query, "%s must be %s", arg->name,
+            return punit_problem(arena, &punit_problem_invalid_query, "%s must be %s", arg->name,
                                  punit_type_expected(arg->type));
         }
 

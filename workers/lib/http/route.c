@@ -178,7 +178,7 @@ status_problem(punit_request_t *r, const PGresult *rows, int status)
 {
     const char         *name = punit_rows_text(rows, 0, "problem");
     const char         *detail = punit_rows_text(rows, 0, "detail");
-    const punit_kind_t *kind = punit_kind_of_status(status);
+    const punit_kind_t *kind = punit_problem_of_status(status);
 
     if (name != NULL) {
         punit_kind_t *own = punit_arena_alloc(r->arena, sizeof(punit_kind_t));
@@ -282,7 +282,7 @@ punit_route_run(punit_request_t *r, punit_answer_t *a)
     }
 
     if (PQntuples(rows) == 0) {
-        return punit_problem(r->arena, &punit_not_found, NULL);
+        return punit_problem(r->arena, &punit_problem_not_found, NULL);
     }
 
     problem = punit_route_answer(r, rows, a);

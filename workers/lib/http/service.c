@@ -68,7 +68,8 @@ health(punit_request_t *r, punit_answer_t *a)
     }
 
     if (*failing != '\0') {
-        problem = punit_problem(r->arena, &punit_try_later, "Not all that it needs answers");
+        problem =
+            punit_problem(r->arena, &punit_problem_try_later, "Not all that it needs answers");
         problem->failing = punit_arena_format(r->arena, "[%s]", failing);
         return problem;
     }

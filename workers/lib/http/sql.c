@@ -28,16 +28,25 @@ typedef struct {
 } sqlstate_t;
 
 static const sqlstate_t sqlstates[] = {
-    { "PU401", ACT_PROBLEM, &punit_unknown_user }, { "PU404", ACT_SAY, &punit_not_found },
-    { "PU409", ACT_SAY, &punit_conflict },         { "PU421", ACT_AUTHOR, NULL },
-    { "PU422", ACT_ERRORS, &punit_invalid },       { "PU503", ACT_PROBLEM, &punit_try_later },
-    { "40001", ACT_PROBLEM, &punit_try_later },    { "40P01", ACT_PROBLEM, &punit_try_later },
-    { "23505", ACT_PROBLEM, &punit_conflict },     { "23503", ACT_PROBLEM, &punit_conflict },
-    { "23", ACT_PROBLEM, &punit_invalid },         { "22", ACT_PROBLEM, &punit_invalid },
-    { "25006", ACT_COPIES, &punit_database_down }, { "57014", ACT_PROBLEM, &punit_try_later },
-    { "55P03", ACT_PROBLEM, &punit_try_later },    { "53", ACT_SHORT, &punit_try_later },
-    { "57P", ACT_UNKNOWN, &punit_database_down },  { "08", ACT_UNKNOWN, &punit_database_down },
-    { "", ACT_MISTAKE, &punit_internal },
+    { "PU401", ACT_PROBLEM, &punit_problem_unknown_user },
+    { "PU404", ACT_SAY, &punit_problem_not_found },
+    { "PU409", ACT_SAY, &punit_problem_conflict },
+    { "PU421", ACT_AUTHOR, NULL },
+    { "PU422", ACT_ERRORS, &punit_problem_invalid },
+    { "PU503", ACT_PROBLEM, &punit_problem_try_later },
+    { "40001", ACT_PROBLEM, &punit_problem_try_later },
+    { "40P01", ACT_PROBLEM, &punit_problem_try_later },
+    { "23505", ACT_PROBLEM, &punit_problem_conflict },
+    { "23503", ACT_PROBLEM, &punit_problem_conflict },
+    { "23", ACT_PROBLEM, &punit_problem_invalid },
+    { "22", ACT_PROBLEM, &punit_problem_invalid },
+    { "25006", ACT_COPIES, &punit_problem_database_down },
+    { "57014", ACT_PROBLEM, &punit_problem_try_later },
+    { "55P03", ACT_PROBLEM, &punit_problem_try_later },
+    { "53", ACT_SHORT, &punit_problem_try_later },
+    { "57P", ACT_UNKNOWN, &punit_problem_database_down },
+    { "08", ACT_UNKNOWN, &punit_problem_database_down },
+    { "", ACT_MISTAKE, &punit_problem_internal },
 };
 
 
@@ -72,7 +81,7 @@ unanswered(const punit_request_t *r, const punit_kind_t *kind, const char *detai
     bool             repeatable =
         r->key != NULL || strcmp(r->method, "PUT") == 0 || strcmp(r->method, "DELETE") == 0;
 
-    if (r->from != NULL && (kind != &punit_unknown_outcome || repeatable)) {
+    if (r->from != NULL && (kind != &punit_problem_unknown_outcome || repeatable)) {
         problem->status = 502;
     }
 
@@ -189,14 +198,14 @@ error_problem(punit_request_t *r, const sqlstate_t *s, const char *state, const 
         return punit_problem(r->arena, kind, NULL);
 
     case ACT_UNKNOWN:
-        return unanswered(r, only_reads(r) ? kind : &punit_unknown_outcome, NULL);
+        return unanswered(r, only_reads(r) ? kind : &punit_problem_unknown_outcome, NULL);
 
     case ACT_MISTAKE:
         break;
     }
 
     log_error(r, PUNIT_LOG_ERROR, state, result);
-    return punit_problem(r->arena, &punit_internal, NULL);
+    return punit_problem(r->arena, &punit_problem_internal, NULL);
 }
 
 
@@ -238,21 +247,21 @@ punit_sql_query_mixed(punit_request_t *r, const char *sql, int n, const char *co
         return error_problem(r, find_state(state != NULL ? state : ""), state, result, a);
 
     case PUNIT_STATEMENT_UNCONFIRMED:
-        return punit_problem(r->arena, &punit_unknown_outcome, NULL);
+        return punit_problem(r->arena, &punit_problem_unknown_outcome, NULL);
 
     case PUNIT_STATEMENT_UNKNOWN:
-        return unanswered(r, &punit_unknown_outcome, NULL);
+        return unanswered(r, &punit_problem_unknown_outcome, NULL);
 
     case PUNIT_STATEMENT_BUSY:
     case PUNIT_STATEMENT_LATE:
-        return unanswered(r, &punit_try_later, NULL);
+        return unanswered(r, &punit_problem_try_later, NULL);
 
     case PUNIT_STATEMENT_RECOVERING:
-        return unanswered(r, &punit_database_down, "It only serves copies at the moment");
+        return unanswered(r, &punit_problem_database_down, "It only serves copies at the moment");
 
     case PUNIT_STATEMENT_DOWN:
         break;
     }
 
-    return unanswered(r, &punit_database_down, NULL);
+    return unanswered(r, &punit_problem_database_down, NULL);
 }

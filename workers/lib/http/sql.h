@@ -10,9 +10,9 @@
  * prepared statement. values: text, NULL = null. *rows lives as long as the request.
  *
  * Problems:
- * - punit_database_down, also while PostgreSQL is in recovery unless the request is stale,
- *   punit_unknown_outcome and punit_try_later. A peer gets these three as 502 where the database
- * did not answer, so that its front asks on.
+ * - punit_problem_database_down, also while PostgreSQL is in recovery unless the request is stale,
+ *   punit_problem_unknown_outcome and punit_problem_try_later. A peer gets these three as 502 where
+ * the database did not answer, so that its front asks on.
  * - The SQLSTATEs PU401, PU404, PU409, PU422 and PU503 give their status, 23505 and 23503 give 409.
  * - PU421 gives no problem when `a` is given: *rows = NULL, a->status = 421, a->author is set.
  * 40001 and 40P01 are repeated first. */

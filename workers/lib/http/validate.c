@@ -79,11 +79,12 @@ check_user(const punit_request_t *r)
     punit_problem_t     *problem;
 
     if (r->user == NULL && (route->class == PUNIT_OWNED || route->role != NULL)) {
-        return punit_problem(r->arena, &punit_unauthorized, NULL);
+        return punit_problem(r->arena, &punit_problem_unauthorized, NULL);
     }
 
     if (route->role != NULL && !punit_request_has_role(r, route->role)) {
-        problem = punit_problem(r->arena, &punit_forbidden, "It takes the role %s", route->role);
+        problem =
+            punit_problem(r->arena, &punit_problem_forbidden, "It takes the role %s", route->role);
         problem->authenticate = "error=\"insufficient_scope\"";
         return problem;
     }
@@ -108,7 +109,7 @@ check_key(punit_request_t *r)
     }
 
     if (key[len] != '\0' || len > KEY_MAX) {
-        return punit_problem(r->arena, &punit_invalid_header,
+        return punit_problem(r->arena, &punit_problem_invalid_header,
                              "Idempotency-Key must have from 1 to %d visible ASCII characters",
                              KEY_MAX);
     }
@@ -178,7 +179,8 @@ check_body(punit_request_t *r, const punit_validate_body_t *body)
             : !is_media_type(type, "application/json")
                   && !(r->route->merge && is_media_type(type, "application/merge-patch+json")))
     {
-        return punit_problem(r->arena, &punit_unsupported_type, "It takes application/json");
+        return punit_problem(r->arena, &punit_problem_unsupported_type,
+                             "It takes application/json");
     }
 
     punit_problem_t *problem = punit_body_parse(r->arena, body->text, body->kept, &r->json);
@@ -201,13 +203,13 @@ punit_validate_request(punit_request_t *r, const punit_route_t *routes,
     punit_problem_t *problem;
 
     if (r->path == NULL) {
-        return punit_problem(r->arena, &punit_not_found, NULL);
+        return punit_problem(r->arena, &punit_problem_not_found, NULL);
     }
 
     r->route = punit_route_find(r->arena, routes, r->method, r->path, r->placeholders, &allow);
 
     if (r->route == NULL && allow == NULL) {
-        return punit_problem(r->arena, &punit_not_found, NULL);
+        return punit_problem(r->arena, &punit_problem_not_found, NULL);
     }
 
     if (r->route == NULL) {
@@ -218,7 +220,7 @@ punit_validate_request(punit_request_t *r, const punit_route_t *routes,
             return NULL;
         }
 
-        return punit_problem(r->arena, &punit_method_not_allowed, NULL);
+        return punit_problem(r->arena, &punit_problem_method_not_allowed, NULL);
     }
 
     problem = check_user(r);
@@ -230,11 +232,13 @@ punit_validate_request(punit_request_t *r, const punit_route_t *routes,
         r->stale = false;
 
     } else if (r->stale && !r->route->stale) {
-        return punit_problem(r->arena, &punit_try_later, "The unit that owns the user is down");
+        return punit_problem(r->arena, &punit_problem_try_later,
+                             "The unit that owns the user is down");
     }
 
     if (body->length > PUNIT_BODY_MAX && r->route->class != PUNIT_INTERNAL) {
-        return punit_problem(r->arena, &punit_too_large, "At most %d bytes", PUNIT_BODY_MAX);
+        return punit_problem(r->arena, &punit_problem_too_large, "At most %d bytes",
+                             PUNIT_BODY_MAX);
     }
 
     problem = check_key(r);
