@@ -1,29 +1,15 @@
 #include "punitctl/user_name.h"
 
 #include <ctype.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <errno.h>
+#include <sodium.h>
 #include <string.h>
 
+#include "lib/base/email.h"
+#include "lib/base/pepper.h"
+#include "lib/base/uuid.h"
 #include "punitctl/text.h"
 #include "punitctl/unit/database.h"
-#include "punitctl/unit/file.h"
-
-#define KEY_BYTES 32
-
-
-static bool
-is_uuid(const char *name)
-{
-    static const char shape[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-
-    for (size_t i = 0; i < sizeof shape; i++) {
-        if (shape[i] == 'x' ? !isxdigit((unsigned char) name[i]) : name[i] != shape[i]) {
-            return false;
-        }
-    }
-    return true;
-}
 
 
 static const char *
@@ -38,36 +24,25 @@ lower(const char *name)
 }
 
 
-/* bytea literal of the keyed hash, as the auth worker makes it:
- * HMAC-SHA256(pepper, address in lower case). */
+/* The keyed hash of an address as a bytea literal, as the auth worker makes it. */
 static const char *
 name_hash(const struct unit *unit, const char *address)
 {
     const char    *path = text("%s/pepper", unit_setting(unit, "PUNIT_PRIVATE"));
-    const char    *hex = file_read(path, NULL);
-    unsigned char  digest[EVP_MAX_MD_SIZE];
-    unsigned       n = 0;
-    unsigned char *key;
-    char          *literal = "\\x";
-    long           length = 0;
+    punit_pepper_t pepper;
+    unsigned char  hash[PUNIT_PEPPER_HASH];
+    char           hex[2 * PUNIT_PEPPER_HASH + 1];
 
-    if (hex == NULL) {
+    if (punit_pepper_load(&pepper, path) != 0) {
+        if (errno == EINVAL) {
+            complain("%s: expected %d bytes as hexadecimal digits", path, PUNIT_PEPPER_BYTES);
+        } else {
+            complain("%s: %s", path, strerror(errno));
+        }
         return NULL;
     }
-    key = OPENSSL_hexstr2buf(text("%.*s", (int) strcspn(hex, " \r\n"), hex), &length);
-    if (key != NULL && length == KEY_BYTES) {
-        HMAC(EVP_sha256(), key, KEY_BYTES, (const unsigned char *) address, strlen(address), digest,
-             &n);
-    }
-    OPENSSL_clear_free(key, (size_t) length);
-    if (n == 0) {
-        complain("%s: expected %d bytes as hexadecimal digits", path, KEY_BYTES);
-        return NULL;
-    }
-    for (unsigned i = 0; i < n; i++) {
-        literal = text("%s%02x", literal, digest[i]);
-    }
-    return literal;
+    punit_pepper_hash(&pepper, address, hash);
+    return text("\\x%s", sodium_bin2hex(hex, sizeof hex, hash, sizeof hash));
 }
 
 
@@ -75,15 +50,16 @@ const char *
 person_id(const struct unit *unit, PGconn *db, const char *name)
 {
     const char *hash, *id;
+    char        address[PUNIT_EMAIL_MAX + 1];
 
-    if (is_uuid(name)) {
+    if (punit_uuid_is(name, strlen(name))) {
         return lower(name);
     }
-    if (strchr(name, '@') == NULL) {
+    if (punit_email_normalise(name, strlen(name), address) != NULL) {
         complain("%s is neither a user's id nor an e-mail address", name);
         return NULL;
     }
-    hash = name_hash(unit, lower(name));
+    hash = name_hash(unit, address);
     if (hash == NULL) {
         return NULL;
     }

@@ -1,11 +1,18 @@
 #include "punitctl/unit/database.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/clock.h"
+#include "lib/pg/conninfo.h"
+#include "lib/pg/wire.h"
 #include "punitctl/text.h"
 
+#define OPEN_MS  5000
+#define WHY_SIZE 512
 
-/* WARNING and worse are for the operator, NOTICE ("already exists") is not. */
+
+/* Shows warnings to the operator. A NOTICE ("already exists") is left out. */
 static void
 notice(void *context, const PGresult *result)
 {
@@ -19,15 +26,11 @@ notice(void *context, const PGresult *result)
 
 
 static PGconn *
-open_with(const char *conninfo, const char *role, const char *database)
+open_with(const char *conninfo, char *why, size_t size)
 {
-    const char *names[] = {
-        "dbname", "user", "application_name", "connect_timeout", "client_encoding", "dbname", NULL
-    };
-    const char *values[] = { conninfo, role, "punitctl", "5", "UTF8", database, NULL };
-    PGconn     *db = PQconnectdbParams(names, values, 1);
+    PGconn *db = punit_wire_open(conninfo, punit_clock_ms() + OPEN_MS, NULL, why, size);
 
-    if (db != NULL && PQstatus(db) == CONNECTION_OK) {
+    if (db != NULL) {
         PQsetNoticeReceiver(db, notice, NULL);
     }
     return db;
@@ -38,18 +41,19 @@ PGconn *
 database_open(const struct unit *unit, const char *role, const char *database)
 {
     const char *pg = unit_setting(unit, "PUNIT_PG");
+    char        why[WHY_SIZE];
     PGconn     *db;
 
     if (pg == NULL) {
         complain("unit.env has no PUNIT_PG");
         return NULL;
     }
-    db = open_with(pg, role, database);
-    if (PQstatus(db) != CONNECTION_OK) {
-        complain("no PostgreSQL: %s", PQerrorMessage(db));
+    db = open_with(text("%s user=%s%s%s application_name=punitctl client_encoding=UTF8", pg, role,
+                        database != NULL ? " dbname=" : "", database != NULL ? database : ""),
+                   why, sizeof why);
+    if (db == NULL) {
+        complain("no PostgreSQL: %s", why);
         complain("is it running? See %s/log/postgres.log", unit->dir);
-        PQfinish(db);
-        return NULL;
     }
     return db;
 }
@@ -58,15 +62,14 @@ database_open(const struct unit *unit, const char *role, const char *database)
 PGconn *
 database_open_peer(const char *pg, const char **reason)
 {
-    PGconn *db = open_with(pg, NULL, NULL);
+    const punit_identity_t nothing = { 0 }; /* punit.peer names the role and the files */
+    char                  *conninfo = punit_conninfo_peer(pg, &nothing, "punitctl", NULL);
+    char                   why[WHY_SIZE] = "its conninfo in punit.peer is malformed";
+    PGconn                *db = conninfo != NULL ? open_with(conninfo, why, sizeof why) : NULL;
 
-    if (PQstatus(db) != CONNECTION_OK) {
-        char *message = text("%s", PQerrorMessage(db));
-
-        message[strcspn(message, "\n")] = '\0';
-        *reason = message;
-        PQfinish(db);
-        return NULL;
+    free(conninfo);
+    if (db == NULL) {
+        *reason = text("%s", why);
     }
     return db;
 }
@@ -76,7 +79,7 @@ PGresult *
 database_query(PGconn *db, const char **error, const char *statement, int count,
                const char *const *values)
 {
-    PGresult      *result = PQexecParams(db, statement, count, NULL, values, NULL, NULL, 0);
+    PGresult      *result = punit_wire_execute(db, statement, count, values, PUNIT_WIRE_NEVER);
     ExecStatusType status = PQresultStatus(result);
 
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {

@@ -1,8 +1,10 @@
 /*
  * punitctl unit add: makes the other units known to this one.
  */
+#include <stdlib.h>
 #include <string.h>
 
+#include "lib/pg/conninfo.h"
 #include "punitctl/mesh/arbiters.h"
 #include "punitctl/text.h"
 #include "punitctl/unit/database.h"
@@ -11,19 +13,24 @@
 #include "punitctl/verb.h"
 
 
-/* How this unit reaches a peer's PostgreSQL: the certificate says who it is,
- * the name that the peer's must show is its id, whatever its address. A peer
- * that is gone without a word is noticed after 10 s. */
+/* How this unit reaches a peer's PostgreSQL. The peer's certificate must show its id, whatever its
+ * address is. NULL when the address is no part of a conninfo. */
 static const char *
 peer_conninfo(const struct unit *unit, const struct unit_address *peer)
 {
-    return text("host=%s hostaddr=%s port=%s dbname=punit user=punit_peer_%s"
-                " sslmode=verify-full sslcert=%s sslkey=%s sslrootcert=%s"
-                " connect_timeout=5 keepalives_idle=5 keepalives_interval=2"
-                " keepalives_count=3 tcp_user_timeout=10000",
-                peer->id, address_host(peer->pg), address_port(peer->pg), unit->id,
-                unit_setting(unit, "PUNIT_TLS_CERT"), unit_setting(unit, "PUNIT_TLS_KEY"),
-                unit_setting(unit, "PUNIT_TLS_CA"));
+    const punit_identity_t self = {
+        .unit = unit->id,
+        .cert = unit_setting(unit, "PUNIT_TLS_CERT"),
+        .key = unit_setting(unit, "PUNIT_TLS_KEY"),
+        .ca = unit_setting(unit, "PUNIT_TLS_CA"),
+    };
+    char *conninfo = punit_conninfo_peer(text("host=%s hostaddr=%s port=%s", peer->id,
+                                              address_host(peer->pg), address_port(peer->pg)),
+                                         &self, NULL, NULL);
+    char *copy = conninfo != NULL ? text("%s", conninfo) : NULL;
+
+    free(conninfo);
+    return copy;
 }
 
 

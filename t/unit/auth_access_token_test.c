@@ -1,4 +1,4 @@
-/* links: workers/auth/access_token.c workers/auth/access_token_check.c workers/auth/keys.c */
+/* links: workers/auth/token/access_token.c workers/auth/token/access_token_check.c workers/auth/token/keys.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "auth/access_token.h"
+#include "auth/token/access_token.h"
 
 static char dir[] = "/tmp/punit-keys-XXXXXX";
 
@@ -68,12 +68,12 @@ the_highest_serial_signs_and_all_are_published(void **state)
     write_key("eu-2.ES256.key.pem", "P-256", 0);
     write_key("eu-10.ES256.key.pem", "P-256", 0);
     write_key("eu-9.ES256.key.pem", "P-256", 0);
-    punit_keys *keys = punit_signing_keys_load(dir, "eu", error, sizeof error);
+    token_keys_t *keys = keys_load_signing(dir, "eu", error, sizeof error);
     assert_string_equal(error, "");
     assert_non_null(keys);
-    assert_string_equal(punit_keys_signing(keys)->kid, "eu-10");
-    assert_ptr_equal(punit_keys_find(keys, "eu-10"), punit_keys_signing(keys));
-    assert_null(punit_keys_find(keys, "eu-1"));
+    assert_string_equal(keys_signing(keys)->kid, "eu-10");
+    assert_ptr_equal(keys_find(keys, "eu-10"), keys_signing(keys));
+    assert_null(keys_find(keys, "eu-1"));
 
     for (size_t i = 0; i < keys->n; i++) {
         BIO       *text = BIO_new_mem_buf(keys->keys[i].pem, (int) keys->keys[i].pem_size);
@@ -93,7 +93,7 @@ the_highest_serial_signs_and_all_are_published(void **state)
     assert_int_equal(json_string_length(json_object_get(first, "y")), 43);
     assert_null(json_object_get(first, "d"));
     json_decref(set);
-    punit_keys_free(keys);
+    keys_free(keys);
 }
 
 static void
@@ -101,28 +101,28 @@ keys_that_do_not_fit_are_named(void **state)
 {
     char error[400] = "";
 
-    assert_null(punit_signing_keys_load(dir, "eu", error, sizeof error));
+    assert_null(keys_load_signing(dir, "eu", error, sizeof error));
     assert_non_null(strstr(error, "holds no eu-<number>"));
 
     write_key("us-1.ES256.key.pem", "P-256", 0);
-    assert_null(punit_signing_keys_load(dir, "eu", error, sizeof error));
+    assert_null(keys_load_signing(dir, "eu", error, sizeof error));
     assert_non_null(strstr(error, "us-1"));
     remove_dir(state);
     make_dir(state);
 
     write_key("eu-1.ES256.key.pem", "P-384", 0);
-    assert_null(punit_signing_keys_load(dir, "eu", error, sizeof error));
+    assert_null(keys_load_signing(dir, "eu", error, sizeof error));
     assert_non_null(strstr(error, "P-256"));
 
-    assert_null(punit_signing_keys_load("/nonexistent", "eu", error, sizeof error));
+    assert_null(keys_load_signing("/nonexistent", "eu", error, sizeof error));
     assert_non_null(strstr(error, "/nonexistent"));
 
     write_key("ap-1.ES256.pem", "P-256", 0);    /* a private key among the public ones */
-    assert_null(punit_public_keys_load(dir, error, sizeof error));
+    assert_null(keys_load_public(dir, error, sizeof error));
     assert_non_null(strstr(error, "ap-1"));
 }
 
-static punit_keys   *own, *public;
+static token_keys_t   *own, *public;
 static access_issuer_t  issuer = { "punit", "punit", "eu", NULL };
 static access_claims_t  claims = {
     .user = "0b0e7d6c-63bd-4c5e-9f27-1d4d1f0a2b3c",
@@ -139,22 +139,22 @@ make_issuer(void **state)
 
     make_dir(state);
     write_key("eu-1.ES256.key.pem", "P-256", 0);
-    own = punit_signing_keys_load(dir, "eu", error, sizeof error);
+    own = keys_load_signing(dir, "eu", error, sizeof error);
     issuer.keys = own;
     snprintf(path, sizeof path, "%s/eu-1.ES256.pem", dir);
     FILE *f = fopen(path, "w");
     PEM_write_PUBKEY(f, own->keys[0].pkey);
     fclose(f);
     write_key("us-1.ES256.pem", "P-256", 1);
-    public = punit_public_keys_load(dir, error, sizeof error);
+    public = keys_load_public(dir, error, sizeof error);
     return own == NULL || public == NULL;
 }
 
 static int
 free_issuer(void **state)
 {
-    punit_keys_free(own);
-    punit_keys_free(public);
+    keys_free(own);
+    keys_free(public);
     return remove_dir(state);
 }
 

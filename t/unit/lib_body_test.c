@@ -1,4 +1,4 @@
-/* links: workers/lib/http/body.c workers/lib/http/rule.c workers/lib/http/type.c workers/lib/http/problem.c workers/lib/base/arena.c workers/lib/base/log.c workers/lib/base/config.c workers/lib/http/cursor.c workers/lib/http/query.c */
+/* links: workers/lib/http/body.c workers/lib/http/rule.c workers/lib/http/problem.c workers/lib/http/cursor.c workers/lib/http/query.c workers/lib/http/type.c workers/lib/base/email.c workers/lib/base/uuid.c workers/lib/base/arena.c workers/lib/base/log.c workers/lib/base/config.c workers/lib/base/clock.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -83,7 +83,7 @@ bad(const char *text, const char *errors)
     punit_problem_t *problem = check(text, members, false);
 
     assert_non_null(problem);
-    assert_ptr_equal(problem->kind, &punit_invalid);
+    assert_ptr_equal(problem->kind, &punit_problem_invalid);
     assert_string_equal(problem->errors, errors);
 }
 
@@ -173,7 +173,7 @@ what_is_no_json_is_malformed(void **state)
     (void) state;
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        assert_ptr_equal(check(texts[i], members, false)->kind, &punit_malformed);
+        assert_ptr_equal(check(texts[i], members, false)->kind, &punit_problem_malformed);
     }
 }
 
@@ -239,7 +239,7 @@ a_cursor_of_another_list_is_refused(void **state)
     (void) state;
 
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        assert_ptr_equal(punit_cursor_decode(arena, punit_cursor_encode(arena, keys[i]), types, values)->kind, &punit_invalid_query);
+        assert_ptr_equal(punit_cursor_decode(arena, punit_cursor_encode(arena, keys[i]), types, values)->kind, &punit_problem_invalid_query);
     }
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -272,7 +272,7 @@ query_arguments_are_checked(void **state)
     assert_string_equal(punit_query_get(query, "q"), "");
 
     for (size_t i = 0; i < sizeof(bad_texts) / sizeof(bad_texts[0]); i++) {
-        assert_ptr_equal(punit_query_parse(arena, bad_texts[i], args, &query)->kind, &punit_invalid_query);
+        assert_ptr_equal(punit_query_parse(arena, bad_texts[i], args, &query)->kind, &punit_problem_invalid_query);
     }
 }
 

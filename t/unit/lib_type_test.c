@@ -1,4 +1,4 @@
-/* links: workers/lib/http/type.c workers/lib/base/config.c workers/lib/base/log.c */
+/* links: workers/lib/http/type.c workers/lib/base/email.c workers/lib/base/uuid.c workers/lib/base/config.c workers/lib/base/log.c workers/lib/base/clock.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -72,7 +72,7 @@ a_text_with_a_zero_byte_is_no_string(void **state)
 
 
 static void
-check(punit_check_pt check_text, const char *const *good, const char *const *bad)
+check(punit_type_check_pt check_text, const char *const *good, const char *const *bad)
 {
     for (; *good != NULL; good++) {
         if (check_text(*good, strlen(*good)) != NULL) {
@@ -92,8 +92,8 @@ static void
 e_mail_addresses(void **state)
 {
     (void) state;
-    check(punit_check_email, TEXTS("a@b.de", "first.last+tag@sub.example.org", "o'hara@x-y.ie", "\xc3\xa4@b\xc3\xbc.de"),
-          TEXTS("", "a", "@b.de", "a@", "a@b", "a b@c.de", "a@b..de", "a@.de", "a@b.de.", "a@-b.de", "a@b-.de", ".a@b.de", "a.@b.de",
+    check(punit_type_check_email, TEXTS("a@b.de", "first.last+tag@sub.example.org", "o'hara@x-y.ie"),
+          TEXTS("\xc3\xa4@b\xc3\xbc.de", "", "a", "@b.de", "a@", "a@b", "a b@c.de", "a@b..de", "a@.de", "a@b.de.", "a@-b.de", "a@b-.de", ".a@b.de", "a.@b.de",
                 "a..b@c.de", "a@b@c.de", "a\"@b.de", "<a@b.de>", "a@b_c.de", "a@b.de\n", "a\r\nx@b.de",
                 "0123456789012345678901234567890123456789012345678901234567890123456789@b.de"));
 }
@@ -103,7 +103,7 @@ static void
 language_tags(void **state)
 {
     (void) state;
-    check(punit_check_locale, TEXTS("de", "de-AT", "zh-Hant-TW", "es-419", "sl-nedis", "gsw"),
+    check(punit_type_check_locale, TEXTS("de", "de-AT", "zh-Hant-TW", "es-419", "sl-nedis", "gsw"),
           TEXTS("", "d", "-", "de-", "-de", "de--AT", "de_AT", "1a", "toolonglang-x", "de-AT-verylongsubtag", "de AT"));
 }
 
@@ -112,7 +112,7 @@ static void
 time_zones(void **state)
 {
     (void) state;
-    check(punit_check_time_zone, TEXTS("UTC", "Europe/Vienna", "America/Argentina/Buenos_Aires", "Etc/GMT+5"),
+    check(punit_type_check_time_zone, TEXTS("UTC", "Europe/Vienna", "America/Argentina/Buenos_Aires", "Etc/GMT+5"),
           TEXTS("", "europe/vienna", "Europe", "Mars/Olympus", "../etc/passwd", "/etc/passwd", "Europe/../../../../etc/passwd",
                 "tzdata.zi", "Europe/Vienna ", "Europe/Vienna\n"));
 }
@@ -122,17 +122,17 @@ static void
 times_of_the_configuration(void **state)
 {
     (void) state;
-    assert_int_equal(punit_time_parse("500ms"), 500);
-    assert_int_equal(punit_time_parse("10s"), 10000);
-    assert_int_equal(punit_time_parse("10"), 10000);
-    assert_int_equal(punit_time_parse("10m"), 600000);
-    assert_int_equal(punit_time_parse("2h"), 7200000);
-    assert_int_equal(punit_time_parse("0"), 0);
+    assert_int_equal(punit_config_time_parse("500ms"), 500);
+    assert_int_equal(punit_config_time_parse("10s"), 10000);
+    assert_int_equal(punit_config_time_parse("10"), 10000);
+    assert_int_equal(punit_config_time_parse("10m"), 600000);
+    assert_int_equal(punit_config_time_parse("2h"), 7200000);
+    assert_int_equal(punit_config_time_parse("0"), 0);
 
     for (const char *const *bad = TEXTS("", "s", "-1s", "1.5s", "10 s", "10x", "1s1", "99999999999999999999", "9223372036854775807h");
          *bad != NULL; bad++)
     {
-        assert_int_equal(punit_time_parse(*bad), -1);
+        assert_int_equal(punit_config_time_parse(*bad), -1);
     }
 }
 

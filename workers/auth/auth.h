@@ -1,36 +1,34 @@
-/* What the auth worker holds besides the configuration, made at start and never changed. */
-
+/* Auth: what the auth worker holds besides the configuration. Made at the start, never changed. */
 #ifndef PUNIT_AUTH_AUTH_H
 #define PUNIT_AUTH_AUTH_H
 
-#include "auth/access_token.h"
-#include "auth/arbiter.h"
-#include "auth/argon.h"
-#include "auth/attempt.h"
-#include "auth/keys.h"
-#include "auth/login_name.h"
+#include "auth/name/arbiter.h"
+#include "auth/name/attempt.h"
+#include "auth/password/argon.h"
+#include "auth/token/access_token.h"
+#include "auth/token/keys.h"
+#include "lib/base/pepper.h"
 #include "lib/http/service.h"
 
 typedef struct {
-    punit_argon           *argon;
-    punit_arbiters        *arbiters;
-    punit_pepper           pepper;
-    punit_keys            *keys; /* the unit's own */
-    access_issuer_t        issuer;
-    punit_attempt_limits_t limits;
-} punit_auth_t;
+    argon_t         *argon;
+    arbiters_t      *arbiters;
+    punit_pepper_t   pepper;
+    token_keys_t    *keys; /* the unit's own */
+    access_issuer_t  issuer;
+    attempt_limits_t limits;
+} auth_t;
 
-extern punit_auth_t punit_auth;
+extern auth_t auth;
 
-/* The handlers, one a route or a few that belong together; see main.c. */
-punit_problem_t *punit_register(punit_request_t *r, punit_answer_t *a);
-punit_problem_t *punit_login(punit_request_t *r, punit_answer_t *a);
-punit_problem_t *punit_refresh_pair(punit_request_t *r, punit_answer_t *a);
-punit_problem_t *punit_logout(punit_request_t *r, punit_answer_t *a);
-punit_problem_t *punit_password(punit_request_t *r, punit_answer_t *a);
-punit_problem_t *punit_jwks(punit_request_t *r, punit_answer_t *a);
-punit_problem_t *punit_introspect(punit_request_t *r, punit_answer_t *a);
-punit_problem_t *punit_introspect_token(punit_request_t *r, punit_answer_t *a);
-punit_problem_t *punit_reissue(punit_request_t *r, punit_answer_t *a);
+/* The handlers of the routes in main.c. Each is in the file that its name begins with. */
+punit_problem_t *register_user(punit_request_t *r, punit_answer_t *a);
+punit_problem_t *login_user(punit_request_t *r, punit_answer_t *a);
+punit_problem_t *session_refresh(punit_request_t *r, punit_answer_t *a);
+punit_problem_t *session_logout(punit_request_t *r, punit_answer_t *a);
+punit_problem_t *password_change(punit_request_t *r, punit_answer_t *a);
+punit_problem_t *introspect_request(punit_request_t *r, punit_answer_t *a);
+punit_problem_t *introspect_token(punit_request_t *r, punit_answer_t *a);
+punit_problem_t *reissue_token(punit_request_t *r, punit_answer_t *a);
 
 #endif

@@ -1,34 +1,25 @@
 /* punit-auth: names, passwords, sessions and tokens. */
-
 #include <string.h>
 #include <unistd.h>
 
 #include "auth/auth.h"
+#include "lib/pg/ownership.h"
 
-#define ARGON_WAITING 16 /* jobs in the queue; each waits about 30 ms a place */
+#define ARGON_WAITING 16 /* jobs in the queue, about 30 ms each */
 
-punit_auth_t punit_auth;
-
-
-static const char *
-check_email(const char *text, size_t len)
-{
-    char email[PUNIT_EMAIL_MAX + 1];
-
-    return punit_email_normalise(text, len, email);
-}
+auth_t auth;
 
 
 static const punit_member_t registration[] = {
-    { "email", PUNIT_STRING, .required = true, .check = check_email },
+    { "email", PUNIT_STRING, .required = true, .check = punit_type_check_email },
     { "password", PUNIT_STRING, .required = true, PUNIT_BOUNDS(8, 256) },
     { "name", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 100),
-      .check = punit_check_printable },
+      .check = punit_type_check_printable },
     { 0 },
 };
 
 static const punit_member_t credentials[] = {
-    { "email", PUNIT_STRING, .required = true, .check = check_email },
+    { "email", PUNIT_STRING, .required = true, .check = punit_type_check_email },
     { "password", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 256) },
     { 0 },
 };
@@ -50,7 +41,7 @@ static const punit_member_t token[] = {
     { 0 },
 };
 
-/* Sessions that another unit has ended meanwhile are gone, although their rows are still here. */
+/* Leaves out the sessions that another unit has ended, whose rows are still here. */
 static const char sessions[] =
     "with page as ("
     "  select row_number() over (order by s.created_at desc, s.id desc) as n,"
@@ -63,17 +54,27 @@ static const char sessions[] =
     "     and not exists (select from auth.ended e where e.subject = s.id and e.kind = 'session')"
     "     and ($4::timestamptz is null or (s.created_at, s.id) < ($4, $5::uuid))"
     "   order by s.created_at desc, s.id desc limit $3::int + 1)"
-    "select o.epoch, " PUNIT_PAGE(
-        "$3::int") "  from punit.own o where o.user_id = $1 and o.state = 'OWNED'";
+    "select o.epoch, " PUNIT_PAGE("$3::int") PUNIT_OWNERSHIP_FROM PUNIT_OWNERSHIP_OWNED;
+
+
+/* RFC 7517. Section 8.5.2 has the media type. */
+static punit_problem_t *
+jwks(punit_request_t *r, punit_answer_t *a)
+{
+    (void) r;
+    a->type = "application/jwk-set+json";
+    a->body = auth.keys->jwks;
+    return NULL;
+}
+
 
 static const punit_route_t routes[] = {
-    { "POST", "/auth/register", PUNIT_PUBLIC, .members = registration, .handler = punit_register },
-    { "POST", "/auth/login", PUNIT_PUBLIC, .members = credentials, .handler = punit_login },
-    { "POST", "/auth/refresh", PUNIT_PUBLIC, .members = refresh_token,
-      .handler = punit_refresh_pair },
-    /* any unit takes it, the owner's or not: see the handler */
-    { "POST", "/auth/logout", PUNIT_PUBLIC, .handler = punit_logout },
-    { "POST", "/auth/password", PUNIT_OWNED, .members = passwords, .handler = punit_password },
+    { "POST", "/auth/register", PUNIT_PUBLIC, .members = registration, .handler = register_user },
+    { "POST", "/auth/login", PUNIT_PUBLIC, .members = credentials, .handler = login_user },
+    { "POST", "/auth/refresh", PUNIT_PUBLIC, .members = refresh_token, .handler = session_refresh },
+    /* Not PUNIT_OWNED, since any unit takes it. */
+    { "POST", "/auth/logout", PUNIT_PUBLIC, .handler = session_logout },
+    { "POST", "/auth/password", PUNIT_OWNED, .members = passwords, .handler = password_change },
     { "GET", "/auth/sessions", PUNIT_OWNED, .list = true, .cursor = { PUNIT_TIMESTAMP, PUNIT_UUID },
       .sql = sessions,
       .bind = { PUNIT_P_USER, PUNIT_P_PARAM("PUNIT_JTI"), PUNIT_P_LIMIT, PUNIT_P_CURSOR(0),
@@ -81,24 +82,12 @@ static const punit_route_t routes[] = {
     { "DELETE", "/auth/sessions/{id:uuid}", PUNIT_OWNED,
       .sql = "select epoch, status, null as body from auth.end_session($1, $2)",
       .bind = { PUNIT_P_USER, PUNIT_P_PATH("id") } },
-    { "GET", "/auth/keys", PUNIT_PUBLIC, .handler = punit_jwks },
-    { "POST", "/auth/introspect", PUNIT_PUBLIC, .members = token,
-      .handler = punit_introspect_token },
-    { "GET", "/punit/introspect", PUNIT_INTERNAL, .handler = punit_introspect },
-    { "GET", "/punit/reissue", PUNIT_INTERNAL, .handler = punit_reissue },
+    { "GET", "/auth/keys", PUNIT_PUBLIC, .handler = jwks },
+    { "POST", "/auth/introspect", PUNIT_PUBLIC, .members = token, .handler = introspect_token },
+    { "GET", "/punit/introspect", PUNIT_INTERNAL, .handler = introspect_request },
+    { "GET", "/punit/reissue", PUNIT_INTERNAL, .handler = reissue_token },
     { 0 },
 };
-
-
-/* RFC 7517; media type 8.5.2 */
-punit_problem_t *
-punit_jwks(punit_request_t *r, punit_answer_t *a)
-{
-    (void) r;
-    a->type = "application/jwk-set+json";
-    a->body = punit_auth.keys->jwks;
-    return NULL;
-}
 
 
 static bool
@@ -107,7 +96,7 @@ refuse_start(const char *what, const char *why)
     char quoted[500];
 
     punit_log(PUNIT_LOG_ERROR, "start", "what=%s why=%s", what,
-              punit_log_quote(quoted, sizeof quoted, why));
+              punit_log_quote(quoted, sizeof(quoted), why));
     return false;
 }
 
@@ -121,37 +110,37 @@ start(void)
     if (punit_config.private == NULL || punit_config.keys == NULL) {
         return refuse_start("PUNIT_PRIVATE", "PUNIT_PRIVATE and PUNIT_KEYS must name directories");
     }
-    snprintf(file, sizeof file, "%s/pepper", punit_config.private);
-    if (punit_pepper_load(&punit_auth.pepper, file) != 0) {
+
+    snprintf(file, sizeof(file), "%s/pepper", punit_config.private);
+    if (punit_pepper_load(&auth.pepper, file) != 0) {
         return refuse_start("pepper",
                             "PUNIT_PRIVATE/pepper must be a readable file of 64 hex digits");
     }
-    punit_auth.keys =
-        punit_signing_keys_load(punit_config.private, punit_config.unit, error, sizeof error);
-    if (punit_auth.keys == NULL) {
+
+    auth.keys = keys_load_signing(punit_config.private, punit_config.unit, error, sizeof(error));
+    if (auth.keys == NULL) {
         return refuse_start("signing-keys", error);
     }
-    punit_auth.issuer = (access_issuer_t){
+
+    auth.issuer = (access_issuer_t){
         .issuer = punit_config.issuer,
         .audience = punit_config.audience,
         .unit = punit_config.unit,
-        .keys = punit_auth.keys,
+        .keys = auth.keys,
     };
-    punit_auth.arbiters =
-        punit_arbiters_create(punit_config.unit, punit_config_text("PUNIT_TLS_CERT", NULL),
-                              punit_config_text("PUNIT_TLS_KEY", NULL),
-                              punit_config_text("PUNIT_TLS_CA", NULL));
+    auth.arbiters = arbiter_create();
+    auth.limits = attempt_limits();
 
-    punit_auth.limits = punit_attempt_limits();
-
-    /* half the processors: the other half serves everything else */
+    /* Half the processors. The other half serves everything else. */
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    punit_auth.argon = punit_argon_start(
-        (unsigned) punit_config_number("PUNIT_ARGON_THREADS", cpus > 3 ? cpus / 2 : 1, 1, 64),
-        (unsigned) punit_config_number("PUNIT_ARGON_WAITING", ARGON_WAITING, 0, 1024));
-    if (punit_auth.arbiters == NULL || punit_auth.argon == NULL) {
+    auth.argon =
+        argon_start((unsigned) punit_config_number("PUNIT_ARGON_THREADS", cpus > 3 ? cpus / 2 : 1,
+                                                   1, 64),
+                    (unsigned) punit_config_number("PUNIT_ARGON_WAITING", ARGON_WAITING, 0, 1024));
+    if (auth.arbiters == NULL || auth.argon == NULL) {
         return refuse_start("argon", "no memory or no threads");
     }
+
     return true;
 }
 

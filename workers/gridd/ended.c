@@ -6,17 +6,16 @@
 #include <time.h>
 
 #include "lib/base/log.h"
-#include "lib/http/request.h"
-
-#define JTI_LENGTH 36
+#include "lib/base/uuid.h"
+#include "lib/pg/rows.h"
 
 static const char ended[] = "select subject, ceil(extract(epoch from exp))::bigint as exp"
                             "  from auth.ended where kind = 'jti' and exp > now()";
 
 
-/* set, not add: a slow fill with `ok` only adds, so it never overwrites this. */
+/* Sets the entry, while a slow fill with `ok` only adds one. So the fill never overwrites this. */
 static void
-revoke(gridd_state_t *state, const char *jti, time_t until)
+revoke(state_t *state, const char *jti, time_t until)
 {
     char key[64];
 
@@ -24,17 +23,17 @@ revoke(gridd_state_t *state, const char *jti, time_t until)
         return;
     }
 
-    snprintf(key, sizeof(key), "punit:tok:%.*s", JTI_LENGTH, jti);
+    snprintf(key, sizeof(key), "punit:tok:%.*s", PUNIT_UUID_LENGTH, jti);
 
     bool silent = punit_grid_set(state->tokens, key, "revoked", 7, until, 0) != PUNIT_GRID_OK;
 
     state->catch_up |= silent;
-    gridd_grid_state(&state->tokens_silent, silent, "tokens");
+    state_note_grid(&state->tokens_silent, silent, "tokens");
 }
 
 
 void
-gridd_ended_notified(gridd_state_t *state, const char *payload)
+ended_notified(state_t *state, const char *payload)
 {
     static const char kind[] = "jti ";
     const char       *jti = payload + sizeof(kind) - 1;
@@ -43,8 +42,8 @@ gridd_ended_notified(gridd_state_t *state, const char *payload)
         return;
     }
 
-    if (strlen(jti) <= JTI_LENGTH || !punit_type_is(PUNIT_UUID, jti, JTI_LENGTH)
-        || jti[JTI_LENGTH] != ' ')
+    if (strlen(jti) <= PUNIT_UUID_LENGTH || !punit_uuid_is(jti, PUNIT_UUID_LENGTH)
+        || jti[PUNIT_UUID_LENGTH] != ' ')
     {
         char quoted[128];
 
@@ -53,14 +52,14 @@ gridd_ended_notified(gridd_state_t *state, const char *payload)
         return;
     }
 
-    revoke(state, jti, (time_t) strtoll(jti + JTI_LENGTH, NULL, 10));
+    revoke(state, jti, (time_t) strtoll(jti + PUNIT_UUID_LENGTH, NULL, 10));
 }
 
 
 void
-gridd_ended_catch_up(gridd_state_t *state)
+ended_catch_up(state_t *state)
 {
-    PGresult *rows = gridd_link_query(state->link, ended);
+    PGresult *rows = listener_query(state->listener, ended);
 
     if (rows == NULL) {
         return;
@@ -69,8 +68,8 @@ gridd_ended_catch_up(gridd_state_t *state)
     state->catch_up = false;
 
     for (int i = 0; i < PQntuples(rows) && !state->catch_up; i++) {
-        revoke(state, punit_column(rows, i, "subject"),
-               (time_t) strtoll(punit_column(rows, i, "exp"), NULL, 10));
+        revoke(state, punit_rows_text(rows, i, "subject"),
+               (time_t) punit_rows_number(rows, i, "exp"));
     }
 
     PQclear(rows);

@@ -1,15 +1,13 @@
 #include "gridd/generations.h"
 
-#include <stdlib.h>
-
 #include "lib/base/log.h"
-#include "lib/http/request.h"
+#include "lib/pg/rows.h"
 
 static const char generations[] = "select service, gen from punit.generations()";
 
 
 void
-gridd_generations_notified(gridd_state_t *state, const char *payload)
+generations_notified(state_t *state, const char *payload)
 {
     punit_log(PUNIT_LOG_DEBUG, "generation", "of=%s", payload);
     state->changed = true;
@@ -17,12 +15,12 @@ gridd_generations_notified(gridd_state_t *state, const char *payload)
 
 
 void
-gridd_generations_write(gridd_state_t *state)
+generations_write(state_t *state)
 {
-    /* Before the query: what is committed while it runs is announced and read again. */
+    /* Reset before the query, since a commit while it runs is announced and read again. */
     state->changed = false;
 
-    PGresult *rows = gridd_link_query(state->link, generations);
+    PGresult *rows = listener_query(state->listener, generations);
 
     if (rows == NULL) {
         return;
@@ -31,14 +29,15 @@ gridd_generations_write(gridd_state_t *state)
     bool silent = false;
 
     for (int i = 0; i < PQntuples(rows); i++) {
-        uint64_t generation = strtoull(punit_column(rows, i, "gen"), NULL, 10);
+        uint64_t generation = (uint64_t) punit_rows_number(rows, i, "gen");
 
-        silent |= punit_grid_generation(state->grid, punit_column(rows, i, "service"), generation)
-                  == PUNIT_GRID_TROUBLE;
+        silent |=
+            punit_grid_generation(state->grid, punit_rows_text(rows, i, "service"), generation)
+            == PUNIT_GRID_TROUBLE;
     }
 
     if (PQntuples(rows) > 0) {
-        gridd_grid_state(&state->grid_silent, silent, "documents");
+        state_note_grid(&state->grid_silent, silent, "documents");
     }
 
     PQclear(rows);

@@ -1,8 +1,8 @@
-/* gridd: keeps the grid true. Writes the generation of each service's reference data to every
- * memcached server, each second and at each NOTIFY, and what has ended of tokens to the token grid.
+/* Gridd: keeps the grid true. It writes the generation of each service's reference data to every
+ * memcached server, once a second and at each NOTIFY. It writes ended tokens to the token grid.
  *
- * While PostgreSQL does not answer nothing is written: the generations expire within 3 s, and
- * whoever asks the grid misses, which is slower but never wrong. */
+ * While PostgreSQL does not answer, nothing is written. The generations then expire within 3 s and
+ * every lookup misses, which is slower but never wrong. */
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -12,22 +12,22 @@
 
 #include "gridd/ended.h"
 #include "gridd/generations.h"
-#include "gridd/link.h"
+#include "gridd/listener.h"
 #include "lib/base/clock.h"
 #include "lib/base/config.h"
 #include "lib/base/log.h"
-#include "lib/http/request.h"
+#include "lib/pg/conninfo.h"
 
 #define TICK_MS 1000
 
-static const gridd_channel_t channels[] = {
-    { "punit_generation", "listen punit_generation", gridd_generations_notified },
-    { "punit_ended", "listen punit_ended", gridd_ended_notified },
+static const channel_t channels[] = {
+    { "punit_generation", "listen punit_generation", generations_notified },
+    { "punit_ended", "listen punit_ended", ended_notified },
     { 0 },
 };
 
 
-/* Waits for a NOTIFY, a signal or the time. true: a signal says to end. */
+/* Waits for a NOTIFY, a signal or the time. True when a signal says to end. */
 static bool
 wait_until(int64_t time, int signals, int pg)
 {
@@ -45,8 +45,8 @@ wait_until(int64_t time, int signals, int pg)
 int
 main(void)
 {
-    sigset_t      ends;
-    gridd_state_t state = { 0 };
+    sigset_t ends;
+    state_t  state = { 0 };
 
     if (!punit_config_load("gridd")) {
         return 1;
@@ -62,10 +62,10 @@ main(void)
 
     state.grid = punit_grid_create(punit_config.grid, NULL);
     state.tokens = punit_grid_create(punit_config.token_grid, NULL);
-    state.link =
-        gridd_link_create(punit_config_conninfo(punit_config.pg_user, "punit_gridd"), channels);
+    state.listener =
+        listener_create(punit_conninfo_own(punit_config.pg_user, "punit_gridd"), channels);
 
-    if (signals < 0 || state.grid == NULL || state.tokens == NULL || state.link == NULL) {
+    if (signals < 0 || state.grid == NULL || state.tokens == NULL || state.listener == NULL) {
         punit_log(PUNIT_LOG_ERROR, "start", "why=grid-or-memory");
         return 1;
     }
@@ -75,31 +75,32 @@ main(void)
     for (bool end = false; !end;) {
         int64_t tick = punit_clock_ms() + TICK_MS;
 
-        /* After a reconnect notifications were missed: everything is read again. */
-        if (gridd_link_stand(state.link)) {
+        /* Notifications were missed before the reconnect, so everything is read again. */
+        if (listener_stand(state.listener)) {
             state.catch_up = true;
         }
 
-        gridd_generations_write(&state);
+        generations_write(&state);
 
         if (state.catch_up) {
-            gridd_ended_catch_up(&state);
+            ended_catch_up(&state);
         }
 
-        int64_t next = gridd_link_retry_at(state.link, tick);
+        int64_t next = listener_retry_at(state.listener, tick);
 
-        /* What came while a statement ran is in libpq already and would not wake poll. */
-        gridd_link_notifications(state.link, &state);
+        /* Notifications that came while a statement ran are in libpq already and do not wake poll.
+         */
+        listener_notifications(state.listener, &state);
 
         while (!end && !state.changed && punit_clock_ms() < next) {
-            end = wait_until(next, signals, gridd_link_socket(state.link));
-            gridd_link_notifications(state.link, &state);
-            next = gridd_link_retry_at(state.link, next);
+            end = wait_until(next, signals, listener_socket(state.listener));
+            listener_notifications(state.listener, &state);
+            next = listener_retry_at(state.listener, next);
         }
     }
 
     punit_log(PUNIT_LOG_INFO, "stop", "why=signal");
-    gridd_link_destroy(state.link);
+    listener_destroy(state.listener);
     punit_grid_destroy(state.grid);
     punit_grid_destroy(state.tokens);
     close(signals);

@@ -1,10 +1,12 @@
-/* Metrics: types of measurement (reference data, written by editors) and the samples of each user
- * (owned, written by thousands). */
+/* Metrics: the types of measurement and the users' samples. The types are reference data, which
+ * editors write. The samples are owned, and a request writes up to 10,000 of them. */
+#include "lib/http/reference.h"
 #include "lib/http/service.h"
+#include "lib/pg/ownership.h"
 
 
-/* Case-sensitive UCUM code: printable ASCII without blanks (The Unified Code for Units of Measure,
- * 2). */
+/* A case-sensitive UCUM code: printable ASCII without blanks (The Unified Code for Units of
+ * Measure, section 2). */
 static const char *
 check_ucum(const char *text, size_t len)
 {
@@ -20,7 +22,7 @@ check_ucum(const char *text, size_t len)
 
 static const punit_member_t type[] = {
     { "name", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 100),
-      .check = punit_check_printable },
+      .check = punit_type_check_printable },
     { "unit", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 32), .check = check_ucum },
     { "min", PUNIT_NUMBER, .nullable = true },
     { "max", PUNIT_NUMBER, .nullable = true },
@@ -58,60 +60,30 @@ static const punit_arg_t summary[] = {
     { 0 },
 };
 
-/* Who reads: the owner's unit, or any copy while the owner is down ($2). */
-#define FROM_OWN                             \
-    " from punit.own o where o.user_id = $1" \
-    " and (o.state = 'OWNED' or $2 and o.ver >= 0 and o.state <> 'ERASED')"
-#define AGE "floor(extract(epoch from now() - o.touched_at))::bigint as age"
-
 static const punit_route_t routes[] = {
-    { "GET", "/metrics/types", PUNIT_REFERENCE, .list = true,
-      .cursor = { PUNIT_STRING, PUNIT_UUID },
-      .sql =
-          "with page as ("
-          "select row_number() over (order by t.name collate \"C\", t.id) as n,"
-          "       (select row_to_json(i) from (select t.id, t.name, t.unit, t.min, t.max) i) as item,"
-          "       json_build_array(t.name, t.id) as key"
-          "  from metrics.known_type t"
-          " where t.retired_at is null and ($3::uuid is null or (t.name collate \"C\", t.id) > ($2, $3))"
-          " order by t.name collate \"C\", t.id limit $1::int + 1)"
-          " select " PUNIT_PAGE("$1::int"),
-      .bind = { PUNIT_P_LIMIT, PUNIT_P_CURSOR(0), PUNIT_P_CURSOR(1) } },
-
-    { "GET", "/metrics/types/{id:uuid}", PUNIT_REFERENCE,
-      .sql = "select metrics.type_document(t) as body from metrics.type t"
-             " where t.id = $1 order by t.origin_unit limit 1",
-      .bind = { PUNIT_P_PATH("id") } },
-
-    { "POST", "/metrics/types", PUNIT_REFERENCE, .role = "editor", .idempotent = true,
-      .members = type, .sql = "select * from metrics.type_create($1, $2, $3, $4)",
-      .bind = { PUNIT_P_USER, PUNIT_P_KEY, PUNIT_P_SHA, PUNIT_P_BODY } },
-
-    { "PUT", "/metrics/types/{id:uuid}", PUNIT_REFERENCE, .role = "editor", .members = type,
-      .sql = "select * from metrics.type_replace($1, $2)",
-      .bind = { PUNIT_P_PATH("id"), PUNIT_P_BODY } },
-
-    { "DELETE", "/metrics/types/{id:uuid}", PUNIT_REFERENCE, .role = "editor",
-      .sql = "select * from metrics.type_retire($1)", .bind = { PUNIT_P_PATH("id") } },
+    PUNIT_REFERENCE_LIST("/metrics/types", "metrics.known_type",
+                         "t.id, t.name, t.unit, t.min, t.max", "t.name collate \"C\""),
+    PUNIT_REFERENCE_ROW("/metrics/types", "metrics.type", "editor", type),
 
     { "POST", "/metrics/samples", PUNIT_OWNED, .idempotent = true, .members = samples,
       .sql = "select * from metrics.store_samples($1, $2, $3, $4, $5, $6, $7, $8)",
       .bind = { PUNIT_P_USER, PUNIT_P_KEY, PUNIT_P_ROUTE, PUNIT_P_SHA,
-                PUNIT_P_COLUMN("type_id", PUNIT_UUID), PUNIT_P_COLUMN("at", PUNIT_TIMESTAMP),
-                PUNIT_P_COLUMN("value", PUNIT_NUMBER),
-                PUNIT_P_COLUMN("activity_id", PUNIT_UUID) } },
+                PUNIT_P_ARRAY("type_id", PUNIT_UUID), PUNIT_P_ARRAY("at", PUNIT_TIMESTAMP),
+                PUNIT_P_ARRAY("value", PUNIT_NUMBER), PUNIT_P_ARRAY("activity_id", PUNIT_UUID) } },
 
     { "GET", "/metrics/samples", PUNIT_OWNED, .stale = true, .list = true,
       .cursor = { PUNIT_UUID, PUNIT_TIMESTAMP }, .args = filters,
       .sql = "with page as (select * from metrics.sample_page($1, $3, $4, $5, $6::int, $7, $8))"
-             " select o.epoch, " AGE ", " PUNIT_PAGE("$6::int") FROM_OWN,
+             " select o.epoch, " PUNIT_OWNERSHIP_AGE ", " PUNIT_PAGE("$6::int")
+                 PUNIT_OWNERSHIP_FROM PUNIT_OWNERSHIP_READABLE,
       .bind = { PUNIT_P_USER, PUNIT_P_STALE, PUNIT_P_ARG("type"), PUNIT_P_ARG("from"),
                 PUNIT_P_ARG("to"), PUNIT_P_LIMIT, PUNIT_P_CURSOR(0), PUNIT_P_CURSOR(1) } },
 
     { "GET", "/metrics/summary", PUNIT_OWNED, .stale = true, .list = true,
       .cursor = { PUNIT_TIMESTAMP }, .args = summary,
       .sql = "with page as (select * from metrics.summary_page($1, $3, $4, $5, $6, $7::int, $8))"
-             " select o.epoch, " AGE ", " PUNIT_PAGE("$7::int") FROM_OWN,
+             " select o.epoch, " PUNIT_OWNERSHIP_AGE ", " PUNIT_PAGE("$7::int")
+                 PUNIT_OWNERSHIP_FROM PUNIT_OWNERSHIP_READABLE,
       .bind = { PUNIT_P_USER, PUNIT_P_STALE, PUNIT_P_ARG("type"), PUNIT_P_ARG("bucket"),
                 PUNIT_P_ARG("from"), PUNIT_P_ARG("to"), PUNIT_P_LIMIT, PUNIT_P_CURSOR(0) } },
 

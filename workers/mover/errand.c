@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/backoff.h"
 #include "lib/base/clock.h"
 #include "lib/base/config.h"
 #include "lib/base/log.h"
@@ -25,7 +26,7 @@ void
 errand_retry(errand_t *e, long first_ms, long most_ms)
 {
     e->outcome->failed = true;
-    e->outcome->again_ms = backoff_ms(e->job->tries, first_ms, most_ms);
+    e->outcome->again_ms = punit_backoff_ms(e->job->tries, first_ms, most_ms);
 }
 
 

@@ -1,68 +1,50 @@
 #include "mover/link.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "lib/base/clock.h"
+#include "lib/pg/wire.h"
 #include "mover/stop.h"
 
-/* the longest a wait goes on without looking whether the process stops */
-#define SLICE_MS 100
-
-/* the round trip is the shortest of so many */
-#define TRIPS 3
+#define TRIPS 3 /* the shortest of so many is the round trip */
 
 
 static void
 set_error(link_t *link, const char *sqlstate, const char *text)
 {
     snprintf(link->sqlstate, sizeof(link->sqlstate), "%s", sqlstate ? sqlstate : "");
-    snprintf(link->error, sizeof(link->error), "%s", text && *text ? text : "no answer");
-
-    /* libpq ends and folds its messages with newlines */
-    for (char *p = link->error; *p != '\0'; p++) {
-        if (*p == '\n') {
-            *p = p[1] == '\0' ? '\0' : ' ';
-        }
-    }
+    punit_wire_line(link->error, sizeof(link->error), text && *text ? text : "no answer");
 }
 
 
-/* Waits for the socket; false after timeout_ms of silence or at the end of the process. */
+/* Waits for the socket. False after timeout_ms of silence, or at the end of the process. */
 static bool
 wait_for(link_t *link, short events)
 {
-    long end = punit_clock_ms() + link->timeout_ms;
+    switch (punit_wire_wait(link->pg, events, punit_clock_ms() + link->timeout_ms, stop_now)) {
+    case PUNIT_WIRE_READY:
+        return true;
 
-    for (;;) {
-        struct pollfd p = { .fd = PQsocket(link->pg), .events = events };
-        int           n = poll(&p, 1, SLICE_MS);
+    case PUNIT_WIRE_LATE:
+        set_error(link, NULL, "no answer in time");
+        break;
 
-        if (n > 0) {
-            return true;
-        }
+    case PUNIT_WIRE_BROKEN:
+        set_error(link, NULL, "the connection broke");
+        break;
 
-        if (n < 0 && errno != EINTR) {
-            set_error(link, NULL, strerror(errno));
-            return false;
-        }
-
-        if (stop_now()) {
-            set_error(link, NULL, "the mover stops");
-            return false;
-        }
-
-        if (punit_clock_ms() >= end) {
-            set_error(link, NULL, "no answer in time");
-            return false;
-        }
+    case PUNIT_WIRE_STOPPED:
+        set_error(link, NULL, "the mover stops");
+        break;
     }
+
+    return false;
 }
 
 
-/* What a server says besides results (that it shuts down, say) shows in the results too. */
+/* What a server says besides results, for instance that it shuts down, shows in the results too. */
 static void
 no_notice(void *unused, const char *text)
 {
@@ -74,38 +56,21 @@ no_notice(void *unused, const char *text)
 bool
 link_open(link_t *link, const char *conninfo, long timeout_ms)
 {
-    PostgresPollingStatusType status = PGRES_POLLING_WRITING;
-
     link->timeout_ms = timeout_ms;
+    link->sqlstate[0] = '\0';
     link->error[0] = '\0';
     link->nprepared = 0;
     link->trip_ms = 0;
-    link->pg = PQconnectStart(conninfo);
+    link->pg = punit_wire_open(conninfo, punit_clock_ms() + timeout_ms, stop_now, link->error,
+                               sizeof(link->error));
 
     if (link->pg == NULL) {
-        set_error(link, NULL, "out of memory");
         return false;
     }
 
+    /* The rows of a COPY are sent in blocking mode. The conninfo's timeouts bound that. */
+    PQsetnonblocking(link->pg, 0);
     PQsetNoticeProcessor(link->pg, no_notice, NULL);
-
-    while (PQstatus(link->pg) != CONNECTION_BAD && status != PGRES_POLLING_OK
-           && status != PGRES_POLLING_FAILED)
-    {
-        if (!wait_for(link, status == PGRES_POLLING_READING ? POLLIN : POLLOUT)) {
-            link_close(link);
-            return false;
-        }
-
-        status = PQconnectPoll(link->pg);
-    }
-
-    if (PQstatus(link->pg) != CONNECTION_OK) {
-        set_error(link, NULL, PQerrorMessage(link->pg));
-        link_close(link);
-        return false;
-    }
-
     return true;
 }
 
@@ -153,8 +118,8 @@ link_next(link_t *link)
 
     while (PQisBusy(link->pg)) {
         if (!wait_for(link, POLLIN)) {
-            /* what the other side does is unknown now; a kept connection would answer the next
-             * question with it */
+            /* The state of the other side is unknown now. A connection that was kept would answer
+             * the next statement with the result of this one. */
             link_close(link);
             return NULL;
         }
@@ -182,7 +147,7 @@ link_next(link_t *link)
         const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
         bool        ours = sqlstate != NULL && strncmp(sqlstate, "PU", 2) == 0;
 
-        /* what this system's own functions raise is an answer, without severity and context */
+        /* An error that this system's functions raise is an answer: only its message counts. */
         set_error(link, sqlstate,
                   ours ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)
                        : PQresultErrorMessage(result));
@@ -233,7 +198,7 @@ link_copy_line(link_t *link, char **line)
 }
 
 
-/* Reads what is left of the query; false when the link was lost over it. */
+/* Reads what is left of the query. False when the link is lost on the way. */
 static bool
 drain(link_t *link)
 {
@@ -285,7 +250,7 @@ link_settle(link_t *link)
         return;
     }
 
-    /* the caller still wants to know what went wrong */
+    /* The caller still needs the first error. */
     memcpy(error, link->error, sizeof(error));
     memcpy(sqlstate, link->sqlstate, sizeof(sqlstate));
 
@@ -326,7 +291,7 @@ only_result(link_t *link)
 
     ExecStatusType status = PQresultStatus(result);
 
-    /* a COPY begins: its end is the caller's */
+    /* A COPY begins, and the caller ends it. */
     if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT) {
         return result;
     }
@@ -344,8 +309,8 @@ only_result(link_t *link)
 }
 
 
-/* Parsed and planned once for all users. Gives its name in `name`; "" when the connection keeps
- * enough of them already. False on an error. */
+/* Has the server parse the statement once for all users, and gives its name. The name is "" when
+ * the connection already keeps LINK_STATEMENTS. False on an error. */
 static bool
 prepare(link_t *link, const char *sql, int n, char name[12])
 {
@@ -399,7 +364,7 @@ link_call(link_t *link, const char *sql, int n, const char *const *values)
     char name[12];
 
     if (n == 0) {
-        /* in one message instead of five: a COPY for each table is no little */
+        /* One message instead of five, which matters since each table has a COPY of its own. */
         if (!link_send(link, sql)) {
             return NULL;
         }
@@ -416,8 +381,8 @@ link_call(link_t *link, const char *sql, int n, const char *const *values)
 
     PGresult *result = only_result(link);
 
-    /* what a function returns was changed by an upgrade: the statements of another connection know
-     * it as it is now */
+    /* An upgrade has changed what the function returns. A new connection prepares the statement
+     * anew. */
     if (result == NULL && *name != '\0' && strcmp(link->sqlstate, "0A000") == 0) {
         link_close(link);
     }
@@ -464,8 +429,8 @@ link_begin(link_t *link, const char *sql, int n, const char *const *values)
         }
 
         if (next == NULL) {
-            /* the end of one statement's results; or an error, the first of which is why the rest
-             * did not run */
+            /* One statement's results end here, or it failed. The first error counts, since it
+             * kept the others from running. */
             if (link->error[0] != '\0' && error[0] == '\0') {
                 memcpy(error, link->error, sizeof(error));
                 memcpy(sqlstate, link->sqlstate, sizeof(sqlstate));
@@ -552,8 +517,8 @@ link_measure(link_t *link)
 bool
 link_error_passes(const link_t *link)
 {
-    /* PostgreSQL, appendix A: connection, transaction rollback, resources, operator intervention,
-     * locks */
+    /* PostgreSQL, appendix A: connection, transaction rollback, resources, operator
+     * intervention, system errors, locks. */
     static const char *const classes[] = { "08", "40", "53", "57", "58", "55P03", "25P03" };
 
     if (link->pg == NULL || link->sqlstate[0] == '\0') {

@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 
+#include "lib/base/backoff.h"
 #include "mover/move/handover.h"
 #include "mover/peer.h"
 #include "mover/queue/queue.h"
@@ -31,7 +32,7 @@ mover_run(void *unused)
             handover_run(&session, peers, &job, &outcome);
         } else {
             outcome.failed = true;
-            outcome.again_ms = backoff_ms(job.tries, RETRY_FIRST_MS, RETRY_MOST_MS);
+            outcome.again_ms = punit_backoff_ms(job.tries, RETRY_FIRST_MS, RETRY_MOST_MS);
         }
 
         outcome.idle_ms += peers_idle_ms(peers);

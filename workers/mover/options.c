@@ -29,9 +29,6 @@ options_load(void)
     options.max_rows = punit_config_number("PUNIT_MOVE_ROWS", 1000, 0, 1000000);
     options.peer_ms = punit_config_time("PUNIT_MOVE_PEER_TIMEOUT", 10000);
     options.copy_keep_ms = punit_config_time("PUNIT_COPY_KEEP", 30 * 24 * 60 * MINUTE_MS);
-    options.tls_cert = punit_config_text("PUNIT_TLS_CERT", NULL);
-    options.tls_key = punit_config_text("PUNIT_TLS_KEY", NULL);
-    options.tls_ca = punit_config_text("PUNIT_TLS_CA", NULL);
 
     if (*punit_config.socket != '\0') {
         options.socket = punit_config.socket;

@@ -19,11 +19,6 @@ typedef struct {
     long peer_ms;      /* PUNIT_MOVE_PEER_TIMEOUT 10s: a peer that is silent for so long is away. */
     long copy_keep_ms; /* PUNIT_COPY_KEEP 30 days: a copy unchanged for longer is removed. */
 
-    /* PUNIT_TLS_CERT, PUNIT_TLS_KEY, PUNIT_TLS_CA: for connections to peers. NULL: not set. */
-    const char *tls_cert;
-    const char *tls_key;
-    const char *tls_ca;
-
     const char *socket; /* PUNIT_SOCKET, or else PUNIT_DIR/sock/mover.sock. */
 } options_t;
 

@@ -5,15 +5,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/backoff.h"
 #include "lib/base/clock.h"
-#include "lib/base/config.h"
 #include "lib/base/log.h"
+#include "lib/pg/conninfo.h"
 #include "mover/options.h"
-#include "mover/queue/queue.h"
-#include "mover/stop.h"
 
 #define BACKOFF_FIRST_MS 200
 #define BACKOFF_MOST_MS  15000
+
+/* The parsing of dates and numbers in a COPY is fixed. Plans are generic, since each statement
+ * serves all users, and must use the indexes by user. */
+#define SESSION_OPTIONS                                                                           \
+    "-c search_path= -c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=postgres "                 \
+    "-c bytea_output=hex -c jit=off -c plan_cache_mode=force_generic_plan -c enable_seqscan=off " \
+    "-c statement_timeout=0 -c idle_in_transaction_session_timeout=10000"
+
+#define OPEN_MS 3000
 
 /* What all threads know of a unit. */
 typedef struct condition condition_t;
@@ -42,7 +50,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static condition_t    *conditions;
 
 
-/* Call with the lock held; NULL without memory. */
+/* The lock must be held. NULL without memory. */
 static condition_t *
 condition_of(const char *unit)
 {
@@ -72,10 +80,11 @@ note_failure(const char *unit, const char *error)
     condition_t *c = condition_of(unit);
 
     if (c != NULL) {
-        c->try_at = punit_clock_ms() + backoff_ms(c->failures, BACKOFF_FIRST_MS, BACKOFF_MOST_MS);
+        c->try_at =
+            punit_clock_ms() + punit_backoff_ms(c->failures, BACKOFF_FIRST_MS, BACKOFF_MOST_MS);
         c->failures++;
 
-        /* one line for each change of state */
+        /* One line for each change of state. */
         if (!c->away) {
             c->away = true;
             punit_log(PUNIT_LOG_WARN, "peer-away", "peer=%s error=%s", unit,
@@ -175,44 +184,6 @@ connection_of(peers_t *peers, const char *unit)
 }
 
 
-/* The first part of the conninfo: what punit.peer need not say. A value given twice counts where it
- * stands last. */
-static char *
-complete(const char *pg)
-{
-    char  *text;
-    size_t size;
-    FILE  *f = open_memstream(&text, &size);
-
-    if (f == NULL) {
-        return NULL;
-    }
-
-    fprintf(f,
-            "dbname=punit user=punit_peer_%s application_name=punit-mover client_encoding=UTF8 "
-            "keepalives_idle=10 keepalives_interval=3 keepalives_count=3 tcp_user_timeout=%ld ",
-            punit_config.unit, options.peer_ms);
-
-    if (options.tls_cert != NULL && options.tls_key != NULL && options.tls_ca != NULL) {
-        fprintf(f, "sslmode=verify-full sslcert='%s' sslkey='%s' sslrootcert='%s' ",
-                options.tls_cert, options.tls_key, options.tls_ca);
-    }
-
-    fprintf(
-        f,
-        "options='-c search_path= -c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=postgres "
-        "-c bytea_output=hex -c jit=off -c plan_cache_mode=force_generic_plan -c enable_seqscan=off "
-        "-c statement_timeout=0 -c idle_in_transaction_session_timeout=10000' %s",
-        pg);
-
-    if (fclose(f) != 0) {
-        return NULL;
-    }
-
-    return text;
-}
-
-
 static bool
 connect_peer(link_t *link, const char *unit, link_t *local)
 {
@@ -229,15 +200,18 @@ connect_peer(link_t *link, const char *unit, link_t *local)
         return false;
     }
 
-    char *conninfo = complete(PQgetvalue(row, 0, 0));
+    const punit_identity_t self = punit_conninfo_identity();
+    char                  *conninfo =
+        punit_conninfo_peer(PQgetvalue(row, 0, 0), &self, "punit-mover", SESSION_OPTIONS);
 
     PQclear(row);
 
     if (conninfo == NULL) {
+        note_failure(unit, "its conninfo in punit.peer is malformed");
         return false;
     }
 
-    bool ok = link_open(link, conninfo, 3000);
+    bool ok = link_open(link, conninfo, OPEN_MS);
 
     free(conninfo);
 
@@ -271,7 +245,7 @@ peer_link(peers_t *peers, const char *unit, link_t *local)
     }
 
     if (c->link.pg != NULL) {
-        /* a server that went away while the connection was idle has closed it: that shows here */
+        /* If the server went away while the connection was idle, that shows here. */
         PQconsumeInput(c->link.pg);
 
         if (link_ready(&c->link)) {

@@ -6,6 +6,7 @@
 
 #include "lib/base/config.h"
 #include "lib/base/log.h"
+#include "lib/pg/conninfo.h"
 
 #define OPEN_MS    3000
 #define TIMEOUT_MS 60000
@@ -50,7 +51,7 @@ note_local(bool away, const char *error)
 bool
 session_open(link_t *local)
 {
-    char *conninfo = punit_config_conninfo("punit_mover", "punit-mover");
+    char *conninfo = punit_conninfo_own("punit_mover", "punit-mover");
     bool  ok = conninfo != NULL && link_open(local, conninfo, OPEN_MS);
 
     free(conninfo);

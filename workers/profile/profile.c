@@ -1,8 +1,9 @@
-/* Profile: what a user says of himself; all that is held on him; his erasure. */
+/* Profile: a user's own description, the export of all data held on the user, and the erasure. */
 #include <string.h>
 #include <time.h>
 
 #include "lib/http/service.h"
+#include "lib/pg/ownership.h"
 
 static const punit_member_t sport = { .type = PUNIT_UUID };
 
@@ -14,7 +15,7 @@ check_birth_date(const char *text, size_t len)
     time_t    now = time(NULL);
     struct tm utc;
 
-    /* Somewhere it is tomorrow already. */
+    /* In the easternmost time zone it is 14 hours later than in UTC. */
     now += 14 * 3600;
     strftime(today, sizeof(today), "%Y-%m-%d", gmtime_r(&now, &utc));
 
@@ -26,34 +27,31 @@ check_birth_date(const char *text, size_t len)
 
 static const punit_member_t profile[] = {
     { "name", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 100),
-      .check = punit_check_printable },
+      .check = punit_type_check_printable },
     { "birth_date", PUNIT_DATE, .check = check_birth_date },
     { "height_m", PUNIT_NUMBER, PUNIT_BOUNDS(0.3, 3) },
     { "weight_kg", PUNIT_NUMBER, PUNIT_BOUNDS(1, 700) },
-    { "locale", PUNIT_STRING, .check = punit_check_locale },
-    { "time_zone", PUNIT_STRING, .check = punit_check_time_zone },
+    { "locale", PUNIT_STRING, .check = punit_type_check_locale },
+    { "time_zone", PUNIT_STRING, .check = punit_type_check_time_zone },
     { "sports", PUNIT_ARRAY, PUNIT_BOUNDS(0, 100), .item = &sport },
     { 0 },
 };
 
 static const char get_profile[] =
     "select o.epoch, case when p.user_id is null then 404 else 200 end as status,"
-    "       case when p.user_id is not null then profile.document(p) end as body,"
-    "       floor(extract(epoch from now() - o.touched_at))::bigint as age"
-    "  from punit.own o left join profile.profile p on p.user_id = o.user_id"
-    " where o.user_id = $1 and (o.state = 'OWNED' or $2::boolean and o.ver >= 0 and o.state <> 'ERASED')";
+    " case when p.user_id is not null then profile.document(p) end as body,"
+    " " PUNIT_OWNERSHIP_AGE PUNIT_OWNERSHIP_FROM
+    " left join profile.profile p on p.user_id = o.user_id" PUNIT_OWNERSHIP_READABLE;
 
-static const char patch_profile[] =
-    "with fence as (update punit.own set ver = ver + 1, bump_xid = pg_current_xact_id()"
-    "                where user_id = $1 and state = 'OWNED' returning ver, epoch),"
-    "     done as (update profile.profile p"
-    "                 set (name, birth_date, height_m, weight_kg, locale, time_zone, sports) ="
-    "                     (select x.name, x.birth_date, x.height_m, x.weight_kg, x.locale, x.time_zone, x.sports"
-    "                        from profile.patch(p, $2::jsonb) x)"
-    "                from fence where p.user_id = $1 returning p as after)"
-    "select f.epoch, case when d.after is null then 404 else 200 end as status,"
-    "       case when not d.after is null then profile.document(d.after) end as body"
-    "  from fence f left join done d on true";
+static const char patch_profile[] = PUNIT_OWNERSHIP_FENCE
+    ", done as (update profile.profile p"
+    " set (name, birth_date, height_m, weight_kg, locale, time_zone, sports) ="
+    " (select x.name, x.birth_date, x.height_m, x.weight_kg, x.locale, x.time_zone, x.sports"
+    " from profile.patch(p, $2::jsonb) x)"
+    " from fence where p.user_id = $1 returning p as after)"
+    " select f.epoch, case when d.after is null then 404 else 200 end as status,"
+    " case when not d.after is null then profile.document(d.after) end as body"
+    " from fence f left join done d on true";
 
 static const punit_route_t routes[] = {
     { "GET", "/profile", PUNIT_OWNED, .stale = true, .sql = get_profile,
@@ -63,8 +61,8 @@ static const punit_route_t routes[] = {
     { "DELETE", "/profile", PUNIT_OWNED, .sql = "select epoch, status from profile.erase($1)",
       .bind = { PUNIT_P_USER } },
     { "GET", "/profile/export", PUNIT_OWNED,
-      .sql = "select o.epoch, punit.export_user($1) as body from punit.own o"
-             " where o.user_id = $1 and o.state = 'OWNED'",
+      .sql = "select o.epoch, punit.export_user($1) as body" PUNIT_OWNERSHIP_FROM
+          PUNIT_OWNERSHIP_OWNED,
       .bind = { PUNIT_P_USER } },
     { 0 },
 };

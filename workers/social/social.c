@@ -1,6 +1,7 @@
-/* Social: posts, who follows whom, likes, the feed (all owned; what others see of it goes by
- * punit.outbox). */
+/* Social: posts, followers, likes and the feed. All of it is owned. Other users' units learn of it
+ * by punit.outbox. */
 #include "lib/http/service.h"
+#include "lib/pg/ownership.h"
 
 static const punit_member_t post[] = {
     { "text", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 5000) },
@@ -8,14 +9,7 @@ static const punit_member_t post[] = {
     { 0 },
 };
 
-/* Who reads: the owner's unit, or any copy while the owner is down ($2). */
-#define OWN " from punit.own o"
-#define MAY                 \
-    " where o.user_id = $1" \
-    " and (o.state = 'OWNED' or $2 and o.ver >= 0 and o.state <> 'ERASED')"
-#define AGE "floor(extract(epoch from now() - o.touched_at))::bigint as age"
-
-/* A page of users on the other side of a relation, newest first. */
+/* A page of the users on the other side of a relation, newest first. */
 #define RELATED(table, other)                                                                      \
     "with page as (select row_number() over (order by f.followed_at desc, f." other " desc) as n," \
     " json_build_object('user_id', f." other ", 'since', punit.rfc3339(f.followed_at)) as item,"   \
@@ -23,7 +17,8 @@ static const punit_member_t post[] = {
     " where f.user_id = $1 and f.followed_at is not null"                                          \
     " and ($4::timestamptz is null or (f.followed_at, f." other ") < ($4, $5::uuid))"              \
     " order by f.followed_at desc, f." other " desc limit $3::int + 1)"                            \
-    " select o.epoch, " AGE ", " PUNIT_PAGE("$3::int") OWN MAY
+    " select o.epoch, " PUNIT_OWNERSHIP_AGE ", " PUNIT_PAGE("$3::int")                             \
+        PUNIT_OWNERSHIP_FROM PUNIT_OWNERSHIP_READABLE
 #define RELATED_BIND                                                                     \
     {                                                                                    \
         PUNIT_P_USER, PUNIT_P_STALE, PUNIT_P_LIMIT, PUNIT_P_CURSOR(0), PUNIT_P_CURSOR(1) \
@@ -35,9 +30,10 @@ static const punit_route_t routes[] = {
       .bind = { PUNIT_P_USER, PUNIT_P_KEY, PUNIT_P_ROUTE, PUNIT_P_SHA, PUNIT_P_BODY } },
 
     { "GET", "/social/posts/{id:uuid}", PUNIT_OWNED, .stale = true,
-      .sql =
-          "select o.epoch, " AGE ", case when v.document is null then 404 else 200 end as status,"
-          " v.document as body" OWN " left join social.visible($1, $3) v on true" MAY,
+      .sql = "select o.epoch, " PUNIT_OWNERSHIP_AGE
+             ", case when v.document is null then 404 else 200 end as status,"
+             " v.document as body" PUNIT_OWNERSHIP_FROM
+             " left join social.visible($1, $3) v on true" PUNIT_OWNERSHIP_READABLE,
       .bind = { PUNIT_P_USER, PUNIT_P_STALE, PUNIT_P_PATH("id") } },
 
     { "DELETE", "/social/posts/{id:uuid}", PUNIT_OWNED,
@@ -71,7 +67,8 @@ static const punit_route_t routes[] = {
     { "GET", "/social/feed", PUNIT_OWNED, .stale = true, .list = true,
       .cursor = { PUNIT_TIMESTAMP, PUNIT_UUID },
       .sql = "with page as (select * from social.feed_page($1, $3::int, $4, $5))"
-             " select o.epoch, " AGE ", " PUNIT_PAGE("$3::int") OWN MAY,
+             " select o.epoch, " PUNIT_OWNERSHIP_AGE ", " PUNIT_PAGE("$3::int")
+                 PUNIT_OWNERSHIP_FROM PUNIT_OWNERSHIP_READABLE,
       .bind = { PUNIT_P_USER, PUNIT_P_STALE, PUNIT_P_LIMIT, PUNIT_P_CURSOR(0),
                 PUNIT_P_CURSOR(1) } },
 

@@ -1,5 +1,6 @@
-/* Training: the catalogue of exercises and programmes. All of it is reference data: read by anyone
- * at any unit through the grid, written by coaches at the unit that is the row's author. */
+/* Training: the catalogue of exercises and programmes. All of it is reference data. Anyone reads it
+ * at any unit, through the grid. Coaches write a row at the unit that authored it. */
+#include "lib/http/reference.h"
 #include "lib/http/service.h"
 
 static const char *const levels[] = { "beginner", "intermediate", "expert", NULL };
@@ -7,8 +8,8 @@ static const char *const forces[] = { "push", "pull", "static", NULL };
 static const char *const mechanics[] = { "compound", "isolation", NULL };
 
 
-/* Slugs of imported catalogues keep their spelling, so any visible text without blank and slash is
- * one. */
+/* Imported catalogues keep the spelling of their slugs, so any visible text without a blank or a
+ * slash is a slug. */
 static const char *
 check_slug(const char *text, size_t len)
 {
@@ -22,7 +23,7 @@ check_slug(const char *text, size_t len)
 }
 
 
-#define TEXT(low, high) PUNIT_STRING, PUNIT_BOUNDS(low, high), .check = punit_check_printable
+#define TEXT(low, high) PUNIT_STRING, PUNIT_BOUNDS(low, high), .check = punit_type_check_printable
 #define TEXTS(n, high)                                               \
     PUNIT_ARRAY, PUNIT_BOUNDS(0, n), .item = &(const punit_member_t) \
     {                                                                \
@@ -80,50 +81,11 @@ static const punit_route_t routes[] = {
                 PUNIT_P_ARG("equipment"), PUNIT_P_ARG("q"), PUNIT_P_LIMIT, PUNIT_P_CURSOR(0),
                 PUNIT_P_CURSOR(1) } },
 
-    { "GET", "/training/exercises/{id:uuid}", PUNIT_REFERENCE,
-      .sql = "select training.exercise_document(e) as body from training.exercise e"
-             " where e.id = $1 order by e.origin_unit limit 1",
-      .bind = { PUNIT_P_PATH("id") } },
+    PUNIT_REFERENCE_ROW("/training/exercises", "training.exercise", "coach", exercise),
 
-    { "POST", "/training/exercises", PUNIT_REFERENCE, .role = "coach", .idempotent = true,
-      .members = exercise, .sql = "select * from training.exercise_create($1, $2, $3, $4)",
-      .bind = { PUNIT_P_USER, PUNIT_P_KEY, PUNIT_P_SHA, PUNIT_P_BODY } },
-
-    { "PUT", "/training/exercises/{id:uuid}", PUNIT_REFERENCE, .role = "coach", .members = exercise,
-      .sql = "select * from training.exercise_replace($1, $2)",
-      .bind = { PUNIT_P_PATH("id"), PUNIT_P_BODY } },
-
-    { "DELETE", "/training/exercises/{id:uuid}", PUNIT_REFERENCE, .role = "coach",
-      .sql = "select * from training.exercise_retire($1)", .bind = { PUNIT_P_PATH("id") } },
-
-    { "GET", "/training/programmes", PUNIT_REFERENCE, .list = true,
-      .cursor = { PUNIT_STRING, PUNIT_UUID },
-      .sql =
-          "with page as ("
-          "select row_number() over (order by p.name, p.id) as n,"
-          "       (select row_to_json(i) from (select p.id, p.name, p.description, p.level) i) as item,"
-          "       json_build_array(p.name, p.id) as key"
-          "  from training.known_programme p"
-          " where p.retired_at is null and ($3::uuid is null or (p.name, p.id) > ($2, $3))"
-          " order by p.name, p.id limit $1::int + 1)"
-          " select " PUNIT_PAGE("$1::int"),
-      .bind = { PUNIT_P_LIMIT, PUNIT_P_CURSOR(0), PUNIT_P_CURSOR(1) } },
-
-    { "GET", "/training/programmes/{id:uuid}", PUNIT_REFERENCE,
-      .sql = "select training.programme_document(p) as body from training.programme p"
-             " where p.id = $1 order by p.origin_unit limit 1",
-      .bind = { PUNIT_P_PATH("id") } },
-
-    { "POST", "/training/programmes", PUNIT_REFERENCE, .role = "coach", .idempotent = true,
-      .members = programme, .sql = "select * from training.programme_create($1, $2, $3, $4)",
-      .bind = { PUNIT_P_USER, PUNIT_P_KEY, PUNIT_P_SHA, PUNIT_P_BODY } },
-
-    { "PUT", "/training/programmes/{id:uuid}", PUNIT_REFERENCE, .role = "coach",
-      .members = programme, .sql = "select * from training.programme_replace($1, $2)",
-      .bind = { PUNIT_P_PATH("id"), PUNIT_P_BODY } },
-
-    { "DELETE", "/training/programmes/{id:uuid}", PUNIT_REFERENCE, .role = "coach",
-      .sql = "select * from training.programme_retire($1)", .bind = { PUNIT_P_PATH("id") } },
+    PUNIT_REFERENCE_LIST("/training/programmes", "training.known_programme",
+                         "t.id, t.name, t.description, t.level", "t.name"),
+    PUNIT_REFERENCE_ROW("/training/programmes", "training.programme", "coach", programme),
 
     { 0 },
 };

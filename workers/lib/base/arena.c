@@ -109,7 +109,7 @@ punit_arena_destroy(punit_arena_t *arena)
 
 
 void *
-punit_alloc(punit_arena_t *arena, size_t size)
+punit_arena_alloc(punit_arena_t *arena, size_t size)
 {
     block_t *b = arena->current;
 
@@ -138,9 +138,9 @@ punit_alloc(punit_arena_t *arena, size_t size)
 
 
 char *
-punit_copy_n(punit_arena_t *arena, const void *bytes, size_t len)
+punit_arena_copy_n(punit_arena_t *arena, const void *bytes, size_t len)
 {
-    char *p = punit_alloc(arena, len + 1);
+    char *p = punit_arena_alloc(arena, len + 1);
 
     if (len > 0) {
         memcpy(p, bytes, len);
@@ -151,14 +151,14 @@ punit_copy_n(punit_arena_t *arena, const void *bytes, size_t len)
 
 
 char *
-punit_copy(punit_arena_t *arena, const char *text)
+punit_arena_copy(punit_arena_t *arena, const char *text)
 {
-    return punit_copy_n(arena, text, strlen(text));
+    return punit_arena_copy_n(arena, text, strlen(text));
 }
 
 
 char *
-punit_vformat(punit_arena_t *arena, const char *format, va_list args)
+punit_arena_vformat(punit_arena_t *arena, const char *format, va_list args)
 {
     block_t *b = arena->current;
     char    *p = (char *) b->data + b->used;
@@ -172,12 +172,12 @@ punit_vformat(punit_arena_t *arena, const char *format, va_list args)
         out_of_memory();
     }
 
-    /* Mostly there is room; it is a multiple of what pieces are aligned to. */
+    /* Mostly there is room. Blocks are a multiple of the alignment, so rounding up stays inside. */
     if ((size_t) n < room) {
         b->used += ALIGN((size_t) n + 1);
 
     } else {
-        p = punit_alloc(arena, (size_t) n + 1);
+        p = punit_arena_alloc(arena, (size_t) n + 1);
         vsnprintf(p, (size_t) n + 1, format, again);
     }
 
@@ -187,12 +187,12 @@ punit_vformat(punit_arena_t *arena, const char *format, va_list args)
 
 
 char *
-punit_format(punit_arena_t *arena, const char *format, ...)
+punit_arena_format(punit_arena_t *arena, const char *format, ...)
 {
     va_list args;
 
     va_start(args, format);
-    char *p = punit_vformat(arena, format, args);
+    char *p = punit_arena_vformat(arena, format, args);
     va_end(args);
 
     return p;
@@ -202,7 +202,7 @@ punit_format(punit_arena_t *arena, const char *format, ...)
 void
 punit_arena_own(punit_arena_t *arena, void (*free_object)(void *), void *object)
 {
-    cleanup_t *c = punit_alloc(arena, sizeof(cleanup_t));
+    cleanup_t *c = punit_arena_alloc(arena, sizeof(cleanup_t));
 
     c->free_object = free_object;
     c->object = object;

@@ -54,3 +54,10 @@ punit_clock_s(void)
     clock_gettime(CLOCK_REALTIME, &now);
     return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
 }
+
+
+void
+punit_clock_pause(long ms)
+{
+    nanosleep(&(struct timespec){ ms / 1000, ms % 1000 * 1000000 }, NULL);
+}

@@ -61,7 +61,7 @@ punit_config_text(const char *name, const char *fallback)
 
 
 long
-punit_time_parse(const char *text)
+punit_config_time_parse(const char *text)
 {
     static const struct {
         const char *suffix;
@@ -103,7 +103,7 @@ punit_config_time(const char *name, long fallback_ms)
         return fallback_ms;
     }
 
-    long ms = punit_time_parse(value);
+    long ms = punit_config_time_parse(value);
 
     if (ms < 0) {
         complain(name, value, "a time such as 500ms, 10s or 10m");
@@ -195,24 +195,4 @@ punit_config_load(const char *service)
     snprintf(user, sizeof(user), "punit_%s", service);
     punit_config.pg_user = user;
     return true;
-}
-
-
-char *
-punit_config_conninfo(const char *user, const char *application)
-{
-    char *conninfo;
-
-    if (asprintf(&conninfo,
-                 "%s user=%s application_name=%s client_encoding=UTF8 connect_timeout=2 "
-                 "options='-c search_path= -c TimeZone=UTC -c statement_timeout=%d "
-                 "-c idle_in_transaction_session_timeout=10000'",
-                 punit_config.pg, user, application,
-                 punit_config.deadline_ms > 0 ? punit_config.deadline_ms : 5000)
-        < 0)
-    {
-        return NULL;
-    }
-
-    return conninfo;
 }

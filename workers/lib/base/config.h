@@ -27,25 +27,21 @@ typedef struct {
 /* The only global of the library: written by punit_config_load before any thread runs. */
 extern punit_config_t punit_config;
 
-/* Reads the environment for the program `service`. false after a log line that names the variable,
+/* Reads the environment for the program `service`. False after a log line that names the variable,
  * its value and what was expected. */
 bool punit_config_load(const char *service);
 
-/* A variable of one service's own; `fallback` when unset or empty. */
+/* A variable that only one program has. `fallback` when it is unset or empty. */
 const char *punit_config_text(const char *name, const char *fallback);
 
-/* The same for a time: "500ms", "10s", "10m", "2h"; a bare number is seconds. Gives milliseconds;
- * what cannot be read is logged and gives the fallback. */
+/* The same for a time, in milliseconds: "500ms", "10s", "10m", "2h". A bare number is seconds. A
+ * malformed value is logged and gives the fallback. */
 long punit_config_time(const char *name, long fallback_ms);
 
 /* The same for a whole number within [min, max]. */
 long punit_config_number(const char *name, long fallback, long min, long max);
 
-/* "10s" -> 10000; -1 if malformed. Pure. */
-long punit_time_parse(const char *text);
-
-/* The password-less conninfo of this unit's database for `user`, with what every connection of ours
- * needs (application_name, UTF-8, UTC, empty search_path): PUNIT_PG plus these. malloc'ed. */
-char *punit_config_conninfo(const char *user, const char *application);
+/* "10s" -> 10000. -1 if malformed. */
+long punit_config_time_parse(const char *text);
 
 #endif

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/config.h"
 
 #define LINE_MAX_BYTES 4096
@@ -17,7 +18,7 @@
 
 static const char *const levels[] = { "error", "warn", "info", "debug" };
 
-/* Lines that are to be written together. */
+/* The lines that are kept, to be written together. */
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t  first; /* a line is kept: its time begins */
@@ -27,7 +28,7 @@ static struct {
 } kept = { .lock = PTHREAD_MUTEX_INITIALIZER, .first = PTHREAD_COND_INITIALIZER };
 
 
-/* "2026-01-31T12:00:00" of a second; a thread makes it once a second. */
+/* "2026-01-31T12:00:00". Each thread formats it once a second. */
 static const char *
 stamp_of(time_t second)
 {
@@ -44,7 +45,7 @@ stamp_of(time_t second)
 }
 
 
-/* The line with its line feed, cut at the size of the buffer; 0: it could not be made. */
+/* Makes the line with its line feed, cut at the size of the buffer. 0 on failure. */
 static size_t
 make_line(char *line, int level, const char *event, const char *fields, va_list args)
 {
@@ -77,7 +78,7 @@ make_line(char *line, int level, const char *event, const char *fields, va_list 
 }
 
 
-/* A log that cannot be written is nobody's error to report. */
+/* If the log cannot be written, there is no place to report that. */
 static void
 write_kept(void)
 {
@@ -97,7 +98,7 @@ write_kept(void)
 }
 
 
-/* Puts a line behind those that are kept, and writes all of them unless it may wait, too. */
+/* Appends a line to the kept ones. Writes all of them unless this one may wait too. */
 static void
 add(const char *line, size_t len, bool now)
 {
@@ -177,7 +178,7 @@ write_in_time(void *data)
         }
 
         pthread_mutex_unlock(&kept.lock);
-        nanosleep(&(struct timespec){ 0, KEEP_MS * 1000000L }, NULL);
+        punit_clock_pause(KEEP_MS);
         punit_log_flush();
     }
 

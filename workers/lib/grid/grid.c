@@ -16,7 +16,7 @@
 #define GENERATION_SECONDS 3 /* a server that is cut off misses rather than lies */
 #define DOCUMENT_SECONDS   3600
 #define RAISE_TRIES        4
-#define NEWEST_MS          15000 /* longer than a request takes; a restored database begins lower */
+#define NEWEST_MS          15000 /* longer than any request; a restored database begins lower */
 
 /* What the threads of a process know of the servers together, and of what they put there. */
 typedef struct {
@@ -212,7 +212,7 @@ server(punit_grid_t *grid, size_t i)
 }
 
 
-/* What a result means; a broken server is left alone from now on. */
+/* What a result means. A broken server is left alone for a while. */
 static punit_grid_rc_t
 judge(punit_grid_t *grid, size_t i, memcached_return_t rc)
 {
@@ -340,7 +340,7 @@ read_generation(punit_grid_t *grid, size_t i, memcached_st *m, const char *key,
 }
 
 
-/* Brings one server to the generation. refresh: also lets it live on where it is there already. */
+/* Brings one server to the generation. refresh: also renews the life of one that is there. */
 static punit_grid_rc_t
 raise_server(punit_grid_t *grid, size_t i, const char *key, uint64_t generation, bool refresh)
 {
@@ -376,7 +376,7 @@ raise_server(punit_grid_t *grid, size_t i, const char *key, uint64_t generation,
 
         punit_grid_rc_t written = judge(grid, i, rc);
 
-        /* MISS: somebody else wrote between our read and our write. */
+        /* MISS: another client wrote between the read and the write. */
         if (written != PUNIT_GRID_MISS) {
             return written;
         }
@@ -411,8 +411,8 @@ punit_grid_generation(punit_grid_t *grid, const char *service, uint64_t generati
 }
 
 
-/* The servers may have been flushed since a newer generation was answered: then only this process,
- * which a service's answers all come from, knows that this one is old. */
+/* The servers may have been flushed since a newer generation was answered. Then only this process,
+ * which makes all answers of the service, knows that this one is old. */
 static bool
 is_newest(health_t *health, uint64_t generation)
 {

@@ -17,16 +17,15 @@ typedef struct {
 } check_t;
 
 
-/* jansson takes a piece of memory for each value, and a body may have tens of thousands: while a
- * body is parsed they are of the request's arena, and given back with it. Nobody changes what was
- * parsed. */
+/* jansson allocates each value, and a body may have tens of thousands. While a body is parsed, they
+ * come from the request's arena and are freed with it. So a parsed value must never change. */
 static _Thread_local punit_arena_t *parsing;
 
 
 static void *
 take(size_t size)
 {
-    return parsing != NULL ? punit_alloc(parsing, size) : malloc(size);
+    return parsing != NULL ? punit_arena_alloc(parsing, size) : malloc(size);
 }
 
 
@@ -65,7 +64,7 @@ free_text(void *text)
 }
 
 
-/* Where a value stands; written out only when something is wrong with it. */
+/* Where a value stands. The text is only made for a fault. */
 typedef struct place {
     const struct place *in;   /* NULL: it is the body */
     const char         *name; /* NULL: an item */
@@ -84,11 +83,11 @@ pointer_of(punit_arena_t *arena, const place_t *place)
     const char *in = pointer_of(arena, place->in);
 
     if (place->name == NULL) {
-        return punit_format(arena, "%s/%zu", in, place->index);
+        return punit_arena_format(arena, "%s/%zu", in, place->index);
     }
 
     size_t len = strlen(in);
-    char  *p = punit_alloc(arena, len + 2 * strlen(place->name) + 2);
+    char  *p = punit_arena_alloc(arena, len + 2 * strlen(place->name) + 2);
     size_t n = len;
 
     memcpy(p, in, len);
@@ -120,7 +119,7 @@ add_fault(check_t *c, const place_t *place, const char *detail)
 static punit_problem_t *
 faults(punit_arena_t *arena, const json_t *errors)
 {
-    punit_problem_t *problem = punit_problem(arena, &punit_invalid, NULL);
+    punit_problem_t *problem = punit_problem(arena, &punit_problem_invalid, NULL);
     char            *text = json_dumps(errors, JSON_COMPACT);
 
     if (text != NULL) {
@@ -159,7 +158,7 @@ is_json(punit_arena_t *arena, const char *text, size_t len)
 static const char *
 tame_numbers(punit_arena_t *arena, const char *text, size_t *len)
 {
-    char  *copy = punit_alloc(arena, *len + 1);
+    char  *copy = punit_arena_alloc(arena, *len + 1);
     size_t n = 0, run = 0;
     bool   in_string = false, in_exponent = false;
 
@@ -205,7 +204,7 @@ punit_body_parse(punit_arena_t *arena, const char *text, size_t len, json_t **js
 
     /* jansson takes a zero byte behind the value for the end. */
     if (memchr(text, '\0', len) != NULL) {
-        return punit_problem(arena, &punit_malformed, "It holds a zero byte");
+        return punit_problem(arena, &punit_problem_malformed, "It holds a zero byte");
     }
 
     *json = parse(arena, text, len, PARSE_FLAGS | JSON_REJECT_DUPLICATES, &error);
@@ -214,8 +213,8 @@ punit_body_parse(punit_arena_t *arena, const char *text, size_t len, json_t **js
         return NULL;
     }
 
-    /* Valid JSON that we will not take is a 422 like any other fault of a value; but behind such a
-     * place the text may still be broken. */
+    /* Valid JSON that is refused is a 422, as any other fault of a value. But the text after such a
+     * place may still be malformed. */
     switch (json_error_code(&error)) {
     case json_error_duplicate_key:
         if (is_json(arena, text, len)) {
@@ -242,7 +241,8 @@ punit_body_parse(punit_arena_t *arena, const char *text, size_t len, json_t **js
         break;
     }
 
-    return punit_problem(arena, &punit_malformed, "line %d, column %d", error.line, error.column);
+    return punit_problem(arena, &punit_problem_malformed, "line %d, column %d", error.line,
+                         error.column);
 }
 
 
@@ -325,7 +325,7 @@ check_value(check_t *c, const json_t *value, const punit_member_t *m, const plac
         if (json_is_string(value) && m->type == PUNIT_STRING) {
             wrong = "must not hold U+0000";
         } else {
-            wrong = punit_format(c->arena, "must be %s", punit_type_expected(m->type));
+            wrong = punit_arena_format(c->arena, "must be %s", punit_type_expected(m->type));
         }
 
         add_fault(c, place, wrong);
@@ -448,7 +448,7 @@ real_text(punit_arena_t *arena, double value)
         }
     }
 
-    return punit_copy(arena, text);
+    return punit_arena_copy(arena, text);
 }
 
 
@@ -465,7 +465,7 @@ punit_body_text(punit_arena_t *arena, const json_t *json, const char *name)
         return json_string_value(value);
 
     case JSON_INTEGER:
-        return punit_format(arena, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+        return punit_arena_format(arena, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
 
     case JSON_REAL:
         return real_text(arena, json_real_value(value));

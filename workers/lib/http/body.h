@@ -34,7 +34,7 @@ struct punit_member {
                                      of an array's items */
     double                min, max;
     const char *const    *values;  /* enumeration of strings, NULL-ended, or NULL */
-    punit_check_pt        check;   /* strings: a further check */
+    punit_type_check_pt   check;   /* strings: a further check */
     const punit_member_t *members; /* objects: their members; NULL = any members */
     const punit_member_t *item;    /* arrays: what each item must be; NULL = anything */
 };
@@ -42,9 +42,10 @@ struct punit_member {
 /* Bytes a body may have: beyond it 413. */
 #define PUNIT_BODY_MAX (1024 * 1024)
 
-/* Parses text as JSON (RFC 8259; strict UTF-8). A problem punit_malformed when it is no JSON;
- * punit_invalid when a member occurs twice, a number fits neither 64 bits nor a double (RFC 8259
- * section 6 lets us), or a name holds U+0000. *json is of the arena, and must not be changed. */
+/* Parses text as JSON (RFC 8259, strict UTF-8). punit_problem_malformed when it is not JSON.
+ * punit_problem_invalid when a member occurs twice, a name holds U+0000, or a number fits neither
+ * 64 bits nor a double (RFC 8259 section 6 allows that limit). *json is of the arena and must not
+ * change. */
 punit_problem_t *punit_body_parse(punit_arena_t *arena, const char *text, size_t len,
                                   json_t **json);
 

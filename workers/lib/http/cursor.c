@@ -16,7 +16,7 @@ punit_cursor_encode(punit_arena_t *arena, const char *key)
 {
     size_t len = strlen(key);
     size_t size = sodium_base64_encoded_len(len, VARIANT);
-    char  *text = punit_alloc(arena, size);
+    char  *text = punit_arena_alloc(arena, size);
 
     return sodium_bin2base64(text, size, (const unsigned char *) key, len, VARIANT);
 }
@@ -42,7 +42,7 @@ punit_cursor_decode(punit_arena_t *arena, const char *text, const punit_type_t *
     }
 
     if (array == NULL) {
-        return punit_problem(arena, &punit_invalid_query, "cursor is none of this list");
+        return punit_problem(arena, &punit_problem_invalid_query, "cursor is none of this list");
     }
 
     punit_arena_own(arena, free_json, array);
@@ -54,7 +54,7 @@ punit_cursor_decode(punit_arena_t *arena, const char *text, const punit_type_t *
     }
 
     if (!json_is_array(array) || json_array_size(array) != n) {
-        return punit_problem(arena, &punit_invalid_query, "cursor is none of this list");
+        return punit_problem(arena, &punit_problem_invalid_query, "cursor is none of this list");
     }
 
     for (size_t i = 0; i < n; i++) {
@@ -65,7 +65,8 @@ punit_cursor_decode(punit_arena_t *arena, const char *text, const punit_type_t *
 
         /* A string's text belongs to `array`, which lives as long as the arena. */
         if (value == NULL || !punit_type_is(types[i], value, strlen(value))) {
-            return punit_problem(arena, &punit_invalid_query, "cursor is none of this list");
+            return punit_problem(arena, &punit_problem_invalid_query,
+                                 "cursor is none of this list");
         }
 
         values[i] = value;

@@ -12,7 +12,7 @@
  */
 char *punit_cursor_encode(punit_arena_t *arena, const char *key);
 
-/* The values of a cursor, as many as types has before PUNIT_NONE, each of its type; 400 otherwise.
+/* The values of a cursor, one for each of the types before PUNIT_NONE. 400 when they do not fit.
  */
 punit_problem_t *punit_cursor_decode(punit_arena_t *arena, const char *text,
                                      const punit_type_t *types,

@@ -28,11 +28,11 @@ hex_value(char c)
 }
 
 
-/* application/x-www-form-urlencoded text; NULL if a % is not followed by two hex digits. */
+/* Decodes application/x-www-form-urlencoded. NULL if a % is not followed by two hex digits. */
 static char *
 decode(punit_arena_t *arena, const char *text, size_t len, size_t *out)
 {
-    char  *p = punit_alloc(arena, len + 1);
+    char  *p = punit_arena_alloc(arena, len + 1);
     size_t n = 0;
 
     for (size_t i = 0; i < len; i++) {
@@ -60,7 +60,7 @@ decode(punit_arena_t *arena, const char *text, size_t len, size_t *out)
 static punit_problem_t *
 fault(punit_arena_t *arena, const char *name, const char *detail)
 {
-    return punit_problem(arena, &punit_invalid_query, "%s %s", name, detail);
+    return punit_problem(arena, &punit_problem_invalid_query, "%s %s", name, detail);
 }
 
 
@@ -94,7 +94,7 @@ store(punit_arena_t *arena, punit_query_t *q, const char *name, size_t name_len,
         }
 
         if (!punit_type_is(arg->type, value, value_len)) {
-            return punit_problem(arena, &punit_invalid_query, "%s must be %s", arg->name,
+            return punit_problem(arena, &punit_problem_invalid_query, "%s must be %s", arg->name,
                                  punit_type_expected(arg->type));
         }
 
@@ -124,7 +124,7 @@ punit_query_parse(punit_arena_t *arena, const char *text, const punit_arg_t *arg
         n++;
     }
 
-    punit_query_t *q = punit_alloc(arena, sizeof(punit_query_t) + n * sizeof(pair_t));
+    punit_query_t *q = punit_arena_alloc(arena, sizeof(punit_query_t) + n * sizeof(pair_t));
 
     *query = q;
     q->n = n;

@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "lib/base/config.h"
-#include "lib/http/column.h"
-#include "lib/pg/owner.h"
+#include "lib/http/binary_array.h"
+#include "lib/http/owned.h"
+#include "lib/http/sql.h"
 
 #define VALUES_MAX (sizeof(((punit_route_t *) 0)->bind) / sizeof(punit_bind_t))
 
@@ -51,7 +52,7 @@ punit_route_match(punit_arena_t *arena, const char *pattern, const char *path,
                 return false;
             }
 
-            placeholders[n++] = punit_copy_n(arena, path, len);
+            placeholders[n++] = punit_arena_copy_n(arena, path, len);
 
         } else if (plen != len || memcmp(pattern, path, len) != 0) {
             return false;
@@ -80,7 +81,7 @@ punit_route_find(punit_arena_t *arena, const punit_route_t *routes, const char *
             continue;
         }
 
-        /* nginx gives a subrequest the method of its main request. */
+        /* NGINX gives a subrequest the method of its main request. */
         if (route->class == PUNIT_INTERNAL || strcmp(route->method, get) == 0) {
             memcpy(placeholders, values, sizeof(values));
             return route;
@@ -88,7 +89,7 @@ punit_route_find(punit_arena_t *arena, const punit_route_t *routes, const char *
 
         const char *methods = strcmp(route->method, "GET") == 0 ? "GET, HEAD" : route->method;
 
-        *allow = *allow != NULL ? punit_format(arena, "%s, %s", *allow, methods) : methods;
+        *allow = *allow != NULL ? punit_arena_format(arena, "%s, %s", *allow, methods) : methods;
     }
 
     return NULL;
@@ -112,7 +113,7 @@ punit_route_placeholder(const char *pattern, const char *name)
 }
 
 
-/* *length: of a value in binary format, else left alone. */
+/* *length is set only for a value in binary format. */
 static const char *
 bind_value(const punit_request_t *r, const punit_bind_t *bind, int *length)
 {
@@ -145,13 +146,13 @@ bind_value(const punit_request_t *r, const punit_bind_t *bind, int *length)
         return r->key;
 
     case PUNIT_BIND_ROUTE:
-        return punit_format(r->arena, "%s %s", r->route->method, r->route->path);
+        return punit_arena_format(r->arena, "%s %s", r->route->method, r->route->path);
 
     case PUNIT_BIND_SHA:
         return r->body_sha;
 
     case PUNIT_BIND_LIMIT:
-        return punit_format(r->arena, "%ld", r->limit);
+        return punit_arena_format(r->arena, "%ld", r->limit);
 
     case PUNIT_BIND_CURSOR:
         return r->cursor[bind->index];
@@ -162,8 +163,8 @@ bind_value(const punit_request_t *r, const punit_bind_t *bind, int *length)
     case PUNIT_BIND_PARAM:
         return punit_request_param(r, bind->name);
 
-    case PUNIT_BIND_COLUMN:
-        return punit_column_array(r->arena, r->json, bind->name, (punit_type_t) bind->index,
+    case PUNIT_BIND_ARRAY:
+        return punit_binary_array(r->arena, r->json, bind->name, (punit_type_t) bind->index,
                                   length);
     }
 
@@ -171,25 +172,18 @@ bind_value(const punit_request_t *r, const punit_bind_t *bind, int *length)
 }
 
 
-static long long
-number(const char *text)
-{
-    return text != NULL ? strtoll(text, NULL, 10) : 0;
-}
-
-
-/* A statement that answers an error's status and no body: the problem is made here. */
+/* The problem of a statement that answers an error's status and no body. */
 static punit_problem_t *
 status_problem(punit_request_t *r, const PGresult *rows, int status)
 {
-    const char         *name = punit_column(rows, 0, "problem");
-    const char         *detail = punit_column(rows, 0, "detail");
-    const punit_kind_t *kind = punit_kind_of_status(status);
+    const char         *name = punit_rows_text(rows, 0, "problem");
+    const char         *detail = punit_rows_text(rows, 0, "detail");
+    const punit_kind_t *kind = punit_problem_of_status(status);
 
     if (name != NULL) {
-        punit_kind_t *own = punit_alloc(r->arena, sizeof(punit_kind_t));
+        punit_kind_t *own = punit_arena_alloc(r->arena, sizeof(punit_kind_t));
 
-        *own = (punit_kind_t){ status, punit_copy(r->arena, name), kind->title };
+        *own = (punit_kind_t){ status, punit_arena_copy(r->arena, name), kind->title };
         kind = own;
     }
 
@@ -201,50 +195,52 @@ status_problem(punit_request_t *r, const PGresult *rows, int status)
 punit_problem_t *
 punit_route_answer(punit_request_t *r, const PGresult *rows, punit_answer_t *a)
 {
-    const char *status = punit_column(rows, 0, "status");
-    const char *body = punit_column(rows, 0, "body");
-    const char *age = punit_column(rows, 0, "age");
+    const char *body = punit_rows_text(rows, 0, "body");
 
-    a->status = status != NULL ? (int) number(status) : 200;
+    a->status = (int) punit_rows_number(rows, 0, "status");
+
+    if (a->status == 0) {
+        a->status = 200;
+    }
 
     if (a->status >= 400 && body == NULL) {
         return status_problem(r, rows, a->status);
     }
 
     a->body = body;
-    a->etag = punit_column(rows, 0, "etag");
-    a->location = punit_column(rows, 0, "location");
+    a->etag = punit_rows_text(rows, 0, "etag");
+    a->location = punit_rows_text(rows, 0, "location");
 
     if (r->stale) {
         a->is_stale = true;
-        a->stale = (long) number(age);
+        a->stale = (long) punit_rows_number(rows, 0, "age");
     }
 
     if (r->route->list && body != NULL) {
-        const char *next = punit_column(rows, 0, "next");
+        const char *next = punit_rows_text(rows, 0, "next");
 
-        a->body = next != NULL ? punit_format(r->arena, "{\"items\":%s,\"next\":\"%s\"}", body,
-                                              punit_cursor_encode(r->arena, next))
-                               : punit_format(r->arena, "{\"items\":%s,\"next\":null}", body);
+        a->body = next != NULL ? punit_arena_format(r->arena, "{\"items\":%s,\"next\":\"%s\"}",
+                                                    body, punit_cursor_encode(r->arena, next))
+                               : punit_arena_format(r->arena, "{\"items\":%s,\"next\":null}", body);
     }
 
     return NULL;
 }
 
 
-/* After a change of reference data the grid's generation rises before the answer, so that whoever
- * changed it reads it at once. gridd does the same at the NOTIFY; without memcached there is
- * nothing to raise. */
+/* After a change of reference data the grid's generation rises before the answer, so that the
+ * editor reads the change at once. gridd does the same at the NOTIFY. */
 static void
 raise_generation(punit_request_t *r)
 {
     const char *service = r->service_name;
     PGresult   *rows;
 
-    if (punit_query(r, "select punit.generation_of($1) as gen", 1, &service, &rows, NULL) == NULL
-        && punit_column(rows, 0, "gen") != NULL)
+    if (punit_sql_query(r, "select punit.generation_of($1) as gen", 1, &service, &rows, NULL)
+            == NULL
+        && punit_rows_text(rows, 0, "gen") != NULL)
     {
-        punit_grid_answered(r->grid, service, strtoull(punit_column(rows, 0, "gen"), NULL, 10));
+        punit_grid_answered(r->grid, service, strtoull(punit_rows_text(rows, 0, "gen"), NULL, 10));
     }
 }
 
@@ -278,7 +274,7 @@ punit_route_run(punit_request_t *r, punit_answer_t *a)
     if (route->class == PUNIT_OWNED) {
         problem = punit_owned_query_mixed(r, r->user, r->statement, n, values, lengths, &rows, a);
     } else {
-        problem = punit_query_mixed(r, r->statement, n, values, lengths, &rows, a);
+        problem = punit_sql_query_mixed(r, r->statement, n, values, lengths, &rows, a);
     }
 
     if (problem != NULL || rows == NULL) {
@@ -286,14 +282,14 @@ punit_route_run(punit_request_t *r, punit_answer_t *a)
     }
 
     if (PQntuples(rows) == 0) {
-        return punit_problem(r->arena, &punit_not_found, NULL);
+        return punit_problem(r->arena, &punit_problem_not_found, NULL);
     }
 
     problem = punit_route_answer(r, rows, a);
 
     if (problem == NULL && route->class == PUNIT_REFERENCE) {
         if (strcmp(r->method, "GET") == 0) {
-            r->generation = punit_column(rows, 0, "punit_gen");
+            r->generation = punit_rows_text(rows, 0, "punit_gen");
         } else {
             raise_generation(r);
         }

@@ -1,39 +1,43 @@
-/* Route: one row of a service's table. What it says, the library does.
+/* Route: one row of a service's table. The library does all that the row declares.
  *
- * A statement answers ONE row of columns by name:
- *   status int       (default 200)
- *   body             any type whose text is JSON (json, jsonb, text); null with status >= 400:
- * problem+json made from the status; null otherwise: no body epoch bigint     required on OWNED
- * routes, from the fence or punit.own etag, location   optional;  age int: seconds since the copy
- * was true (stale reads) problem, detail  optional: name (urn:punit:<problem>) and detail of a
- * problem made from the status next             lists: json array of the last item's key, null at
- * the end (see PUNIT_PAGE) An OWNED statement gives zero rows exactly when this unit does not own
- * the user. On the other classes zero rows are 404.
+ * A statement answers ONE row. Its columns are known by name:
+ * - status int: 200 when there is none.
+ * - body: any type whose text is JSON. With a null and a status from 400 on, the library makes the
+ *   problem+json of that status. With a null and any other status there is no body.
+ * - epoch bigint: required on OWNED routes, from the fence or from punit.own.
+ * - etag, location: optional.
+ * - age int: the seconds since the copy was true. Required where `stale` is set.
+ * - problem, detail: optional. Name (urn:punit:<problem>) and detail of the status's problem.
+ * - next: of lists, a JSON array with the last item's key, null at the end (see PUNIT_PAGE).
+ * An OWNED statement gives no row exactly when this unit does not own the user. On the other
+ * classes no row means 404.
  *
- * OWNED write, simple form ($1 = PUNIT_P_USER):
- *   with fence as (update punit.own set ver = ver + 1, bump_xid = pg_current_xact_id()
- *                   where user_id = $1 and state = 'OWNED' returning ver, epoch),
- *        done as (update x.y set ... from fence where user_id = $1 and id = $2 returning ...)
- *   select f.epoch, case when d.id is null then 404 else 200 end as status, ... as body
- *     from fence f left join done d on true
- * OWNED write that reads other rows of the user: select * from x.f($1, ...) where x.f is plpgsql
- * and calls punit.bump first, returning no row when that gives none. OWNED read: select o.epoch,
- * ... as body from punit.own o left join x.y on ... where o.user_id = $1 and (o.state = 'OWNED' or
- * $2)         -- $2 = PUNIT_P_STALE, boolean Times in bodies: punit.rfc3339(timestamptz).
- * search_path is empty: write schema.name always. */
+ * An OWNED statement is made of the parts in lib/pg/ownership.h. $1 is PUNIT_P_USER:
+ * - a read: "select o.epoch, ... as body" PUNIT_OWNERSHIP_FROM " left join x.y on ..."
+ *   PUNIT_OWNERSHIP_READABLE. $2 is PUNIT_P_STALE.
+ * - a simple write: PUNIT_OWNERSHIP_FENCE ", done as (update x.y set ... from fence
+ *   where user_id = $1 and id = $2 returning ...) select f.epoch, case when d.id is null then 404
+ *   else 200 end as status, ... as body from fence f left join done d on true"
+ * - a write that reads other rows of the user: select * from x.f($1, ...). x.f is plpgsql, calls
+ *   punit.bump first, and returns no row when that gives none.
+ *
+ * Times in bodies: punit.rfc3339(timestamptz). search_path is empty, so a name needs its schema. */
 #ifndef PUNIT_LIB_HTTP_ROUTE_H
 #define PUNIT_LIB_HTTP_ROUTE_H
+
+#include <libpq-fe.h>
 
 #include "lib/http/request.h"
 
 typedef enum {
-    PUNIT_PUBLIC,    /* anyone; PUNIT_USER may be set */
-    PUNIT_REFERENCE, /* GET: anyone (the module asks for the token), grid; others: `role` */
-    PUNIT_OWNED,     /* a user, at the unit that owns him */
+    PUNIT_PUBLIC,    /* anyone, with or without a token */
+    PUNIT_REFERENCE, /* GET: anyone the module lets in, by the grid; others: `role` */
+    PUNIT_OWNED,     /* a user, at the unit that owns the user */
     PUNIT_INTERNAL,  /* nginx's internal locations (/punit/...): any method, no body */
 } punit_class_t;
 
-/* Where a parameter of the statement comes from. All are sent as text, null when absent. */
+/* Where a parameter of the statement comes from. All but arrays are sent as text. Null when absent.
+ */
 typedef enum {
     PUNIT_BIND_END,
     PUNIT_BIND_USER,
@@ -50,7 +54,7 @@ typedef enum {
     PUNIT_BIND_CURSOR,
     PUNIT_BIND_UNIT,
     PUNIT_BIND_PARAM,
-    PUNIT_BIND_COLUMN,
+    PUNIT_BIND_ARRAY,
 } punit_source_t;
 
 typedef struct {
@@ -60,24 +64,24 @@ typedef struct {
 } punit_bind_t;
 
 /* clang-format off */
-#define PUNIT_P_USER          { PUNIT_BIND_USER, NULL, 0 }      /* uuid of the token's subject */
-#define PUNIT_P_STALE         { PUNIT_BIND_STALE, NULL, 0 }     /* boolean: a copy may answer */
-#define PUNIT_P_PATH(n)       { PUNIT_BIND_PATH, n, 0 }         /* path placeholder */
-#define PUNIT_P_ARG(n)        { PUNIT_BIND_ARG, n, 0 }          /* query argument */
-#define PUNIT_P_BODY          { PUNIT_BIND_BODY, NULL, 0 }      /* whole body, as the client wrote it */
-#define PUNIT_P_MEMBER(n)     { PUNIT_BIND_MEMBER, n, 0 }       /* member of the body */
-#define PUNIT_P_PRESENT(n)    { PUNIT_BIND_PRESENT, n, 0 }      /* boolean: member is there (null too) */
-#define PUNIT_P_KEY           { PUNIT_BIND_KEY, NULL, 0 }       /* Idempotency-Key */
-#define PUNIT_P_ROUTE         { PUNIT_BIND_ROUTE, NULL, 0 }     /* "POST /activities" */
-#define PUNIT_P_SHA           { PUNIT_BIND_SHA, NULL, 0 }       /* bytea: SHA-256 of the body */
-#define PUNIT_P_LIMIT         { PUNIT_BIND_LIMIT, NULL, 0 }     /* of a list */
-#define PUNIT_P_CURSOR(i)     { PUNIT_BIND_CURSOR, NULL, i }    /* i-th key value, null on the first page */
-#define PUNIT_P_COLUMN(n, t)   { PUNIT_BIND_COLUMN, n, t }      /* member of each object, an array */
-#define PUNIT_P_UNIT          { PUNIT_BIND_UNIT, NULL, 0 }      /* this unit's id */
-#define PUNIT_P_PARAM(n)      { PUNIT_BIND_PARAM, n, 0 }        /* FastCGI parameter, e.g. PUNIT_JTI */
+#define PUNIT_P_USER        { PUNIT_BIND_USER, NULL, 0 }   /* uuid of the token's subject */
+#define PUNIT_P_STALE       { PUNIT_BIND_STALE, NULL, 0 }  /* boolean: a copy may answer */
+#define PUNIT_P_PATH(n)     { PUNIT_BIND_PATH, n, 0 }      /* path placeholder */
+#define PUNIT_P_ARG(n)      { PUNIT_BIND_ARG, n, 0 }       /* query argument */
+#define PUNIT_P_BODY        { PUNIT_BIND_BODY, NULL, 0 }   /* whole body, as the client wrote it */
+#define PUNIT_P_MEMBER(n)   { PUNIT_BIND_MEMBER, n, 0 }    /* member of the body */
+#define PUNIT_P_PRESENT(n)  { PUNIT_BIND_PRESENT, n, 0 }   /* boolean: the body has it, even null */
+#define PUNIT_P_KEY         { PUNIT_BIND_KEY, NULL, 0 }    /* Idempotency-Key */
+#define PUNIT_P_ROUTE       { PUNIT_BIND_ROUTE, NULL, 0 }  /* "POST /activities" */
+#define PUNIT_P_SHA         { PUNIT_BIND_SHA, NULL, 0 }    /* bytea: SHA-256 of the body */
+#define PUNIT_P_LIMIT       { PUNIT_BIND_LIMIT, NULL, 0 }  /* of a list */
+#define PUNIT_P_CURSOR(i)   { PUNIT_BIND_CURSOR, NULL, i } /* i-th key value, null on page 1 */
+#define PUNIT_P_ARRAY(n, t) { PUNIT_BIND_ARRAY, n, t }     /* array: a member of each object */
+#define PUNIT_P_UNIT        { PUNIT_BIND_UNIT, NULL, 0 }   /* this unit's id */
+#define PUNIT_P_PARAM(n)    { PUNIT_BIND_PARAM, n, 0 }     /* FastCGI parameter, as PUNIT_JTI */
 /* clang-format on */
 
-/* The columns body and next of a list, from a CTE
+/* The columns body and next of a list, made from a CTE
  *   page as (select row_number() over (order by <keys>) as n, json_build_object(...) as item,
  *                   json_build_array(<keys>) as key
  *              from ... where ($C::timestamptz is null or (<keys>) > ($C, $D))
@@ -90,10 +94,10 @@ typedef struct {
     "(select p.key from page p where p.n = " limit                                   \
     "   and exists (select from page q where q.n > " limit ")) as next"
 
-/* Does what a statement cannot. Fills the answer, or gives a problem. */
+/* Does what a statement cannot. Fills the answer or gives a problem. */
 typedef punit_problem_t *(*punit_handler_pt)(punit_request_t *r, punit_answer_t *a);
 
-typedef struct punit_route {
+struct punit_route {
     const char *method; /* "GET" (HEAD comes with it), NULL ends the table */
     const char *path;   /* "/activities/{id:uuid}"; types uuid, string, integer; one segment each */
     punit_class_t class;
@@ -108,25 +112,25 @@ typedef struct punit_route {
     const char           *sql;
     punit_bind_t          bind[24]; /* $1, $2, ... */
     punit_handler_pt      handler;  /* instead of sql */
-} punit_route_t;
+};
 
-/* Whether path matches pattern; then the placeholders' values in order. Pure but for the arena. */
+/* Whether path matches pattern. Gives the placeholders' values in order. */
 bool punit_route_match(punit_arena_t *arena, const char *pattern, const char *path,
                        const char *placeholders[8]);
 
-/* Finds the row for method and path. NULL: *allow is NULL when no row has that path (404), else the
- * methods for Allow (405). */
+/* The row for method and path. When there is none: *allow is NULL if no row has that path (404),
+ * otherwise the methods for Allow (405). */
 const punit_route_t *punit_route_find(punit_arena_t *arena, const punit_route_t *routes,
                                       const char *method, const char *path,
                                       const char *placeholders[8], const char **allow);
 
-/* Position of a placeholder's name in a pattern, -1 if none. */
+/* The position of a placeholder in a pattern, -1 when there is none of that name. */
 int punit_route_placeholder(const char *pattern, const char *name);
 
-/* Runs a route's statement or handler: the checks came before. */
+/* Runs a route's statement or handler, after the checks. */
 punit_problem_t *punit_route_run(punit_request_t *r, punit_answer_t *a);
 
-/* Fills the answer from the first row of a statement (columns as above). */
+/* Fills the answer from the first row of a statement. */
 punit_problem_t *punit_route_answer(punit_request_t *r, const PGresult *rows, punit_answer_t *a);
 
 #endif

@@ -8,7 +8,7 @@ const char *
 punit_rule_value(punit_arena_t *arena, const punit_rule_t *rule, double value)
 {
     if (rule->bounded && (value < rule->min || value > rule->max)) {
-        return punit_format(arena, "must be from %.15g to %.15g", rule->min, rule->max);
+        return punit_arena_format(arena, "must be from %.15g to %.15g", rule->min, rule->max);
     }
 
     return NULL;
@@ -19,7 +19,8 @@ const char *
 punit_rule_count(punit_arena_t *arena, const punit_rule_t *rule, size_t n, const char *unit)
 {
     if (rule->bounded && ((double) n < rule->min || (double) n > rule->max)) {
-        return punit_format(arena, "must have from %.15g to %.15g %s", rule->min, rule->max, unit);
+        return punit_arena_format(arena, "must have from %.15g to %.15g %s", rule->min, rule->max,
+                                  unit);
     }
 
     return NULL;
@@ -36,7 +37,7 @@ one_of(punit_arena_t *arena, const char *const *values, const char *text, size_t
             return NULL;
         }
 
-        list = punit_format(arena, "%s%s %s", list, i > 0 ? "," : "", values[i]);
+        list = punit_arena_format(arena, "%s%s %s", list, i > 0 ? "," : "", values[i]);
     }
 
     return list;

@@ -6,11 +6,11 @@
 #include "lib/http/type.h"
 
 typedef struct {
-    punit_type_t       type;
-    bool               bounded;
-    double             min, max;
-    const char *const *values;
-    punit_check_pt     check;
+    punit_type_t        type;
+    bool                bounded;
+    double              min, max;
+    const char *const  *values;
+    punit_type_check_pt check;
 } punit_rule_t;
 
 /* What is wrong with a text that has the rule's type, NULL when nothing. */

@@ -16,9 +16,10 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/socket.h"
-#include "lib/http/intake.h"
-#include "lib/http/output.h"
-#include "lib/pg/pool.h"
+#include "lib/http/answer.h"
+#include "lib/http/sql.h"
+#include "lib/http/validate.h"
+#include "lib/pg/conninfo.h"
 
 #define STACK_BYTES (1024 * 1024)
 #define DRAIN_MS    1500 /* running requests may take after SIGTERM */
@@ -31,7 +32,7 @@ typedef struct {
     worker_t              *workers;    /* as many as threads */
     punit_route_t         *routes;     /* the service's and /health */
     const char           **statements; /* of the routes, in their order */
-    punit_database_t      *database;
+    punit_pool_t          *pool;
     int                    listener;
     atomic_int             busy; /* requests between accept and answer */
     atomic_bool            stopping;
@@ -50,35 +51,37 @@ health(punit_request_t *r, punit_answer_t *a)
 {
     const char      *failing = "";
     PGresult        *rows;
-    punit_problem_t *problem = punit_query(r, "select 1", 0, NULL, &rows, NULL);
+    punit_problem_t *problem = punit_sql_query(r, "select 1", 0, NULL, &rows, NULL);
 
     if (problem != NULL) {
         failing = "\"database\"";
     }
 
     if (!punit_grid_alive(r->grid)) {
-        failing = punit_format(r->arena, "%s%s\"grid\"", failing, *failing != '\0' ? "," : "");
+        failing =
+            punit_arena_format(r->arena, "%s%s\"grid\"", failing, *failing != '\0' ? "," : "");
     }
 
     if (!punit_grid_alive(r->token_grid)) {
-        failing =
-            punit_format(r->arena, "%s%s\"token-grid\"", failing, *failing != '\0' ? "," : "");
+        failing = punit_arena_format(r->arena, "%s%s\"token-grid\"", failing,
+                                     *failing != '\0' ? "," : "");
     }
 
     if (*failing != '\0') {
-        problem = punit_problem(r->arena, &punit_try_later, "Not all that it needs answers");
-        problem->failing = punit_format(r->arena, "[%s]", failing);
+        problem =
+            punit_problem(r->arena, &punit_problem_try_later, "Not all that it needs answers");
+        problem->failing = punit_arena_format(r->arena, "[%s]", failing);
         return problem;
     }
 
-    a->body = punit_format(r->arena, "{\"status\":\"ok\",\"service\":\"%s\",\"unit\":\"%s\"}",
-                           r->service_name, punit_config.unit);
+    a->body = punit_arena_format(r->arena, "{\"status\":\"ok\",\"service\":\"%s\",\"unit\":\"%s\"}",
+                                 r->service_name, punit_config.unit);
     return NULL;
 }
 
 
-/* A reference GET gives the generation of the very snapshot it reads: what it fills into the grid
- * is never marked newer than it is. */
+/* A reference GET reads the generation in the same snapshot as its data. So the grid never marks a
+ * document newer than it is. */
 static const char *
 statement_of(const punit_service_t *service, const punit_route_t *route)
 {
@@ -132,10 +135,10 @@ build_routes(server_t *server, const punit_service_t *service)
 }
 
 
-/* Reads the body to its end even when it is too large: the rest would be taken for the next request
- * of a kept connection. */
+/* Reads the body to its end even when it is too large. Otherwise the rest would be taken for the
+ * next request of a kept connection. */
 static void
-read_body(punit_request_t *r, FCGX_Stream *in, punit_intake_body_t *body)
+read_body(punit_request_t *r, FCGX_Stream *in, punit_validate_body_t *body)
 {
     const char *length = punit_request_param(r, "CONTENT_LENGTH");
     size_t      expected = length != NULL ? strtoul(length, NULL, 10) : 0;
@@ -143,7 +146,7 @@ read_body(punit_request_t *r, FCGX_Stream *in, punit_intake_body_t *body)
     char        rest[8192];
     int         n;
 
-    body->text = punit_alloc(r->arena, size + 1);
+    body->text = punit_arena_alloc(r->arena, size + 1);
     body->kept = 0;
 
     while (body->kept < size
@@ -160,7 +163,7 @@ read_body(punit_request_t *r, FCGX_Stream *in, punit_intake_body_t *body)
 }
 
 
-/* 304 when the client has it already; the grid gets what a reference GET answered. */
+/* Answers 304 when the client has the document. The grid gets what a reference GET answered. */
 static void
 finish_answer(punit_request_t *r, punit_answer_t *a)
 {
@@ -183,7 +186,7 @@ finish_answer(punit_request_t *r, punit_answer_t *a)
     }
 
     if (a->etag == NULL) {
-        a->etag = punit_etag(r->arena, a->body, a->length);
+        a->etag = punit_answer_etag(r->arena, a->body, a->length);
     }
 
     if (r->generation != NULL && r->grid_key != NULL && a->etag != NULL) {
@@ -195,7 +198,8 @@ finish_answer(punit_request_t *r, punit_answer_t *a)
     }
 
     if (r->if_none_match != NULL && a->etag != NULL
-        && punit_etag_matches(r->if_none_match, a->etag)) {
+        && punit_answer_etag_matches(r->if_none_match, a->etag))
+    {
         a->status = 304;
         a->body = NULL;
     }
@@ -221,25 +225,24 @@ log_request(const punit_request_t *r, const punit_answer_t *a, const punit_probl
 static void
 serve(worker_t *worker, FCGX_Request *fcgi, punit_arena_t *arena)
 {
-    server_t           *server = worker->server;
-    int64_t             start = punit_clock_ms();
-    punit_answer_t      answer = { 0 };
-    punit_intake_body_t body;
-    punit_request_t     r = {
-            .arena = arena,
-            .service = server->service,
-            .service_name = server->service->name,
-            .database = server->database,
-            .grid = worker->grid,
-            .token_grid = worker->token_grid,
-            .params = fcgi->envp,
-            .deadline = start + punit_config.deadline_ms,
+    server_t             *server = worker->server;
+    int64_t               start = punit_clock_ms();
+    punit_answer_t        answer = { 0 };
+    punit_validate_body_t body;
+    punit_request_t       r = {
+              .arena = arena,
+              .service_name = server->service->name,
+              .pool = server->pool,
+              .grid = worker->grid,
+              .token_grid = worker->token_grid,
+              .params = fcgi->envp,
+              .deadline = start + punit_config.deadline_ms,
     };
 
-    punit_intake_read(&r);
+    punit_validate_params(&r);
     read_body(&r, fcgi->in, &body);
 
-    punit_problem_t *problem = punit_intake_check(&r, server->routes, &body, &answer);
+    punit_problem_t *problem = punit_validate_request(&r, server->routes, &body, &answer);
 
     if (problem == NULL && r.route != NULL) {
         r.statement = server->statements[r.route - server->routes];
@@ -260,15 +263,15 @@ serve(worker_t *worker, FCGX_Request *fcgi, punit_arena_t *arena)
         FCGX_PutStr(answer.body, (int) answer.length, fcgi->out);
     }
 
-    /* A connection kept now would only be found dead by NGINX. */
+    /* NGINX would find a kept connection dead. */
     if (atomic_load(&server->stopping)) {
         fcgi->keepConnection = 0;
     }
 
     int64_t took = punit_clock_ms() - start;
 
-    /* libfcgi sends the end of the request when the last of both is closed; FCGX_Finish_r would
-     * free what the line says of it. */
+    /* libfcgi sends the end of the request when the second stream is closed. FCGX_Finish_r frees
+     * what the log line needs. */
     FCGX_FClose(fcgi->err);
     FCGX_FClose(fcgi->out);
     log_request(&r, &answer, problem, took);
@@ -291,8 +294,8 @@ work(void *data)
 
     while (!atomic_load(&server->stopping)) {
         if (FCGX_Accept_r(&fcgi) != 0) {
-            /* Descriptors used up, or the listener closed at the end: not a reason to spin. */
-            nanosleep(&(struct timespec){ 0, 10 * 1000000 }, NULL);
+            /* Out of descriptors, or the listener is closed. The pause keeps this from spinning. */
+            punit_clock_pause(10);
             continue;
         }
 
@@ -308,7 +311,7 @@ work(void *data)
 }
 
 
-/* One grid client a thread; they share what they know of the servers' health. */
+/* One grid client a thread. The clients share what they know of the servers' health. */
 static bool
 create_workers(server_t *server)
 {
@@ -364,7 +367,7 @@ drained(server_t *server)
             return true;
         }
 
-        nanosleep(&(struct timespec){ 0, 10 * 1000000 }, NULL);
+        punit_clock_pause(10);
     }
 
     return false;
@@ -398,7 +401,7 @@ print_routes(const punit_service_t *service)
 int
 punit_service_run(const punit_service_t *service, int argc, char **argv)
 {
-    /* Static: threads may still look at it while the process ends. */
+    /* Static, since threads may still use it while the process ends. */
     static server_t server;
     sigset_t        ends;
     int             signal_number;
@@ -408,8 +411,7 @@ punit_service_run(const punit_service_t *service, int argc, char **argv)
     }
 
     if (argc > 1) {
-        fprintf(stderr,
-                "punit-%s is told everything by its environment; its one option is --routes\n",
+        fprintf(stderr, "punit-%s is configured by its environment; its one option is --routes\n",
                 service->name);
         return 2;
     }
@@ -424,12 +426,12 @@ punit_service_run(const punit_service_t *service, int argc, char **argv)
     sigaddset(&ends, SIGINT);
     pthread_sigmask(SIG_BLOCK, &ends, NULL);
 
-    char *conninfo = punit_config_conninfo(punit_config.pg_user, punit_config.pg_user);
+    char *conninfo = punit_conninfo_own(punit_config.pg_user, punit_config.pg_user);
 
     server.service = service;
 
     if (sodium_init() < 0 || FCGX_Init() != 0 || conninfo == NULL || !build_routes(&server, service)
-        || (server.database = punit_database_create(conninfo, punit_config.pg_pool)) == NULL)
+        || (server.pool = punit_pool_create(conninfo, punit_config.pg_pool)) == NULL)
     {
         punit_log(PUNIT_LOG_ERROR, "start", "why=libraries-or-memory");
         return 1;
@@ -437,15 +439,15 @@ punit_service_run(const punit_service_t *service, int argc, char **argv)
 
     free(conninfo);
 
-    /* Threads that wake do not push aside what runs, NGINX and PostgreSQL on the same processors:
-     * fewer switches. It needs no privilege, and without it all works as well. */
+    /* SCHED_BATCH: a thread that wakes does not preempt NGINX or PostgreSQL. This needs no
+     * privilege, and a failure does no harm. */
     sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){ .sched_priority = 0 });
 
     if (service->start != NULL && !service->start()) {
         return 1;
     }
 
-    /* A process without that thread writes line by line. */
+    /* If that fails, the log is written line by line. */
     punit_log_keep();
 
     if (!create_workers(&server) || (server.listener = punit_socket_listen(punit_config.socket)) < 0
@@ -459,7 +461,8 @@ punit_service_run(const punit_service_t *service, int argc, char **argv)
 
     sigwait(&ends, &signal_number);
 
-    /* No new connections; the path goes first, so that a successor does not find it in use. */
+    /* Takes no new connections. The path goes first, so that a successor does not find it in use.
+     */
     unlink(punit_config.socket);
     atomic_store(&server.stopping, true);
     shutdown(server.listener, SHUT_RDWR);
@@ -471,7 +474,7 @@ punit_service_run(const punit_service_t *service, int argc, char **argv)
 
     punit_log_flush();
 
-    /* Threads may still wait in libfcgi for the next request of a kept connection: what exit(3)
-     * would tear down is theirs. */
+    /* Threads may still wait in libfcgi for a request of a kept connection, and use what exit(3)
+     * would tear down. */
     _exit(clean ? 0 : 1);
 }

@@ -8,23 +8,24 @@
 
 #include "lib/base/config.h"
 #include "lib/base/log.h"
+#include "lib/http/owned.h"
 #include "lib/http/problem.h"
 #include "lib/http/request.h"
 #include "lib/http/route.h"
-#include "lib/pg/owner.h"
+#include "lib/http/sql.h"
 
-typedef struct punit_service {
+typedef struct {
     const char          *name;   /* schema, role punit_<name>, GET /<name>/health */
     const punit_route_t *routes; /* ends with { 0 } */
-    /* Called once after the configuration is read and before any request; false ends the program
-     * (it has logged why). NULL = nothing to do. */
+    /* Called once after the configuration is read and before any request. False ends the program,
+     * after it has logged the reason. NULL: there is nothing to do. */
     bool (*start)(void);
 } punit_service_t;
 
-/* Serves until SIGTERM or SIGINT: then takes no more, lets running requests end and returns within
- * 2 s. PostgreSQL or memcached being away is no reason to end. Gives the exit code. The one option
- * is --routes: prints the table, a line each of `METHOD path class [role]`, and nothing is served.
- */
+/* Serves until SIGTERM or SIGINT. Then it takes no more requests, lets the running ones end and
+ * returns within 2 s. It goes on while PostgreSQL or memcached is away. Gives the exit code. The
+ * one option is --routes, which prints the table and serves nothing: `METHOD path class [role]` in
+ * each line. */
 int punit_service_run(const punit_service_t *service, int argc, char **argv);
 
 #endif

@@ -1,6 +1,5 @@
 #include "lib/http/type.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdint.h>
@@ -8,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#include "lib/base/email.h"
+#include "lib/base/uuid.h"
 
 #define NUMBER_MAX 64 /* characters: no number that fits a double usefully is longer */
 
@@ -186,25 +188,6 @@ is_boolean(const char *text, size_t len)
 
 
 static bool
-is_uuid(const char *text, size_t len)
-{
-    if (len != 36) {
-        return false;
-    }
-
-    for (int i = 0; i < 36; i++) {
-        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-
-        if (dash ? text[i] != '-' : !isxdigit((unsigned char) text[i])) {
-            return false;
-        }
-    }
-
-    return true;
-}
-
-
-static bool
 is_date(const char *text, size_t len)
 {
     static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
@@ -267,7 +250,7 @@ is_timestamp(const char *text, size_t len)
 
     int oh = digits(text + i + 1, 2), om = digits(text + i + 4, 2);
 
-    /* PostgreSQL takes offsets below 16 hours; the widest in use is +14:00. */
+    /* PostgreSQL takes offsets below 16 hours. The widest in use is +14:00. */
     return oh >= 0 && oh <= 15 && om >= 0 && om <= 59;
 }
 
@@ -283,7 +266,7 @@ static const scalar_t scalars[] = {
     [PUNIT_INTEGER] = { is_integer, "a whole number" },
     [PUNIT_NUMBER] = { is_number, "a number" },
     [PUNIT_BOOLEAN] = { is_boolean, "true or false" },
-    [PUNIT_UUID] = { is_uuid, "a uuid" },
+    [PUNIT_UUID] = { punit_uuid_is, "a uuid" },
     [PUNIT_TIMESTAMP] = { is_timestamp, "an RFC 3339 time with an offset" },
     [PUNIT_DATE] = { is_date, "an RFC 3339 date" },
     [PUNIT_ARRAY] = { NULL, "an array" },
@@ -305,79 +288,17 @@ punit_type_expected(punit_type_t type)
 }
 
 
-/* A dotted host name: labels of letters, digits and hyphens, at least two (RFC 5321 section 2.3.5).
- */
-static bool
-is_host(const char *text, size_t len)
+const char *
+punit_type_check_email(const char *text, size_t len)
 {
-    size_t labels = 0, label = 0;
+    char email[PUNIT_EMAIL_MAX + 1];
 
-    if (len == 0 || len > 253) {
-        return false;
-    }
-
-    for (size_t i = 0; i <= len; i++) {
-        if (i == len || text[i] == '.') {
-            if (label == 0 || label > 63 || text[i - 1] == '-' || text[i - label] == '-') {
-                return false;
-            }
-
-            labels++;
-            label = 0;
-            continue;
-        }
-
-        unsigned char c = (unsigned char) text[i];
-
-        /* Above ASCII: an internationalised name (RFC 6531); the whole is UTF-8 already. */
-        if (!is_alpha((char) c) && !is_digit((char) c) && c != '-' && c < 0x80) {
-            return false;
-        }
-
-        label++;
-    }
-
-    return labels >= 2;
+    return punit_email_normalise(text, len, email);
 }
 
 
 const char *
-punit_check_email(const char *text, size_t len)
-{
-    static const char wrong[] = "is no e-mail address";
-
-    if (len > 254) {
-        return "is longer than 254 bytes";
-    }
-
-    const char *at = memchr(text, '@', len);
-
-    if (at == NULL) {
-        return wrong;
-    }
-
-    size_t local = (size_t) (at - text);
-
-    if (local == 0 || local > 64 || text[0] == '.' || at[-1] == '.') {
-        return wrong;
-    }
-
-    for (size_t i = 0; i < local; i++) {
-        unsigned char c = (unsigned char) text[i];
-
-        if (c <= 0x20 || c == 0x7f || strchr("()<>[]:;,\\\"", c) != NULL
-            || (c == '.' && text[i + 1] == '.'))
-        {
-            return wrong;
-        }
-    }
-
-    return is_host(at + 1, len - local - 1) ? NULL : wrong;
-}
-
-
-const char *
-punit_check_locale(const char *text, size_t len)
+punit_type_check_locale(const char *text, size_t len)
 {
     static const char wrong[] = "is no language tag (BCP 47)";
     size_t            start = 0;
@@ -409,14 +330,14 @@ punit_check_locale(const char *text, size_t len)
 
 
 const char *
-punit_check_time_zone(const char *text, size_t len)
+punit_type_check_time_zone(const char *text, size_t len)
 {
     static const char wrong[] = "is no known time zone (IANA)";
     char              path[128];
     struct stat       st;
 
-    /* Capital first and no dot: the files beside the zones, and any way out of the folder, have
-     * one. */
+    /* A zone begins with a capital and has no dot. Other files there, and paths out of the folder,
+     * do. */
     if (len == 0 || len > 64 || text[0] < 'A' || text[0] > 'Z') {
         return wrong;
     }
@@ -434,7 +355,7 @@ punit_check_time_zone(const char *text, size_t len)
 
 
 const char *
-punit_check_printable(const char *text, size_t len)
+punit_type_check_printable(const char *text, size_t len)
 {
     bool blank = true;
 

@@ -18,22 +18,25 @@ typedef enum {
     PUNIT_OBJECT,    /* bodies only */
 } punit_type_t;
 
-/* Whether `text` is a value of that (scalar) type; strict: nothing before or after. */
+/* Whether `text` is exactly a value of that (scalar) type. */
 bool punit_type_is(punit_type_t type, const char *text, size_t len);
 
 /* What it must be, for error details: "a uuid", "an RFC 3339 time". */
 const char *punit_type_expected(punit_type_t type);
 
-/* A further check of a text: NULL when good, else what is wrong ("is no e-mail address"). */
-typedef const char *(*punit_check_pt)(const char *text, size_t len);
+/* A further check of a text. NULL when it is good, otherwise what is wrong ("is blank"). */
+typedef const char *(*punit_type_check_pt)(const char *text, size_t len);
 
-const char *punit_check_email(const char *text,
-                              size_t      len); /* RFC 5321 limits, one @, dotted host */
-const char *punit_check_locale(const char *text,
-                               size_t      len); /* BCP 47 shape: de, de-AT, zh-Hant-TW */
-const char *punit_check_time_zone(const char *text,
-                                  size_t      len); /* IANA name that this machine knows */
-const char *punit_check_printable(const char *text,
-                                  size_t      len); /* no control characters, not only blanks */
+/* An e-mail address: see lib/base/email.h. */
+const char *punit_type_check_email(const char *text, size_t len);
+
+/* The shape of a language tag (BCP 47): de, de-AT, zh-Hant-TW. */
+const char *punit_type_check_locale(const char *text, size_t len);
+
+/* An IANA time zone that this machine knows. */
+const char *punit_type_check_time_zone(const char *text, size_t len);
+
+/* No control characters, and not only blanks. */
+const char *punit_type_check_printable(const char *text, size_t len);
 
 #endif

@@ -7,44 +7,15 @@
 #include <string.h>
 
 #include "lib/base/clock.h"
-#include "lib/http/request.h"
+#include "lib/pg/wire.h"
 
 #define CANCEL_GRACE_MS 300
 #define VALUES_MAX      32
 
-typedef enum { WAIT_READY, WAIT_LATE, WAIT_BROKEN } wait_t;
-
-
-/* Waits for events on the connection's socket until the deadline. */
-static wait_t
-wait_for(PGconn *pg, short events, int64_t deadline)
-{
-    struct pollfd fd = { .fd = PQsocket(pg), .events = events };
-
-    if (fd.fd < 0) {
-        return WAIT_BROKEN;
-    }
-
-    for (;;) {
-        int64_t left = deadline - punit_clock_ms();
-
-        if (left <= 0) {
-            return WAIT_LATE;
-        }
-
-        int n = poll(&fd, 1, (int) left);
-
-        if (n > 0) {
-            return WAIT_READY;
-        }
-    }
-}
-
-
-/* A synchronous standby that was waited for in vain leaves a warning, not an error: the commit is
- * local only. Which warning it is says the server's function, whatever the language of its
- * messages. What an idle connection hears last (57P01 when the server is shut down, 57P02 when it
- * crashed) comes here too. */
+/* When the wait for a synchronous standby is cancelled, the commit is local only, and the server
+ * sends a warning instead of an error. The name of the server's function identifies that warning in
+ * any language. The last words to an idle connection come here too: 57P01 when the server shuts
+ * down, 57P02 after a crash. */
 static void
 on_notice(void *data, const PGresult *notice)
 {
@@ -72,43 +43,14 @@ punit_connection_open(const char *conninfo, int64_t deadline, char *why, size_t 
         return NULL;
     }
 
-    c->pg = PQconnectStart(conninfo);
+    c->pg = punit_wire_open(conninfo, deadline, NULL, why, size);
     if (c->pg == NULL) {
-        snprintf(why, size, "no memory");
         free(c);
         return NULL;
     }
 
-    PostgresPollingStatusType state = PGRES_POLLING_WRITING;
-
-    while (PQstatus(c->pg) != CONNECTION_BAD && state != PGRES_POLLING_OK
-           && state != PGRES_POLLING_FAILED)
-    {
-        if (wait_for(c->pg, state == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline)
-            != WAIT_READY) {
-            break;
-        }
-
-        state = PQconnectPoll(c->pg);
-    }
-
-    if (state == PGRES_POLLING_OK && PQsetnonblocking(c->pg, 1) == 0) {
-        PQsetNoticeReceiver(c->pg, on_notice, c);
-        return c;
-    }
-
-    const char *message = PQerrorMessage(c->pg);
-
-    snprintf(why, size, "%s", *message != '\0' ? message : "no answer in time");
-
-    for (char *p = why; *p != '\0'; p++) {
-        if (*p == '\n' || *p == '\t') {
-            *p = ' ';
-        }
-    }
-
-    punit_connection_close(c);
-    return NULL;
+    PQsetNoticeReceiver(c->pg, on_notice, c);
+    return c;
 }
 
 
@@ -132,8 +74,8 @@ punit_connection_alive(punit_connection_t *c)
         return false;
     }
 
-    /* An idle server has nothing to say but that it ends, or a parameter that changed. Its last
-     * words and the end of the stream are read one after the other. */
+    /* An idle server only reports that it ends, or that a parameter changed. Its last words and the
+     * end of the stream arrive one after the other, so reading goes on until nothing is left. */
     while (poll(&fd, 1, 0) > 0) {
         if (PQconsumeInput(c->pg) == 0 || PQisBusy(c->pg) || PQstatus(c->pg) != CONNECTION_OK
             || c->ending) {
@@ -142,41 +84,6 @@ punit_connection_alive(punit_connection_t *c)
     }
 
     return true;
-}
-
-
-/* Sends what is queued and waits until a result can be taken without blocking. */
-static wait_t
-wait_result(PGconn *pg, int64_t deadline)
-{
-    int left;
-
-    while ((left = PQflush(pg)) == 1) {
-        wait_t w = wait_for(pg, POLLIN | POLLOUT, deadline);
-
-        /* Both sides may be sending: reading keeps the server from being stuck. */
-        if (w != WAIT_READY || PQconsumeInput(pg) == 0) {
-            return w != WAIT_READY ? w : WAIT_BROKEN;
-        }
-    }
-
-    if (left < 0) {
-        return WAIT_BROKEN;
-    }
-
-    while (PQisBusy(pg)) {
-        wait_t w = wait_for(pg, POLLIN, deadline);
-
-        if (w != WAIT_READY) {
-            return w;
-        }
-
-        if (PQconsumeInput(pg) == 0) {
-            return WAIT_BROKEN;
-        }
-    }
-
-    return WAIT_READY;
 }
 
 
@@ -192,8 +99,8 @@ send_cancel(void *data)
 }
 
 
-/* PQcancel waits for the postmaster without a limit, for ever if that is frozen: a thread of its
- * own may. There are never more of them than connections, since none is opened meanwhile. */
+/* PQcancel waits for the postmaster without a limit, so a thread of its own does that. There are
+ * never more such threads than connections, since the caller opens none meanwhile. */
 static void
 cancel(PGconn *pg)
 {
@@ -216,42 +123,25 @@ cancel(PGconn *pg)
 }
 
 
-/* Takes all results of what was sent; keeps the first error, else the last. NULL: none came. */
+/* Takes all results of what was sent. At the deadline the server is asked to cancel. NULL when no
+ * result came. */
 static PGresult *
 collect(PGconn *pg, int64_t deadline)
 {
     PGresult *kept = NULL;
-    bool      cancelled = false;
 
-    for (;;) {
-        wait_t w = wait_result(pg, deadline);
-
-        if (w == WAIT_LATE && !cancelled) {
-            cancelled = true;
-            cancel(pg);
-            deadline = punit_clock_ms() + CANCEL_GRACE_MS;
-            continue;
-        }
-
-        if (w == WAIT_LATE) {
-            PQclear(kept);
-            return NULL;
-        }
-
-        PGresult *result = PQgetResult(pg);
-
-        if (result == NULL) {
-            return kept;
-        }
-
-        if (kept != NULL && PQresultStatus(kept) == PGRES_FATAL_ERROR) {
-            PQclear(result);
-            continue;
-        }
-
-        PQclear(kept);
-        kept = result;
+    if (punit_wire_collect(pg, deadline, &kept) == PUNIT_WIRE_READY) {
+        return kept;
     }
+
+    cancel(pg);
+
+    if (punit_wire_collect(pg, punit_clock_ms() + CANCEL_GRACE_MS, &kept) == PUNIT_WIRE_READY) {
+        return kept;
+    }
+
+    PQclear(kept);
+    return NULL;
 }
 
 
@@ -277,7 +167,7 @@ is_error(const PGresult *result)
 }
 
 
-/* An error without SQLSTATE was made by libpq: the server has said nothing. */
+/* libpq makes an error without SQLSTATE when the server has not answered. */
 static bool
 is_loss(const PGresult *result)
 {

@@ -17,25 +17,23 @@ typedef struct punit_connection {
 } punit_connection_t;
 
 typedef enum {
-    PUNIT_DONE, /* *result is there, an error's too; the connection may be broken all the same */
+    PUNIT_DONE, /* *result is set, also to an error; the connection may be broken all the same */
     PUNIT_NOT_SENT, /* broken before anything was executed */
-    PUNIT_LOST, /* broken, or no answer by the deadline, after it was sent: the outcome is unknown
-                 */
+    PUNIT_LOST,     /* broken or late after the statement was sent: the outcome is unknown */
 } punit_outcome_t;
 
-/* Connects; NULL when it fails or the deadline (punit_clock_ms) passes: then why says so in a line
- * without line feeds. */
+/* Connects. NULL when that fails or the deadline (punit_clock_ms) passes: then `why` holds one
+ * line. */
 punit_connection_t *punit_connection_open(const char *conninfo, int64_t deadline, char *why,
                                           size_t size);
 void                punit_connection_close(punit_connection_t *c);
 
-/* Whether an idle connection still stands: sees without waiting what the server has sent meanwhile.
- */
+/* Whether an idle connection still stands. Reads what the server has sent, without waiting. */
 bool punit_connection_alive(punit_connection_t *c);
 
-/* Prepares sql (static, by its address) when it is new to this connection, then runs it. At the
- * deadline the server is asked to cancel, and gets a little time to say that it has. lengths: of
- * values that are in binary format, 0: text; NULL: all are text. */
+/* Runs sql, which must be static: its address names the statement that this connection prepares on
+ * first use. At the deadline the server is asked to cancel, and gets a little time to confirm.
+ * lengths: that of each value in binary format, 0 for text. NULL when all are text. */
 punit_outcome_t punit_connection_execute(punit_connection_t *c, const char *sql, int n,
                                          const char *const *values, const int *lengths,
                                          int64_t deadline, PGresult **result);

@@ -4,77 +4,75 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "lib/base/backoff.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
-#include "lib/http/request.h"
 
 #define WAIT_MS        1000
 #define CONNECT_MS     2000
 #define BACKOFF_MIN_MS 50
 #define BACKOFF_MAX_MS 500
 
-struct punit_database {
+struct punit_pool {
     char               *conninfo;
     int                 size;
     pthread_mutex_t     lock;
     pthread_cond_t      freed;
-    punit_connection_t *idle; /* last used first: the others may rest */
-    int                 open; /* connections and attempts at one */
+    punit_connection_t *idle; /* last used first, so that the others may rest */
+    int                 open; /* connections, and attempts to open one */
     bool                down;
     int64_t             retry_at;
-    int                 backoff;
+    int                 failures; /* to connect, one after another */
 };
 
 
-punit_database_t *
-punit_database_create(const char *conninfo, int size)
+punit_pool_t *
+punit_pool_create(const char *conninfo, int size)
 {
-    punit_database_t *db = calloc(1, sizeof(punit_database_t));
+    punit_pool_t *pool = calloc(1, sizeof(punit_pool_t));
 
-    if (db == NULL || (db->conninfo = strdup(conninfo)) == NULL) {
-        free(db);
+    if (pool == NULL || (pool->conninfo = strdup(conninfo)) == NULL) {
+        free(pool);
         return NULL;
     }
 
-    db->size = size;
-    pthread_mutex_init(&db->lock, NULL);
-    punit_clock_cond(&db->freed);
-    return db;
+    pool->size = size;
+    pthread_mutex_init(&pool->lock, NULL);
+    punit_clock_cond(&pool->freed);
+    return pool;
 }
 
 
-/* Opens a connection for a place in the pool that is taken already. */
+/* Opens a connection. The caller has already taken its place in the pool. */
 static punit_take_t
-open_one(punit_database_t *db, int64_t deadline, punit_connection_t **c)
+open_one(punit_pool_t *pool, int64_t deadline, punit_connection_t **c)
 {
     char    why[256], quoted[300];
     int64_t now = punit_clock_ms();
 
-    *c = punit_connection_open(db->conninfo,
+    *c = punit_connection_open(pool->conninfo,
                                deadline < now + CONNECT_MS ? deadline : now + CONNECT_MS, why,
                                sizeof(why));
 
-    pthread_mutex_lock(&db->lock);
+    pthread_mutex_lock(&pool->lock);
 
-    bool changed = db->down != (*c == NULL);
+    bool changed = pool->down != (*c == NULL);
 
-    db->down = *c == NULL;
+    pool->down = *c == NULL;
 
     if (*c == NULL) {
-        db->backoff = db->backoff == 0 ? BACKOFF_MIN_MS : db->backoff * 2;
-        db->backoff = db->backoff > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : db->backoff;
-        db->retry_at = punit_clock_ms() + db->backoff;
-        db->open--;
-        pthread_cond_signal(&db->freed);
+        pool->retry_at =
+            punit_clock_ms() + punit_backoff_ms(pool->failures++, BACKOFF_MIN_MS, BACKOFF_MAX_MS);
+        pool->open--;
+        pthread_cond_signal(&pool->freed);
 
     } else {
-        db->backoff = 0;
-        db->retry_at = 0;
+        pool->failures = 0;
+        pool->retry_at = 0;
     }
 
-    pthread_mutex_unlock(&db->lock);
+    pthread_mutex_unlock(&pool->lock);
 
     if (changed && *c == NULL) {
         punit_log(PUNIT_LOG_ERROR, "database-down", "why=%s",
@@ -89,7 +87,7 @@ open_one(punit_database_t *db, int64_t deadline, punit_connection_t **c)
 
 
 punit_take_t
-punit_database_take(punit_database_t *db, int64_t deadline, bool checked, punit_connection_t **c)
+punit_pool_take(punit_pool_t *pool, int64_t deadline, bool checked, punit_connection_t **c)
 {
     int64_t until = punit_clock_ms() + WAIT_MS;
 
@@ -97,42 +95,42 @@ punit_database_take(punit_database_t *db, int64_t deadline, bool checked, punit_
         until = deadline;
     }
 
-    pthread_mutex_lock(&db->lock);
+    pthread_mutex_lock(&pool->lock);
 
     for (;;) {
-        if (db->idle != NULL) {
-            *c = db->idle;
-            db->idle = (*c)->next;
-            pthread_mutex_unlock(&db->lock);
+        if (pool->idle != NULL) {
+            *c = pool->idle;
+            pool->idle = (*c)->next;
+            pthread_mutex_unlock(&pool->lock);
 
-            /* That a standby was promoted it says between two statements. */
-            if ((!checked && !punit_database_in_recovery(*c)) || punit_connection_alive(*c)) {
+            /* A standby reports its promotion between two statements. */
+            if ((!checked && !punit_pool_in_recovery(*c)) || punit_connection_alive(*c)) {
                 return PUNIT_TAKE_OK;
             }
 
             punit_connection_close(*c);
-            pthread_mutex_lock(&db->lock);
-            db->open--;
+            pthread_mutex_lock(&pool->lock);
+            pool->open--;
             continue;
         }
 
-        if (db->open < db->size) {
-            if (punit_clock_ms() < db->retry_at) {
-                pthread_mutex_unlock(&db->lock);
+        if (pool->open < pool->size) {
+            if (punit_clock_ms() < pool->retry_at) {
+                pthread_mutex_unlock(&pool->lock);
                 return PUNIT_TAKE_DOWN;
             }
 
-            db->open++;
-            pthread_mutex_unlock(&db->lock);
-            return open_one(db, deadline, c);
+            pool->open++;
+            pthread_mutex_unlock(&pool->lock);
+            return open_one(pool, deadline, c);
         }
 
-        if (punit_clock_wait(&db->freed, &db->lock, (double) until) == ETIMEDOUT && db->idle == NULL
-            && db->open >= db->size)
+        if (punit_clock_wait(&pool->freed, &pool->lock, (double) until) == ETIMEDOUT
+            && pool->idle == NULL && pool->open >= pool->size)
         {
-            bool down = db->down;
+            bool down = pool->down;
 
-            pthread_mutex_unlock(&db->lock);
+            pthread_mutex_unlock(&pool->lock);
             return down ? PUNIT_TAKE_DOWN : PUNIT_TAKE_BUSY;
         }
     }
@@ -140,30 +138,30 @@ punit_database_take(punit_database_t *db, int64_t deadline, bool checked, punit_
 
 
 void
-punit_database_give(punit_database_t *db, punit_connection_t *c, bool broken)
+punit_pool_give(punit_pool_t *pool, punit_connection_t *c, bool broken)
 {
     if (broken || PQstatus(c->pg) != CONNECTION_OK || PQtransactionStatus(c->pg) != PQTRANS_IDLE) {
         punit_connection_close(c);
         c = NULL;
     }
 
-    pthread_mutex_lock(&db->lock);
+    pthread_mutex_lock(&pool->lock);
 
     if (c != NULL) {
-        c->next = db->idle;
-        db->idle = c;
+        c->next = pool->idle;
+        pool->idle = c;
 
     } else {
-        db->open--;
+        pool->open--;
     }
 
-    pthread_cond_signal(&db->freed);
-    pthread_mutex_unlock(&db->lock);
+    pthread_cond_signal(&pool->freed);
+    pthread_mutex_unlock(&pool->lock);
 }
 
 
 bool
-punit_database_in_recovery(const punit_connection_t *c)
+punit_pool_in_recovery(const punit_connection_t *c)
 {
     const char *standby = PQparameterStatus(c->pg, "in_hot_standby");
 

@@ -1,11 +1,10 @@
-/* Database: the pool of a service's PostgreSQL connections, smaller than the number of its threads.
- */
+/* Pool: a service's PostgreSQL connections, fewer than its threads. */
 #ifndef PUNIT_LIB_PG_POOL_H
 #define PUNIT_LIB_PG_POOL_H
 
 #include "lib/pg/connection.h"
 
-typedef struct punit_database punit_database_t;
+typedef struct punit_pool punit_pool_t;
 
 typedef enum {
     PUNIT_TAKE_OK,
@@ -14,19 +13,19 @@ typedef enum {
 } punit_take_t;
 
 /* A pool of at most `size` connections, opened as they are needed. NULL without memory. */
-punit_database_t *punit_database_create(const char *conninfo, int size);
+punit_pool_t *punit_pool_create(const char *conninfo, int size);
 
-/* A connection, waiting at most a second and not past the deadline for one. checked: it stood just
- * now; otherwise the statement finds out, which then must be one that may be sent again. After a
- * failed connect nobody tries for a while (0.05 s, doubling up to 0.5 s): requests fail at once
- * meanwhile. */
-punit_take_t punit_database_take(punit_database_t *db, int64_t deadline, bool checked,
-                                 punit_connection_t **c);
+/* Takes a connection, and waits for one at most a second and not past the deadline. checked: the
+ * connection is known to stand. Otherwise the statement finds out, so it must be one that may be
+ * sent again. After a failed connect every caller fails at once for 0.05 s, doubling up to 0.5 s.
+ */
+punit_take_t punit_pool_take(punit_pool_t *pool, int64_t deadline, bool checked,
+                             punit_connection_t **c);
 
-/* Gives it back; one that is broken is closed. */
-void punit_database_give(punit_database_t *db, punit_connection_t *c, bool broken);
+/* Returns a connection. A broken one is closed. */
+void punit_pool_give(punit_pool_t *pool, punit_connection_t *c, bool broken);
 
-/* Whether this server is a standby: reported by PostgreSQL with the connection, no query needed. */
-bool punit_database_in_recovery(const punit_connection_t *c);
+/* Whether this server is a standby. PostgreSQL reports it with the connection, without a query. */
+bool punit_pool_in_recovery(const punit_connection_t *c);
 
 #endif

@@ -440,16 +440,3 @@ queue_stop(void)
     pthread_cond_broadcast(&disturbed);
     pthread_mutex_unlock(&lock);
 }
-
-
-long
-backoff_ms(int tries, long first, long most)
-{
-    long ms = first;
-
-    while (tries-- > 0 && ms < most) {
-        ms *= 2;
-    }
-
-    return ms < most ? ms : most;
-}

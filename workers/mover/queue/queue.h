@@ -59,7 +59,4 @@ long queue_sweep(void);
 /* Wakes the waiting threads because the process stops. */
 void queue_stop(void);
 
-/* The delay after so many failures in a row: doubles from `first` to at most `most`. */
-long backoff_ms(int tries, long first, long most);
-
 #endif

@@ -6,6 +6,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/config.h"
 #include "lib/base/log.h"
+#include "lib/pg/conninfo.h"
 #include "mover/failpoint.h"
 #include "mover/link.h"
 #include "mover/session.h"
@@ -26,7 +27,7 @@ static const char session_sql[] =
 static bool
 inbox_open(link_t *link)
 {
-    char *conninfo = punit_config_conninfo("punit_mover", "punit-inbox");
+    char *conninfo = punit_conninfo_own("punit_mover", "punit-inbox");
     bool  ok = conninfo != NULL && link_open(link, conninfo, OPEN_MS);
 
     free(conninfo);

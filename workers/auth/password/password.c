@@ -1,0 +1,102 @@
+#include "auth/password/password.h"
+
+#include <string.h>
+
+#include "auth/auth.h"
+#include "lib/pg/ownership.h"
+
+const char password_credential[] =
+    "select o.epoch, c.password" PUNIT_OWNERSHIP_FROM
+    " left join auth.credential c using (user_id)" PUNIT_OWNERSHIP_OWNED;
+
+static const punit_kind_t wrong_password = { 403, "wrong-password",
+                                             "The old password is not the right one" };
+
+
+static punit_problem_t *
+unable(punit_request_t *r, argon_rc_t rc)
+{
+    punit_log(PUNIT_LOG_WARN, "argon", "request=%s why=%s", r->id != NULL ? r->id : "-",
+              rc == ARGON_BUSY ? "queue-full" : "no-memory");
+    return punit_problem(r->arena, &punit_problem_try_later, "too many are logging in");
+}
+
+
+punit_problem_t *
+password_hash(punit_request_t *r, const char *member, char hash[ARGON_STR])
+{
+    const char *password = punit_request_member(r, member);
+    argon_rc_t  rc = argon_hash(auth.argon, password, strlen(password), hash);
+
+    return rc == ARGON_OK ? NULL : unable(r, rc);
+}
+
+
+punit_problem_t *
+password_verify(punit_request_t *r, const char *member, const char *hash, bool *right)
+{
+    const char *password = punit_request_member(r, member);
+    argon_rc_t  rc = argon_verify(auth.argon, hash, password, strlen(password));
+
+    *right = rc == ARGON_OK;
+    return rc == ARGON_OK || rc == ARGON_MISMATCH ? NULL : unable(r, rc);
+}
+
+
+/* POST /auth/password. The session that changes the password goes on, all others end. */
+punit_problem_t *
+password_change(punit_request_t *r, punit_answer_t *a)
+{
+    PGresult        *rows;
+    punit_problem_t *problem;
+    bool             right;
+    char             hash[ARGON_STR];
+
+    problem = punit_owned_query(r, r->user, password_credential, 1, &r->user, &rows, a);
+    if (problem != NULL || rows == NULL) {
+        return problem;
+    }
+
+    const char *old = punit_rows_text(rows, 0, "password");
+    const char *who = attempt_user(r, r->user);
+    problem = attempt_take(r, who);
+    if (problem != NULL) {
+        return problem;
+    }
+
+    problem = password_verify(r, "old", old, &right);
+    if (problem != NULL || right) {
+        attempt_return(r, who);
+    }
+
+    if (problem == NULL && !right) {
+        problem = punit_problem(r->arena, &wrong_password, NULL);
+    }
+
+    if (problem == NULL) {
+        problem = password_hash(r, "new", hash);
+    }
+
+    if (problem != NULL) {
+        return problem;
+    }
+
+    const char *values[] = { r->user, punit_request_param(r, "PUNIT_CLAIM_SID"), r->jti, old,
+                             hash };
+    problem = punit_owned_query(
+        r, r->user,
+        "select epoch, status"
+        " from auth.change_password($1, coalesce($2, auth.session_of($1, $3)), $4, $5)",
+        5, values, &rows, a);
+    if (problem != NULL || rows == NULL) {
+        return problem;
+    }
+
+    if (strcmp(punit_rows_text(rows, 0, "status"), "204") != 0) {
+        return punit_problem(r->arena, &punit_problem_conflict,
+                             "the password has just been changed by another request");
+    }
+
+    a->status = 204;
+    return NULL;
+}

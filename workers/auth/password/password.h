@@ -1,0 +1,19 @@
+/* Password: hashing and verifying the password in a request. */
+#ifndef PUNIT_AUTH_PASSWORD_PASSWORD_H
+#define PUNIT_AUTH_PASSWORD_PASSWORD_H
+
+#include "auth/password/argon.h"
+#include "lib/http/request.h"
+
+/* The stored hash of a user ($1) that this unit owns: columns epoch and password. */
+extern const char password_credential[];
+
+/* Hashes the body's member. 503 when too many requests wait for that. */
+punit_problem_t *password_hash(punit_request_t *r, const char *member, char hash[ARGON_STR]);
+
+/* Verifies the body's member. With hash NULL it is never right, after the same work. 503 as above.
+ */
+punit_problem_t *password_verify(punit_request_t *r, const char *member, const char *hash,
+                                 bool *right);
+
+#endif
