@@ -7,6 +7,7 @@
 #include "lib/base/log.h"
 #include "lib/http/request.h"
 #include "lib/pg/connection.h"
+#include "lib/pg/schema.h"
 
 #define QUERY_MS     2000
 #define RETRY_MIN_MS 50
@@ -90,6 +91,8 @@ gridd_link_stand(gridd_link_t *link)
 
     link->connection =
         punit_connection_open(link->conninfo, punit_clock_ms() + QUERY_MS, why, sizeof(why));
+    link->connection =
+        punit_schema_checked(link->connection, punit_clock_ms() + QUERY_MS, why, sizeof(why));
 
     if (link->connection == NULL) {
         lost(link, why);

@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/config.h"
 #include "lib/base/log.h"
+#include "lib/pg/schema.h"
 #include "mover/move/handover.h"
 #include "mover/stop.h"
 
@@ -58,7 +60,8 @@ local_open(link_t *link)
 
     if (ok) {
         link->timeout_ms = LOCAL_TIMEOUT_MS;
-        ok = link_run(link, session_sql);
+        ok = punit_schema_fits(link->pg, punit_clock_ms() + 3000, link->error, sizeof(link->error))
+             && link_run(link, session_sql);
     }
 
     note_local(!ok, link->error);

@@ -9,6 +9,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/http/request.h"
+#include "lib/pg/schema.h"
 
 #define WAIT_MS        1000
 #define CONNECT_MS     2000
@@ -55,6 +56,7 @@ open_one(punit_database_t *db, int64_t deadline, punit_connection_t **c)
     *c = punit_connection_open(db->conninfo,
                                deadline < now + CONNECT_MS ? deadline : now + CONNECT_MS, why,
                                sizeof(why));
+    *c = punit_schema_checked(*c, now + CONNECT_MS, why, sizeof(why));
 
     pthread_mutex_lock(&db->lock);
 
