@@ -251,7 +251,7 @@ schema_object_record(PGconn *db)
 {
     PGresult *twice = database_query(
         db, NULL,
-        "select m.kind || ' ' || m.identity, min(m.file), max(m.file) from (select * from schema_made"
+        "select m.kind || ' ' || replace(m.identity, 'pg_catalog.', ''), min(m.file), max(m.file) from (select * from schema_made"
         "   union select o.kind, o.identity, o.file from punit.schema_object o"
         "    where not exists (select from schema_left l where l.file = o.file)) m"
         " group by 1 having count(*) > 1 order by 1",
@@ -276,11 +276,12 @@ schema_object_record(PGconn *db)
 bool
 schema_object_dropped(PGconn *db, const char ***names, size_t *count)
 {
-    PGresult *rows = database_query(db, NULL,
-                                    "select distinct d.kind || ' ' || d.identity"
-                                    " from schema_dropped d"
-                                    " where not pg_temp.there(d.kind, d.identity) order by 1",
-                                    0, NULL);
+    PGresult *rows =
+        database_query(db, NULL,
+                       "select distinct d.kind || ' ' || replace(d.identity, 'pg_catalog.', '')"
+                       " from schema_dropped d"
+                       " where not pg_temp.there(d.kind, d.identity) order by 1",
+                       0, NULL);
 
     if (rows == NULL) {
         return false;

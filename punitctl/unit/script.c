@@ -198,31 +198,62 @@ judge(const char *state)
 }
 
 
+/* Whether the statement would end the transaction, or a savepoint of ours. */
+static bool
+ends_transaction(const char *statement)
+{
+    static const char *const words[] = { "begin", "start",     "commit",  "end",
+                                         "abort", "savepoint", "release", "rollback" };
+    size_t                   n = 0;
+
+    while (is_word(statement[n])) {
+        n++;
+    }
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (is(statement, n, words[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+
+static script_result_t
+run_statement(PGconn *db, const char *name, const char *script, const char *begin, const char *end,
+              const char **error)
+{
+    const char     *statement = text_copy(begin, (size_t) (end - begin));
+    long            line = 1 + lines(script, begin);
+    script_result_t judged = SCRIPT_DONE;
+    PGresult       *result;
+    ExecStatusType  status;
+
+    if (ends_transaction(statement)) {
+        *error = text("%s line %ld: a file may not end the transaction", name, line);
+        return SCRIPT_FAILED;
+    }
+    result = PQexec(db, statement);
+    status = PQresultStatus(result);
+    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
+        *error = script_error(result, name, script, statement, line);
+        judged = judge(PQresultErrorField(result, PG_DIAG_SQLSTATE));
+    }
+    PQclear(result);
+    return judged;
+}
+
+
 script_result_t
 script_run(PGconn *db, const char *name, const char *script, const char **error)
 {
-    const char *begin = past_blanks(script);
+    script_result_t result = SCRIPT_DONE;
+    const char     *begin = past_blanks(script);
 
-    while (*begin != '\0') {
-        const char     *end = past_statement(begin);
-        const char     *statement = text_copy(begin, (size_t) (end - begin));
-        long            line = 1 + lines(script, begin);
-        PGresult       *result = PQexec(db, statement);
-        ExecStatusType  status = PQresultStatus(result);
-        script_result_t judged = SCRIPT_DONE;
+    while (*begin != '\0' && result == SCRIPT_DONE) {
+        const char *end = past_statement(begin);
 
-        if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
-            *error = script_error(result, name, script, statement, line);
-            judged = judge(PQresultErrorField(result, PG_DIAG_SQLSTATE));
-        } else if (PQtransactionStatus(db) != PQTRANS_INTRANS) {
-            *error = text("%s line %ld: a file may not end the transaction", name, line);
-            judged = SCRIPT_FAILED;
-        }
-        PQclear(result);
-        if (judged != SCRIPT_DONE) {
-            return judged;
-        }
+        result = run_statement(db, name, script, begin, end, error);
         begin = past_blanks(end);
     }
-    return SCRIPT_DONE;
+    return result;
 }

@@ -283,7 +283,10 @@ begin
     perform punit.months_ahead();
     perform punit.weave();
     perform punit.note_shape();
-    perform punit.publish();
+    -- the first peer makes the publications, with the right to read them
+    if exists (select from punit.peer) then
+        perform punit.publish();
+    end if;
 end
 $$;
 comment on function punit.complete_schema() is

@@ -1,5 +1,5 @@
 /* Inbox: works off what other units, and this one, have to tell it (punit.work_off in
- * sql/145-inbox.sql). */
+ * sql/functions/punit/inbox.sql). */
 #ifndef PUNIT_MOVER_TEND_INBOX_H
 #define PUNIT_MOVER_TEND_INBOX_H
 
