@@ -1,9 +1,7 @@
 -- Registration, login and passwords, each a whole transaction. No row: the user is not owned here,
 -- and nothing was done.
 
--- ---- whole transactions. No row: the user is not owned here, nothing was done.
-
--- security definer: it creates the user and, in another service's schema, his profile
+-- security definer: it creates the user, and the profile in another service's schema
 create or replace function auth.register(p_user uuid, p_hash bytea, p_password text, p_name text,
                                          p_session uuid, p_jti uuid, p_exp timestamptz,
                                          p_family bytea, p_current bytea, p_client text)
@@ -13,7 +11,7 @@ as $$
 declare
     v_epoch bigint;
 begin
-    -- two requests that finish the same registration: one makes the user, the other finds him
+    -- Two requests may finish the same registration: one makes the user, the other finds the row.
     begin
         v_epoch := punit.create_user(p_user);
     exception when unique_violation then
@@ -50,7 +48,7 @@ begin
         return;
     end if;
     select * into c from auth.credential x where x.user_id = p_user;
-    -- changed since the worker verified it
+    -- The password has changed since the worker verified it.
     if c.password is distinct from p_password then
         return query select v_epoch, 401, null::bigint, null::text;
         return;
@@ -58,7 +56,7 @@ begin
     if p_rehashed is not null then
         update auth.credential x set password = p_rehashed where x.user_id = p_user;
     end if;
-    -- who logs in and never out must not grow without end
+    -- Sessions of a user who never logs out must not accumulate.
     perform auth.remove_session(p_user, s.id) from (
         select x.id, x.expires_at, row_number() over (order by x.seen_at desc) as n
           from auth.session x where x.user_id = p_user) s

@@ -1,7 +1,7 @@
 -- Ended tokens.
 
--- ENABLE ALWAYS: rows that the mesh brings are announced too. It must not raise, or
--- the subscription stops and later revocations never arrive.
+-- ENABLE ALWAYS: it announces rows that the mesh brings, too. It must not raise an error: that would
+-- stop the subscription, and later revocations would not arrive.
 create or replace function auth.announce_end() returns trigger
 language plpgsql
 as $$
@@ -21,6 +21,9 @@ create or replace trigger announce after insert on auth.ended
     for each row execute function auth.announce_end();
 alter table auth.ended enable always trigger announce;
 
+-- A logout that another unit took arrives by the mesh as the end of a session. If this unit owns the
+-- user, it knows the session's tokens and names them to the grids of all units. ENABLE ALWAYS, and
+-- it must not raise an error.
 create or replace function auth.end_family() returns trigger
 language plpgsql
 as $$
@@ -51,7 +54,7 @@ begin
     perform punit.stay_or_refuse();
     insert into auth.ended (origin_unit, kind, subject, gen, exp)
     values (punit.self(), p_kind, p_subject, p_gen, p_exp);
-    -- the table stays as small as what ended lately: each insert buries some of the old
+    -- Each insert deletes some expired rows, so the table stays small.
     delete from auth.ended e
      where (e.origin_unit, e.id) in (
             select d.origin_unit, d.id from auth.ended d

@@ -1,6 +1,5 @@
 -- auth's part of the export and of the erasure of a user.
 
--- ---- export
 create or replace function auth.export(p_user uuid) returns json
 language sql stable security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -28,7 +27,6 @@ comment on function auth.export(uuid) is
     'the e-mail address is held as a keyed hash only. Hashes of passwords and refresh tokens are'
     ' secrets and stay here';
 
--- ---- erasure, beyond his own rows (those of social: 252-deliver.sql)
 create or replace function auth.end_sessions(p_user uuid) returns boolean
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -54,7 +52,7 @@ comment on function auth.end_sessions(uuid) is
 create or replace function auth.forget(p_user uuid) returns boolean
 language sql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
-    -- at the arbiter; the mesh takes the copies of it away
+    -- At the arbiter; the mesh removes the copies.
     delete from auth.name n where n.origin_unit = punit.self() and n.user_id = p_user;
     delete from auth.ended e where e.origin_unit = punit.self() and e.kind = 'user'
         and e.subject = p_user;

@@ -34,7 +34,7 @@ begin
         raise exception 'unit % claims a name for unit %', punit.caller(), p_unit
             using errcode = '42501';
     end if;
-    -- the share lock makes a move of the bucket wait for this claim, and this claim for a move
+    -- The share lock makes a change of the bucket's unit and this claim wait for each other.
     select b.unit into v_arbiter from auth.bucket b where b.bucket = get_byte(p_hash, 0) for share;
     if v_arbiter is distinct from punit.self() then
         raise exception 'not the arbiter of this name'

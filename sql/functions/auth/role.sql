@@ -1,6 +1,5 @@
 -- What an operator does to a user, at the unit that owns the user.
 
--- ---- the operator's acts, at the unit that owns the user
 create or replace function auth.bump_or_refuse(p_user uuid) returns void
 language plpgsql volatile
 as $$
@@ -60,7 +59,8 @@ begin
        set roles = array_remove(c.roles, p_role), gen = c.gen + 1
      where c.user_id = p_user and p_role = any (c.roles)
     returning c.roles, c.gen into v_roles, v_gen;
-    -- tokens that still carry the role end; the sessions go on and refresh to new ones
+    -- Tokens that still carry the role end. The sessions continue, and their refresh gives new
+    -- tokens.
     if found then
         perform auth.record_end('user', p_user, v_gen, now() + auth.access_life());
     else

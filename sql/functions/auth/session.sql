@@ -11,7 +11,6 @@ language sql immutable parallel safe return interval '30 days';
 comment on function auth.refresh_life() is 'how long a session lives without a refresh';
 grant execute on function auth.refresh_life() to punit_auth;
 
--- ---- parts of a transaction that has bumped the user
 create or replace function auth.add_session(p_user uuid, p_session uuid, p_jti uuid,
                                             p_exp timestamptz, p_family bytea, p_current bytea,
                                             p_client text) returns void
@@ -67,7 +66,7 @@ declare
     f       auth.refresh;
     s       auth.session;
 begin
-    -- made-up tokens must not cost their alleged user a write
+    -- A forged token must not cost its alleged user a write.
     select o.epoch into v_epoch from punit.own o where o.user_id = p_user and o.state = 'OWNED';
     if v_epoch is null then
         return;
@@ -84,7 +83,7 @@ begin
     select * into f from auth.refresh r where r.user_id = p_user and r.family = p_family;
     select * into s from auth.session x where x.user_id = p_user and x.id = f.session_id;
     if f.session_id is null or s.expires_at < now()
-       -- a logout that another unit took while this one was away
+       -- Another unit took a logout while this one was away.
        or exists (select from auth.ended e where e.subject = f.session_id and e.kind = 'session')
            then
         perform auth.remove_session(p_user, f.session_id);
@@ -97,7 +96,7 @@ begin
            set current = array[p_next], previous = f.current, rotated_at = now()
          where r.user_id = p_user and r.family = p_family;
     elsif p_presented = any (f.previous) and f.rotated_at > now() - interval '10 seconds' then
-        -- the answer was lost: another pair beside the lost one, the newest 8 of them
+        -- The answer was lost: add another pair beside the lost one, and keep the newest 8.
         update auth.refresh r
            set current = (p_next || f.current)[1:8]
          where r.user_id = p_user and r.family = p_family;
@@ -142,7 +141,7 @@ begin
         perform auth.remove_session(p_user, v_session);
     elsif v_session is not null and not exists (
             select from auth.ended e where e.subject = v_session and e.kind = 'session') then
-        -- the owner hears of it by the mesh, perhaps late: it must outlive the refresh token
+        -- The mesh may tell the owner late, so the row must outlive the refresh token.
         perform auth.record_end('session', v_session, null, now() + auth.refresh_life());
     end if;
     if not exists (select from auth.ended e where e.subject = p_jti and e.kind = 'jti') then

@@ -7,7 +7,7 @@ create or replace function metrics.put_samples(p_user uuid, p_ver bigint, p_type
 language plpgsql volatile
 as $$
 begin
-    -- one statement: what is wrong is found from the same rows that would be stored
+    -- one statement: errors are found in the same rows that would be stored
     with sample as materialized (
         select s.n, s.type_id, s.at::timestamptz(3) as at, s.value, s.activity_id
           from unnest(p_types, p_at, p_values, p_activities) with ordinality s (type_id, at, value,
@@ -98,7 +98,7 @@ begin
         select p.stored, p.faults into v_n, v_faults
           from metrics.put_samples(p_user, v_write.ver, p_types, p_at, p_values, p_activities) p;
     exception when check_violation then
-        -- the first samples of some month
+        -- These are the first samples of some month.
         perform metrics.make_sample_months(p_at);
         select p.stored, p.faults into v_n, v_faults
           from metrics.put_samples(p_user, v_write.ver, p_types, p_at, p_values, p_activities) p;
@@ -125,7 +125,7 @@ create or replace function metrics.sample_page(p_user uuid, p_type uuid, p_from 
                                                p_after_at timestamptz)
 returns table (n bigint, item json, key json)
 language sql stable
--- bounds instead of "is null or": each is a bound of the index scan, whatever is given
+-- Bounds instead of "is null or": each is a bound of the index scan in every case.
 begin atomic
     select row_number() over (order by s.type_id, s.at),
            (select row_to_json(i) from (

@@ -89,7 +89,6 @@ end;
 comment on function metrics.type_retire(uuid) is 'DELETE: no row: 404; PU421: another unit''s';
 grant execute on function metrics.type_retire(uuid) to punit_metrics;
 
--- ---- the types every system starts with
 create or replace function metrics.seed() returns int
 language plpgsql
 as $$

@@ -171,8 +171,8 @@ begin
         if p_delta <> '{}' then
             perform punit.user_take(p_user, p_delta);
         end if;
-        -- the copy was compared when it was made, and (fork, ver) names what it holds: what came is
-        -- compared, or all
+        -- The copy was compared when it was made, and (fork, ver) names its rows. So only the new
+        -- rows are compared, unless all of them are new.
         if p_base < 0 then
             select x.n, x.digest, punit.missing(x.needs) as missing into d
                 from punit.user_manifest(p_user, -1) x;

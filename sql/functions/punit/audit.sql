@@ -5,7 +5,7 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
     perform set_config('synchronous_commit', 'off', true);
-    -- own and rows in one snapshot: he may be writing here already
+    -- own and rows in one snapshot: the user may be writing here already
     update punit.move m set audit_ver = x.ver, audit_n = x.n, audit_digest = x.digest
       from (select o.ver, d.n,
             d.digest from punit.own o cross join lateral punit.user_digest(o.user_id, -1) d
@@ -24,7 +24,7 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
     return query
-    -- by unit, so that one that is away does not keep the others waiting
+    -- by unit, so that one that is away does not delay the others
     select m.move_id, m.user_id, p.id, coalesce(m.audit_n, 0)
       from punit.peer p
      cross join lateral (

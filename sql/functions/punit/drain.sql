@@ -13,9 +13,9 @@ begin
         then
         raise exception 'no unit % to drain to', coalesce(p_to, 'is up') using errcode = 'PU404';
     end if;
-    -- begun again: it goes on, perhaps to another unit, or at another pace. Who was asked and is
-    -- still here is asked once more, which does no harm; who left meanwhile would be taken off the
-    -- count, in which he is not
+    -- A drain that is begun again goes on, perhaps to another unit or at another pace. Users who
+    -- were asked and are still here are asked once more, which does no harm. The rows of drain_user
+    -- go, since the new count does not include users who left.
     perform from punit.drain for update;
     delete from punit.drain_user;
     select count(*) into n from punit.own o where o.state in ('OWNED', 'FENCED');
@@ -54,8 +54,8 @@ begin
     get diagnostics gone = row_count;
     x.remaining := greatest(x.remaining - gone, 0);
     again := 0;
-    -- whoever was passed on and is still here was perhaps forgotten there; asking twice does no
-    -- harm
+    -- A user who was passed on and is still here was perhaps forgotten there. A second request does
+    -- no harm.
     for d in select u.user_id, u.to_unit from punit.drain_user u
               where peers is not null
                   and (u.asked_at < clock_timestamp() - least(30 * u.asks,
@@ -69,7 +69,7 @@ begin
         again := again + 1;
     end loop;
     select count(*) into asked from punit.drain_user;
-    -- once through all users in the order of their ids: no step looks at those who are gone
+    -- One pass over all users in the order of their ids: no step looks at users who have left.
     if x.next_user is not null and peers is not null then
         room := greatest(p_window - asked, 0);
         for d in select o.user_id,
@@ -89,7 +89,7 @@ begin
             x.passed_at := clock_timestamp();
         end if;
     end if;
-    -- another pass for who came to be owned here meanwhile
+    -- Another pass finds the users who came to be owned here meanwhile.
     if (asked = 0 and x.remaining = 0)
         or (x.next_user is null and x.passed_at < clock_timestamp() - case when asked = 0 then 1
             else 10 end * interval '1 second')
@@ -114,7 +114,7 @@ as $$
 declare
     was boolean;
 begin
-    -- first the row that drain_step locks first
+    -- in the order in which drain_step takes its locks
     delete from punit.drain;
     was := found;
     delete from punit.drain_user;

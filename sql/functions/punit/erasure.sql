@@ -7,7 +7,7 @@ create or replace function punit.forget_moves(p_user uuid) returns boolean
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-    -- one that may have told another unit something is the mover's, who will end it
+    -- A move that may have told another unit something is left to the mover, which ends it.
     update punit.move m set phase = 'done', result = 'erased', finished_at = clock_timestamp()
      where m.user_id = p_user and m.phase in ('wanted', 'copy', 'pass');
     delete from punit.move m where m.user_id = p_user and m.finished_at is not null;
@@ -31,7 +31,7 @@ begin
     if not found then
         return false;
     end if;
-    -- what he was about to tell; the mesh takes it back from where it has arrived
+    -- Messages about the user that are not delivered yet; the mesh removes the copies that arrived.
     delete from punit.outbox x where x.origin_unit = punit.self() and x.user_id = p_user;
     for f in select x.fn from punit.forgetter x where x.before order by x.fn loop
         execute format('select %s($1)', f) using p_user;
@@ -94,8 +94,8 @@ comment on function punit.forget(uuid) is
 create or replace function punit.forget_again() returns void
 language sql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
-    -- somebody who was between two units when he was forgotten may have brought something of him
-    -- since
+    -- A user who was between two units at that time may have brought rows about the erased user
+    -- since.
     select punit.forget(o.user_id) from punit.own o
      where o.state = 'ERASED' and o.touched_at > now() - interval '1 day'
 $$;

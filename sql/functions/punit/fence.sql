@@ -20,8 +20,8 @@ begin
         return next;
         return;
     end if;
-    -- waits for the user's running writers, so that their rows are in the final read; not for long,
-    -- but longer each time: those who come later queue behind it
+    -- Waits for the user's running writers, so that their rows are in the final read. Later writers
+    -- queue behind this wait, so it is short, and longer each time.
     begin
         perform set_config('lock_timeout', 50 << least(greatest(p_busy, 0), 5) || 'ms', true);
         select * into o from punit.own x where x.user_id = p_user for no key update;
@@ -120,8 +120,8 @@ begin
         touched_at = clock_timestamp()
     where o.user_id = p_user
       and (o.state = 'FENCED' and o.fence_epoch = p_epoch and o.fence_to = p_unit
-           -- refused before FENCE came: as if it had come just before, so that a late one finds
-           -- another epoch
+           -- The refusal came before FENCE: act as if FENCE had come just before, so that a late
+           -- one finds another epoch.
            or o.state = 'OWNED' and o.epoch = p_epoch - 1);
     if found then
         perform punit.set_home(p_user, p_epoch + 1);

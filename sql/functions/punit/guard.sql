@@ -1,7 +1,7 @@
 -- The triggers of tables whose rows belong to users.
 
--- Qualified names and no SET clause: it runs for each row, as whoever writes (all of them may read
--- punit.own).
+-- Qualified names and no SET clause: it runs for each row, with the rights of the writer, who may
+-- read punit.own.
 create or replace function punit.guard() returns trigger
 language plpgsql
 as $$

@@ -31,7 +31,7 @@ begin
                      and o.bump_xid = pg_current_xact_id_if_assigned()) then
         raise exception 'unfenced write to punit.dedup' using errcode = 'PU500';
     end if;
-    -- only an answer past its 24 h can be in the way
+    -- Only an answer older than 24 h can conflict.
     insert into punit.dedup (user_id, request_id, route, body_sha256, ver, status, body)
     values (p_user, p_key, p_route, p_sha, p_ver, p_status, p_body)
     on conflict (user_id, request_id, route) do update
@@ -54,7 +54,7 @@ begin
     if not found then
         return;
     end if;
-    -- asked after the bump: the same request may have been running beside this one
+    -- Asked after the bump: the same request may have been running at the same time.
     select d.status, d.body, d.problem into status, body, problem
       from punit.dedup_find(p_user, p_key, p_route, p_sha) d;
     return next;

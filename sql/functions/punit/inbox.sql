@@ -43,7 +43,7 @@ begin
             values (punit.self(), o.unit, m.kind, m.user_id, array[m.users[i]], array[o.epoch],
                     m.payload);
         else
-            -- on his way here, or nothing is known of him yet
+            -- The user is on the way here, or this unit knows nothing of the user yet.
             v_wait := v_wait || m.users[i];
             v_since := v_since || m.epochs[i];
         end if;
@@ -53,7 +53,7 @@ begin
     elsif m.origin_unit = punit.self() and cardinality(v_wait) = cardinality(m.users) then
         return true;
     end if;
-    -- the others have been told: these wait in a message of this unit to itself
+    -- The other users have been told: these wait in a message of this unit to itself.
     insert into punit.outbox (origin_unit, target_unit, kind, user_id, users, epochs, payload)
     values (punit.self(), punit.self(), m.kind, m.user_id, v_wait, v_since, m.payload);
     return false;
@@ -79,16 +79,16 @@ begin
     done := 0;
     failed := 0;
     waiting := 0;
-    -- one at a time, whoever calls
+    -- one session at a time
     perform pg_advisory_xact_lock(hashtext('punit.work_off'));
     if exists (select from punit.me x where x.left_at is not null) then
-        -- whoever sent it takes it back and tells others: passed on from here it might come too
-        -- late
+        -- The sender takes the message back and sends it to others. If this unit passed it on, it
+        -- could come too late.
         return next;
         return;
     end if;
-    -- what the peers have acknowledged is done with; an acknowledgement goes once its message is
-    -- gone
+    -- Delete messages that the peers have acknowledged. An acknowledgement goes once its message is
+    -- gone.
     delete from punit.outbox x using punit.outbox_ack a
      where x.origin_unit = v_self and a.origin_unit = x.origin_unit
          and a.target_unit = x.target_unit and a.seq = x.seq;
@@ -134,7 +134,7 @@ begin
                     clock_timestamp() + interval '100 ms', v_error)
             on conflict (origin_unit, seq) do update
                 set tries = l.tries + 1, error = excluded.error,
-                    -- who is on his way comes soon; what fails is given time
+                    -- A user on the way comes soon; a failure gets more time.
                     due_at = clock_timestamp() + least(interval '100 ms' * power(2,
                         least(l.tries, 20)),
                         case when v_error is null then interval '2 s' else interval '1 hour' end)
@@ -182,7 +182,6 @@ $$;
 comment on function punit.inbox_tidy() is 'deletes notes of messages that no longer exist';
 grant execute on function punit.inbox_tidy() to punit_mover;
 
--- ---- erasure
 create or replace function punit.hear_erase(p_user uuid, p_ver bigint, p_about uuid,
                                             p_payload jsonb) returns boolean
 language plpgsql volatile
@@ -209,7 +208,7 @@ begin
      where (l.user_id = p_user and l.kind
             not in (select h.kind from punit.message_handler h where h.outlives))
         or l.given_up::text like '%' || p_user || '%';
-    -- passed on here since he was erased, before this unit heard of it
+    -- passed on here after the erasure, before this unit heard of it
     delete from punit.outbox x
      where x.origin_unit = punit.self() and x.user_id = p_user
        and x.kind not in (select h.kind from punit.message_handler h where h.outlives);

@@ -1,7 +1,7 @@
 -- Messages that this unit sends, and the notification when one arrives.
 
--- ENABLE ALWAYS: messages that the mesh brings are announced too. It must not raise, or the
--- subscription stops.
+-- ENABLE ALWAYS: it announces messages that the mesh brings, too. It must not raise an error, which
+-- would stop the subscription.
 create or replace function punit.announce_message() returns trigger
 language plpgsql
 as $$
@@ -39,7 +39,7 @@ create or replace function punit.send_to(p_kind text, p_about uuid, p_users uuid
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-    -- 500 a message: all of them are locked while it is worked off
+    -- 500 users a message: all of them are locked while it is handled
     insert into punit.outbox (origin_unit, target_unit, kind, user_id, users, epochs, payload)
     select punit.self(), m.unit, p_kind, p_about, array_agg(m.user_id order by m.user_id),
            array_agg(m.epoch order by m.user_id), p_payload
@@ -47,7 +47,7 @@ begin
                    (row_number() over (partition by t.unit order by u.id) - 1) / 500 as part
               from (select distinct unnest(p_users) as id) u
               cross join lateral punit.owner_of(u.id) w
-              -- whose owner is not known yet waits here until he is
+              -- A user whose owner is unknown waits here until the owner is known.
               cross join lateral (select case
                                   when exists (select from punit.peer p where p.id = w.unit)
                                               then w.unit else punit.self() end as unit) t

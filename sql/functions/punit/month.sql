@@ -3,7 +3,7 @@
 create or replace function punit.month_of(p_at timestamptz, out first date, out past date)
 language sql immutable
 as $$
-    -- what is far away shares two partitions: nobody makes thousands by dating his rows so
+    -- Remote dates share two partitions, so that no client can make thousands of them.
     select case when p_at < '2020-01-01Z' then '-infinity'::date
                 when p_at >= '2040-01-01Z' then '2040-01-01'::date
                 else date_trunc('month', p_at at time zone 'UTC')::date end,
@@ -28,7 +28,7 @@ begin
     if not found then
         raise exception 'make_months: % is not partitioned by month', p_tab using errcode = 'PU500';
     end if;
-    -- in order, so that two who make the same months wait for each other only one way
+    -- In order, so that two sessions that make the same months cannot deadlock.
     for m in select distinct x.first, x.past from unnest(p_at) a, punit.month_of(a) x
               where not exists (select from punit.month o where o.tab = p_tab and o.first = x.first)
               order by 1
@@ -37,7 +37,8 @@ begin
         continue when not found;
         v_part := p_tab || '_' || case when isfinite(m.first) then to_char(m.first, 'YYYY_MM')
             else 'early' end;
-        -- attached, not made as a partition: that would lock the table against everybody
+        -- Attached, not created as a partition: creating one would lock the table against all
+        -- sessions.
         execute format('create table %s (like %s including defaults including constraints)', v_part,
                        p_tab);
         execute format('comment on table %s is %L', v_part,

@@ -48,7 +48,7 @@ as $$
 declare
     nobody constant uuid := '00000000-0000-0000-0000-000000000000';
 begin
-    -- after five calls PostgreSQL settles for a plan that serves every user
+    -- After five calls PostgreSQL chooses a plan that serves every user.
     for i in 1 .. 6 loop
         perform punit.user_digest(nobody, 0), punit.user_digest(nobody, -1),
             punit.more_rows(nobody, -1, 1),

@@ -50,7 +50,7 @@ begin
     if o.state in ('OWNED', 'ERASED') then
         return o.state;
     end if;
-    -- a drain asks again for whom a crash forgets
+    -- A drain repeats its requests, so a crash may lose them.
     if p_paced then
         perform set_config('synchronous_commit', 'off', true);
     end if;
@@ -126,8 +126,8 @@ begin
             update punit.move x set cancelled = true where x.move_id = m.move_id;
             r := 'refusing';
         elsif m.phase = 'fence' then
-            -- the old owner may be fenced by now: as after ABORT, this unit promises never to take
-            -- him at that epoch, and then tells
+            -- The old owner may be fenced by now. As after ABORT, this unit promises never to
+            -- activate that epoch, and then tells the old owner.
             case punit.refuse(p_user, m.epoch + 1)
             when 'REFUSED' then
                 update punit.move x set phase = 'refuse', cancelled = true, error = 'cancelled',

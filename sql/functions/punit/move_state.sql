@@ -31,8 +31,8 @@ begin
     fence_epoch := o.fence_epoch;
     fenced_ms := case when o.state = 'FENCED'
         then extract(epoch from clock_timestamp() - o.touched_at) * 1000 end;
-    -- a message that may be out binds the move to the unit it went to; else the highest epoch names
-    -- the owner
+    -- A message that may have been sent binds the move to its unit. Otherwise the highest epoch
+    -- names the owner.
     if m.phase in ('fence', 'retire', 'refuse') then
         unit := m.from_unit;
         unit_epoch := m.epoch;

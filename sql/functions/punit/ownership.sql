@@ -60,7 +60,7 @@ begin
     elsif o.state = 'ERASED' then
         return query select o.state, null::text, o.epoch, o.epoch;
     else
-        -- this unit's own home row is history: it does not own him
+        -- This unit's own row of punit.home is history, since it does not own the user.
         select * into h from punit.home x
         where x.user_id = p_user and x.origin_unit <> punit.self()
         order by x.epoch desc limit 1;

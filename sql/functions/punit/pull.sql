@@ -1,6 +1,6 @@
 -- PULL at the old owner S, and the final read after FENCE. The new owner T sends one simple query:
---   begin isolation level repeatable read read only; select * from punit.pull(...); copy ...; copy
--- ...;
+--   begin isolation level repeatable read read only; select * from punit.pull(...);
+--   copy ...; copy ...;
 --   select * from punit.pulled(); commit
 -- punit.pull decides what the COPYs give, through the settings punit.user and punit.base.
 -- punit.pulled computes the digest, and the reference values that T must have, while T inserts the
@@ -64,7 +64,7 @@ begin
     elsif p_base >= 0 then
         return false;
     end if;
-    -- to where no copy is all of these go, too
+    -- A unit without a copy needs all of these, too.
     return p_most < (select count(*)
                      from ((select from punit.tomb t where t.user_id = p_user limit p_most + 1)
                                            union all (select from punit.dedup d
@@ -87,14 +87,14 @@ returns table (result text, full_copy boolean, base bigint, ver bigint, epoch bi
 language plpgsql volatile rows 1 security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    -- of a round that takes long enough to be watched; and what can come with FENCE's answer to who
-    -- has no copy
+    -- c_large: rows of a round that takes long enough to be watched. c_small: rows that may come
+    -- with the answer to FENCE where there is no copy.
     c_large constant bigint := 10000;
     c_small constant bigint := 1000;
     o punit.own;
     w record;
 begin
-    -- whatever goes wrong below, the COPYs of this query give nothing
+    -- If anything fails below, the COPYs of this query give nothing.
     perform set_config('punit.user', '00000000-0000-0000-0000-000000000000', true),
             set_config('punit.base', '9223372036854775807', true);
     wait_ms := 0;
@@ -141,7 +141,7 @@ begin
     gc_ver := o.gc_ver;
     months := punit.months();
     if p_final is not null and base = ver then
-        -- (fork, ver) names what the copy there holds: nothing was written since
+        -- (fork, ver) names the rows of the copy there: nothing was written since.
         n := 0;
         digest := 0;
         sent := 0;

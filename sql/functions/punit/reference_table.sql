@@ -8,15 +8,15 @@ begin
     on conflict (service, origin_unit) do update set gen = g.gen + 1;
     perform pg_notify('punit_generation', p_service);
 exception
-    -- rolled back for no fault of its own: an apply worker repeats the transaction, and then it
-    -- counts
+    -- The transaction was rolled back through no fault of its own. An apply worker repeats it, and
+    -- then it counts.
     when transaction_rollback then
         raise;
     when others then
         if current_setting('session_replication_role') <> 'replica' then
             raise;
         end if;
-        -- here an error would stop the subscription for good
+        -- An error here would stop the subscription for good.
         raise warning 'generation of % for % not raised: %', p_service, p_origin, sqlerrm;
 end
 $$;
@@ -25,10 +25,10 @@ comment on function punit.raise_generation(text, text) is
     ' reference rows';
 grant execute on function punit.raise_generation(text, text) to punit_service;
 
--- It runs for each row (an apply worker fires no statement triggers), and raises once per
--- transaction (once per row is quadratic: each raise leaves a dead version that the next one walks
--- over). What was raised already is noted in a setting of the transaction, which a rolled back
--- savepoint takes back with the raise itself.
+-- It runs for each row, since an apply worker fires no statement triggers, and raises once for each
+-- transaction. Once for each row would be quadratic: each raise leaves a dead version that the next
+-- one visits. A setting of the transaction notes what was raised; a savepoint that is rolled back
+-- takes both back.
 create or replace function punit.generation_row() returns trigger
 language plpgsql
 as $$
@@ -123,7 +123,7 @@ begin
         raise exception 'register_reference_table: % has no primary key',
             tab using errcode = '42P16';
     end if;
-    -- rows of two units must never stand in each other's way: the apply worker would stop
+    -- Rows of two units must never conflict: the apply worker would stop.
     select string_agg(i.indexrelid::regclass::text, ', ') into bad
       from pg_index i
      where i.indrelid = rel and (i.indisunique or i.indisexclusion)

@@ -6,8 +6,8 @@ as $$
 declare
     o punit.own;
 begin
-    -- an upsert: an update of no row would store no refusal, and a late FENCE answer would make a
-    -- second owner
+    -- An upsert: an update of no row would store no refusal, and a late answer to FENCE would make
+    -- a second owner.
     insert into punit.own (user_id, state, refused_epoch) values (p_user, 'COPY', p_epoch)
     on conflict (user_id) do update set refused_epoch = greatest(punit.own.refused_epoch,
                                                                  excluded.refused_epoch)

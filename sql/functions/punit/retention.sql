@@ -13,14 +13,14 @@ declare
 begin
     -- few users at a time: their writers wait until all of them are done
     for u in select distinct d.user_id from punit.tomb d where d.buried_at < t limit p_users loop
-        -- whoever is between two units, or being copied, is left for another time
+        -- A user who is between two units, or being copied, is left for another time.
         perform from punit.own o where o.user_id = u and o.state in ('OWNED', 'COPY')
             for no key update skip locked;
         continue when not found;
         with gone as (delete from punit.tomb d where d.user_id = u and d.buried_at < t
                       returning d.ver)
         select count(*), max(g.ver) into k, v from gone g;
-        -- in this same transaction: a copy older than what is no longer on record needs all rows
+        -- In the same transaction: a copy older than the deleted tombstones needs all rows.
         update punit.own o set gc_ver = greatest(o.gc_ver, v) where o.user_id = u and v is not null;
         n := n + k;
     end loop;

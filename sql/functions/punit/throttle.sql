@@ -18,7 +18,7 @@ begin
                 n := n + 1;
                 perform pg_sleep(h.hold_ms / 1000.0);
             end if;
-            -- the end of the subtransaction gives the lock back before the next one's turn
+            -- The end of the subtransaction releases the lock before the next user's turn.
             raise exception using errcode = 'PU000';
         exception when sqlstate 'PU000' or lock_not_available then
             null;

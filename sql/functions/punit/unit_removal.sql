@@ -13,8 +13,8 @@ begin
     if exists (select from punit.me m where m.left_at is not null) then
         return;
     end if;
-    -- who writes now ends first and is counted, who comes later sees that this unit has left; the
-    -- inbox's worker takes its lock before those of users
+    -- Running writers end first and are counted; later writers see that this unit has left. The
+    -- worker of the inbox takes its lock before those of users.
     perform pg_advisory_xact_lock(hashtext('punit.work_off'));
     lock table punit.own in share row exclusive mode;
     return query
@@ -47,8 +47,8 @@ begin
         error = v_self || ' leaves the system',
         finished_at = clock_timestamp()
      where m.finished_at is null;
-    -- arbiter of nothing: who asks for a name is told to come later, until the others have dealt
-    -- the buckets anew
+    -- This unit is arbiter of no name: clients that claim one are told to come later, until the
+    -- others have dealt the buckets anew.
     delete from auth.bucket;
     update punit.me set left_at = clock_timestamp();
 end
@@ -84,7 +84,7 @@ as $$
     select (select o.remote_lsn from pg_subscription s join pg_replication_origin_status o
             on o.external_id = 'pg_' || s.oid
              where s.subname = 'punit_from_' || p_unit),
-           -- one that tries in vain to connect has received nothing yet: -infinity
+           -- A subscription that cannot connect has received nothing yet: -infinity.
            exists (select from pg_stat_subscription w where w.subname = 'punit_from_' || p_unit
                    and w.pid is not null
                       and w.last_msg_receipt_time > '2000-01-01')
@@ -125,7 +125,7 @@ begin
                           else quote_ident(a.attname) end, ', '
                           order by a.attnum) as given,
                case t.tab::text
-                   -- of two claims the earlier counts
+                   -- Of two claims the earlier one counts.
                    when 'auth.name'
                        then 'update set user_id = excluded.user_id, unit = excluded.unit,
                         claimed_at = excluded.claimed_at
@@ -146,7 +146,7 @@ begin
         get diagnostics n = row_count;
         v_all := v_all + n;
     end loop;
-    -- last, so that who sees it has the rest
+    -- Last: a unit that sees this row has the other rows.
     insert into punit.unit (origin_unit, id, incarnation, joined_at, retired_at)
     select v_self, u.id, u.incarnation, u.joined_at, coalesce(u.retired_at, clock_timestamp())
       from punit.unit u where u.origin_unit = p_unit and u.id <> v_self
@@ -167,7 +167,7 @@ declare
     n      bigint := 0;
     m      punit.outbox;
 begin
-    -- what it has told and nobody here has heard yet, this unit tells itself
+    -- Messages of the unit that this one has not handled yet: this unit sends them to itself.
     insert into punit.outbox (origin_unit, target_unit, kind, user_id, users, epochs, payload)
     select v_self, v_self, o.kind, o.user_id, o.users, o.epochs, o.payload
       from punit.outbox o
@@ -176,8 +176,8 @@ begin
                        and a.target_unit = v_self and a.seq = o.seq)
      order by o.seq;
     get diagnostics n = row_count;
-    -- what it was to hear goes to where those are now whom it is for; what is for the unit alone is
-    -- void
+    -- Messages for users there go to the units where the users are now. Messages for the unit alone
+    -- are void.
     for m in select * from punit.outbox o
               where o.origin_unit = v_self and o.target_unit = p_unit and o.users is not null
                 and not exists (select from punit.outbox_ack a where a.origin_unit = v_self
@@ -199,7 +199,7 @@ comment on function punit.send_again(text) is
 create or replace function punit.forget_unit(p_unit text, p_adopt boolean)
 returns table (adopted bigint, messages bigint, moves bigint, buckets bigint, removed bigint)
 language plpgsql volatile rows 1 set search_path = pg_catalog, pg_temp
--- as in replication: the guards of reference rows stay silent, the generations rise
+-- As in replication: the guards of reference rows do not fire, and the generations rise.
 set session_replication_role = replica
 as $$
 declare
@@ -227,7 +227,8 @@ begin
             else 'aborted' end
      where x.finished_at is null and p_unit in (x.from_unit, x.to_unit);
     get diagnostics moves = row_count;
-    -- a name claimed for an account that was never made there is finished where its arbiter is now
+    -- A name claimed there for an account that was never made is completed where its arbiter is
+    -- now.
     update auth.name x set unit = v_self
      where x.origin_unit = v_self and x.unit = p_unit
        and not exists (select from punit.home h where h.user_id = x.user_id
@@ -255,7 +256,7 @@ begin
         get diagnostics n = row_count;
         removed := removed + n;
     end loop;
-    -- the sums stay, or documents from before would be taken for true
+    -- The sums must not fall: documents from before would count as current.
     with gone as (delete from punit.generation g where g.origin_unit = p_unit returning g.service,
                   g.gen)
     insert into punit.generation as g (service, origin_unit, gen) select x.service, v_self,

@@ -30,9 +30,9 @@ comment on function punit.missing_value(punit.user_reference) is
     'the expression that finds one value of a reference that a row of p_user with ver > p_base has'
     ' and the reference table lacks';
 
--- A user's rows are counted, hashed, read, put in, checked and cleared by functions made anew
--- whenever a table joins: static SQL keeps its plans in the mover's kept connections, where dynamic
--- SQL would be planned again for each user.
+-- Functions that are made anew whenever a table joins count, hash, read, insert, check and delete
+-- the rows of a user. Static SQL keeps its plans in the mover's kept connections; PostgreSQL would
+-- plan dynamic SQL again for each user.
 create or replace function punit.weave() returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -100,7 +100,8 @@ begin
       join pg_attribute a on a.attrelid = to_regclass(r.ref_tab) and a.attname = r.ref_col;
     with m as (
         select x.*,
-               -- of the table here; null: it is made by a later file, and then this is called again
+               -- types of the columns here; null: a later file makes the table, and then this is
+               -- called again
                (select array_agg(format_type(a.atttypid, a.atttypmod) order by c.n)
                   from unnest(x.columns) with ordinality c (name, n)
                   join pg_attribute a on a.attrelid = to_regclass(x.tab) and a.attname = c.name)

@@ -78,7 +78,7 @@ begin
             tab using errcode = '42P16';
     end if;
 
-    -- rows arrive without foreign keys being checked, so both ends must belong to the same user
+    -- Foreign keys are not checked when rows arrive, so both ends must belong to the same user.
     select string_agg(f.conname, ', ') into bad
       from pg_constraint f
      where f.conrelid = rel and f.contype = 'f' and f.conparentid = 0
@@ -200,7 +200,7 @@ begin
     commands := commands || format('create trigger punit_truncate before truncate on %s
                     for each statement execute function punit.guard_truncate()', p_tab);
 
-    -- by row, not by statement: a statement trigger misses what a cascade deletes
+    -- By row, not by statement: a statement trigger misses rows that a cascade deletes.
     select string_agg(format('old.%I', k), ', ' order by n) into pk
         from unnest(u.key) with ordinality x (k, n);
     execute format($f$

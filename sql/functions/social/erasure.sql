@@ -1,6 +1,5 @@
 -- What rows of other users say of an erased user, and the export.
 
--- ---- erasure: what others' rows say of somebody who is erased
 create or replace function social.forget_in(p_of uuid, p_user uuid) returns void
 language plpgsql volatile
 as $$

@@ -1,6 +1,5 @@
 -- What a user does: follow, unfollow, like, unlike. No row: the user is not owned here.
 
--- ---- what a user does
 create or replace function social.follow(p_user uuid, p_author uuid)
 returns table (epoch bigint, status int, problem text, detail text)
 language plpgsql

@@ -35,7 +35,7 @@ as $$
 declare
     n record;
 begin
-    -- he may have ceased to follow meanwhile
+    -- The user may have unfollowed meanwhile.
     if not exists (select from social.following f where f.user_id = p_user
                    and f.id = social.pair(p_user, p_about)) then
         return false;
@@ -75,7 +75,7 @@ begin
         set followed_at = excluded.followed_at, said_ver = excluded.said_ver
         where f.said_ver < excluded.said_ver;
     if found and v_since is not null then
-        -- also what was posted between his wish and this moment
+        -- includes posts made between the follow and this moment
         for v_post in select p.id from social.post p where p.user_id = p_user
                        order by p.created_at desc, p.id desc limit 50 loop
             perform punit.send_to('social-post', p_user, array[p_about],
@@ -126,8 +126,8 @@ begin
         return;
     end if;
     update social.post p set likes = p.likes + p_change where p.user_id = p_user and p.id = p_post;
-    -- many likes at a time are told once: such a message that is there already is worked off after
-    -- this one
+    -- Many likes at a time are told once: a message that is there already is handled after this
+    -- one.
     if not exists (select from punit.outbox x
                     where x.user_id = p_user and x.origin_unit = punit.self()
                         and x.target_unit = punit.self()

@@ -61,7 +61,7 @@ begin
         status := 201;
         body := social.document(v_row.id, p_user, v_row.text, v_row.activity_id, v_row.created_at,
                                 0, false)::text;
-        -- the worker of the inbox spreads it: the author need not wait for that
+        -- The worker of the inbox spreads the post, so the author need not wait.
         perform punit.send_to('social-publish', p_user, array[p_user],
                               jsonb_build_object('post_id', v_row.id));
         location := '/social/posts/' || v_row.id;

@@ -118,7 +118,7 @@ comment on function sports.activity_page(uuid, uuid, timestamptz, timestamptz, i
 grant execute on function sports.activity_page(uuid, uuid, timestamptz, timestamptz, int,
                                                timestamptz, uuid) to punit_sports;
 
--- samples may say in which activity they were measured
+-- Samples and posts may name an activity.
 create or replace function sports.missing_activities(p_user uuid, p_ids uuid[]) returns setof uuid
 language sql stable security definer set search_path = pg_catalog, pg_temp
 as $$

@@ -69,7 +69,6 @@ end;
 comment on function sports.sport_retire(uuid) is 'DELETE: no row: 404; PU421: another unit''s';
 grant execute on function sports.sport_retire(uuid) to punit_sports;
 
--- ---- the sports every system starts with
 create or replace function sports.seed() returns int
 language plpgsql
 as $$
@@ -80,7 +79,7 @@ begin
     insert into sports.sport (id, name, category, met)
     select punit.uuid_generate_v5(v_space, s.slug), s.name, s.category, s.met
       from (values
-        -- usual values of the trade for a moderate pace, as energy is only estimated from them
+        -- usual values for a moderate pace, since energy is only estimated from them
         ('badminton',         'Badminton',            'racket',    5.5),
         ('basketball',        'Basketball',           'ball',      6.5),
         ('boxing',            'Boxing, training',     'combat',    7.8),

@@ -30,7 +30,7 @@ create or replace function training.exercise_page(p_level text, p_category text,
                                                   p_name text, p_id uuid)
 returns table (n bigint, item json, key json)
 language plpgsql stable
--- every combination of filters deserves a plan of its own; the grid absorbs repeats
+-- Every combination of filters gets a plan of its own; the grid absorbs repeats.
 set plan_cache_mode = force_custom_plan
 as $$
 declare

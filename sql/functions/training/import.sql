@@ -81,7 +81,7 @@ begin
                 excluded.category, excluded.primary_muscles, excluded.secondary_muscles,
                     excluded.instructions,
                 excluded.images)
-        -- a row version that nobody has locked or replaced yet was inserted, not updated
+        -- A row version that no session has locked or replaced yet was inserted, not updated.
         returning e.xmax = 0 as fresh),
     counted as (
         select count(*) filter (where w.fresh) as fresh, count(*) filter (where not w.fresh)
