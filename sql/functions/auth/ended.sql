@@ -1,7 +1,7 @@
 -- Ended tokens.
 
--- ENABLE ALWAYS: it announces rows that the mesh brings, too. It must not raise an error: that would
--- stop the subscription, and later revocations would not arrive.
+-- ENABLE ALWAYS: it announces rows that the mesh brings, too. It must not raise an error, or the
+-- subscription would stop and later revocations would not arrive.
 create or replace function auth.announce_end() returns trigger
 language plpgsql
 as $$
@@ -21,9 +21,9 @@ create or replace trigger announce after insert on auth.ended
     for each row execute function auth.announce_end();
 alter table auth.ended enable always trigger announce;
 
--- A logout that another unit took arrives by the mesh as the end of a session. If this unit owns the
--- user, it knows the session's tokens and names them to the grids of all units. ENABLE ALWAYS, and
--- it must not raise an error.
+-- A logout that another unit took arrives by the mesh as the end of a session. The user's owner
+-- knows the session's tokens and names them to the grids of all units. ENABLE ALWAYS, and it must
+-- not raise an error.
 create or replace function auth.end_family() returns trigger
 language plpgsql
 as $$
