@@ -110,7 +110,8 @@ sub dbh {
         { RaiseError => 1, PrintError => 0, AutoCommit => 1, pg_enable_utf8 => 1, PrintWarn => 0 });
 }
 
-# The schema, as `punitctl schema` applies it. Names of schemas choose a part: `punit` is the system itself, a
+# The schema, as `punitctl schema` applies it. Names of schemas choose a part: `punit` is the
+# system itself, a
 # service's tables are called NNN-<service>-<topic>. Without names: all of it.
 sub apply {
     my ($self, @schemas) = @_;
@@ -137,7 +138,8 @@ sub sql {
         copy($file, "$sql/tables/$name") or die "$file: $!";
     }
     for my $schema (@schemas) {
-        copy($_, "$sql/functions/$schema/") or die "$_: $!" for glob "$root/sql/functions/$schema/*.sql";
+        copy($_, "$sql/functions/$schema/")
+            or die "$_: $!" for glob "$root/sql/functions/$schema/*.sql";
     }
     system('chmod', '-R', 'a+rX', $sql);
     return $sql;
