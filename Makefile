@@ -30,7 +30,8 @@ BENCH_PACKAGES := wrk haproxy libnginx-mod-http-js libnginx-mod-http-lua libngin
 
 PKG_LIBS := libpq jansson libjwt libsodium libmemcached libcrypto
 CFLAGS   ?= -O2 -g
-CPPFLAGS += -D_GNU_SOURCE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -I. -Iworkers -DPUNIT_VERSION='"$(shell cat VERSION)"'
+CPPFLAGS += -D_GNU_SOURCE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -I. -Iworkers -DPUNIT_VERSION='"$(shell cat VERSION)"' \
+	-DPUNIT_SCHEMA_VERSION=$(shell sed -n 's/^version //p' sql/VERSION)
 WFLAGS   := -std=c17 -Wall -Wextra -Werror -Wshadow -Wvla -fstack-protector-strong -fPIE -pthread
 ifdef SAN
 CPPFLAGS := $(filter-out -D_FORTIFY_SOURCE=3,$(CPPFLAGS))
@@ -43,7 +44,7 @@ LDFLAGS  += -pie -Wl,-z,relro,-z,now,--as-needed
 LDLIBS    = $(shell pkg-config --libs $(PKG_LIBS)) -lfcgi -lm
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKG_LIBS))
 
-.PHONY: help deps build module static workers run stop test unit fuzz lint openapi model bench chaos commuter bench-deps fuzz-deps install install-workers deb clean
+.PHONY: help deps build module static workers run stop test unit fuzz lint openapi model bench chaos commuter bench-deps fuzz-deps install install-workers release-schema deb clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -103,7 +104,7 @@ STATIC_CONF = --add-module=$(CURDIR) --with-http_ssl_module --with-http_v2_modul
 # ---- workers
 LIB_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard workers/lib/*/*.c))
 
-$(B)/obj/%.o: %.c VERSION
+$(B)/obj/%.o: %.c VERSION sql/VERSION
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(WFLAGS) $(PKG_CFLAGS) -MMD -MP -c $< -o $@
 
@@ -214,8 +215,12 @@ install: build install-workers ## install into $(DESTDIR)$(prefix)
 install-workers: workers
 	install -d $(DESTDIR)$(prefix)/{bin,share/punit/sql,share/punit/conf}
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(prefix)/bin/
-	install -m 644 sql/*.sql $(DESTDIR)$(prefix)/share/punit/sql/
+	cp -r sql/. $(DESTDIR)$(prefix)/share/punit/sql/
 	cp -r conf/. $(DESTDIR)$(prefix)/share/punit/conf/
+
+release-schema: ## sql/ as it is now, kept as the schema of release VERSION: t/sql/schema.t upgrades from it
+	@mkdir -p t/sql/release
+	tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -c sql | gzip -9n >t/sql/release/$$(cat VERSION).tar.gz
 
 # ---- Debian packages, built from a copy: debian/rules cleans its tree
 DEB_SOURCE := build/deb/punit

@@ -44,6 +44,8 @@ static const struct verb_option of_remove[] = {
 static const struct verb_option of_schema[] = {
     UNIT_OPTION,
     { "sql", "DIR", "the files (else those installed with punitctl)", NULL },
+    { "dry-run", NULL, "says what it would do, and changes nothing; exit code 3 if anything",
+      NULL },
     END,
 };
 static const struct verb_option of_mesh[] = {
@@ -107,7 +109,8 @@ static const struct verb verbs[] = {
       "at UNIT, drained: it takes leave; then at each other unit: what it wrote"
       " is adopted, the rest goes",
       of_remove, verb_unit_remove },
-    { "schema", "", 0, 0, "applies the schema's files that are new", of_schema, verb_schema },
+    { "schema", "", 0, 0, "brings the database to the schema of this release", of_schema,
+      verb_schema },
     { "mesh join", "", 0, 0, "subscribes to all peers and waits for their rows", of_mesh,
       verb_mesh_join },
     { "mesh status", "", 0, 0, "subscriptions, slots, lag and errors", of_unit_json,
@@ -153,7 +156,7 @@ print_verbs(FILE *out)
         fprintf(out, "  %-38s %s\n", call, verbs[i].help);
     }
     fputs("\nThe unit is --dir's, or the one whose unit.env is in the"
-          " environment.\nexit: 0 done, 1 failed, 2 misused\n",
+          " environment.\nexit: 0 done, 1 failed, 2 misused, 3 something to do (--dry-run)\n",
           out);
 }
 

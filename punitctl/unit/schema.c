@@ -1,177 +1,399 @@
 #include "punitctl/unit/schema.h"
 
-#include <glob.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "punitctl/text.h"
 #include "punitctl/unit/database.h"
-#include "punitctl/unit/file.h"
-#include "punitctl/unit/installation.h"
+#include "punitctl/unit/schema_object.h"
+#include "punitctl/unit/schema_tree.h"
+#include "punitctl/unit/script.h"
 
-static const char record[] =
-    "create schema if not exists punit;"
-    "create table if not exists punit.schema_file ("
-    "    name text primary key,"
-    "    sha256 text not null,"
-    "    applied_at timestamptz not null default now());"
-    "comment on table punit.schema_file is"
-    "    'files of sql/ that this database has seen; written by punitctl schema';"
-    "revoke all on punit.schema_file from public;";
+typedef struct {
+    PGconn              *db;
+    const schema_tree_t *tree;
+    bool                 dry;
+    bool                 fresh; /* nothing of punit is in the database yet */
+    const char          *known_version;
+    const char         **applied; /* names, in order */
+    size_t               napplied;
+} upgrade_t;
 
 
+/* The digest that a file had when it was applied here; NULL: it was not. */
 static const char *
-sha256(const char *content, size_t size)
+known_sha256(const upgrade_t *upgrade, const char *name)
 {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    char         *hex = text_space(2 * 32 + 1);
-    unsigned      n;
-
-    EVP_Digest(content, size, digest, &n, EVP_sha256(), NULL);
-    for (unsigned i = 0; i < n; i++) {
-        static const char digits[] = "0123456789abcdef";
-
-        hex[2 * i] = digits[digest[i] >> 4];
-        hex[2 * i + 1] = digits[digest[i] & 15];
-    }
-    return hex;
+    return upgrade->fresh
+               ? NULL
+               : database_value(upgrade->db, "select sha256 from punit.schema_file where name = $1",
+                                1, (const char *const[]){ name });
 }
 
 
-/* Several statements without parameters; an error names file and line. */
 static bool
-run_script(PGconn *db, const char *name, const char *script)
+record(upgrade_t *upgrade, const schema_file_t *file)
 {
-    PGresult      *result = PQexec(db, script);
-    ExecStatusType status = PQresultStatus(result);
+    const char *values[] = { file->name, file->sha256 };
 
-    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
-        const char *position = PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION);
-        const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
-        long        line = 1;
+    upgrade->applied[upgrade->napplied++] = file->name;
+    return database_run(upgrade->db,
+                        "insert into punit.schema_file (name, sha256) values ($1, $2)"
+                        " on conflict (name) do update"
+                        " set sha256 = excluded.sha256, applied_at = excluded.applied_at",
+                        2, values);
+}
 
-        if (position != NULL) {
-            long left = strtol(position, NULL, 10);
 
-            /* characters are counted, and a comment may hold UTF-8 */
-            for (const char *at = script; *at != '\0' && left > 1; at++) {
-                line += *at == '\n';
-                left -= (*at & 0xc0) != 0x80;
-            }
-            complain("%s line %ld: %s", name, line,
-                     PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
-        } else {
-            complain("%s: %s%s%s", name, PQerrorMessage(db), context != NULL ? "in " : "",
-                     context != NULL ? context : "");
-        }
-        PQclear(result);
+/* The lock, the settings of this transaction, and whether these files may be applied here. */
+static bool
+begin(upgrade_t *upgrade, const char *unit)
+{
+    PGconn *db = upgrade->db;
+
+    /* One upgrade at a time. Those who wait for a lock of ours wait for each other, too: better to
+     * give up than to hold them. The unit's id is known before its first table is. */
+    if (!database_run(db, "begin", 0, NULL)
+        || !database_run(db, "select pg_advisory_xact_lock(hashtext('punit schema'))", 0, NULL)
+        || !database_run(db,
+                         "select set_config('punit.id', $1, true),"
+                         " set_config('lock_timeout', '10s', true),"
+                         " set_config('check_function_bodies', 'off', true)",
+                         1, (const char *const[]){ unit }))
+    {
         return false;
     }
-    PQclear(result);
+    upgrade->fresh = database_value(db, "select to_regclass('punit.schema_file')", 0, NULL) == NULL;
+    if (upgrade->fresh) {
+        return true;
+    }
+    upgrade->known_version =
+        database_value(db, "select version from punit.schema_version", 0, NULL);
+    if (upgrade->known_version != NULL && atoi(upgrade->known_version) > upgrade->tree->version) {
+        complain("the database has schema version %s, which is newer than version %d of these"
+                 " files: install the release that belongs to it",
+                 upgrade->known_version, upgrade->tree->version);
+        return false;
+    }
     return true;
 }
 
 
-/* 1 applied, 0 known, -1 refused or failed (said). */
-static int
-apply_file(PGconn *db, const char *path)
+/* A file of tables/ that was applied here and is not among the files. */
+static bool
+none_missing(const upgrade_t *upgrade)
 {
-    const char *name = strrchr(path, '/') + 1;
-    size_t      size;
-    const char *script = file_read(path, &size);
-    const char *digest, *known;
+    const schema_files_t *tables = &upgrade->tree->tables;
+    PGresult             *rows;
+    bool                  ok = true;
 
-    if (script == NULL) {
-        return -1;
+    if (upgrade->fresh) {
+        return true;
     }
-    digest = sha256(script, size);
-    known = database_value(db, "select sha256 from punit.schema_file where name = $1", 1,
-                           (const char *const[]){ name });
-    if (known != NULL) {
-        if (strcmp(known, digest) == 0) {
-            return 0;
+    rows = database_query(upgrade->db, NULL,
+                          "select name from punit.schema_file where name like 'tables/%'"
+                          " order by 1",
+                          0, NULL);
+    for (int row = 0; rows != NULL && row < PQntuples(rows); row++) {
+        size_t i = 0;
+
+        while (i < tables->count && strcmp(tables->file[i].name, PQgetvalue(rows, row, 0)) != 0) {
+            i++;
         }
-        complain("%s was changed after it was applied here; files are"
-                 " forward-only: restore it and put the change into a new file",
-                 name);
-        return -1;
+        if (i == tables->count) {
+            complain("%s was applied here and is not among the files: restore it",
+                     PQgetvalue(rows, row, 0));
+            ok = false;
+        }
     }
-    if (run_script(db, name, "begin") && run_script(db, name, script)
-        && database_run(db,
-                        "insert into punit.schema_file (name, sha256)"
-                        " values ($1, $2)",
-                        2, (const char *const[]){ name, digest })
-        && run_script(db, name, "commit"))
+    PQclear(rows);
+    return ok && rows != NULL;
+}
+
+
+static bool
+apply_tables(upgrade_t *upgrade)
+{
+    for (size_t i = 0; i < upgrade->tree->tables.count; i++) {
+        const schema_file_t *file = &upgrade->tree->tables.file[i];
+        const char          *known = known_sha256(upgrade, file->name);
+        const char          *error;
+
+        if (known != NULL && strcmp(known, file->sha256) != 0) {
+            complain("%s was changed after it was applied here; files of tables/ are forward-only:"
+                     " restore it and put the change into a new file",
+                     file->name);
+            return false;
+        }
+        if (known != NULL) {
+            continue;
+        }
+        if (script_run(upgrade->db, file->name, file->script, &error) != SCRIPT_DONE) {
+            complain("%s", error);
+            return false;
+        }
+        upgrade->fresh = false;
+        if (!record(upgrade, file)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+
+/* Runs a file in a savepoint. */
+static script_result_t
+try_file(PGconn *db, const schema_file_t *file, const char **error)
+{
+    script_result_t result;
+
+    if (!database_run(db, "savepoint file", 0, NULL)) {
+        *error = file->name;
+        return SCRIPT_FAILED;
+    }
+    result = script_run(db, file->name, file->script, error);
+    if (result == SCRIPT_DONE) {
+        return database_run(db, "release savepoint file", 0, NULL) ? SCRIPT_DONE : SCRIPT_FAILED;
+    }
+    if (!database_run(db, "rollback to savepoint file", 0, NULL)) {
+        return SCRIPT_FAILED;
+    }
+    return result;
+}
+
+
+/* One file of functions/. An object that cannot be replaced in place is dropped first, with the
+ * others of its file: each that something else depends on stays. */
+static script_result_t
+apply_function_file(upgrade_t *upgrade, const schema_file_t *file, const char **error)
+{
+    script_result_t result = try_file(upgrade->db, file, error);
+
+    if (result == SCRIPT_REPLACE) {
+        const char *kept = NULL;
+
+        if (!schema_object_drop_of(upgrade->db, file->name, &kept)) {
+            return SCRIPT_FAILED;
+        }
+        result = try_file(upgrade->db, file, error);
+        if (result == SCRIPT_REPLACE && kept != NULL) {
+            *error = text("%s; %s", *error, kept);
+        }
+    }
+    if (result == SCRIPT_DONE
+        && (!record(upgrade, file) || !schema_object_made(upgrade->db, file->name)))
     {
-        say("applied %s", name);
-        return 1;
+        return SCRIPT_FAILED;
     }
-    database_run(db, "rollback", 0, NULL);
-    complain("%s was rolled back; nothing of it is applied", name);
-    return -1;
+    return result;
+}
+
+
+/* Files run in name order; one that names what is not there yet runs again after the others. */
+static bool
+apply_functions(upgrade_t *upgrade)
+{
+    const schema_files_t *files = &upgrade->tree->functions;
+    const schema_file_t **pending = text_space(files->count * sizeof *pending);
+    size_t                npending = 0, before;
+
+    for (size_t i = 0; i < files->count; i++) {
+        const char *known = known_sha256(upgrade, files->file[i].name);
+
+        if (known == NULL || strcmp(known, files->file[i].sha256) != 0
+            || schema_object_missing(upgrade->db, files->file[i].name))
+        {
+            pending[npending++] = &files->file[i];
+            if (!schema_object_reset(upgrade->db, files->file[i].name)) {
+                return false;
+            }
+        }
+    }
+    if (!schema_object_watch(upgrade->db)) {
+        return false;
+    }
+    do {
+        const char *first = NULL;
+        size_t      left = 0;
+
+        before = npending;
+        for (size_t i = 0; i < npending; i++) {
+            const char     *error = NULL;
+            script_result_t result = apply_function_file(upgrade, pending[i], &error);
+
+            if (result == SCRIPT_FAILED) {
+                complain("%s", error != NULL ? error : pending[i]->name);
+                return false;
+            }
+            if (result != SCRIPT_DONE) {
+                first = first != NULL ? first : error;
+                pending[left++] = pending[i];
+            }
+        }
+        npending = left;
+        if (!schema_object_drop_left(upgrade->db, npending == 0 || left == before)) {
+            return false;
+        }
+        if (left > 0 && left == before) {
+            complain("%s", first);
+            return false;
+        }
+    } while (npending > 0);
+    return true;
+}
+
+
+static const schema_file_t *
+find(const schema_files_t *files, const char *name)
+{
+    for (size_t i = 0; i < files->count; i++) {
+        if (strcmp(files->file[i].name, name) == 0) {
+            return &files->file[i];
+        }
+    }
+    return NULL;
+}
+
+
+/* Bodies are not checked while the files run, since they may name what comes later: now all is
+ * there. */
+static bool
+check_bodies(const upgrade_t *upgrade)
+{
+    PGresult *rows;
+    bool      ok = database_run(upgrade->db, "set local check_function_bodies = on", 0, NULL);
+
+    rows = schema_object_validators(upgrade->db);
+    ok = ok && rows != NULL;
+    for (int row = 0; ok && row < PQntuples(rows); row++) {
+        const schema_file_t *file = find(&upgrade->tree->functions, PQgetvalue(rows, row, 0));
+        PGresult            *result = PQexec(upgrade->db, PQgetvalue(rows, row, 1));
+
+        if (PQresultStatus(result) != PGRES_TUPLES_OK) {
+            complain("%s", script_error(result, PQgetvalue(rows, row, 0),
+                                        file != NULL ? file->script : "", NULL, 1));
+            ok = false;
+        }
+        PQclear(result);
+    }
+    PQclear(rows);
+    return ok;
+}
+
+
+/* What is made from the registrations, the record of objects, and the version. */
+static bool
+complete(upgrade_t *upgrade)
+{
+    const char *values[] = { text("%d", upgrade->tree->version),
+                             text("%d", upgrade->tree->serves) };
+    PGconn     *db = upgrade->db;
+
+    if (upgrade->napplied > 0
+        && database_value(db, "select to_regprocedure('punit.complete_schema()')", 0, NULL) != NULL
+        && !database_run(db, "select punit.complete_schema()", 0, NULL))
+    {
+        return false;
+    }
+    return check_bodies(upgrade) && schema_object_record(db)
+           && database_run(db,
+                           "insert into punit.schema_version as v (version, serves)"
+                           " values ($1, $2) on conflict (single) do update"
+                           " set version = excluded.version, serves = excluded.serves,"
+                           " applied_at = excluded.applied_at"
+                           " where (v.version, v.serves) <> (excluded.version, excluded.serves)",
+                           2, values);
 }
 
 
 static int
-apply_all(PGconn *db, const char *directory)
+report(const upgrade_t *upgrade, const char *const *dropped, size_t ndropped)
 {
-    glob_t paths;
-    int    applied = 0, step = 0;
+    const schema_tree_t *tree = upgrade->tree;
+    const char          *would = upgrade->dry ? "would be " : "";
+    bool same = upgrade->known_version != NULL && atoi(upgrade->known_version) == tree->version;
 
-    if (glob(text("%s/*.sql", directory), 0, NULL, &paths) != 0) {
-        return complain("no sql files in %s", directory);
+    for (size_t i = 0; i < upgrade->napplied; i++) {
+        say(upgrade->dry ? "would apply %s" : "applied %s", upgrade->applied[i]);
     }
-    for (size_t i = 0; i < paths.gl_pathc && step >= 0; i++) {
-        step = apply_file(db, paths.gl_pathv[i]);
-        applied += step > 0;
+    for (size_t i = 0; i < ndropped; i++) {
+        say(upgrade->dry ? "would drop %s" : "dropped %s", dropped[i]);
     }
-    if (step >= 0) {
-        say("schema: %d of %zu files applied now, the rest before", applied, paths.gl_pathc);
+    if (upgrade->napplied == 0 && ndropped == 0 && same) {
+        say("schema: version %d, nothing to do", tree->version);
+        return EXIT_OK;
     }
-    globfree(&paths);
-    return step >= 0 ? EXIT_OK : EXIT_FAILED;
+    say("schema: version %d, %zu of %zu files %sapplied, %zu objects %sdropped", tree->version,
+        upgrade->napplied, tree->tables.count + tree->functions.count, would, ndropped, would);
+    return upgrade->dry ? EXIT_PENDING : EXIT_OK;
+}
+
+
+/* A program looks at the schema when it connects. If it may have become too old to serve, it must
+ * look again. */
+static bool
+end_sessions(PGconn *db, const char *serves)
+{
+    return serves == NULL
+           || database_run(db,
+                           "select pg_terminate_backend(a.pid) from pg_stat_activity a"
+                           " where a.datname = current_database()"
+                           " and (a.usename in ('punit_mover', 'punit_gridd')"
+                           " or a.usename in (select m.rolname from pg_roles m where"
+                           " pg_has_role(m.oid, 'punit_service', 'member') and not m.rolsuper))"
+                           " and (select v.serves from punit.schema_version v) > $1::int",
+                           1, (const char *const[]){ serves });
+}
+
+
+static int
+apply(upgrade_t *upgrade, const char *unit)
+{
+    PGconn      *db = upgrade->db;
+    const char  *serves;
+    const char **dropped = NULL;
+    size_t       ndropped = 0;
+
+    if (!begin(upgrade, unit)) {
+        return EXIT_FAILED;
+    }
+    serves = upgrade->fresh
+                 ? NULL
+                 : database_value(db, "select serves from punit.schema_version", 0, NULL);
+    if (!none_missing(upgrade) || !apply_tables(upgrade)
+        || !schema_object_begin(db, &upgrade->tree->functions) || !apply_functions(upgrade)
+        || !complete(upgrade) || !schema_object_dropped(db, &dropped, &ndropped))
+    {
+        database_run(db, "rollback", 0, NULL);
+        return complain("nothing was changed");
+    }
+    if (!database_run(db, upgrade->dry ? "rollback" : "commit", 0, NULL)) {
+        return EXIT_FAILED;
+    }
+    if (!upgrade->dry && !end_sessions(db, serves)) {
+        return EXIT_FAILED;
+    }
+    return report(upgrade, dropped, ndropped);
 }
 
 
 int
-schema_apply(const struct unit *unit, const char *directory)
+schema_apply(const struct unit *unit, const char *directory, bool dry)
 {
-    PGconn *db = database_open(unit, "postgres", NULL);
-    int     status = EXIT_FAILED;
+    schema_tree_t tree;
+    upgrade_t     upgrade = { .tree = &tree, .dry = dry };
+    int           status;
 
-    if (db == NULL) {
+    if (!schema_tree_read(&tree, directory)) {
         return EXIT_FAILED;
     }
-    /* one at a time; the unit's id is known before its first table is */
-    if (database_run(db, "select pg_advisory_lock(hashtext('punit schema'))", 0, NULL)
-        && database_run(db, "select set_config('punit.id', $1, false)", 1,
-                        (const char *const[]){ unit->id })
-        && run_script(db, "punit.schema_file", record))
-    {
-        status = apply_all(db, directory);
+    upgrade.db = database_open(unit, "postgres", NULL);
+    if (upgrade.db == NULL) {
+        return EXIT_FAILED;
     }
-    if (status == EXIT_OK
-        && database_value(db, "select to_regprocedure('punit.publish()')", 0, NULL) != NULL)
-    {
-        status = database_run(db, "select punit.publish()", 0, NULL) ? EXIT_OK : EXIT_FAILED;
-    }
-    PQfinish(db);
+    upgrade.applied =
+        text_space((tree.tables.count + tree.functions.count) * sizeof *upgrade.applied);
+    status = apply(&upgrade, unit->id);
+    PQfinish(upgrade.db);
     return status;
-}
-
-
-int
-verb_schema(const struct arguments *arguments)
-{
-    const char *directory = argument(arguments, "sql");
-    struct unit unit;
-
-    if (directory == NULL) {
-        directory = installation_share("sql");
-    }
-    if (directory == NULL || !unit_open(&unit, arguments)) {
-        return EXIT_FAILED;
-    }
-    return schema_apply(&unit, directory);
 }

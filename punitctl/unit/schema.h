@@ -1,14 +1,17 @@
 /*
- * The schema: sql/<number>-<topic>.sql, applied forward only, once, in name
- * order, each in a transaction of its own.
+ * The schema of a unit's database, brought to what the files of sql/ say.
+ *
+ * One transaction does everything. Files of tables/ that are new here run in the order of their
+ * numbers. Then each file of functions/ that is new or changed runs, in whatever order works.
+ * Objects that left their file, or whose file is gone, are dropped, never with CASCADE.
  */
 #ifndef PUNITCTL_UNIT_SCHEMA_H
 #define PUNITCTL_UNIT_SCHEMA_H
 
 #include "punitctl/unit/unit.h"
 
-/* Applies the files of `directory` that the database has not seen and says
- * each. A file applied before must be unchanged (SHA-256). An EXIT_ code. */
-int schema_apply(const struct unit *unit, const char *directory);
+/* Applies what `directory` has and the database lacks, and says so. `dry`: does the same, then
+ * rolls all of it back. An EXIT_ code; EXIT_PENDING: a dry run found something to do. */
+int schema_apply(const struct unit *unit, const char *directory, bool dry);
 
 #endif

@@ -124,6 +124,24 @@ numbers(PGconn *db, const char *statement)
 }
 
 
+/* The schema's version, and whether the programs of this release can serve on it. */
+static json_t *
+schema_fit(PGconn *db, bool *good)
+{
+    PGresult *row =
+        database_query(db, NULL, "select version, serves from punit.schema_version", 0, NULL);
+    bool known = row != NULL && PQntuples(row) == 1;
+    int  version = known ? atoi(PQgetvalue(row, 0, 0)) : 0;
+    int  serves = known ? atoi(PQgetvalue(row, 0, 1)) : 0;
+    bool fits = version >= PUNIT_SCHEMA_VERSION && serves <= PUNIT_SCHEMA_VERSION;
+
+    PQclear(row);
+    *good = *good && fits;
+    return json_pack("{s:i, s:i, s:i, s:b}", "version", version, "serves", serves, "program",
+                     PUNIT_SCHEMA_VERSION, "fits", fits);
+}
+
+
 static json_t *
 gather(const struct unit *unit, bool *good)
 {
@@ -140,6 +158,7 @@ gather(const struct unit *unit, bool *good)
         *good = false;
         return all;
     }
+    json_object_set_new(all, "schema", schema_fit(db, good));
     json_object_set_new(all, "users",
                         numbers(db, "select state, count(*) from punit.own group by 1 order by 1"));
     json_object_set_new(all, "generations",
@@ -182,6 +201,17 @@ print_numbers(const char *title, const json_t *numbers)
 
 
 static void
+print_schema(const json_t *schema)
+{
+    bool fits = json_is_true(json_object_get(schema, "fits"));
+
+    printf("%-12s  version %s, serves programs from version %s on; this program: version %s%s\n",
+           "schema", say_value(schema, "version"), say_value(schema, "serves"),
+           say_value(schema, "program"), fits ? "" : ", which does not fit");
+}
+
+
+static void
 print(const json_t *all)
 {
     static const char *const process[] = { "name", "state", "pid", "up_s" };
@@ -195,6 +225,7 @@ print(const json_t *all)
     if (mesh == NULL) {
         return;
     }
+    print_schema(json_object_get(all, "schema"));
     print_numbers("users", json_object_get(all, "users"));
     print_numbers("moves", json_object_get(all, "moves"));
     print_numbers("generations", json_object_get(all, "generations"));

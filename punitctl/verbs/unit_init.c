@@ -267,7 +267,7 @@ make_database(const struct unit *unit, const char *sql, int *kept)
         return false;
     }
     ok = step(cluster_database(unit), kept, "created the database punit")
-         && schema_apply(unit, sql) == EXIT_OK && announce(unit);
+         && schema_apply(unit, sql, false) == EXIT_OK && announce(unit);
     if (started) {
         ok = cluster_stop(unit) && ok;
         say("stopped PostgreSQL again");

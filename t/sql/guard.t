@@ -8,7 +8,7 @@ use Punit::Postgres;
 use Test::More;
 
 my $pg = Punit::Postgres->new;
-$pg->apply(Punit::Postgres->files(10, 65));
+$pg->apply('punit');
 my $dbh = $pg->dbh;
 $dbh->do(q{
     set client_min_messages = warning;

@@ -7,7 +7,7 @@ use Test::More;
 
 use Punit::Postgres;
 
-my %pg = map { $_ => Punit::Postgres->new(unit => $_, settings => { log_min_messages => 'error' })->apply(Punit::Postgres->files(0, 899)) } qw(eu us ap);
+my %pg = map { $_ => Punit::Postgres->new(unit => $_, settings => { log_min_messages => 'error' })->apply() } qw(eu us ap);
 $pg{$_->[0]}->know(@pg{ @$_[1, 2] }) for ['eu', 'us', 'ap'], ['us', 'eu', 'ap'], ['ap', 'eu', 'us'];
 my %db = map { $_ => $pg{$_}->dbh } keys %pg;
 $_->do('set client_min_messages = error') for values %db;

@@ -9,7 +9,7 @@ use Test::More;
 
 my %pg = map { $_ => Punit::Postgres->new(unit => $_) } qw(eu us ap);
 for my $pg (values %pg) {
-    $pg->apply(Punit::Postgres->files(10, 69), Punit::Postgres->files(80, 199));
+    $pg->apply('punit');
     my $d = $pg->dbh;
     $d->do(q{
         set client_min_messages = warning;

@@ -50,7 +50,8 @@ sub mode { return sprintf '%o', (stat $_[0])[2] & 07777 }
 my ($status, $output) = ctl('unit', 'init', 'eu', '--dir', "$dir/eu", @address, @shared, 'PUNIT_MOVE_DWELL=1s');
 is($status, 0, 'a unit is made from nothing') or diag($output);
 like($output, qr/^eu: made the signing key eu-1/m, 'each step is said in a line');
-like($output, qr/^eu: applied 010-roles\.sql$/m, 'the schema is applied in name order from its first file');
+like($output, qr/^eu: applied tables\/010-schema\.sql$/m,
+    'the schema is applied in name order from its first file');
 
 subtest 'secrets are for the unit\'s user alone' => sub {
     is(mode("$dir/eu/private"),                         '700', 'private/');
@@ -80,7 +81,7 @@ like(`openssl pkey -pubin -in $dir/eu/keys/eu-1.ES256.pem -noout -text 2>&1`, qr
 my %before = map { $_ => (stat $_)[9] . slurp($_) } glob "$dir/eu/nginx/unit/* $dir/eu/sv/*/run $dir/eu/*.env $dir/eu/tls/*";
 ($status, $output) = ctl('unit', 'init', 'eu', '--dir', "$dir/eu", @shared);
 is($status, 0, 'unit init works a second time') or diag($output);
-like($output, qr/schema: 0 of \d+ files applied now/, 'and applies no file again');
+like($output, qr/schema: version \d+, nothing to do/, 'and applies no file again');
 is_deeply({ map { $_ => (stat $_)[9] . slurp($_) } keys %before }, \%before, 'and changes no file');
 
 unlink "$dir/eu/sv/mover/run", "$dir/eu/keys/eu-1.ES256.pem";
@@ -146,25 +147,41 @@ END {
     }
 }
 
-write_sql('990-first.sql', "create table punit.first ();\n");
+# t/sql/schema.t has the rest of what `schema` does
+write_sql('tables/990-first.sql', "create table punit.first ();\n");
+($status, $output) = ctl('schema', '--dir', "$dir/eu", '--dry-run');
+ok($status == 3 && $output =~ /would apply tables\/990-first\.sql/,
+    'a dry run says what `schema` would do, and exits with 3')
+    or diag($output);
 ($status, $output) = ctl('schema', '--dir', "$dir/eu");
-ok($status == 0 && $output =~ /applied 990-first\.sql/, 'a new file is applied by `schema`') or diag($output);
+ok($status == 0 && $output =~ /applied tables\/990-first\.sql/,
+    'a new file is applied by `schema`') or diag($output);
 
-write_sql('991-broken.sql', "create table punit.second ();\n-- \x{c3}\x{a4}\nselect nonsense;\n");
-write_sql('992-after.sql',  "create table punit.third ();\n");
+write_sql('tables/991-broken.sql',
+    "create table punit.second ();\n-- \x{c3}\x{a4}\nselect nonsense;\n");
+write_sql('tables/992-after.sql',  "create table punit.third ();\n");
 ($status, $output) = ctl('schema', '--dir', "$dir/eu");
 is($status, 1, 'a broken file fails');
-like($output, qr/991-broken\.sql line 3: /, 'with its name and the line');
-unlike($output, qr/applied 992/, 'and what comes after it is not applied');
+like($output, qr/tables\/991-broken\.sql line 3: /, 'with its name and the line');
+unlike($output, qr/applied tables\/992/, 'and what comes after it is not applied');
 
-write_sql('991-broken.sql', "create table punit.second ();\n");
+write_sql('tables/991-broken.sql', "create table punit.second ();\n");
 ($status, $output) = ctl('schema', '--dir', "$dir/eu");
 is($status, 0, 'nothing of the broken file was left, so the mended one applies') or diag($output);
 
-write_sql('990-first.sql', "create table punit.first (changed int);\n");
+write_sql('tables/990-first.sql', "create table punit.first (changed int);\n");
 ($status, $output) = ctl('schema', '--dir', "$dir/eu");
-ok($status == 1 && $output =~ /990-first\.sql was changed after it was applied/, 'an altered applied file is refused by name')
+ok($status == 1 && $output =~ /tables\/990-first\.sql was changed after it was applied/,
+    'an altered applied file is refused by name')
     or diag($output);
+
+($status, $output) = ctl('status', '--dir', "$dir/eu", '--json');
+like($output, qr/"schema": \{\s*"version": (\d+),\s*"serves": \d+,\s*"program": \1,\s*"fits": true/,
+    'status shows the version of the schema')
+    or diag($output);
+($status, $output) = ctl('status', '--dir', "$dir/eu");
+like($output, qr/^schema +version (\d+), serves programs from version \d+ on; this program: version \1$/m,
+    'in the table too') or diag($output);
 
 # ---- words
 for my $verb (['--help'], ['status', '--help'], ['unit', 'init', '--help']) {

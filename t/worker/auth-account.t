@@ -8,7 +8,7 @@ use JSON::PP;
 use Punit::AuthWorker;
 use Punit::Postgres;
 
-my $pg   = Punit::Postgres->new(unit => 'eu')->apply(Punit::Postgres->files(10, 219));
+my $pg   = Punit::Postgres->new(unit => 'eu')->apply('punit', 'auth', 'profile');
 my $dbh  = $pg->dbh;
 my $auth = Punit::AuthWorker->new($pg);
 

@@ -10,7 +10,7 @@ use Time::HiRes qw(time sleep);
 use Punit::AuthWorker;
 use Punit::Postgres;
 
-my %pg   = map { $_ => Punit::Postgres->new(unit => $_)->apply(Punit::Postgres->files(10, 219)) } qw(eu us);
+my %pg   = map { $_ => Punit::Postgres->new(unit => $_)->apply('punit', 'auth', 'profile') } qw(eu us);
 $pg{eu}->know($pg{us});
 $pg{us}->know($pg{eu});
 my %db   = map { $_ => $pg{$_}->dbh } qw(eu us);

@@ -7,7 +7,7 @@ use Test::More;
 use Punit::Postgres;
 use Punit::Wait qw(wait_until);
 
-my $pg  = Punit::Postgres->new(unit => 'eu')->apply(Punit::Postgres->files(10, 201));
+my $pg  = Punit::Postgres->new(unit => 'eu')->apply('punit', 'auth');
 my $dbh = $pg->dbh;
 my $auth = $pg->dbh('punit_auth');
 my ($jti, $sid, $user) = map { "$_$_$_$_$_$_$_$_-0000-4000-8000-000000000000" } 1 .. 3;

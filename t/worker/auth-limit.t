@@ -10,7 +10,7 @@ use Punit::Postgres;
 use Punit::Process;
 use Punit::Wait qw(wait_until);
 
-my $pg  = Punit::Postgres->new(unit => 'eu')->apply(Punit::Postgres->files(10, 219));
+my $pg  = Punit::Postgres->new(unit => 'eu')->apply('punit', 'auth', 'profile');
 my $dbh = $pg->dbh;
 $dbh->do(q(select auth.assign_buckets('{eu}')));
 my %limits = (PUNIT_AUTH_NAME_BURST => 3, PUNIT_AUTH_NAME_EVERY => '1h', PUNIT_AUTH_ADDRESS_BURST => 8, PUNIT_AUTH_ADDRESS_EVERY => '1h');

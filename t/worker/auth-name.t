@@ -6,7 +6,7 @@ use Test::More;
 
 use Punit::Postgres;
 
-my $pg  = Punit::Postgres->new(unit => 'eu')->apply(Punit::Postgres->files(10, 201));
+my $pg  = Punit::Postgres->new(unit => 'eu')->apply('punit', 'auth');
 my $dbh = $pg->dbh;
 $dbh->do('create role punit_peer_us login in role punit_peer');
 
@@ -82,7 +82,7 @@ is buckets(), 'ap:128 us:128', 'unless they are moved on purpose';
 
 # determinism: whoever has all the names comes to the same
 {
-    my $fresh = Punit::Postgres->new(unit => 'us')->apply(Punit::Postgres->files(10, 201));
+    my $fresh = Punit::Postgres->new(unit => 'us')->apply('punit', 'auth');
     my $other = $fresh->dbh;
     $dbh->do('truncate auth.bucket');
     for my $row (@{ $dbh->selectall_arrayref('select origin_unit, hash, user_id, unit, claimed_at from auth.name') }) {

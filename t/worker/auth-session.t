@@ -10,7 +10,7 @@ use Punit::Postgres;
 use Punit::Process;
 use Punit::Session;
 
-my $pg   = Punit::Postgres->new(unit => 'eu')->apply(Punit::Postgres->files(10, 219));
+my $pg   = Punit::Postgres->new(unit => 'eu')->apply('punit', 'auth', 'profile');
 my $dbh  = $pg->dbh;
 my $auth = Punit::AuthWorker->new($pg);
 $dbh->do(q(select auth.assign_buckets('{eu}')));

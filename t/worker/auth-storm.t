@@ -8,7 +8,7 @@ use Punit::AuthWorker;
 use Punit::Postgres;
 use Punit::Wait qw(wait_until);
 
-my $pg   = Punit::Postgres->new(unit => 'eu')->apply(Punit::Postgres->files(10, 219));
+my $pg   = Punit::Postgres->new(unit => 'eu')->apply('punit', 'auth', 'profile');
 my $dbh  = $pg->dbh;
 $dbh->do(q(select auth.assign_buckets('{eu}')));
 my $auth = Punit::AuthWorker->new($pg, env => { PUNIT_ARGON_THREADS => 1, PUNIT_ARGON_WAITING => 2, PUNIT_AUTH_NAME_BURST => 100 });

@@ -33,8 +33,8 @@ certificate('ap', 'ap', 'ca');
 certificate('forged', 'eu', 'other');
 
 my $us = Punit::Postgres->new(unit => 'us',
-    tls => { ca => "$dir/ca.pem", cert => "$dir/us.pem", key => "$dir/us.key" })->apply(Punit::Postgres->files(10, 219));
-my $eu = Punit::Postgres->new(unit => 'eu')->apply(Punit::Postgres->files(10, 219));
+    tls => { ca => "$dir/ca.pem", cert => "$dir/us.pem", key => "$dir/us.key" })->apply('punit', 'auth', 'profile');
+my $eu = Punit::Postgres->new(unit => 'eu')->apply('punit', 'auth', 'profile');
 $us->know($eu);
 $eu->know($us);
 my $dbh = $eu->dbh;

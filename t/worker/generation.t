@@ -9,7 +9,7 @@ use Punit::Postgres;
 use Punit::Wait qw(wait_until);
 
 my $pg = Punit::Postgres->new(unit => 'eu');
-$pg->apply(Punit::Postgres->files(10, 79));
+$pg->apply('punit');
 my $dbh = $pg->dbh;
 $dbh->do($_) for 'create schema sky', 'create schema sea',
     q{create table sky.star (origin_unit text not null default punit.self(), id uuid not null default gen_random_uuid(),

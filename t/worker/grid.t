@@ -14,7 +14,7 @@ use Punit::Process;
 my $dir = tempdir('punit-worker-XXXXXX', DIR => '/tmp', CLEANUP => 1);
 chmod 0777, $dir;
 my $pg = Punit::Postgres->new(unit => 'eu');
-$pg->apply(Punit::Postgres->files(10, 299));
+$pg->apply();
 my $dbh = $pg->dbh;
 my ($editor, $key) = ('0b6f2f0e-0000-4000-8000-000000000001', 'punit:doc:sports:' . '0' x 64);
 

@@ -13,7 +13,7 @@ use Punit::Process;
 my $dir = tempdir('punit-gridd-XXXXXX', DIR => '/tmp', CLEANUP => 1);
 chmod 0777, $dir;
 my $pg = Punit::Postgres->new(unit => 'eu');
-$pg->apply(Punit::Postgres->files(10, 209), Punit::Postgres->files(240, 240));
+$pg->apply('punit', 'auth', 'training', 'sports');
 my $dbh = $pg->dbh;
 
 my @memcached = map { Punit::Process->memcached("$dir/grid$_.sock") } 1 .. 2;

@@ -11,7 +11,7 @@ use Punit::Process;
 
 my $dir = tempdir('punit-worker-XXXXXX', DIR => '/tmp', CLEANUP => 1);
 my $pg  = Punit::Postgres->new(unit => 'eu');
-$pg->apply(Punit::Postgres->files(10, 299));
+$pg->apply();
 my $dbh = $pg->dbh;
 my @users = map { sprintf '0b6f2f0e-0000-4000-8000-%012d', $_ } 1 .. 2;
 $dbh->do('select punit.create_user(?)', undef, $_) for @users;

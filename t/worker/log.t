@@ -12,7 +12,7 @@ use Punit::Process;
 
 my $dir = tempdir('punit-worker-XXXXXX', DIR => '/tmp', CLEANUP => 1);
 my $pg  = Punit::Postgres->new(unit => 'eu');
-$pg->apply(Punit::Postgres->files(10, 79), Punit::Postgres->files(210, 210));
+$pg->apply('punit', 'profile');
 my $dbh  = $pg->dbh;
 my $user = '0b6f2f0e-0000-4000-8000-000000000001';
 $dbh->begin_work;

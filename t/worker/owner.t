@@ -12,7 +12,7 @@ use Punit::Process;
 
 my $dir = tempdir('punit-worker-XXXXXX', DIR => '/tmp', CLEANUP => 1);
 my $pg  = Punit::Postgres->new(unit => 'us');
-$pg->apply(Punit::Postgres->files(10, 79), Punit::Postgres->files(210, 210));
+$pg->apply('punit', 'profile');
 my $dbh = $pg->dbh;
 my $n   = 0;
 

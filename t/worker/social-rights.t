@@ -8,7 +8,7 @@ use Test::More;
 use Punit::Postgres;
 
 my @services = qw(auth profile training metrics sports social);
-my $pg = Punit::Postgres->new(unit => 'eu')->apply(Punit::Postgres->files(0, 899));
+my $pg = Punit::Postgres->new(unit => 'eu')->apply();
 my $db = $pg->dbh;
 
 my $tables = $db->selectall_arrayref(q{select n.nspname, format('%I.%I', n.nspname, c.relname), c.relkind = 'v'

@@ -9,7 +9,7 @@ use Test::More;
 
 use Punit::Postgres;
 
-my $pg = Punit::Postgres->new(unit => 'eu')->apply(Punit::Postgres->files(0, 899));
+my $pg = Punit::Postgres->new(unit => 'eu')->apply();
 my $db = $pg->dbh;
 
 sub import { return join ' ', $db->selectrow_array('select * from training.import_exercises(?::jsonb)', undef, $_[0]) }

@@ -7,6 +7,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/pg/connection.h"
+#include "lib/pg/schema.h"
 
 #define QUERY_MS     2000
 #define RETRY_MIN_MS 50
@@ -89,6 +90,8 @@ listener_stand(listener_t *listener)
 
     listener->connection =
         punit_connection_open(listener->conninfo, punit_clock_ms() + QUERY_MS, why, sizeof(why));
+    listener->connection =
+        punit_schema_checked(listener->connection, punit_clock_ms() + QUERY_MS, why, sizeof(why));
 
     if (listener->connection == NULL) {
         lost(listener, why);

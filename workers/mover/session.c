@@ -4,9 +4,11 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/config.h"
 #include "lib/base/log.h"
 #include "lib/pg/conninfo.h"
+#include "lib/pg/schema.h"
 
 #define OPEN_MS    3000
 #define TIMEOUT_MS 60000
@@ -58,7 +60,9 @@ session_open(link_t *local)
 
     if (ok) {
         local->timeout_ms = TIMEOUT_MS;
-        ok = link_run(local, settings_sql);
+        ok = punit_schema_fits(local->pg, punit_clock_ms() + OPEN_MS, local->error,
+                               sizeof(local->error))
+             && link_run(local, settings_sql);
     }
 
     note_local(!ok, local->error);

@@ -48,7 +48,7 @@ sub new {
 
 sub prepare {
     my ($self, $unit) = @_;
-    $self->{pg}{$unit}->apply(Punit::Postgres->files(10, 69), Punit::Postgres->files(80, 199));
+    $self->{pg}{$unit}->apply('punit');
     $self->db($unit)->do($tables);
 }
 

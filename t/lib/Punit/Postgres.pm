@@ -4,7 +4,7 @@ package Punit::Postgres;
 # when asked), stopped by its pid when the object goes. Its log stays, and is named, when the test fails.
 #
 #   my $pg = Punit::Postgres->new(unit => 'eu');
-#   $pg->apply(glob 'sql/0*.sql');
+#   $pg->apply('punit', 'training');
 #   my $dbh = $pg->dbh('punit_training');
 
 use strict;
@@ -12,6 +12,7 @@ use warnings;
 use Carp qw(croak);
 use Cwd qw(abs_path);
 use DBI;
+use File::Copy qw(copy);
 use File::Path qw(make_path remove_tree);
 use File::Temp qw(tempdir);
 use IO::Socket::INET;
@@ -109,30 +110,56 @@ sub dbh {
         { RaiseError => 1, PrintError => 0, AutoCommit => 1, pg_enable_utf8 => 1, PrintWarn => 0 });
 }
 
-# Applies files of sql/ in name order, each in one transaction through libpq as punitctl does; names the unit once
-# punit.me is there.
+# The schema, as `punitctl schema` applies it. Names of schemas choose a part: `punit` is the
+# system itself, a
+# service's tables are called NNN-<service>-<topic>. Without names: all of it.
 sub apply {
-    my ($self, @files) = @_;
-    my $dbh = $self->dbh;
-    $dbh->do('set client_min_messages = warning');
-    $dbh->do(sprintf 'set punit.id = %s', $dbh->quote($self->{unit}));
-    for my $file (@files) {
-        open my $f, '<:encoding(UTF-8)', $file or croak "$file: $!";
-        my $sql = do { local $/; <$f> };
-        close $f;
-        $dbh->begin_work;
-        eval { $dbh->do($sql); 1 } or do { my $e = $@; eval { $dbh->rollback }; croak "$file: $e" };
-        $dbh->commit;
-    }
-    $dbh->disconnect;
+    my ($self, @schemas) = @_;
+    my $sql = $self->sql(@schemas);
+    my ($status, $output) = $self->punitctl('schema', '--sql', $sql);
+    croak "punitctl schema: $output" if $status;
     return $self;
 }
 
-# All files of sql/ whose number is in a range, in order: files(10, 199)
-sub files {
-    my ($class, $from, $to) = @_;
+# A copy of these parts of sql/ that the unit's user can read; its directory.
+sub sql {
+    my ($self, @schemas) = @_;
     (my $root = abs_path(__FILE__)) =~ s{/t/lib/Punit/Postgres\.pm$}{};
-    return grep { my ($n) = m{/(\d+)-[^/]*\.sql$}; defined $n && $n >= $from && $n <= $to } sort glob "$root/sql/*.sql";
+    my %known = map { m{([^/]+)$} ? ($1 => 1) : () } glob "$root/sql/functions/*";
+    @schemas = sort keys %known unless @schemas;
+    my %wanted = map { $_ => $known{$_} || croak "no schema $_" } @schemas;
+    my $sql = "$self->{dir}/sql";
+    remove_tree($sql);
+    make_path("$sql/tables", map { "$sql/functions/$_" } @schemas);
+    copy("$root/sql/VERSION", "$sql/VERSION") or die "VERSION: $!";
+    for my $file (glob "$root/sql/tables/*.sql") {
+        my ($name, $topic) = $file =~ m{/(\d+-([a-z]+)[^/]*)$};
+        next if !$wanted{ $known{$topic} ? $topic : 'punit' };
+        copy($file, "$sql/tables/$name") or die "$file: $!";
+    }
+    for my $schema (@schemas) {
+        copy($_, "$sql/functions/$schema/")
+            or die "$_: $!" for glob "$root/sql/functions/$schema/*.sql";
+    }
+    system('chmod', '-R', 'a+rX', $sql);
+    return $sql;
+}
+
+# punitctl on this database: its exit code and what it says
+sub punitctl {
+    my ($self, @arguments) = @_;
+    (my $bin = abs_path(__FILE__)) =~ s{/t/lib/Punit/Postgres\.pm$}{/build/bin};
+    my $ctl = ($ENV{PUNIT_BIN} // $bin) . '/punitctl';
+    my $pid = open(my $pipe, '-|') // die "fork: $!";
+    if (!$pid) {
+        @ENV{qw(PUNIT_DIR PUNIT_UNIT PUNIT_PG)} = ($self->{dir}, $self->{unit}, $self->conninfo);
+        open STDERR, '>&', \*STDOUT;
+        { no warnings 'exec'; exec {$ctl} $ctl, @arguments }
+        POSIX::_exit(127);
+    }
+    my $output = do { local $/; <$pipe> } // '';
+    close $pipe;
+    return ($? >> 8, $output);
 }
 
 # A user as a registration leaves him: owned here, with a profile.

@@ -27,7 +27,7 @@ $test_pid = $$;
 
 sub database {
     my ($class, $unit) = @_;
-    return Punit::Postgres->new(unit => $unit)->apply(Punit::Postgres->files(0, 899));
+    return Punit::Postgres->new(unit => $unit)->apply();
 }
 
 # env: further variables of the worker

@@ -8,6 +8,7 @@
 #include "lib/base/backoff.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/pg/schema.h"
 
 #define WAIT_MS        1000
 #define CONNECT_MS     2000
@@ -54,6 +55,7 @@ open_one(punit_pool_t *pool, int64_t deadline, punit_connection_t **c)
     *c = punit_connection_open(pool->conninfo,
                                deadline < now + CONNECT_MS ? deadline : now + CONNECT_MS, why,
                                sizeof(why));
+    *c = punit_schema_checked(*c, now + CONNECT_MS, why, sizeof(why));
 
     pthread_mutex_lock(&pool->lock);
 

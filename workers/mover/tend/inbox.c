@@ -7,6 +7,7 @@
 #include "lib/base/config.h"
 #include "lib/base/log.h"
 #include "lib/pg/conninfo.h"
+#include "lib/pg/schema.h"
 #include "mover/failpoint.h"
 #include "mover/link.h"
 #include "mover/session.h"
@@ -34,7 +35,9 @@ inbox_open(link_t *link)
 
     if (ok) {
         link->timeout_ms = TIMEOUT_MS;
-        ok = link_run(link, session_sql);
+        ok = punit_schema_fits(link->pg, punit_clock_ms() + OPEN_MS, link->error,
+                               sizeof(link->error))
+             && link_run(link, session_sql);
     }
 
     if (!ok) {

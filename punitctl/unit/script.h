@@ -1,0 +1,25 @@
+/*
+ * SQL files: run statement by statement, so that an error names file and line.
+ */
+#ifndef PUNITCTL_UNIT_SCRIPT_H
+#define PUNITCTL_UNIT_SCRIPT_H
+
+#include <libpq-fe.h>
+
+typedef enum {
+    SCRIPT_DONE,
+    SCRIPT_LATER,   /* something it names is missing, perhaps not made yet */
+    SCRIPT_REPLACE, /* an object of the same name must be dropped first */
+    SCRIPT_FAILED,
+} script_result_t;
+
+/* Runs the statements of `script` inside the open transaction. After a failure *error says why,
+ * with `name` and the line. */
+script_result_t script_run(PGconn *db, const char *name, const char *script, const char **error);
+
+/* The error of a result as text: `name`, the line of `script` where the server names a place in
+ * it (a statement that begins at `line`, or the body of a function), the message and its detail. */
+const char *script_error(const PGresult *result, const char *name, const char *script,
+                         const char *statement, long line);
+
+#endif

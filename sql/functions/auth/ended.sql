@@ -1,0 +1,79 @@
+-- Ended tokens.
+
+-- ENABLE ALWAYS: it announces rows that the mesh brings, too. It must not raise an error, or the
+-- subscription would stop and later revocations would not arrive.
+create or replace function auth.announce_end() returns trigger
+language plpgsql
+as $$
+begin
+    perform pg_notify('punit_ended', concat_ws(' ', new.kind, new.subject,
+        ceil(extract(epoch from new.exp))::bigint, new.gen));
+    return null;
+exception when others then
+    raise warning 'auth.ended % not announced: %', new.id, sqlerrm;
+    return null;
+end
+$$;
+comment on function auth.announce_end() is
+    'NOTIFY punit_ended: "<kind> <subject> <exp, seconds since 1970>", for kind user then " <gen>"';
+
+create or replace trigger announce after insert on auth.ended
+    for each row execute function auth.announce_end();
+alter table auth.ended enable always trigger announce;
+
+-- A logout that another unit took arrives by the mesh as the end of a session. The user's owner
+-- knows the session's tokens and names them to the grids of all units. ENABLE ALWAYS, and it must
+-- not raise an error.
+create or replace function auth.end_family() returns trigger
+language plpgsql
+as $$
+begin
+    perform auth.record_end('jti', t.jti, null, t.exp)
+       from auth.session s
+       join punit.own o on o.user_id = s.user_id and o.state = 'OWNED'
+       cross join unnest(s.jti, s.jti_exp) as t (jti, exp)
+      where s.id = new.subject and t.exp > now()
+        and not exists (select from auth.ended e where e.subject = t.jti and e.kind = 'jti');
+    return null;
+exception when others then
+    raise warning 'tokens of session % not ended: %', new.subject, sqlerrm;
+    return null;
+end
+$$;
+comment on function auth.end_family() is 'ends each token of a session that another unit has ended';
+
+create or replace trigger end_family after insert on auth.ended
+    for each row when (new.kind = 'session') execute function auth.end_family();
+alter table auth.ended enable always trigger end_family;
+
+create or replace function auth.record_end(p_kind text, p_subject uuid, p_gen bigint,
+                                           p_exp timestamptz) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform punit.stay_or_refuse();
+    insert into auth.ended (origin_unit, kind, subject, gen, exp)
+    values (punit.self(), p_kind, p_subject, p_gen, p_exp);
+    -- Each insert deletes some expired rows, so the table stays small.
+    delete from auth.ended e
+     where (e.origin_unit, e.id) in (
+            select d.origin_unit, d.id from auth.ended d
+             where d.origin_unit = punit.self() and d.exp < now() - interval '1 minute'
+             order by d.exp limit 20 for update skip locked);
+end
+$$;
+comment on function auth.record_end(text, uuid, bigint, timestamptz) is
+    'inserts a row of this unit into auth.ended and deletes expired rows of this unit';
+grant execute on function auth.record_end(text, uuid, bigint, timestamptz) to punit_auth;
+
+create or replace function auth.is_active(p_jti uuid, p_session uuid, p_user uuid, p_gen bigint)
+returns boolean
+language sql stable
+return not exists (select from auth.ended e where e.subject = p_jti and e.kind = 'jti')
+   and not exists (select from auth.ended e where e.subject = p_session and e.kind = 'session')
+   and not exists (select from auth.ended e where e.subject = p_user and e.kind = 'user'
+                   and e.gen > p_gen)
+   and not exists (select from punit.own o where o.user_id = p_user and o.state = 'ERASED');
+comment on function auth.is_active(uuid, uuid, uuid, bigint) is
+    'true if no row known here revokes this token; any argument may be null';
+grant execute on function auth.is_active(uuid, uuid, uuid, bigint) to punit_auth;

@@ -1,0 +1,232 @@
+-- The inbox: one worker (of punit-mover) handles the messages for this unit, in order for each
+-- origin. Each message runs in a subtransaction of its own with its acknowledgement. A message that
+-- fails is noted and tried again later, and does not stop those behind it. So handlers accept
+-- messages in any order: a message carries the ver of its subject.
+
+create or replace function punit.handle_message(m punit.outbox) returns boolean
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    h       punit.message_handler;
+    o       record;
+    v_ver   bigint;
+    v_again boolean := false;
+    v_wait  uuid[] := '{}';
+    v_since bigint[] := '{}';
+begin
+    select * into h from punit.message_handler x where x.kind = m.kind;
+    if not found then
+        raise exception 'no handler for messages of kind %', m.kind using errcode = 'PU500';
+    end if;
+    if not h.outlives and exists (select from punit.own x where x.user_id = m.user_id
+                                  and x.state = 'ERASED') then
+        return false;
+    end if;
+    if m.users is null then
+        execute format('select %s($1, $2, $3, $4)', h.fn) into v_again
+            using null::uuid, null::bigint, m.user_id, m.payload;
+        return coalesce(v_again, false);
+    end if;
+    for i in 1 .. cardinality(m.users) loop
+        select b.ver into v_ver from punit.bump(m.users[i]) b;
+        if found then
+            execute format('select %s($1, $2, $3, $4)', h.fn) using m.users[i], v_ver, m.user_id,
+                m.payload;
+            continue;
+        end if;
+        select * into o from punit.owner_of(m.users[i]);
+        if o.state = 'ERASED' then
+            continue;
+        elsif o.epoch > m.epochs[i] and exists (select from punit.peer p where p.id = o.unit) then
+            insert into punit.outbox (origin_unit, target_unit, kind, user_id, users, epochs,
+                                      payload)
+            values (punit.self(), o.unit, m.kind, m.user_id, array[m.users[i]], array[o.epoch],
+                    m.payload);
+        else
+            -- The user is on the way here, or this unit knows nothing of the user yet.
+            v_wait := v_wait || m.users[i];
+            v_since := v_since || m.epochs[i];
+        end if;
+    end loop;
+    if cardinality(v_wait) = 0 then
+        return false;
+    elsif m.origin_unit = punit.self() and cardinality(v_wait) = cardinality(m.users) then
+        return true;
+    end if;
+    -- The other users have been told: these wait in a message of this unit to itself.
+    insert into punit.outbox (origin_unit, target_unit, kind, user_id, users, epochs, payload)
+    values (punit.self(), punit.self(), m.kind, m.user_id, v_wait, v_since, m.payload);
+    return false;
+end
+$$;
+comment on function punit.handle_message(punit.outbox) is
+    'the effect of a message. Users owned here are told, users who moved on get it passed on,'
+    ' users on their way keep it. True: not done yet, call again later';
+
+create or replace function punit.work_off(p_ms int default 20)
+returns table (done bigint, failed bigint, waiting bigint)
+language plpgsql volatile rows 1 security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    m       punit.outbox;
+    v_self  text := punit.self();
+    v_end   timestamptz := clock_timestamp() + p_ms * interval '1 millisecond';
+    v_error text;
+    v_state text;
+    v_again boolean;
+    v_tries int;
+begin
+    done := 0;
+    failed := 0;
+    waiting := 0;
+    -- one session at a time
+    perform pg_advisory_xact_lock(hashtext('punit.work_off'));
+    if exists (select from punit.me x where x.left_at is not null) then
+        -- The sender takes the message back and sends it to others. If this unit passed it on, it
+        -- could come too late.
+        return next;
+        return;
+    end if;
+    -- Delete messages that the peers have acknowledged. An acknowledgement goes once its message is
+    -- gone.
+    delete from punit.outbox x using punit.outbox_ack a
+     where x.origin_unit = v_self and a.origin_unit = x.origin_unit
+         and a.target_unit = x.target_unit and a.seq = x.seq;
+    delete from punit.outbox_ack a
+     where a.target_unit = v_self and a.acked_at < now() - interval '1 hour'
+       and not exists (select from punit.outbox x where x.origin_unit = a.origin_unit
+                          and x.target_unit = a.target_unit and x.seq = a.seq);
+    for m in
+        select x.*
+          from (select distinct o.origin_unit from punit.outbox o
+                where o.target_unit = v_self) origin
+          cross join lateral (
+              select o.* from punit.outbox o
+               where o.origin_unit = origin.origin_unit and o.target_unit = v_self
+                 and not exists (select from punit.outbox_ack a where a.origin_unit = o.origin_unit
+                                    and a.target_unit = v_self and a.seq = o.seq)
+                 and not exists (select from punit.inbox_late l where l.origin_unit = o.origin_unit
+                                    and l.seq = o.seq and l.due_at > clock_timestamp())
+               order by o.seq limit 100) x
+         order by row_number() over (partition by x.origin_unit order by x.seq)
+    loop
+        v_error := null;
+        begin
+            v_again := punit.handle_message(m);
+        exception when others then
+            get stacked diagnostics v_error = message_text, v_state = returned_sqlstate;
+        end;
+        if v_error is null and not v_again then
+            if m.origin_unit = v_self then
+                delete from punit.outbox x where x.origin_unit = v_self and x.target_unit = v_self
+                    and x.seq = m.seq;
+            else
+                insert into punit.outbox_ack (origin_unit, target_unit, seq)
+                    values (m.origin_unit, v_self, m.seq)
+                on conflict do nothing;
+            end if;
+            delete from punit.inbox_late l where l.origin_unit = m.origin_unit and l.seq = m.seq;
+            done := done + 1;
+        else
+            insert into punit.inbox_late as l (origin_unit, seq, kind, user_id, tries, due_at,
+                                               error)
+            values (m.origin_unit, m.seq, m.kind, m.user_id, 1,
+                    clock_timestamp() + interval '100 ms', v_error)
+            on conflict (origin_unit, seq) do update
+                set tries = l.tries + 1, error = excluded.error,
+                    -- A user on the way comes soon; a failure gets more time.
+                    due_at = clock_timestamp() + least(interval '100 ms' * power(2,
+                        least(l.tries, 20)),
+                        case when v_error is null then interval '2 s' else interval '1 hour' end)
+            returning l.tries into v_tries;
+            if v_error is null then
+                waiting := waiting + 1;
+            else
+                failed := failed + 1;
+                raise warning 'message % of %, kind %: % (%)', m.seq, m.origin_unit, m.kind,
+                    v_error, v_state;
+            end if;
+            if v_error is not null and v_tries >= 20 then
+                update punit.inbox_late l set given_up = to_jsonb(m)
+                    where l.origin_unit = m.origin_unit and l.seq = m.seq;
+                if m.origin_unit = v_self then
+                    delete from punit.outbox x where x.origin_unit = v_self
+                        and x.target_unit = v_self and x.seq = m.seq;
+                else
+                    insert into punit.outbox_ack (origin_unit, target_unit, seq, error)
+                    values (m.origin_unit, v_self, m.seq, v_error) on conflict do nothing;
+                end if;
+            end if;
+        end if;
+        exit when clock_timestamp() >= v_end;
+    end loop;
+    return next;
+end
+$$;
+comment on function punit.work_off(int) is
+    'handles messages for this unit for about p_ms milliseconds (what it bumps stays locked until'
+    ' it commits), acknowledges them, and deletes own messages that were acknowledged. Call it'
+    ' again while done or failed is not 0';
+grant execute on function punit.work_off(int) to punit_mover;
+
+create or replace function punit.inbox_tidy() returns void
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+    -- also of messages that their origin took back
+    delete from punit.inbox_late l
+     where case when l.given_up is null
+                then not exists (select from punit.outbox x where x.origin_unit = l.origin_unit
+                                    and x.target_unit = punit.self() and x.seq = l.seq)
+                else l.due_at < now() - interval '30 days' end
+$$;
+comment on function punit.inbox_tidy() is 'deletes notes of messages that no longer exist';
+grant execute on function punit.inbox_tidy() to punit_mover;
+
+create or replace function punit.hear_erase(p_user uuid, p_ver bigint, p_about uuid,
+                                            p_payload jsonb) returns boolean
+language plpgsql volatile
+as $$
+begin
+    perform punit.erased(p_about, coalesce((p_payload ->> 'epoch')::bigint, 0));
+    return false;
+end
+$$;
+comment on function punit.hear_erase(uuid, bigint, uuid, jsonb) is 'message erase';
+
+create or replace function punit.hear_forget(p_user uuid, p_ver bigint, p_about uuid,
+                                             p_payload jsonb) returns boolean
+language sql volatile
+as $$ select punit.forget(p_about) $$;
+comment on function punit.hear_forget(uuid, bigint, uuid, jsonb) is
+    'message forget, from this unit to itself';
+
+create or replace function punit.forget_messages(p_user uuid) returns boolean
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    delete from punit.inbox_late l
+     where (l.user_id = p_user and l.kind
+            not in (select h.kind from punit.message_handler h where h.outlives))
+        or l.given_up::text like '%' || p_user || '%';
+    -- passed on here after the erasure, before this unit heard of it
+    delete from punit.outbox x
+     where x.origin_unit = punit.self() and x.user_id = p_user
+       and x.kind not in (select h.kind from punit.message_handler h where h.outlives);
+    update punit.outbox x
+       set users = k.users, epochs = k.epochs
+      from (select y.origin_unit, y.target_unit, y.seq,
+                   coalesce(array_agg(u.id order by u.n) filter (where u.id <> p_user), '{}')
+                       as users,
+                   coalesce(array_agg(u.epoch order by u.n) filter (where u.id <> p_user), '{}')
+                       as epochs
+              from punit.outbox y cross join unnest(y.users, y.epochs) with ordinality u (id, epoch,
+                  n)
+             where y.origin_unit = punit.self() and p_user = any (y.users)
+             group by y.origin_unit, y.target_unit, y.seq) k
+     where x.origin_unit = k.origin_unit and x.target_unit = k.target_unit and x.seq = k.seq;
+    return false;
+end
+$$;
+comment on function punit.forget_messages(uuid) is
+    'removes messages of this unit about an erased user, and the user among the recipients of'
+    ' others';

@@ -1,0 +1,168 @@
+-- Moves that an operator asks for or cancels, at the new owner or at the old one.
+
+create or replace function punit.request_move(p_user uuid, p_to text,
+                                              p_paced boolean default false) returns uuid
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    o  record;
+    id uuid;
+begin
+    if p_to <> punit.self() and not exists (select from punit.peer p where p.id = p_to) then
+        raise exception 'no unit %', p_to using errcode = 'PU404';
+    end if;
+    select * into o from punit.owner_of(p_user);
+    if o.state = 'ERASED' or o.unit is null then
+        raise exception 'no user %', p_user using errcode = 'PU401';
+    end if;
+    if o.state = 'OWNED' and p_to = punit.self() then
+        raise exception 'user % is owned here already', p_user using errcode = 'PU409';
+    end if;
+    insert into punit.move as m (user_id, from_unit, to_unit, phase, asked, paced)
+    values (p_user, o.unit, p_to, case when p_to = punit.self() then 'wanted' else 'pass' end, true,
+            p_paced)
+    on conflict (user_id, to_unit) where finished_at is null do update
+        set asked = true, paced = excluded.paced and (m.paced or not m.asked),
+            phase = case m.phase when 'copy' then 'wanted' else m.phase end
+    returning move_id into id;
+    perform pg_notify('punit_move', '');
+    return id;
+end
+$$;
+comment on function punit.request_move(uuid, text, boolean) is
+    'asks for a move of a user to a unit, this one or a peer, and gives the move_id of the record'
+    ' here. p_paced: background work. PU401 unknown user, PU404 unknown unit, PU409 owned there'
+    ' already';
+grant execute on function punit.request_move(uuid, text, boolean) to punit_mover;
+
+create or replace function punit.ask_move(p_user uuid, p_owner text, p_from uuid, p_to uuid,
+                                          p_paced boolean default false) returns text
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v text := punit.void(p_from, p_to);
+    o record;
+begin
+    if v is not null then
+        return 'VOID: ' || v;
+    end if;
+    select * into o from punit.owner_of(p_user);
+    if o.state in ('OWNED', 'ERASED') then
+        return o.state;
+    end if;
+    -- A drain repeats its requests, so a crash may lose them.
+    if p_paced then
+        perform set_config('synchronous_commit', 'off', true);
+    end if;
+    insert into punit.move as m (user_id, from_unit, to_unit, phase, asked, paced)
+    values (p_user, coalesce(o.unit, p_owner), punit.self(), 'wanted', true, p_paced)
+    on conflict (user_id, to_unit) where finished_at is null do update
+        set asked = true, paced = excluded.paced and (m.paced or not m.asked),
+            phase = case m.phase when 'copy' then 'wanted' else m.phase end;
+    perform pg_notify('punit_move', '');
+    return 'OK';
+end
+$$;
+comment on function punit.ask_move(uuid, text, uuid, uuid, boolean) is
+    'a peer passes on the request that this unit takes the user. p_owner: the owner as the peer'
+    ' knows; p_paced: background work';
+grant execute on function punit.ask_move(uuid, text, uuid, uuid, boolean) to punit_peer;
+
+create or replace function punit.move_lock(p_user uuid) returns void
+language sql volatile
+as $$ select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('punit.move'),
+                                              pg_catalog.hashtext(p_user::text)) $$;
+comment on function punit.move_lock(uuid) is
+    'the lock of a user''s move records, until the transaction ends; ownership does not depend on'
+    ' it';
+
+create or replace function punit.fence_begin(p_user uuid, p_unit text, p_epoch bigint,
+                                             p_base bigint, p_age_ms bigint) returns boolean
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform punit.move_lock(p_user);
+    -- a statement of its own: it must see what the last holder of the lock committed
+    if exists (select from punit.move m
+                where m.user_id = p_user and m.to_unit = punit.self()
+                  and (m.phase in ('retire', 'refuse')
+                       or (m.cancelled
+                           and m.finished_at > clock_timestamp() - p_age_ms * interval
+                               '1 millisecond'))) then
+        return false;
+    end if;
+    insert into punit.move as m (user_id, from_unit, to_unit, phase, epoch, base_ver, mode)
+    values (p_user, p_unit, punit.self(), 'fence', p_epoch, p_base, 'delta')
+    on conflict (user_id, to_unit) where finished_at is null do update
+        set phase = 'fence', from_unit = excluded.from_unit, epoch = excluded.epoch,
+            base_ver = coalesce(m.base_ver, excluded.base_ver), mode = coalesce(m.mode, 'delta'),
+            touched_at = clock_timestamp();
+    return true;
+end
+$$;
+comment on function punit.fence_begin(uuid, text, bigint, bigint, bigint) is
+    'called before FENCE is sent: from its commit on the move must end by ACTIVATE or by a'
+    ' refusal. False: the move was cancelled within p_age_ms (since the request that caused it),'
+    ' or a message of the last move is still to be sent';
+grant execute on function punit.fence_begin(uuid, text, bigint, bigint, bigint) to punit_mover;
+
+create or replace function punit.cancel_move(p_user uuid) returns text
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    m punit.move;
+    r text := 'none';
+begin
+    perform punit.move_lock(p_user);
+    -- in the order of ACTIVATE's transaction: the own row, then the record
+    if exists (select from punit.move x where x.user_id = p_user and x.phase = 'fence') then
+        perform from punit.own o where o.user_id = p_user for no key update;
+    end if;
+    for m in select * from punit.move x where x.user_id = p_user and x.finished_at is null
+              order by x.started_at for update loop
+        if m.phase = 'retire' then
+            r := 'moved';
+        elsif m.phase = 'refuse' then
+            update punit.move x set cancelled = true where x.move_id = m.move_id;
+            r := 'refusing';
+        elsif m.phase = 'fence' then
+            -- The old owner may be fenced by now. As after ABORT, this unit promises never to
+            -- activate that epoch, and then tells the old owner.
+            case punit.refuse(p_user, m.epoch + 1)
+            when 'REFUSED' then
+                update punit.move x set phase = 'refuse', cancelled = true, error = 'cancelled',
+                    touched_at = clock_timestamp()
+                where x.move_id = m.move_id;
+                r := 'refusing';
+            when 'ACTIVE' then
+                r := 'moved';
+            else
+                -- ERASED: the mover ends it
+                null;
+            end case;
+        else
+            update punit.move x set phase = 'done', result = 'cancelled', cancelled = true,
+                finished_at = clock_timestamp(), touched_at = clock_timestamp()
+            where x.move_id = m.move_id;
+            r := case when r = 'none' then 'cancelled' else r end;
+        end if;
+    end loop;
+    perform pg_notify('punit_move', '');
+    return r;
+end
+$$;
+comment on function punit.cancel_move(uuid) is
+    'ends the user''s unfinished moves on record here. none: there are none. cancelled. refusing:'
+    ' FENCE may have been sent, so this unit has refused the epoch and the mover tells the old'
+    ' owner, who owns the user again. moved: too late, the user is owned here';
+grant execute on function punit.cancel_move(uuid) to punit_mover;
+
+create or replace function punit.ask_cancel(p_user uuid, p_from uuid, p_to uuid) returns text
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+    select case when punit.void(p_from, p_to) is not null then 'VOID: ' || punit.void(p_from, p_to)
+                else punit.cancel_move(p_user) end
+$$;
+comment on function punit.ask_cancel(uuid, uuid, uuid) is
+    'a peer passes on that the user''s moves to this unit are cancelled';
+grant execute on function punit.ask_cancel(uuid, uuid, uuid) to punit_peer;
