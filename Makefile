@@ -21,14 +21,15 @@ N        := build$(if $(SAN),/san)
 MODULE   := $(N)/ngx_http_punit_module.so
 
 BUILD_PACKAGES := build-essential debhelper pkg-config nginx-dev libpcre2-dev zlib1g-dev libssl-dev \
-	libpq-dev libjansson-dev libjwt-dev libsodium-dev libmemcached-dev libfcgi-dev
+	libpq-dev libjansson-dev libjwt-dev libsodium-dev libmemcached-dev libfcgi-dev \
+	libsmartcols-dev
 RUN_PACKAGES   := nginx postgresql-15 memcached runit openssl curl perl adduser
 TEST_PACKAGES  := libcmocka-dev libdbd-pg-perl libjson-validator-perl libyaml-libyaml-perl cppcheck lintian procps spin
 FUZZ_PACKAGES  := clang libclang-rt-14-dev
 # the load, and the peers that are compared with
 BENCH_PACKAGES := wrk haproxy libnginx-mod-http-js libnginx-mod-http-lua libnginx-mod-http-memc lua-cjson lua-luaossl
 
-PKG_LIBS := libpq jansson libjwt libsodium libmemcached libcrypto
+PKG_LIBS := libpq jansson libjwt libsodium libmemcached libcrypto smartcols
 CFLAGS   ?= -O2 -g
 CPPFLAGS += -D_GNU_SOURCE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -I. -Iworkers -DPUNIT_VERSION='"$(shell cat VERSION)"'
 WFLAGS   := -std=c17 -Wall -Wextra -Werror -Wshadow -Wvla -fstack-protector-strong -fPIE -pthread

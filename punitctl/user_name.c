@@ -5,7 +5,7 @@
 #include <openssl/hmac.h>
 #include <string.h>
 
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
 #include "punitctl/unit/database.h"
 #include "punitctl/unit/file.h"
 
@@ -17,7 +17,7 @@ is_uuid(const char *name)
 {
     static const char shape[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
 
-    for (size_t i = 0; i < sizeof shape; i++) {
+    for (size_t i = 0; i < sizeof(shape); i++) {
         if (shape[i] == 'x' ? !isxdigit((unsigned char) name[i]) : name[i] != shape[i]) {
             return false;
         }
@@ -29,7 +29,7 @@ is_uuid(const char *name)
 static const char *
 lower(const char *name)
 {
-    char *copy = text("%s", name);
+    char *copy = pool_printf("%s", name);
 
     for (char *c = copy; *c != '\0'; c++) {
         *c = (char) tolower((unsigned char) *c);
@@ -41,9 +41,9 @@ lower(const char *name)
 /* bytea literal of the keyed hash, as the auth worker makes it:
  * HMAC-SHA256(pepper, address in lower case). */
 static const char *
-name_hash(const struct unit *unit, const char *address)
+name_hash(const unit_t *unit, const char *address)
 {
-    const char    *path = text("%s/pepper", unit_setting(unit, "PUNIT_PRIVATE"));
+    const char    *path = pool_printf("%s/pepper", unit_setting(unit, "PUNIT_PRIVATE"));
     const char    *hex = file_read(path, NULL);
     unsigned char  digest[EVP_MAX_MD_SIZE];
     unsigned       n = 0;
@@ -54,25 +54,25 @@ name_hash(const struct unit *unit, const char *address)
     if (hex == NULL) {
         return NULL;
     }
-    key = OPENSSL_hexstr2buf(text("%.*s", (int) strcspn(hex, " \r\n"), hex), &length);
+    key = OPENSSL_hexstr2buf(pool_printf("%.*s", (int) strcspn(hex, " \r\n"), hex), &length);
     if (key != NULL && length == KEY_BYTES) {
         HMAC(EVP_sha256(), key, KEY_BYTES, (const unsigned char *) address, strlen(address), digest,
              &n);
     }
     OPENSSL_clear_free(key, (size_t) length);
     if (n == 0) {
-        complain("%s: expected %d bytes as hexadecimal digits", path, KEY_BYTES);
+        output_error("%s: expected %d bytes as hexadecimal digits", path, KEY_BYTES);
         return NULL;
     }
     for (unsigned i = 0; i < n; i++) {
-        literal = text("%s%02x", literal, digest[i]);
+        literal = pool_printf("%s%02x", literal, digest[i]);
     }
     return literal;
 }
 
 
 const char *
-person_id(const struct unit *unit, PGconn *db, const char *name)
+user_name_id(const unit_t *unit, PGconn *db, const char *name)
 {
     const char *hash, *id;
 
@@ -80,7 +80,7 @@ person_id(const struct unit *unit, PGconn *db, const char *name)
         return lower(name);
     }
     if (strchr(name, '@') == NULL) {
-        complain("%s is neither a user's id nor an e-mail address", name);
+        output_error("%s is neither a user's id nor an e-mail address", name);
         return NULL;
     }
     hash = name_hash(unit, lower(name));
@@ -92,7 +92,7 @@ person_id(const struct unit *unit, PGconn *db, const char *name)
                         " order by claimed_at, origin_unit limit 1",
                         1, (const char *const[]){ hash });
     if (id == NULL) {
-        complain("this unit's directory has no user %s", name);
+        output_error("this unit's directory has no user %s", name);
     }
     return id;
 }

@@ -9,13 +9,13 @@
 
 /* The authority in `directory`: ca.pem and ca.key, made if absent. Several
  * processes may ask at once; one makes it. */
-enum file_result certificate_authority(const char *directory);
+file_result_t certificate_authority(const char *directory);
 
 /* A certificate for a unit, signed by the authority in `ca`: CN = id,
  * subjectAltName DNS = id (RFC 6125: what NGINX and libpq verify), for servers
  * and clients alike, 10 years. Left alone when both files exist. */
-enum file_result certificate_unit(const char *ca, const char *id, const char *certificate,
-                                  const char *key);
+file_result_t certificate_unit(const char *ca, const char *id, const char *certificate,
+                               const char *key);
 
 /* Checks that the certificate is signed by the authority in `ca_file`, belongs
  * to the key and names the unit as CN and DNS name. False with the reason. */

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
 #include "punitctl/unit/database.h"
 #include "punitctl/unit/process.h"
 #include "punitctl/unit/units_file.h"
@@ -81,22 +81,22 @@ cluster_programs(void)
 
             if (version > newest) {
                 newest = version;
-                found = text("%.*s", (int) (strlen(path) - strlen("/initdb")), path);
+                found = pool_printf("%.*s", (int) (strlen(path) - strlen("/initdb")), path);
             }
         }
     }
     globfree(&paths);
     if (newest < 15) {
-        complain("no PostgreSQL 15 or newer under /usr/lib/postgresql; install"
-                 " postgresql-15 or set PUNIT_PG_BIN to the directory of initdb");
+        output_error("no PostgreSQL 15 or newer under /usr/lib/postgresql; install"
+                     " postgresql-15 or set PUNIT_PG_BIN to the directory of initdb");
         return NULL;
     }
     return found;
 }
 
 
-enum file_result
-cluster_make(const struct unit *unit)
+file_result_t
+cluster_make(const unit_t *unit)
 {
     const char *programs = cluster_programs();
 
@@ -107,57 +107,63 @@ cluster_make(const struct unit *unit)
         return FILE_FAILED;
     }
     const char *const argv[] = {
-        text("%s/initdb", programs), "--pgdata",
-        unit_path(unit, "pg"),       "--username=postgres",
-        "--encoding=UTF8",           "--locale=C.UTF-8",
-        "--data-checksums",          "--auth-local=peer",
-        "--auth-host=reject",        NULL,
+        pool_printf("%s/initdb", programs),
+        "--pgdata",
+        unit_path(unit, "pg"),
+        "--username=postgres",
+        "--encoding=UTF8",
+        "--locale=C.UTF-8",
+        "--data-checksums",
+        "--auth-local=peer",
+        "--auth-host=reject",
+        NULL,
     };
 
     return process_run(argv, NULL) ? FILE_WRITTEN : FILE_FAILED;
 }
 
 
-static enum file_result
+static file_result_t
 write_text(const char *path, const char *content)
 {
     return file_write(path, content, strlen(content), 0600);
 }
 
 
-enum file_result
-cluster_configure(const struct unit *unit, const char *listen)
+file_result_t
+cluster_configure(const unit_t *unit, const char *listen)
 {
     const char *colon = strrchr(listen, ':');
     const char *main_path = unit_path(unit, "pg/postgresql.conf");
     char       *main_conf = file_read(main_path, NULL);
     const char *user = process_user();
     /* root could become the unit's user anyhow */
-    char            *ident = text("# written by punitctl\n"
-                                             "punit_peer  /^([a-z0-9-]+)$  punit_peer_\\1\n"
-                                             "punit  root  postgres\n");
-    enum file_result results[4] = { FILE_KEPT };
+    char         *ident = pool_printf("# written by punitctl\n"
+                                              "punit_peer  /^([a-z0-9-]+)$  punit_peer_\\1\n"
+                                              "punit  root  postgres\n");
+    file_result_t results[4] = { FILE_KEPT };
 
     if (main_conf == NULL) {
         return FILE_FAILED;
     }
-    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
-        ident = text("%spunit  %s  %s\n", ident, user, roles[i]);
+    for (size_t i = 0; i < sizeof(roles) / sizeof(*roles); i++) {
+        ident = pool_printf("%spunit  %s  %s\n", ident, user, roles[i]);
     }
     results[0] =
         write_text(unit_path(unit, "pg/punit.conf"),
-                   text(settings, text("%.*s", (int) (colon - listen), listen), colon + 1,
-                        unit->dir, unit_setting(unit, "PUNIT_TLS_CERT"),
-                        unit_setting(unit, "PUNIT_TLS_KEY"), unit_setting(unit, "PUNIT_TLS_CA")));
+                   pool_printf(settings, pool_printf("%.*s", (int) (colon - listen), listen),
+                               colon + 1, unit->dir, unit_setting(unit, "PUNIT_TLS_CERT"),
+                               unit_setting(unit, "PUNIT_TLS_KEY"),
+                               unit_setting(unit, "PUNIT_TLS_CA")));
     results[1] = write_text(unit_path(unit, "pg/pg_hba.conf"), hba);
     results[2] = write_text(unit_path(unit, "pg/pg_ident.conf"), ident);
     if (strstr(main_conf, "\n" INCLUDE_LINE "\n") == NULL) {
-        results[3] = write_text(main_path, text("%s\n" INCLUDE_LINE "\n", main_conf));
+        results[3] = write_text(main_path, pool_printf("%s\n" INCLUDE_LINE "\n", main_conf));
     }
 
-    enum file_result all = FILE_KEPT;
+    file_result_t all = FILE_KEPT;
 
-    for (size_t i = 0; i < sizeof results / sizeof *results; i++) {
+    for (size_t i = 0; i < sizeof(results) / sizeof(*results); i++) {
         if (results[i] == FILE_FAILED) {
             return FILE_FAILED;
         }
@@ -171,7 +177,7 @@ cluster_configure(const struct unit *unit, const char *listen)
 
 
 bool
-cluster_runs(const struct unit *unit)
+cluster_runs(const unit_t *unit)
 {
     return process_of(unit_path(unit, "pg/postmaster.pid"), "postgres") > 0;
 }
@@ -185,14 +191,14 @@ lets_in(void *context)
 
 
 bool
-cluster_wait(const struct unit *unit, double seconds)
+cluster_wait(const unit_t *unit, double seconds)
 {
-    char *conninfo = text("%s user=postgres", unit_setting(unit, "PUNIT_PG"));
+    char *conninfo = pool_printf("%s user=postgres", unit_setting(unit, "PUNIT_PG"));
 
     if (!wait_until(lets_in, conninfo, seconds)) {
-        complain("PostgreSQL runs but lets nobody in after %g s; see"
-                 " %s/log/postgres.log",
-                 seconds, unit->dir);
+        output_error("PostgreSQL runs but lets nobody in after %g s; see"
+                     " %s/log/postgres.log",
+                     seconds, unit->dir);
         return false;
     }
     return true;
@@ -200,7 +206,7 @@ cluster_wait(const struct unit *unit, double seconds)
 
 
 static bool
-control(const struct unit *unit, const char *action)
+control(const unit_t *unit, const char *action)
 {
     const char *programs = cluster_programs();
 
@@ -208,7 +214,7 @@ control(const struct unit *unit, const char *action)
         return false;
     }
     const char *const argv[] = {
-        text("%s/pg_ctl", programs),
+        pool_printf("%s/pg_ctl", programs),
         action,
         "--pgdata",
         unit_path(unit, "pg"),
@@ -236,7 +242,7 @@ control(const struct unit *unit, const char *action)
 
 
 bool
-cluster_start(const struct unit *unit)
+cluster_start(const unit_t *unit)
 {
     const char *pid_file = unit_path(unit, "pg/postmaster.pid");
 
@@ -252,18 +258,18 @@ cluster_start(const struct unit *unit)
 
 
 bool
-cluster_stop(const struct unit *unit)
+cluster_stop(const unit_t *unit)
 {
     return control(unit, "stop");
 }
 
 
-enum file_result
-cluster_database(const struct unit *unit)
+file_result_t
+cluster_database(const unit_t *unit)
 {
-    PGconn          *db = database_open(unit, "postgres", "postgres");
-    enum file_result result = FILE_FAILED;
-    PGresult        *found;
+    PGconn       *db = database_open(unit, "postgres", "postgres");
+    file_result_t result = FILE_FAILED;
+    PGresult     *found;
 
     if (db == NULL) {
         return FILE_FAILED;

@@ -15,24 +15,24 @@
 const char *cluster_programs(void);
 
 /* initdb into DIR/pg; FILE_KEPT if it is there. */
-enum file_result cluster_make(const struct unit *unit);
+file_result_t cluster_make(const unit_t *unit);
 
 /* punit.conf, pg_hba.conf, pg_ident.conf; `listen` is ADDRESS:PORT.
  * FILE_WRITTEN if any changed: then a running server must reload. */
-enum file_result cluster_configure(const struct unit *unit, const char *listen);
+file_result_t cluster_configure(const unit_t *unit, const char *listen);
 
 /* True if a server of this cluster runs. */
-bool cluster_runs(const struct unit *unit);
+bool cluster_runs(const unit_t *unit);
 
 /* Waits until a server that was just started lets clients in; false, said,
  * after `seconds`. */
-bool cluster_wait(const struct unit *unit, double seconds);
+bool cluster_wait(const unit_t *unit, double seconds);
 
 /* Starts it, reachable through the unix socket alone, and waits; stops it. */
-bool cluster_start(const struct unit *unit);
-bool cluster_stop(const struct unit *unit);
+bool cluster_start(const unit_t *unit);
+bool cluster_stop(const unit_t *unit);
 
 /* Creates the database unless it is there. */
-enum file_result cluster_database(const struct unit *unit);
+file_result_t cluster_database(const unit_t *unit);
 
 #endif

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
 
 
 /* WARNING and worse are for the operator, NOTICE ("already exists") is not. */
@@ -13,7 +13,7 @@ notice(void *context, const PGresult *result)
 
     (void) context;
     if (severity != NULL && strcmp(severity, "WARNING") == 0) {
-        complain("%s", PQresultErrorMessage(result));
+        output_error("%s", PQresultErrorMessage(result));
     }
 }
 
@@ -35,19 +35,19 @@ open_with(const char *conninfo, const char *role, const char *database)
 
 
 PGconn *
-database_open(const struct unit *unit, const char *role, const char *database)
+database_open(const unit_t *unit, const char *role, const char *database)
 {
     const char *pg = unit_setting(unit, "PUNIT_PG");
     PGconn     *db;
 
     if (pg == NULL) {
-        complain("unit.env has no PUNIT_PG");
+        output_error("unit.env has no PUNIT_PG");
         return NULL;
     }
     db = open_with(pg, role, database);
     if (PQstatus(db) != CONNECTION_OK) {
-        complain("no PostgreSQL: %s", PQerrorMessage(db));
-        complain("is it running? See %s/log/postgres.log", unit->dir);
+        output_error("no PostgreSQL: %s", PQerrorMessage(db));
+        output_error("is it running? See %s/log/postgres.log", unit->dir);
         PQfinish(db);
         return NULL;
     }
@@ -61,7 +61,7 @@ database_open_peer(const char *pg, const char **reason)
     PGconn *db = open_with(pg, NULL, NULL);
 
     if (PQstatus(db) != CONNECTION_OK) {
-        char *message = text("%s", PQerrorMessage(db));
+        char *message = pool_printf("%s", PQerrorMessage(db));
 
         message[strcspn(message, "\n")] = '\0';
         *reason = message;
@@ -85,9 +85,9 @@ database_query(PGconn *db, const char **error, const char *statement, int count,
     if (error != NULL) {
         const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 
-        *error = text("%s", primary != NULL ? primary : PQerrorMessage(db));
+        *error = pool_printf("%s", primary != NULL ? primary : PQerrorMessage(db));
     } else {
-        complain("%s", PQerrorMessage(db));
+        output_error("%s", PQerrorMessage(db));
     }
     PQclear(result);
     return NULL;
@@ -111,7 +111,7 @@ database_value(PGconn *db, const char *statement, int count, const char *const *
     const char *value = NULL;
 
     if (result != NULL && PQntuples(result) > 0 && !PQgetisnull(result, 0, 0)) {
-        value = text("%s", PQgetvalue(result, 0, 0));
+        value = pool_printf("%s", PQgetvalue(result, 0, 0));
     }
     PQclear(result);
     return value;
@@ -122,7 +122,7 @@ const char *
 database_name(PGconn *db, const char *name)
 {
     char       *quoted = PQescapeIdentifier(db, name, strlen(name));
-    const char *copy = text("%s", quoted != NULL ? quoted : "");
+    const char *copy = pool_printf("%s", quoted != NULL ? quoted : "");
 
     PQfreemem(quoted);
     return copy;
@@ -133,7 +133,7 @@ const char *
 database_literal(PGconn *db, const char *value)
 {
     char       *quoted = PQescapeLiteral(db, value, strlen(value));
-    const char *copy = text("%s", quoted != NULL ? quoted : "");
+    const char *copy = pool_printf("%s", quoted != NULL ? quoted : "");
 
     PQfreemem(quoted);
     return copy;
@@ -148,5 +148,5 @@ database_field(const PGresult *result, int row, const char *column)
     if (i < 0 || PQgetisnull(result, row, i)) {
         return NULL;
     }
-    return text("%s", PQgetvalue(result, row, i));
+    return pool_printf("%s", PQgetvalue(result, row, i));
 }

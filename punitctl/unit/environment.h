@@ -9,17 +9,17 @@
 #include "punitctl/unit/unit.h"
 
 /* What `unit init` was told; NULL where it was not. */
-struct environment {
+typedef struct {
     const char        *http, *listener, *pg;
     const char *const *own; /* NAME=value, own_count of them */
     int                own_count;
-};
+} environment_t;
 
 /* Fills unit->settings from DIR/unit.env if there is one, then from `given`,
  * then with what is missing. False with the reason said. */
-bool environment_make(struct unit *unit, const struct environment *given);
+bool environment_make(unit_t *unit, const environment_t *given);
 
 /* Writes DIR/unit.env. */
-enum file_result environment_write(const struct unit *unit);
+file_result_t environment_write(const unit_t *unit);
 
 #endif

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-enum file_result { FILE_FAILED = -1, FILE_KEPT = 0, FILE_WRITTEN = 1 };
+typedef enum { FILE_FAILED = -1, FILE_KEPT = 0, FILE_WRITTEN = 1 } file_result_t;
 
 bool file_exists(const char *path);
 
@@ -19,10 +19,10 @@ char *file_read(const char *path, size_t *size);
 
 /* Makes the file hold `content`: written beside it and renamed, so that a
  * reader sees the old or the new one, and left alone when it holds it now. */
-enum file_result file_write(const char *path, const char *content, size_t size, mode_t mode);
+file_result_t file_write(const char *path, const char *content, size_t size, mode_t mode);
 
 /* The directory and the missing ones above it; `mode` is for the last. */
-enum file_result directory_make(const char *path, mode_t mode);
+file_result_t file_make_directory(const char *path, mode_t mode);
 
 /* path without links and dots; the file must exist. NULL if it does not. */
 char *file_real(const char *path);

@@ -11,18 +11,18 @@
 #include "punitctl/unit/unit.h"
 
 /* Puts this unit's public keys into punit.unit_key. */
-bool keys_publish(const struct unit *unit);
+bool keys_publish(const unit_t *unit);
 
 /* Writes the keys of other units that the database knows into PUNIT_KEYS,
  * tells the database that they are held and, if any file changed (*changed of
  * them), has them read. */
-bool keys_sync(const struct unit *unit, int *changed);
+bool keys_sync(const unit_t *unit, int *changed);
 
 /* Removes keys of units that have left, once none of their tokens is good any
  * more; *until: when the last that stays may go, NULL: none is left. */
-bool keys_drop(const struct unit *unit, PGconn *db, const char **until);
+bool keys_drop(const unit_t *unit, PGconn *db, const char **until);
 
 /* Has NGINX and the auth worker read the keys, if they run. */
-bool keys_reload(const struct unit *unit);
+bool keys_reload(const unit_t *unit);
 
 #endif

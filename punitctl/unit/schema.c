@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
 #include "punitctl/unit/database.h"
 #include "punitctl/unit/file.h"
 #include "punitctl/unit/installation.h"
@@ -25,7 +25,7 @@ static const char *
 sha256(const char *content, size_t size)
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
-    char         *hex = text_space(2 * 32 + 1);
+    char         *hex = pool_alloc(2 * 32 + 1);
     unsigned      n;
 
     EVP_Digest(content, size, digest, &n, EVP_sha256(), NULL);
@@ -59,11 +59,11 @@ run_script(PGconn *db, const char *name, const char *script)
                 line += *at == '\n';
                 left -= (*at & 0xc0) != 0x80;
             }
-            complain("%s line %ld: %s", name, line,
-                     PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
+            output_error("%s line %ld: %s", name, line,
+                         PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
         } else {
-            complain("%s: %s%s%s", name, PQerrorMessage(db), context != NULL ? "in " : "",
-                     context != NULL ? context : "");
+            output_error("%s: %s%s%s", name, PQerrorMessage(db), context != NULL ? "in " : "",
+                         context != NULL ? context : "");
         }
         PQclear(result);
         return false;
@@ -92,9 +92,9 @@ apply_file(PGconn *db, const char *path)
         if (strcmp(known, digest) == 0) {
             return 0;
         }
-        complain("%s was changed after it was applied here; files are"
-                 " forward-only: restore it and put the change into a new file",
-                 name);
+        output_error("%s was changed after it was applied here; files are"
+                     " forward-only: restore it and put the change into a new file",
+                     name);
         return -1;
     }
     if (run_script(db, name, "begin") && run_script(db, name, script)
@@ -104,11 +104,11 @@ apply_file(PGconn *db, const char *path)
                         2, (const char *const[]){ name, digest })
         && run_script(db, name, "commit"))
     {
-        say("applied %s", name);
+        output_line("applied %s", name);
         return 1;
     }
     database_run(db, "rollback", 0, NULL);
-    complain("%s was rolled back; nothing of it is applied", name);
+    output_error("%s was rolled back; nothing of it is applied", name);
     return -1;
 }
 
@@ -119,15 +119,16 @@ apply_all(PGconn *db, const char *directory)
     glob_t paths;
     int    applied = 0, step = 0;
 
-    if (glob(text("%s/*.sql", directory), 0, NULL, &paths) != 0) {
-        return complain("no sql files in %s", directory);
+    if (glob(pool_printf("%s/*.sql", directory), 0, NULL, &paths) != 0) {
+        return output_error("no sql files in %s", directory);
     }
     for (size_t i = 0; i < paths.gl_pathc && step >= 0; i++) {
         step = apply_file(db, paths.gl_pathv[i]);
         applied += step > 0;
     }
     if (step >= 0) {
-        say("schema: %d of %zu files applied now, the rest before", applied, paths.gl_pathc);
+        output_line("schema: %d of %zu files applied now, the rest before", applied,
+                    paths.gl_pathc);
     }
     globfree(&paths);
     return step >= 0 ? EXIT_OK : EXIT_FAILED;
@@ -135,7 +136,7 @@ apply_all(PGconn *db, const char *directory)
 
 
 int
-schema_apply(const struct unit *unit, const char *directory)
+schema_apply(const unit_t *unit, const char *directory)
 {
     PGconn *db = database_open(unit, "postgres", NULL);
     int     status = EXIT_FAILED;
@@ -162,10 +163,10 @@ schema_apply(const struct unit *unit, const char *directory)
 
 
 int
-verb_schema(const struct arguments *arguments)
+verb_schema(const arguments_t *arguments)
 {
-    const char *directory = argument(arguments, "sql");
-    struct unit unit;
+    const char *directory = arguments_value(arguments, "sql");
+    unit_t      unit;
 
     if (directory == NULL) {
         directory = installation_share("sql");

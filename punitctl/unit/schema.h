@@ -9,6 +9,6 @@
 
 /* Applies the files of `directory` that the database has not seen and says
  * each. A file applied before must be unchanged (SHA-256). An EXIT_ code. */
-int schema_apply(const struct unit *unit, const char *directory);
+int schema_apply(const unit_t *unit, const char *directory);
 
 #endif

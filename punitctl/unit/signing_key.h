@@ -11,7 +11,7 @@
 #include "punitctl/unit/file.h"
 
 /* Makes a key pair unless its private file is there. */
-enum file_result signing_key_make(const char *private_path, const char *public_path);
+file_result_t signing_key_make(const char *private_path, const char *public_path);
 
 /* True if the text is one public key in PEM, on P-256. */
 bool signing_key_public_valid(const char *pem);

@@ -2,13 +2,13 @@
 
 #include <string.h>
 
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
 #include "punitctl/unit/cluster.h"
-#include "punitctl/unit/front.h"
 #include "punitctl/unit/installation.h"
+#include "punitctl/unit/nginx.h"
 #include "punitctl/unit/process.h"
 
-const struct unit_process unit_processes[] = {
+const unit_process_t unit_processes[] = {
     { "postgres", "postgres", NULL },
     { "grid", "memcached", "grid.sock" },
     { "tokens", "memcached", "tokens.sock" },
@@ -23,7 +23,7 @@ const struct unit_process unit_processes[] = {
     { "nginx", "nginx", NULL },
 };
 
-const size_t unit_process_count = sizeof unit_processes / sizeof *unit_processes;
+const size_t unit_process_count = sizeof(unit_processes) / sizeof(*unit_processes);
 
 /* Nobody waits here for anybody: a process whose database or grid is not there
  * yet comes up by itself when it is. As root, the unit's user runs it. */
@@ -86,55 +86,60 @@ static const char postgres_term[] =
 
 
 static const char *
-script(const struct unit *unit, const struct unit_process *process)
+script(const unit_t *unit, const unit_process_t *process)
 {
-    const char *start = text(head, process_user(), unit->dir, process->name);
+    const char *start = pool_printf(head, process_user(), unit->dir, process->name);
     const char *memory = unit_setting(unit, "PUNIT_GRID_MEMORY");
     const char *socket = "";
 
     if (strcmp(process->name, "postgres") == 0) {
         const char *programs = cluster_programs();
 
-        return programs == NULL ? NULL
-                                : text("%s%s", start, text(postgres_run, unit->dir, programs));
+        return programs == NULL
+                   ? NULL
+                   : pool_printf("%s%s", start, pool_printf(postgres_run, unit->dir, programs));
     }
     if (strcmp(process->name, "nginx") == 0) {
-        const char *program = front_program();
+        const char *program = nginx_program();
 
-        return program == NULL ? NULL : text("%s%s", start, text(nginx_run, unit->dir, program));
+        return program == NULL
+                   ? NULL
+                   : pool_printf("%s%s", start, pool_printf(nginx_run, unit->dir, program));
     }
     if (strcmp(process->program, "memcached") == 0) {
-        return text("%s%s", start,
-                    text(memcached_run, unit->dir, process->name, memory != NULL ? memory : "64"));
+        return pool_printf("%s%s", start,
+                           pool_printf(memcached_run, unit->dir, process->name,
+                                       memory != NULL ? memory : "64"));
     }
     if (process->socket != NULL) {
-        socket = text("PUNIT_SOCKET='%s/sock/%s'\n", unit->dir, process->socket);
+        socket = pool_printf("PUNIT_SOCKET='%s/sock/%s'\n", unit->dir, process->socket);
     }
-    return text("%s%s", start,
-                text(worker_run, unit->dir, socket, installation_programs(), process->program));
+    return pool_printf("%s%s", start,
+                       pool_printf(worker_run, unit->dir, socket, installation_programs(),
+                                   process->program));
 }
 
 
-enum file_result
-supervise_write(const struct unit *unit)
+file_result_t
+supervise_write(const unit_t *unit)
 {
-    enum file_result all = FILE_KEPT, one;
+    file_result_t all = FILE_KEPT, one;
 
     for (size_t i = 0; i < unit_process_count; i++) {
-        const struct unit_process *process = &unit_processes[i];
-        const char                *content = script(unit, process);
-        const char                *directory = unit_path(unit, "sv/%s", process->name);
+        const unit_process_t *process = &unit_processes[i];
+        const char           *content = script(unit, process);
+        const char           *directory = unit_path(unit, "sv/%s", process->name);
 
-        if (content == NULL || directory_make(directory, 0755) == FILE_FAILED) {
+        if (content == NULL || file_make_directory(directory, 0755) == FILE_FAILED) {
             return FILE_FAILED;
         }
-        one = file_write(text("%s/run", directory), content, strlen(content), 0755);
+        one = file_write(pool_printf("%s/run", directory), content, strlen(content), 0755);
         if (one != FILE_FAILED && strcmp(process->name, "postgres") == 0) {
             all = one == FILE_WRITTEN ? FILE_WRITTEN : all;
-            one = directory_make(text("%s/control", directory), 0755) == FILE_FAILED
+            one = file_make_directory(pool_printf("%s/control", directory), 0755) == FILE_FAILED
                       ? FILE_FAILED
-                      : file_write(text("%s/control/t", directory), postgres_term,
-                                   sizeof postgres_term - 1, 0755);
+                      : file_write(pool_printf("%s/control/t", directory), postgres_term,
+                                   sizeof(postgres_term) - 1, 0755);
         }
         if (one == FILE_FAILED) {
             return FILE_FAILED;
@@ -146,7 +151,7 @@ supervise_write(const struct unit *unit)
 
 
 pid_t
-supervise_pid(const struct unit *unit, const char *name)
+supervise_pid(const unit_t *unit, const char *name)
 {
     for (size_t i = 0; i < unit_process_count; i++) {
         if (strcmp(unit_processes[i].name, name) == 0) {

@@ -11,19 +11,19 @@
 #include "punitctl/unit/file.h"
 #include "punitctl/unit/unit.h"
 
-struct unit_process {
+typedef struct {
     const char *name;    /* of its service directory and log */
     const char *program; /* as the kernel calls it */
     const char *socket;  /* under DIR/sock, or NULL */
-};
+} unit_process_t;
 
-extern const struct unit_process unit_processes[];
-extern const size_t              unit_process_count;
+extern const unit_process_t unit_processes[];
+extern const size_t         unit_process_count;
 
 /* Writes the run scripts. */
-enum file_result supervise_write(const struct unit *unit);
+file_result_t supervise_write(const unit_t *unit);
 
 /* What the supervisor says of a process: its pid, 0: not running. */
-pid_t supervise_pid(const struct unit *unit, const char *name);
+pid_t supervise_pid(const unit_t *unit, const char *name);
 
 #endif

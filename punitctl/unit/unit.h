@@ -7,19 +7,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "punitctl/verb.h"
+#include "punitctl/arguments.h"
 
-struct setting {
+typedef struct {
     const char *name;
     const char *value;
-};
+} setting_t;
 
-struct unit {
-    const char     *id;
-    const char     *dir;      /* absolute */
-    struct setting *settings; /* of unit.env; NULL: the environment */
-    size_t          count;
-};
+typedef struct {
+    const char *id;
+    const char *dir;      /* absolute */
+    setting_t  *settings; /* of unit.env; NULL: the environment */
+    size_t      count;
+} unit_t;
 
 /* [a-z0-9-]{1,32} */
 bool unit_id_valid(const char *id);
@@ -27,18 +27,17 @@ bool unit_id_valid(const char *id);
 /* The unit named by --dir, else by PUNIT_DIR. As root this process becomes
  * the unit's user: read files that he may not read before. Lines said are
  * about this unit from here on. False with the reason said. */
-bool unit_open(struct unit *unit, const struct arguments *arguments);
+bool unit_open(unit_t *unit, const arguments_t *arguments);
 
 /* A setting, or NULL. */
-const char *unit_setting(const struct unit *unit, const char *name);
+const char *unit_setting(const unit_t *unit, const char *name);
 
 /* DIR/<format...> */
-char *unit_path(const struct unit *unit, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+char *unit_path(const unit_t *unit, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The settings of a file of KEY=value lines, value perhaps in double quotes
  * (systemd.exec(5) and sh read it alike); NULL with the reason said. */
-struct setting *settings_read(const char *path, size_t *count);
+setting_t *unit_read_settings(const char *path, size_t *count);
 
 /* Row of the options table that every verb on a unit has. */
 #define UNIT_OPTION                                                                    \

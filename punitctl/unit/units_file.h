@@ -14,12 +14,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct unit_address {
+typedef struct {
     const char *id;
     const char *http;
     const char *listener;
     const char *pg;
-};
+} unit_address_t;
 
 /* True for "a.b.c.d:port". */
 bool address_valid(const char *address);
@@ -29,6 +29,6 @@ const char *address_host(const char *address);
 const char *address_port(const char *address);
 
 /* Reads the file; NULL with path, line and reason said. */
-struct unit_address *units_file_read(const char *path, size_t *count);
+unit_address_t *units_file_read(const char *path, size_t *count);
 
 #endif

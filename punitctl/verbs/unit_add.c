@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "punitctl/mesh/arbiters.h"
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
 #include "punitctl/unit/database.h"
-#include "punitctl/unit/front.h"
+#include "punitctl/unit/nginx.h"
 #include "punitctl/unit/units_file.h"
 #include "punitctl/verb.h"
 
@@ -15,20 +15,20 @@
  * the name that the peer's must show is its id, whatever its address. A peer
  * that is gone without a word is noticed after 10 s. */
 static const char *
-peer_conninfo(const struct unit *unit, const struct unit_address *peer)
+peer_conninfo(const unit_t *unit, const unit_address_t *peer)
 {
-    return text("host=%s hostaddr=%s port=%s dbname=punit user=punit_peer_%s"
-                " sslmode=verify-full sslcert=%s sslkey=%s sslrootcert=%s"
-                " connect_timeout=5 keepalives_idle=5 keepalives_interval=2"
-                " keepalives_count=3 tcp_user_timeout=10000",
-                peer->id, address_host(peer->pg), address_port(peer->pg), unit->id,
-                unit_setting(unit, "PUNIT_TLS_CERT"), unit_setting(unit, "PUNIT_TLS_KEY"),
-                unit_setting(unit, "PUNIT_TLS_CA"));
+    return pool_printf("host=%s hostaddr=%s port=%s dbname=punit user=punit_peer_%s"
+                       " sslmode=verify-full sslcert=%s sslkey=%s sslrootcert=%s"
+                       " connect_timeout=5 keepalives_idle=5 keepalives_interval=2"
+                       " keepalives_count=3 tcp_user_timeout=10000",
+                       peer->id, address_host(peer->pg), address_port(peer->pg), unit->id,
+                       unit_setting(unit, "PUNIT_TLS_CERT"), unit_setting(unit, "PUNIT_TLS_KEY"),
+                       unit_setting(unit, "PUNIT_TLS_CA"));
 }
 
 
 static bool
-add_peers(const struct unit *unit, PGconn *db, const struct unit_address *units, size_t count)
+add_peers(const unit_t *unit, PGconn *db, const unit_address_t *units, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const char *fresh;
@@ -43,9 +43,10 @@ add_peers(const struct unit *unit, PGconn *db, const struct unit_address *units,
             return false;
         }
         if (fresh[0] == 't') {
-            say("peer %s: listener %s, PostgreSQL %s", units[i].id, units[i].listener, units[i].pg);
+            output_line("peer %s: listener %s, PostgreSQL %s", units[i].id, units[i].listener,
+                        units[i].pg);
         } else {
-            say("peer %s was known", units[i].id);
+            output_line("peer %s was known", units[i].id);
         }
     }
     return true;
@@ -53,7 +54,7 @@ add_peers(const struct unit *unit, PGconn *db, const struct unit_address *units,
 
 
 static bool
-listed(const struct unit *unit, const struct unit_address *units, size_t count)
+listed(const unit_t *unit, const unit_address_t *units, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (strcmp(units[i].id, unit->id) == 0) {
@@ -65,23 +66,23 @@ listed(const struct unit *unit, const struct unit_address *units, size_t count)
 
 
 int
-verb_unit_add(const struct arguments *arguments)
+verb_unit_add(const arguments_t *arguments)
 {
-    const char          *path = arguments->operand[0];
-    size_t               count;
-    struct unit_address *units = units_file_read(path, &count);
-    struct unit          unit;
-    enum file_result     peers;
-    PGconn              *db;
-    bool                 ok;
+    const char     *path = arguments->operand[0];
+    size_t          count;
+    unit_address_t *units = units_file_read(path, &count);
+    unit_t          unit;
+    file_result_t   peers;
+    PGconn         *db;
+    bool            ok;
 
     if (units == NULL || !unit_open(&unit, arguments)) {
         return EXIT_FAILED;
     }
     if (!listed(&unit, units, count)) {
-        return complain("%s does not list this unit; every unit gets the same"
-                        " file, itself included",
-                        path);
+        return output_error("%s does not list this unit; every unit gets the same"
+                            " file, itself included",
+                            path);
     }
     db = database_open(&unit, "postgres", NULL);
     ok = db != NULL && add_peers(&unit, db, units, count) && arbiters_settle(db, false);
@@ -89,10 +90,10 @@ verb_unit_add(const struct arguments *arguments)
     if (!ok) {
         return EXIT_FAILED;
     }
-    peers = front_write_peers(&unit, units, count);
-    if (peers == FILE_FAILED || (peers == FILE_WRITTEN && !front_reload(&unit))) {
+    peers = nginx_write_peers(&unit, units, count);
+    if (peers == FILE_FAILED || (peers == FILE_WRITTEN && !nginx_reload(&unit))) {
         return EXIT_FAILED;
     }
-    say("now `punitctl mesh join` here, after `punitctl unit add` at the others");
+    output_line("now `punitctl mesh join` here, after `punitctl unit add` at the others");
     return EXIT_OK;
 }

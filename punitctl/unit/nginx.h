@@ -13,20 +13,19 @@
 #include "punitctl/unit/units_file.h"
 
 /* Copies conf/ and writes unit/{main,http,public,listener}.conf. */
-enum file_result front_write(const struct unit *unit);
+file_result_t nginx_write(const unit_t *unit);
 
 /* unit/peers.conf: a punit_peer and an upstream for each of the units but
  * this one. */
-enum file_result front_write_peers(const struct unit *unit, const struct unit_address *units,
-                                   size_t count);
+file_result_t nginx_write_peers(const unit_t *unit, const unit_address_t *units, size_t count);
 
 /* Checks the configuration (nginx -t). */
-bool front_check(const struct unit *unit);
+bool nginx_check(const unit_t *unit);
 
 /* Tells a running NGINX to read its configuration, if that is good. */
-bool front_reload(const struct unit *unit);
+bool nginx_reload(const unit_t *unit);
 
 /* The program; NULL with the reason said. */
-const char *front_program(void);
+const char *nginx_program(void);
 
 #endif
