@@ -11,7 +11,7 @@ ifeq ($(origin CC),default)
 CC := cc
 endif
 
-SERVICES := auth profile training metrics sports social
+SERVICES := $(shell sed -n 's/^\([a-z][a-z0-9_]*\).*/\1/p' conf/services)
 WORKERS  := $(SERVICES) mover gridd
 # Beside the ordinary build: SAN=1 builds workers, module and `make static` under ASan and UBSan, and `make SAN=1 test` runs
 # tests with them; FAILPOINTS=1 builds the mover with failpoints.
@@ -184,7 +184,8 @@ commuter: deps build ## 200 users who cross every few seconds for 5 minutes: non
 model: ## check the hand-over's model with spin: correct runs in full, each mutant found
 	t/model/check
 
-lint: ## cppcheck over the C, syntax of the Perl
+lint: ## cppcheck over the C, syntax of the Perl, the list of services
+	t/lint/services
 	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr -j2 \
 	    --enable=warning,portability --suppress=missingIncludeSystem -I. -Iworkers workers punitctl
 	@for f in demo/* t/*/*.t t/lib/Punit/*.pm t/lib/Punit/*/*.pm t/chaos/run t/chaos/relay t/chaos/commuter t/model/check; do perl -It/lib -c $$f 2>&1 | grep -v 'syntax OK$$' && exit 1; done; true
@@ -217,6 +218,9 @@ install-workers: workers
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(prefix)/bin/
 	install -m 644 sql/*.sql $(DESTDIR)$(prefix)/share/punit/sql/
 	cp -r conf/. $(DESTDIR)$(prefix)/share/punit/conf/
+	sed -i 's/@SERVICES@/$(SERVICES:%=punit@%.service)/' $(DESTDIR)$(prefix)/share/punit/conf/systemd/punit.target
+	for s in $(SERVICES); do \
+	    install -D -m 644 workers/$$s/locations.conf $(DESTDIR)$(prefix)/share/punit/workers/$$s/locations.conf || exit 1; done
 
 # ---- Debian packages, built from a copy: debian/rules cleans its tree
 DEB_SOURCE := build/deb/punit

@@ -15,6 +15,21 @@
 #define FILE_MOST (64u << 20)
 
 
+file_result_t
+file_result_of(const file_result_t *results, size_t count)
+{
+    file_result_t all = FILE_KEPT;
+
+    for (size_t i = 0; i < count; i++) {
+        if (results[i] == FILE_FAILED) {
+            return FILE_FAILED;
+        }
+        all = results[i] == FILE_WRITTEN ? FILE_WRITTEN : all;
+    }
+    return all;
+}
+
+
 bool
 file_exists(const char *path)
 {
@@ -129,7 +144,7 @@ file_make_directory(const char *path, mode_t mode)
             return FILE_FAILED;
         }
     }
-    /* another unit's init may make the same one at the same time */
+    /* The init of another unit may make the same directory at the same time. */
     if ((mkdir(path, mode) < 0 && errno != EEXIST) || chmod(path, mode) < 0) {
         output_error("cannot make the directory %s: %s", path, strerror(errno));
         return FILE_FAILED;

@@ -1,8 +1,6 @@
 #include "punitctl/unit/nginx.h"
 
-#include <dirent.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,25 +8,18 @@
 #include "punitctl/pool.h"
 #include "punitctl/unit/installation.h"
 #include "punitctl/unit/process.h"
+#include "punitctl/unit/services.h"
+#include "punitctl/unit/template.h"
 
-#define HEAD "# written by punitctl\n"
-
-/* Kept FastCGI connections of all NGINX workers to one service. Each pins a
- * thread of the service (64 of them, PUNIT_THREADS), so the rest is what is
- * left for bursts. */
+/* Kept FastCGI connections of all NGINX workers to one service. Each holds a thread of the service
+ * (64 of them, PUNIT_THREADS). The threads that are left serve bursts. */
 #define KEPT_TOGETHER 32
 
-/* NGINX worker processes of a unit; PUNIT_NGINX_WORKERS. */
+/* NGINX worker processes of a unit, unless PUNIT_NGINX_WORKERS says. */
 #define WORKERS_OTHERWISE "2"
 
-static const char *const services[] = {
-    "auth", "profile", "training", "metrics", "sports", "social",
-};
-
-/* Files of conf/ that an NGINX reads. */
+/* Files of conf/ that NGINX reads as they are. */
 static const char *const copied[] = {
-    "nginx.conf",
-    "punit_locations",
     "punit_fastcgi_params",
     "punit_proxy_params",
 };
@@ -53,44 +44,35 @@ nginx_program(void)
 }
 
 
-static file_result_t
-merge(file_result_t all, file_result_t one)
-{
-    if (all == FILE_FAILED || one == FILE_FAILED) {
-        return FILE_FAILED;
-    }
-    return all == FILE_WRITTEN ? all : one;
-}
-
-
-static file_result_t
-write_part(const unit_t *unit, const char *name, const char *content)
-{
-    return file_write(unit_path(unit, "nginx/unit/%s", name), content, strlen(content), 0644);
-}
-
-
 static const char *
-main_part(const unit_t *unit, const char *module)
+workers_of(const unit_t *unit)
 {
     const char *workers = unit_setting(unit, "PUNIT_NGINX_WORKERS");
 
-    return pool_printf(HEAD "load_module       %s;\n"
-                            "pid               %s/nginx/nginx.pid;\n"
-                            "error_log         %s/log/nginx.log %s;\n"
-                            "worker_processes  %s;\n",
-                       module, unit->dir, unit->dir,
-                       unit_setting(unit, "PUNIT_NGINX_LOG_LEVEL") != NULL
-                           ? unit_setting(unit, "PUNIT_NGINX_LOG_LEVEL")
-                           : "notice",
-                       workers != NULL ? workers : WORKERS_OTHERWISE);
+    return workers != NULL ? workers : WORKERS_OTHERWISE;
 }
 
 
-/* The servers of a list as PUNIT_GRID has it, as an upstream. */
-static const char *
-memcached_upstream(const char *name, const char *list)
+static file_result_t
+write_main(const unit_t *unit)
 {
+    const char            *level = unit_setting(unit, "PUNIT_NGINX_LOG_LEVEL");
+    const template_value_t values[] = {
+        { "MODULE", installation_module() },
+        { "PUNIT_NGINX_LOG_LEVEL", level != NULL ? level : "notice" },
+        { "PUNIT_NGINX_WORKERS", workers_of(unit) },
+        { NULL, NULL },
+    };
+
+    return template_write(unit, "nginx/main.conf", values, "nginx/unit/main.conf", 0644);
+}
+
+
+/* The servers of a list in the form of PUNIT_GRID, as an upstream. */
+static const char *
+grid_upstream(const unit_t *unit, const char *name, const char *setting)
+{
+    const char *list = unit_setting(unit, setting);
     char       *rest = pool_printf("%s", list != NULL ? list : "");
     const char *servers = "";
     char       *word;
@@ -100,60 +82,103 @@ memcached_upstream(const char *name, const char *list)
             servers = pool_printf("%s    server %s;\n", servers, word);
         }
     }
-    return pool_printf("upstream %s {\n%s}\n", name, servers);
+    return template_render(unit, "nginx/http-grid.conf",
+                           (const template_value_t[]){
+                               { "GRID", name },
+                               { "SERVERS", servers },
+                               { NULL, NULL },
+                           });
 }
 
 
 static const char *
-http_part(const unit_t *unit)
+service_upstreams(const unit_t *unit, const service_t *services, size_t count)
 {
-    const char *workers = unit_setting(unit, "PUNIT_NGINX_WORKERS");
-    const char *grid = unit_setting(unit, "PUNIT_GRID");
-    const char *token_grid = unit_setting(unit, "PUNIT_TOKEN_GRID");
-    long        count = strtol(workers != NULL ? workers : WORKERS_OTHERWISE, NULL, 10);
-    long        kept = count > 0 ? KEPT_TOGETHER / count : KEPT_TOGETHER / 16;
-    const char *all =
-        pool_printf(HEAD "punit_unit        %s;\n"
-                         "punit_zone        punit 16m;\n"
-                         "punit_state       %s/nginx/state;\n"
-                         "punit_keys        %s;\n"
-                         "punit_move        unix:%s/sock/mover.sock;\n"
-                         "punit_token_grid  punit_token_grid;\n"
-                         "\n"
-                         "access_log  %s/log/access.log punit buffer=64k flush=1s;\n"
-                         "\n"
-                         "client_body_temp_path  %s/nginx/tmp/body;\n"
-                         "proxy_temp_path        %s/nginx/tmp/proxy;\n"
-                         "fastcgi_temp_path      %s/nginx/tmp/fastcgi;\n"
-                         "uwsgi_temp_path        %s/nginx/tmp/uwsgi;\n"
-                         "scgi_temp_path         %s/nginx/tmp/scgi;\n"
-                         "\n"
-                         "proxy_ssl_certificate          %s;\n"
-                         "proxy_ssl_certificate_key      %s;\n"
-                         "proxy_ssl_trusted_certificate  %s;\n"
-                         "\n",
-                    unit->id, unit->dir, unit_setting(unit, "PUNIT_KEYS"), unit->dir, unit->dir,
-                    unit->dir, unit->dir, unit->dir, unit->dir, unit->dir,
-                    unit_setting(unit, "PUNIT_TLS_CERT"), unit_setting(unit, "PUNIT_TLS_KEY"),
-                    unit_setting(unit, "PUNIT_TLS_CA"));
+    long        workers = strtol(workers_of(unit), NULL, 10);
+    long        kept = workers > 0 ? KEPT_TOGETHER / workers : KEPT_TOGETHER / 16;
+    const char *all = "";
 
-    all = pool_printf("%s%s%s", all, memcached_upstream("punit_grid", grid),
-                      memcached_upstream("punit_token_grid", token_grid));
-    for (size_t i = 0; i < sizeof(services) / sizeof(*services); i++) {
-        all = pool_printf("%supstream punit_%s {\n"
-                          "    server unix:%s/sock/%s.sock max_fails=0;\n"
-                          "    keepalive %ld;\n"
-                          "}\n",
-                          all, services[i], unit->dir, services[i], kept > 0 ? kept : 1);
+    for (size_t i = 0; i < count && all != NULL; i++) {
+        const char *one = template_render(unit, "nginx/http-service.conf",
+                                          (const template_value_t[]){
+                                              { "SERVICE", services[i].name },
+                                              { "KEPT", pool_printf("%ld", kept > 0 ? kept : 1) },
+                                              { NULL, NULL },
+                                          });
+
+        all = one != NULL ? pool_printf("%s%s", all, one) : NULL;
     }
     return all;
 }
 
 
 static file_result_t
+write_http(const unit_t *unit, const service_t *services, size_t count)
+{
+    const char            *grid = grid_upstream(unit, "punit_grid", "PUNIT_GRID");
+    const char            *tokens = grid_upstream(unit, "punit_token_grid", "PUNIT_TOKEN_GRID");
+    const char            *upstreams = service_upstreams(unit, services, count);
+    const template_value_t values[] = {
+        { "GRIDS", grid != NULL && tokens != NULL ? pool_printf("%s%s", grid, tokens) : NULL },
+        { "SERVICES", upstreams },
+        { NULL, NULL },
+    };
+
+    return template_write(unit, "nginx/http.conf", values, "nginx/unit/http.conf", 0644);
+}
+
+
+/* nginx.conf: the map from paths to services, and the locations of their health. */
+static file_result_t
+write_server(const unit_t *unit, const service_t *services, size_t count)
+{
+    const char *map = "", *names = "";
+
+    for (size_t i = 0; i < count; i++) {
+        const char *paths = services[i].paths;
+        const char *match =
+            pool_printf(strchr(paths, '|') != NULL ? "\"~^/(?:%s)(?:/|$)\"" : "\"~^/%s(?:/|$)\"",
+                        paths);
+
+        map = pool_printf("%s        %-32s punit_%s;\n", map, match, services[i].name);
+        names = pool_printf("%s%s%s", names, i > 0 ? "|" : "", services[i].name);
+    }
+    return template_write(unit, "nginx/nginx.conf",
+                          (const template_value_t[]){
+                              { "SERVICE_MAP", map },
+                              { "SERVICE_NAMES", names },
+                              { NULL, NULL },
+                          },
+                          "nginx/nginx.conf", 0644);
+}
+
+
+/* punit_locations: the locations.conf of all services. */
+static file_result_t
+write_locations(const unit_t *unit, const service_t *services, size_t count)
+{
+    const char *all = "";
+
+    for (size_t i = 0; i < count; i++) {
+        const char *path =
+            installation_share(pool_printf("workers/%s/locations.conf", services[i].name));
+        const char *content = path != NULL ? file_read(path, NULL) : NULL;
+
+        if (content == NULL) {
+            return FILE_FAILED;
+        }
+        all = pool_printf("%s%s%s", all, i > 0 ? "\n" : "", content);
+    }
+    return template_write(unit, "nginx/punit_locations",
+                          (const template_value_t[]){ { "LOCATIONS", all }, { NULL, NULL } },
+                          "nginx/punit_locations", 0644);
+}
+
+
+static file_result_t
 copy_conf(const unit_t *unit)
 {
-    file_result_t all = FILE_KEPT;
+    file_result_t results[sizeof(copied) / sizeof(*copied)];
 
     for (size_t i = 0; i < sizeof(copied) / sizeof(*copied); i++) {
         const char *from = installation_share(pool_printf("conf/%s", copied[i]));
@@ -163,71 +188,67 @@ copy_conf(const unit_t *unit)
         if (content == NULL) {
             return FILE_FAILED;
         }
-        all = merge(all, file_write(unit_path(unit, "nginx/%s", copied[i]), content, size, 0644));
+        results[i] = file_write(unit_path(unit, "nginx/%s", copied[i]), content, size, 0644);
     }
-    return all;
+    return file_result_of(results, sizeof(results) / sizeof(*results));
 }
 
 
 file_result_t
 nginx_write(const unit_t *unit)
 {
-    static const char *const directories[] = {
-        "nginx/unit",
-        "nginx/tmp",
-        NULL,
-    };
-    const char   *module = installation_module();
-    file_result_t all;
+    size_t           count;
+    const service_t *services = services_list(&count);
 
-    if (module == NULL) {
+    if (services == NULL || installation_module() == NULL
+        || file_make_directory(unit_path(unit, "nginx/unit"), 0750) == FILE_FAILED
+        || file_make_directory(unit_path(unit, "nginx/tmp"), 0750) == FILE_FAILED)
+    {
         return FILE_FAILED;
     }
-    for (size_t i = 0; directories[i] != NULL; i++) {
-        if (file_make_directory(unit_path(unit, "%s", directories[i]), 0750) == FILE_FAILED) {
-            return FILE_FAILED;
-        }
-    }
-    all = copy_conf(unit);
-    all = merge(all, write_part(unit, "main.conf", main_part(unit, module)));
-    all = merge(all, write_part(unit, "http.conf", http_part(unit)));
-    all =
-        merge(all, write_part(unit, "public.conf",
-                              pool_printf(HEAD "listen  %s;\n", unit_setting(unit, "PUNIT_HTTP"))));
-    all = merge(all, write_part(unit, "listener.conf",
-                                pool_printf(HEAD "listen  %s ssl;\n"
-                                                 "server_name             %s;\n"
-                                                 "ssl_certificate         %s;\n"
-                                                 "ssl_certificate_key     %s;\n"
-                                                 "ssl_client_certificate  %s;\n",
-                                            unit_setting(unit, "PUNIT_LISTENER"), unit->id,
-                                            unit_setting(unit, "PUNIT_TLS_CERT"),
-                                            unit_setting(unit, "PUNIT_TLS_KEY"),
-                                            unit_setting(unit, "PUNIT_TLS_CA"))));
-    /* there must be one to include; unit add writes it */
-    if (!file_exists(unit_path(unit, "nginx/unit/peers.conf"))) {
-        all = merge(all, nginx_write_peers(unit, NULL, 0));
-    }
-    return all;
+
+    const file_result_t results[] = {
+        copy_conf(unit),
+        write_server(unit, services, count),
+        write_locations(unit, services, count),
+        write_main(unit),
+        write_http(unit, services, count),
+        template_write(unit, "nginx/public.conf", NULL, "nginx/unit/public.conf", 0644),
+        template_write(unit, "nginx/listener.conf", NULL, "nginx/unit/listener.conf", 0644),
+        /* nginx.conf includes peers.conf, which only `unit add` fills. */
+        file_exists(unit_path(unit, "nginx/unit/peers.conf")) ? FILE_KEPT
+                                                              : nginx_write_peers(unit, NULL, 0),
+    };
+
+    return file_result_of(results, sizeof(results) / sizeof(*results));
 }
 
 
 file_result_t
 nginx_write_peers(const unit_t *unit, const unit_address_t *units, size_t count)
 {
-    const char *all = HEAD;
+    const char *all = "";
 
     for (size_t i = 0; i < count; i++) {
-        if (strcmp(units[i].id, unit->id) != 0) {
-            all = pool_printf("%spunit_peer %s;\n"
-                              "upstream %s {\n"
-                              "    server %s max_fails=0;\n"
-                              "    keepalive 32;\n"
-                              "}\n",
-                              all, units[i].id, units[i].id, units[i].listener);
+        const char *one;
+
+        if (strcmp(units[i].id, unit->id) == 0) {
+            continue;
         }
+        one = template_render(unit, "nginx/peers-peer.conf",
+                              (const template_value_t[]){
+                                  { "PEER", units[i].id },
+                                  { "LISTENER", units[i].listener },
+                                  { NULL, NULL },
+                              });
+        if (one == NULL) {
+            return FILE_FAILED;
+        }
+        all = pool_printf("%s%s", all, one);
     }
-    return write_part(unit, "peers.conf", all);
+    return template_write(unit, "nginx/peers.conf",
+                          (const template_value_t[]){ { "PEERS", all }, { NULL, NULL } },
+                          "nginx/unit/peers.conf", 0644);
 }
 
 
@@ -265,7 +286,7 @@ nginx_reload(const unit_t *unit)
         return true;
     }
     if (!nginx_check(unit)) {
-        output_error("NGINX goes on with the configuration it has");
+        output_error("NGINX keeps the configuration it has");
         return false;
     }
     if (kill(pid, SIGHUP) == 0) {

@@ -13,17 +13,19 @@
 
 typedef struct {
     const char *name;    /* of its service directory and log */
-    const char *program; /* as the kernel calls it */
+    const char *program; /* its name in the kernel */
     const char *socket;  /* under DIR/sock, or NULL */
-} unit_process_t;
+    const char *run;     /* the template of its run script */
+} supervise_process_t;
 
-extern const unit_process_t unit_processes[];
-extern const size_t         unit_process_count;
+/* All processes of a unit, the services of conf/services among them. NULL with the reason printed.
+ */
+const supervise_process_t *supervise_processes(size_t *count);
 
 /* Writes the run scripts. */
 file_result_t supervise_write(const unit_t *unit);
 
-/* What the supervisor says of a process: its pid, 0: not running. */
+/* The pid of a process by its supervisor; 0: it does not run. */
 pid_t supervise_pid(const unit_t *unit, const char *name);
 
 #endif

@@ -42,12 +42,15 @@ answers(const char *path)
 static json_t *
 processes(const unit_t *unit, bool *good)
 {
-    json_t *all = json_array();
+    size_t                     count;
+    const supervise_process_t *listed = supervise_processes(&count);
+    json_t                    *all = json_array();
 
-    for (size_t i = 0; i < unit_process_count; i++) {
-        const unit_process_t *process = &unit_processes[i];
-        pid_t                 pid = supervise_pid(unit, process->name);
-        bool                  heard =
+    *good = *good && listed != NULL;
+    for (size_t i = 0; listed != NULL && i < count; i++) {
+        const supervise_process_t *process = &listed[i];
+        pid_t                      pid = supervise_pid(unit, process->name);
+        bool                       heard =
             process->socket == NULL || answers(unit_path(unit, "sock/%s", process->socket));
         /* systemd keeps no pid files, so a process with a socket is judged by the socket. */
         bool up = process->socket != NULL ? heard : pid > 0;

@@ -322,14 +322,13 @@ verb_unit_init(const arguments_t *arguments)
         || !make_certificate(&unit, &given, &kept)
         || !make_pepper(&unit, &given, pepper_file, &kept) || !make_key(&unit, &kept)
         || !step(cluster_make(&unit), &kept, "made PostgreSQL's cluster in pg/ (initdb)")
-        || !step(cluster_configure(&unit, unit_setting(&unit, "PUNIT_PG_LISTEN")), &kept,
+        || !step(cluster_configure(&unit), &kept,
                  pool_printf("configured PostgreSQL on %s", unit_setting(&unit, "PUNIT_PG_LISTEN")))
         || !make_database(&unit, sql, &kept)
         || !step(nginx_write(&unit), &kept,
                  pool_printf("wrote nginx/ for %s, peers on %s", unit_setting(&unit, "PUNIT_HTTP"),
                              unit_setting(&unit, "PUNIT_LISTENER")))
-        || !step(supervise_write(&unit), &kept,
-                 pool_printf("wrote %zu services in sv/", unit_process_count)))
+        || !step(supervise_write(&unit), &kept, "wrote the run scripts in sv/"))
     {
         return EXIT_FAILED;
     }

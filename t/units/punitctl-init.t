@@ -17,7 +17,7 @@ my $user   = $> == 0 ? 'punit' : getpwuid $>;
 
 # its own copy of the schema, to change; readable for the unit's user, which the checkout may not be
 mkdir "$dir/share";
-for my $part ('sql', 'conf') {
+for my $part ('sql', 'conf', 'workers') {
     system('cp', '-r', "$source/$part", "$dir/share/$part") == 0 or die "cp: $?";
 }
 system('chmod', '-R', 'a+rX', $dir);
