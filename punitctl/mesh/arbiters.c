@@ -88,8 +88,8 @@ arbiters_settle(PGconn *db, bool joining)
         return deal(db);
     }
     if (joining) {
-        output_error("%s; it may know who decides about login names, and until"
-                     " this unit knows too, nobody registers here",
+        output_error("%s; it may know the arbiters of login names, and this unit registers no user"
+                     " before it knows them too",
                      away);
         return false;
     }

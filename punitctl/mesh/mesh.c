@@ -126,14 +126,12 @@ typedef struct {
 static bool
 arrived(void *context)
 {
+    static const char query[] =
+        "select count(*) from punit.peer p left join pg_replication_slots l"
+        " on l.slot_name = 'punit_to_' || replace(p.id, '-', '_')"
+        " where l.confirmed_flush_lsn is null or l.confirmed_flush_lsn < $1::pg_lsn";
     const arrival_t *arrival = context;
-    const char      *left = database_value(arrival->db,
-                                           "select count(*) from punit.peer p"
-                                                " left join pg_replication_slots l"
-                                                " on l.slot_name = 'punit_to_' || replace(p.id, '-', '_')"
-                                                " where l.confirmed_flush_lsn is null"
-                                                " or l.confirmed_flush_lsn < $1::pg_lsn",
-                                           1, (const char *const[]){ arrival->lsn });
+    const char      *left = database_value(arrival->db, query, 1, &arrival->lsn);
 
     return left != NULL && strcmp(left, "0") == 0;
 }

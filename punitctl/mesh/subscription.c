@@ -42,7 +42,7 @@ make_slot(PGconn *db, const subscription_t *s)
 
     if (there == NULL) {
         output_error(
-            "peer %s: %s; does it run, and has it been told of this unit (punitctl unit add there)?",
+            "peer %s: %s; does it run, and does it know this unit (punitctl unit add there)?",
             s->id, reason);
         return false;
     }

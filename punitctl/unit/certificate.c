@@ -113,7 +113,7 @@ extend(X509 *x509, X509 *issuer, int nid, const char *value)
 }
 
 
-/* A certificate for `key` in the name CN=name; issuer NULL: signs itself. */
+/* A certificate for `key` with the name CN=name. issuer NULL: it signs itself. */
 static X509 *
 make(EVP_PKEY *key, const char *name, X509 *issuer, EVP_PKEY *issuer_key)
 {
@@ -132,7 +132,7 @@ make(EVP_PKEY *key, const char *name, X509 *issuer, EVP_PKEY *issuer_key)
     number = BN_bin2bn(serial, sizeof(serial), NULL);
     ok = number != NULL && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(x509)) != NULL
          && X509_set_version(x509, X509_VERSION_3) == 1
-         /* clocks of units may differ by some minutes */
+         /* Clocks of units may differ by some minutes. */
          && X509_gmtime_adj(X509_getm_notBefore(x509), -3600) != NULL
          && X509_gmtime_adj(X509_getm_notAfter(x509), YEARS_10) != NULL
          && X509_set_pubkey(x509, key) == 1
@@ -193,7 +193,7 @@ certificate_authority(const char *directory)
     if (x509 == NULL) {
         refuse("cannot make an authority");
     } else if (write_key(key, pool_printf("%s/ca.key", directory)) != FILE_FAILED) {
-        /* ca.pem last: who sees it may use the key */
+        /* ca.pem comes last: a process that sees it may use the key. */
         result = write_certificate(x509, path);
     }
     X509_free(x509);

@@ -7,11 +7,11 @@
 #include <unistd.h>
 
 #include "punitctl/pool.h"
+#include "punitctl/unit/address.h"
 #include "punitctl/unit/database.h"
 #include "punitctl/unit/process.h"
 #include "punitctl/unit/services.h"
 #include "punitctl/unit/template.h"
-#include "punitctl/unit/units_file.h"
 #include "punitctl/wait.h"
 
 #define INCLUDE_LINE "include 'punit.conf'"

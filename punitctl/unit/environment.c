@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "punitctl/pool.h"
-#include "punitctl/unit/units_file.h"
+#include "punitctl/unit/address.h"
 
 #define SETTINGS_MOST 160
 
@@ -50,7 +50,7 @@ set_address(unit_t *unit, const char *name, const char *given, const char *other
 }
 
 
-/* NAME=value, fit for sh and systemd alike: no quotes, no expansion. */
+/* NAME=value that sh and systemd read alike: no quotes, no expansion. */
 static bool
 set_own(unit_t *unit, const char *own)
 {
@@ -117,7 +117,7 @@ environment_make(unit_t *unit, const environment_t *given)
             return false;
         }
     }
-    /* sockaddr_un holds 107 bytes; PostgreSQL's name is the longest */
+    /* sockaddr_un holds 107 bytes. The socket of PostgreSQL has the longest name. */
     if (strlen(unit_path(unit, "sock/.s.PGSQL.65535")) > 107) {
         output_error("%s is too long for unix sockets: its sockets' paths must stay"
                      " below 108 bytes; choose a shorter directory",

@@ -12,7 +12,7 @@
 #define MODULE "ngx_http_punit_module.so"
 
 
-/* The first of the places, below the programs' directory, that exists. */
+/* The first of the places, relative to the programs' directory, that exists. */
 static const char *
 first(const char *const *places, const char *name)
 {
@@ -26,7 +26,7 @@ first(const char *const *places, const char *name)
         }
     }
     output_error("cannot find %s: neither an installation nor a built source tree"
-                 " around %s (PUNIT_SHARE names the place of sql/ and conf/)",
+                 " around %s (PUNIT_SHARE names the place of sql/, conf/ and workers/)",
                  name, programs);
     return NULL;
 }

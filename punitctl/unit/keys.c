@@ -16,8 +16,8 @@
 #define PUBLIC ".ES256.pem"
 
 
-/* kid of the public key of `owner` ("" : of anybody) in a file's name; NULL
- * if it is none. */
+/* The kid in the name of a file with a public key of `owner` ("": of any unit). NULL: no such name.
+ */
 static const char *
 kid_of(const char *name, const char *owner)
 {
@@ -116,7 +116,7 @@ keys_reload(const unit_t *unit)
 {
     pid_t auth = supervise_pid(unit, "auth");
 
-    /* it ends in good order and its supervisor starts it with the new keys */
+    /* The service finishes its requests, and the supervisor starts it with the new keys. */
     if (auth > 0) {
         kill(auth, SIGTERM);
     }
@@ -156,7 +156,7 @@ keys_drop(const unit_t *unit, PGconn *db, const char **until)
             *until = database_field(keys, i, "until");
             continue;
         }
-        /* the file first: nothing would lead to it without the row */
+        /* The file goes first: without the row no call would find it. */
         if (unlink(pool_printf("%s/%s" PUBLIC, unit_setting(unit, "PUNIT_KEYS"), kid)) < 0
             && errno != ENOENT)
         {

@@ -58,7 +58,7 @@ process_run(const char *const *argv, const char *const *extra)
         fclose(output);
         return true;
     }
-    output_error("%s failed (%s %d); it said:", argv[0], WIFEXITED(status) ? "status" : "signal",
+    output_error("%s failed (%s %d). Its output:", argv[0], WIFEXITED(status) ? "status" : "signal",
                  WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
     rewind(output);
     while (fgets(line, sizeof(line), output) != NULL) {
@@ -69,8 +69,8 @@ process_run(const char *const *argv, const char *const *extra)
 }
 
 
-/* proc(5): "pid (name) state parent ..."; the name may hold anything. What
- * comes after it, or NULL if the process is not there or a zombie. */
+/* The line of proc(5), "pid (name) state parent ...", from the end of the name on. The name may
+ * hold any character. NULL if the process is a zombie or does not exist. */
 static const char *
 process_stat(pid_t pid, char *line, int size)
 {
@@ -107,7 +107,7 @@ process_of(const char *pid_file, const char *name)
     if (begin == NULL) {
         return 0;
     }
-    /* the kernel keeps 15 bytes of a name */
+    /* The kernel keeps 15 bytes of a name. */
     begin++;
     if ((size_t) (end - begin) != strnlen(name, 15)
         || memcmp(begin, name, (size_t) (end - begin)) != 0) {
@@ -125,7 +125,7 @@ process_age(pid_t pid)
     char               line[1024];
     const char        *at = process_stat(pid, line, sizeof(line));
 
-    /* starttime is field 22, the state after ")" is field 3 */
+    /* starttime is field 22, and the state after ")" is field 3. */
     for (int field = 2; at != NULL && field < 22; field++) {
         at = strchr(at + 1, ' ');
     }

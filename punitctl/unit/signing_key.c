@@ -52,7 +52,7 @@ signing_key_make(const char *private_path, const char *public_path)
         output_error("%s: cannot make or read the key", private_path);
         return FILE_FAILED;
     }
-    /* published before it is used */
+    /* The public half comes first: a key is published before it is used. */
     if (write_half(key, public_path, false) != FILE_FAILED) {
         result = write_half(key, private_path, true) != FILE_FAILED ? FILE_WRITTEN : FILE_FAILED;
     }

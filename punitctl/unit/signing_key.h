@@ -1,7 +1,6 @@
 /*
- * ES256 keys that sign a unit's tokens: private/<kid>.ES256.key.pem, read by
- * the auth worker alone, and keys/<kid>.ES256.pem, the public half that every
- * unit has. kid = <unit>-<n>.
+ * ES256 keys that sign a unit's tokens. Only auth reads private/<kid>.ES256.key.pem. Every unit has
+ * the public half, keys/<kid>.ES256.pem. A kid is <unit>-<n>.
  */
 #ifndef PUNITCTL_UNIT_SIGNING_KEY_H
 #define PUNITCTL_UNIT_SIGNING_KEY_H

@@ -112,7 +112,7 @@ unit_setting(const unit_t *unit, const char *name)
     if (unit->settings == NULL) {
         return getenv(name);
     }
-    /* the last one counts, as for sh and systemd */
+    /* The last one counts, as for sh and systemd. */
     for (size_t i = unit->count; i > 0; i--) {
         if (strcmp(unit->settings[i - 1].name, name) == 0) {
             return unit->settings[i - 1].value;

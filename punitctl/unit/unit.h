@@ -17,16 +17,16 @@ typedef struct {
 typedef struct {
     const char *id;
     const char *dir;      /* absolute */
-    setting_t  *settings; /* of unit.env; NULL: the environment */
+    setting_t  *settings; /* of unit.env; NULL: from the environment */
     size_t      count;
 } unit_t;
 
 /* [a-z0-9-]{1,32} */
 bool unit_id_valid(const char *id);
 
-/* The unit named by --dir, else by PUNIT_DIR. As root this process becomes
- * the unit's user: read files that he may not read before. Lines said are
- * about this unit from here on. False with the reason said. */
+/* Opens the unit named by --dir, else by PUNIT_DIR. As root this process becomes the unit's user,
+ * so read files that only root may read before. Each line printed from here on names the unit.
+ * False with the reason printed. */
 bool unit_open(unit_t *unit, const arguments_t *arguments);
 
 /* A setting, or NULL. */
@@ -35,11 +35,11 @@ const char *unit_setting(const unit_t *unit, const char *name);
 /* DIR/<format...> */
 char *unit_path(const unit_t *unit, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The settings of a file of KEY=value lines, value perhaps in double quotes
- * (systemd.exec(5) and sh read it alike); NULL with the reason said. */
+/* The settings of a file of KEY=value lines. A value may be in double quotes, which systemd.exec(5)
+ * and sh read alike. NULL with the reason printed. */
 setting_t *unit_read_settings(const char *path, size_t *count);
 
-/* Row of the options table that every verb on a unit has. */
+/* The row of the options table that every verb on a unit has. */
 #define UNIT_OPTION                                                                    \
     {                                                                                  \
         "dir", "DIR", "the unit's directory (else PUNIT_DIR of the environment)", NULL \

@@ -1,5 +1,5 @@
 /*
- * punitctl cancel: ends the moves of a user, wherever they are on record.
+ * punitctl cancel: ends the moves of a user at every unit that has a record of one.
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -17,9 +17,8 @@ static const struct {
 } meanings[] = {
     { "none", "no move to it" },
     { "cancelled", "cancelled" },
-    { "refusing", "cancelled after FENCE: it has refused him for good, and his"
-                  " owner takes him back" },
-    { "moved", "too late: he is owned there" },
+    { "refusing", "cancelled after FENCE: the unit refuses the user, and the old owner serves on" },
+    { "moved", "too late: that unit owns the user" },
 };
 
 
@@ -61,7 +60,7 @@ line_of(const char *answer)
 }
 
 
-/* Both ends are asked: at his owner the wish may still wait to be passed on. */
+/* All units are asked. At the owner a request for a move may still wait for its delivery. */
 int
 verb_cancel(const arguments_t *arguments)
 {

@@ -5,6 +5,7 @@
 
 #include "punitctl/mesh/arbiters.h"
 #include "punitctl/pool.h"
+#include "punitctl/unit/address.h"
 #include "punitctl/unit/database.h"
 #include "punitctl/unit/nginx.h"
 #include "punitctl/unit/units_file.h"

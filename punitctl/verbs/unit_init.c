@@ -1,6 +1,6 @@
 /*
- * punitctl unit init: a unit from nothing. Every step looks first, so that
- * running it again repairs what is missing and changes nothing else.
+ * punitctl unit init: makes a unit. Each step looks at the present state first, so a repeated call
+ * makes what is missing and changes nothing else.
  */
 #include <openssl/rand.h>
 #include <string.h>
@@ -23,7 +23,7 @@
 #define PEPPER_BYTES 32
 
 
-/* Says what a step did; steps that changed nothing are counted, not said. */
+/* Prints what a step did. A step that changed nothing is only counted. */
 static bool
 step(file_result_t result, int *kept, const char *what)
 {
@@ -69,7 +69,7 @@ copy(const char *from, const char *to, mode_t mode)
     return content == NULL ? FILE_FAILED : file_write(to, content, size, mode);
 }
 
-/* What was read while still root, because the unit's user may not. */
+/* Files that the unit's user may not read, so root reads them first. */
 typedef struct {
     const char *ca; /* directory of an authority, or NULL */
     const char *certificate, *key, *ca_certificate, *pepper; /* contents */
@@ -165,7 +165,7 @@ pepper_valid(const char *pepper)
 }
 
 
-/* Hashes of e-mail addresses are keyed with it, the same in all units. */
+/* The pepper is the key of the hashes of e-mail addresses, the same in all units. */
 static bool
 make_pepper(const unit_t *unit, const given_files_t *given, const char *file, int *kept)
 {
@@ -231,7 +231,7 @@ make_key(const unit_t *unit, int *kept)
 }
 
 
-/* The unit's own row for the others, and its public keys. */
+/* Publishes the unit's own row and its public keys to the others. */
 static bool
 announce(const unit_t *unit)
 {

@@ -1,10 +1,10 @@
 /*
  * punitctl unit remove: a unit leaves the system.
  *
- * At the unit itself it ends what it does (punit.take_leave) and waits until
- * all peers have what it wrote. At each unit that stays, one of them adopts
- * what it wrote (punit.forget_unit); then everything that led there goes. Each
- * step looks at what is there, so a call that was cut off is made again.
+ * At the unit itself, the verb ends all activity (punit.take_leave) and waits until all peers have
+ * what the unit wrote. Then it runs at each unit that stays. One of them adopts what the unit wrote
+ * (punit.forget_unit), and all remove what led to it. Each step looks at the present state, so an
+ * interrupted call can be repeated.
  */
 #include <jansson.h>
 #include <stdarg.h>
@@ -25,12 +25,12 @@
 typedef struct {
     unit_t      unit;
     PGconn     *db;
-    const char *id;      /* who goes */
-    const char *pg;      /* its PostgreSQL; NULL: no peer any more */
+    const char *id;      /* the unit that leaves */
+    const char *pg;      /* its PostgreSQL; NULL: it is no peer */
     const char *adopter; /* NULL: not known yet */
-    bool        stopped; /* on the operator's word it never comes back */
-    double      limit;   /* seconds that each wait may last */
-    json_t     *steps;   /* NULL: they are said */
+    bool        stopped; /* the operator says that it never comes back */
+    double      limit;   /* seconds for each wait */
+    json_t     *steps;   /* NULL: they are printed */
 } removal_t;
 
 static void done(removal_t *removal, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -53,7 +53,7 @@ done(removal_t *removal, const char *format, ...)
 }
 
 
-/* The value of a statement whose one parameter is the unit that goes. */
+/* The value of a statement with one parameter, the unit that leaves. */
 static const char *
 ask(const removal_t *removal, const char *statement)
 {
@@ -67,7 +67,7 @@ is_true(const char *value)
     return value != NULL && *value == 't';
 }
 
-/* ---- at the unit that goes */
+/* ---- at the unit that leaves */
 
 typedef struct {
     PGconn     *db;
@@ -92,7 +92,7 @@ left(void *context)
                                        PQgetvalue(rows, i, 1), what);
     }
     PQclear(rows);
-    /* users do not go by themselves */
+    /* Waiting does not help against users owned here: they must be drained. */
     return leave->failed || leave->owns || *leave->obstacles == '\0';
 }
 
@@ -129,7 +129,7 @@ take_leave(removal_t *removal)
     return true;
 }
 
-/* ---- at a unit that stays: may it go? */
+/* ---- at a unit that stays: may the other leave? */
 
 
 static bool
@@ -169,7 +169,7 @@ typedef struct {
 
 
 static bool
-owns_nobody(void *context)
+owns_none(void *context)
 {
     wait_t *wait = context;
 
@@ -183,7 +183,7 @@ is_drained(const removal_t *removal)
 {
     wait_t wait = { .removal = removal };
 
-    if (wait_until(owns_nobody, &wait, removal->limit)) {
+    if (wait_until(owns_none, &wait, removal->limit)) {
         return wait.value != NULL;
     }
     output_error("%s users are owned by %s, as far as is known here; they must be"
@@ -193,7 +193,7 @@ is_drained(const removal_t *removal)
     return false;
 }
 
-/* ---- who adopts */
+/* ---- the unit that adopts */
 
 
 static bool
@@ -207,7 +207,7 @@ hears_nothing(void *context)
 }
 
 
-/* What comes from it after this would be lost to the adopter. */
+/* Ends the subscription: rows that arrived later would not reach the adopter. */
 static bool
 stop_hearing(removal_t *removal)
 {
@@ -231,10 +231,10 @@ stop_hearing(removal_t *removal)
 }
 
 
-/* Of a unit that ended without a word nobody knows whether each peer has all
- * that it sent: who has most of it, and so all that any has, adopts. */
+/* The unit that received most from one that stopped without taking leave. It has all that any unit
+ * has, and so it adopts. */
 static const char *
-who_has_most(removal_t *removal)
+most_complete(removal_t *removal)
 {
     const char *most = NULL, *lsn = NULL;
     peers_t     peers;
@@ -284,7 +284,7 @@ choose_adopter(removal_t *removal)
         return adopter;
     }
     if (removal->stopped) {
-        return who_has_most(removal);
+        return most_complete(removal);
     }
     return ask(removal, "select min(u.id collate \"C\") from (select id from"
                         " punit.peer where id <> $1 union select punit.self()) u");
@@ -299,7 +299,7 @@ is_adopted(void *context)
     return ask(removal, "select punit.adopter_of($1)") != NULL;
 }
 
-/* ---- what it wrote, and what leads there */
+/* ---- what it wrote, and what leads to it */
 
 
 static bool
@@ -307,14 +307,14 @@ forget(removal_t *removal)
 {
     bool      known = is_true(ask(removal, "select exists (select from punit.unit u"
                                                 " where u.origin_unit = $1 and u.id = $1)"));
-    bool      here = !known; /* never heard of: there is nothing to adopt */
+    bool      here = !known; /* unknown here: there is nothing to adopt */
     PGresult *row;
 
     if (!known
         && !is_true(ask(removal, "select exists (select from auth.bucket"
                                  " where unit = $1)")))
     {
-        return true; /* an earlier call did it */
+        return true; /* done by an earlier call */
     }
     if (!may_go(removal) || !is_drained(removal) || !stop_hearing(removal)) {
         return false;
@@ -354,7 +354,7 @@ forget(removal_t *removal)
 
 
 static bool
-write_front(removal_t *removal)
+write_peers(removal_t *removal)
 {
     PGresult *rows =
         database_query(removal->db, NULL,
@@ -389,7 +389,7 @@ is_gone(void *context)
 }
 
 
-/* Its sessions, its slot, its role, the messages for it. */
+/* Ends its sessions and drops its slot, its role and the messages for it. */
 static bool
 shut_out(removal_t *removal)
 {
@@ -417,7 +417,7 @@ remove_here(removal_t *removal)
 {
     const char *subscription = pool_printf("punit_from_%s", removal->id);
 
-    if (!forget(removal) || !write_front(removal)
+    if (!forget(removal) || !write_peers(removal)
         || (subscription_exists(removal->db, subscription)
             && !subscription_drop(removal->db, subscription))
         || !shut_out(removal))
@@ -450,7 +450,7 @@ drop_keys(removal_t *removal)
 }
 
 
-/* It has gone already, here; or it never was here. */
+/* For a unit that is no peer: it was removed, or this unit never knew it. */
 static bool
 was_removed(removal_t *removal)
 {

@@ -1,5 +1,5 @@
 /*
- * punitctl user: what each unit has of a user.
+ * punitctl user: the state of a user at each unit.
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@ static const char *const columns[] = {
 #define COLUMNS (sizeof(columns) / sizeof(*columns))
 
 
-/* A row of the table for one unit; `db` NULL: out of reach for `problem`. */
+/* A row of the table for one unit. `db` NULL: the unit does not answer, for `problem`. */
 static const char **
 inspect(PGconn *db, const char *id, const char *unit, const char *problem)
 {

@@ -1,6 +1,5 @@
 /*
- * punitctl verify: whoever holds the same (fork, ver) of a user must hold the
- * same rows.
+ * punitctl verify: units that hold the same (fork, ver) of a user must hold the same rows.
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -20,7 +19,7 @@ static const char *const columns[] = {
 };
 #define COLUMNS (sizeof(columns) / sizeof(*columns))
 
-/* What one unit answered for a page of users, in order of their ids. */
+/* The answer of one unit for a page of users, in order of their ids. */
 typedef struct {
     PGresult *rows;
     int       at;
@@ -62,7 +61,7 @@ describe(const char *unit, const answer_t *answer)
 }
 
 
-/* Looks at one user at the units that hold him; gives their list. */
+/* Compares the units that hold one user. Returns the list of them. */
 static json_t *
 compare(const peers_t *peers, answer_t *answers, const bool *holds, const char *user,
         count_t *count)
@@ -78,8 +77,8 @@ compare(const peers_t *peers, answer_t *answers, const bool *holds, const char *
         }
         json_array_append_new(units, describe(peers->unit[i].id, &answers[i]));
         if (strcmp(value(&answers[i], "state"), "OWNED") == 0) {
-            /* the two were not asked at one moment: between two epochs a
-             * hand-over may have passed */
+            /* The two were asked at different moments. If their epochs differ, the user was handed
+             * over in between. */
             two = two || (owner != NULL && same(owner, &answers[i], "epoch"));
             owner = &answers[i];
         }
@@ -106,7 +105,7 @@ compare(const peers_t *peers, answer_t *answers, const bool *holds, const char *
 }
 
 
-/* Users as the text of a PostgreSQL array. */
+/* The users as the text of a PostgreSQL array. */
 static const char *
 array_of(const PGresult *users)
 {
@@ -125,7 +124,7 @@ array_of(const PGresult *users)
 }
 
 
-/* Asks each unit for these users; false: this unit did not answer. */
+/* Asks each unit for these users. False if this unit did not answer. */
 static bool
 verify_page(peers_t *peers, const char *users, count_t *count, json_t **last)
 {

@@ -166,6 +166,14 @@ write_sql('990-first.sql', "create table punit.first (changed int);\n");
 ok($status == 1 && $output =~ /990-first\.sql was changed after it was applied/, 'an altered applied file is refused by name')
     or diag($output);
 
+# ---- templates
+open my $template, '>>', "$dir/share/conf/templates/postgres/punit.conf" or die "punit.conf: $!";
+print {$template} "port = \@PUNIT_NO_SUCH\@\n";
+close $template or die "punit.conf: $!";
+($status, $output) = ctl('unit', 'init', 'eu', '--dir', "$dir/eu", @address, @shared);
+is($status, 1, 'a placeholder without a value fails');
+like($output, qr{templates/postgres/punit\.conf: no value for \@PUNIT_NO_SUCH\@}, 'with the template and its name');
+
 # ---- words
 for my $verb (['--help'], ['status', '--help'], ['unit', 'init', '--help']) {
     ($status, $output) = ctl(@$verb);
