@@ -11,7 +11,7 @@ ifeq ($(origin CC),default)
 CC := cc
 endif
 
-SERVICES := auth profile training metrics sports social
+SERVICES := $(shell sed -n 's/^\([a-z][a-z0-9_]*\).*/\1/p' conf/services)
 WORKERS  := $(SERVICES) mover gridd
 # Beside the ordinary build: SAN=1 builds workers, module and `make static` under ASan and UBSan, and `make SAN=1 test` runs
 # tests with them; FAILPOINTS=1 builds the mover with failpoints.
@@ -21,14 +21,15 @@ N        := build$(if $(SAN),/san)
 MODULE   := $(N)/ngx_http_punit_module.so
 
 BUILD_PACKAGES := build-essential debhelper pkg-config nginx-dev libpcre2-dev zlib1g-dev libssl-dev \
-	libpq-dev libjansson-dev libjwt-dev libsodium-dev libmemcached-dev libfcgi-dev
+	libpq-dev libjansson-dev libjwt-dev libsodium-dev libmemcached-dev libfcgi-dev \
+	libsmartcols-dev
 RUN_PACKAGES   := nginx postgresql-15 memcached runit openssl curl perl adduser
 TEST_PACKAGES  := libcmocka-dev libdbd-pg-perl libjson-validator-perl libyaml-libyaml-perl cppcheck lintian procps spin
 FUZZ_PACKAGES  := clang libclang-rt-14-dev
 # the load, and the peers that are compared with
 BENCH_PACKAGES := wrk haproxy libnginx-mod-http-js libnginx-mod-http-lua libnginx-mod-http-memc lua-cjson lua-luaossl
 
-PKG_LIBS := libpq jansson libjwt libsodium libmemcached libcrypto
+PKG_LIBS := libpq jansson libjwt libsodium libmemcached libcrypto smartcols
 CFLAGS   ?= -O2 -g
 CPPFLAGS += -D_GNU_SOURCE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -I. -Iworkers -DPUNIT_VERSION='"$(shell cat VERSION)"' \
 	-DPUNIT_SCHEMA_VERSION=$(shell sed -n 's/^version //p' sql/VERSION)
@@ -184,7 +185,8 @@ commuter: deps build ## 200 users who cross every few seconds for 5 minutes: non
 model: ## check the hand-over's model with spin: correct runs in full, each mutant found
 	t/model/check
 
-lint: ## cppcheck over the C, syntax of the Perl
+lint: ## cppcheck over the C, syntax of the Perl, the list of services
+	t/lint/services
 	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr -j2 \
 	    --enable=warning,portability --suppress=missingIncludeSystem -I. -Iworkers workers punitctl
 	@for f in demo/* t/*/*.t t/lib/Punit/*.pm t/lib/Punit/*/*.pm t/chaos/run t/chaos/relay t/chaos/commuter t/model/check; do perl -It/lib -c $$f 2>&1 | grep -v 'syntax OK$$' && exit 1; done; true
@@ -217,6 +219,9 @@ install-workers: workers
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(prefix)/bin/
 	cp -r sql/. $(DESTDIR)$(prefix)/share/punit/sql/
 	cp -r conf/. $(DESTDIR)$(prefix)/share/punit/conf/
+	sed -i 's/@SERVICES@/$(SERVICES:%=punit@%.service)/' $(DESTDIR)$(prefix)/share/punit/conf/systemd/punit.target
+	for s in $(SERVICES); do \
+	    install -D -m 644 workers/$$s/locations.conf $(DESTDIR)$(prefix)/share/punit/workers/$$s/locations.conf || exit 1; done
 
 release-schema: ## sql/ as it is now, kept as the schema of release VERSION: t/sql/schema.t upgrades from it
 	@mkdir -p t/sql/release

@@ -1,12 +1,13 @@
+#include "punitctl/arguments.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "punitctl/text.h"
-#include "punitctl/verb.h"
+#include "punitctl/output.h"
 
 
 static int
-find(const struct arguments *arguments, const char *name, size_t n)
+find(const arguments_t *arguments, const char *name, size_t n)
 {
     for (int i = 0; arguments->options[i].name != NULL; i++) {
         const char *known = arguments->options[i].name;
@@ -20,7 +21,7 @@ find(const struct arguments *arguments, const char *name, size_t n)
 
 
 const char *
-argument(const struct arguments *arguments, const char *name)
+arguments_value(const arguments_t *arguments, const char *name)
 {
     int i = find(arguments, name, strlen(name));
 
@@ -32,11 +33,11 @@ argument(const struct arguments *arguments, const char *name)
 
 
 int
-arguments_read(struct arguments *arguments, const struct verb *verb, int argc, char **argv)
+arguments_read(arguments_t *arguments, const verb_t *verb, int argc, char **argv)
 {
     bool options = true;
 
-    memset(arguments, 0, sizeof *arguments);
+    memset(arguments, 0, sizeof(*arguments));
     arguments->options = verb->options;
     for (int at = 0; at < argc; at++) {
         const char *word = argv[at];
@@ -47,8 +48,8 @@ arguments_read(struct arguments *arguments, const struct verb *verb, int argc, c
         }
         if (!options || word[0] != '-' || word[1] == '\0') {
             if (arguments->operands == verb->most) {
-                complain("%s: %s is one argument too many; it takes: %s", verb->words, word,
-                         verb->most > 0 ? verb->operands : "none");
+                output_error("%s: %s is one argument too many; it takes: %s", verb->words, word,
+                             verb->most > 0 ? verb->operands : "none");
                 return EXIT_USAGE;
             }
             arguments->operand[arguments->operands++] = word;
@@ -59,13 +60,13 @@ arguments_read(struct arguments *arguments, const struct verb *verb, int argc, c
         int    i = strncmp(word, "--", 2) == 0 ? find(arguments, word + 2, n - 2) : -1;
 
         if (i < 0) {
-            complain("%s has no option %.*s; see punitctl %s --help", verb->words, (int) n, word,
-                     verb->words);
+            output_error("%s has no option %.*s; see punitctl %s --help", verb->words, (int) n,
+                         word, verb->words);
             return EXIT_USAGE;
         }
         if (arguments->options[i].value == NULL) {
             if (word[n] == '=') {
-                complain("%.*s takes no value", (int) n, word);
+                output_error("%.*s takes no value", (int) n, word);
                 return EXIT_USAGE;
             }
             arguments->value[i] = "";
@@ -74,12 +75,12 @@ arguments_read(struct arguments *arguments, const struct verb *verb, int argc, c
         } else if (at + 1 < argc) {
             arguments->value[i] = argv[++at];
         } else {
-            complain("%s needs a value: %s", word, arguments->options[i].value);
+            output_error("%s needs a value: %s", word, arguments->options[i].value);
             return EXIT_USAGE;
         }
     }
     if (arguments->operands < verb->least) {
-        complain("%s needs: %s", verb->words, verb->operands);
+        output_error("%s needs: %s", verb->words, verb->operands);
         return EXIT_USAGE;
     }
     return EXIT_OK;

@@ -7,19 +7,18 @@
 
 #include "lib/base/clock.h"
 #include "punitctl/mesh/peers.h"
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
 #include "punitctl/unit/database.h"
 
-/* A move's messages: PULL, FENCE, RETIRE */
+/* The messages of a move: PULL, FENCE, RETIRE. */
 #define ROUND_TRIPS 3
 
-/* doc/BENCHMARKS.md: COPY to COPY with verification, and what the smallest
- * move takes */
+/* From doc/BENCHMARKS.md: COPY to COPY with verification, and the time of the smallest move. */
 #define MS_A_MEBIBYTE 25.0
 #define MS_AT_LEAST   10.0
 
 
-/* The fastest of a few round trips. */
+/* The fastest of three round trips; 0 if one failed. */
 static double
 round_trip_ms(PGconn *db)
 {
@@ -38,15 +37,15 @@ round_trip_ms(PGconn *db)
 }
 
 
-/* The one unit that says it owns him. */
-static struct peer *
-find_owner(struct peers *peers, const char *user)
+/* The unit that says it owns the user. */
+static peer_t *
+find_owner(peers_t *peers, const char *user)
 {
-    const char *list = text("{%s}", user);
+    const char *list = pool_printf("{%s}", user);
 
     for (size_t i = 0; i < peers->count; i++) {
-        struct peer *peer = &peers->unit[i];
-        const char  *state = NULL;
+        peer_t     *peer = &peers->unit[i];
+        const char *state = NULL;
 
         if (peer->db != NULL) {
             state = database_value(peer->db, "select state from punit.holding($1)", 1, &list);
@@ -69,42 +68,41 @@ print(const char *user, const char *from, const char *to, const PGresult *weight
     double ms = MS_AT_LEAST + ROUND_TRIPS * trip_ms + (double) bytes / (1 << 20) * MS_A_MEBIBYTE;
 
     if (json) {
-        json_t *all = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:f, s:f}", "user", user, "from",
-                                from, "to", to, "mode", mode, "rows", (json_int_t) n, "bytes",
-                                (json_int_t) bytes, "round_trip_ms", trip_ms, "estimate_ms", ms);
+        json_t *all =
+            json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:f, s:f}", "user", user, "from", from, "to",
+                      to, "mode", mode, "rows", (json_int_t) n, "bytes", (json_int_t) bytes,
+                      "round_trip_ms", output_rounded(trip_ms), "estimate_ms", output_rounded(ms));
 
-        json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(4));
-        puts("");
-        json_decref(all);
+        output_json(all);
     } else {
-        say("%s from %s to %s: %s, %lld rows, %lld bytes, about %.0f ms", user, from, to, mode, n,
-            bytes, ms);
+        output_line("%s from %s to %s: %s, %lld rows, %lld bytes, about %.0f ms", user, from, to,
+                    mode, n, bytes, ms);
     }
     return EXIT_OK;
 }
 
 
 int
-weigh(const struct unit *unit, const char *user, const char *to, bool json)
+estimate_move(const unit_t *unit, const char *user, const char *to, bool json)
 {
-    int          status = EXIT_FAILED;
-    PGresult    *copy = NULL, *weight = NULL;
-    const char  *values[3] = { user }, *list = text("{%s}", user);
-    struct peer *owner, *target;
-    struct peers peers;
+    int         status = EXIT_FAILED;
+    PGresult   *copy = NULL, *weight = NULL;
+    const char *values[3] = { user }, *list = pool_printf("{%s}", user);
+    peer_t     *owner, *target;
+    peers_t     peers;
 
     if (!peers_open(&peers, unit)) {
         return EXIT_FAILED;
     }
     target = peers_find(&peers, to);
     if (target == NULL) {
-        complain("there is no unit %s", to);
+        output_error("there is no unit %s", to);
     } else if (target->db == NULL) {
-        complain("%s: %s", to, target->problem);
+        output_error("%s: %s", to, target->problem);
     } else if ((owner = find_owner(&peers, user)) == NULL) {
-        complain("no unit that answered owns user %s", user);
+        output_error("no unit that answered owns user %s", user);
     } else if (owner == target) {
-        complain("%s owns user %s already", to, user);
+        output_error("%s owns user %s already", to, user);
     } else {
         copy =
             database_query(target->db, NULL, "select fork, ver from punit.holding($1)", 1, &list);
@@ -113,7 +111,7 @@ weigh(const struct unit *unit, const char *user, const char *to, bool json)
         weight =
             database_query(owner->db, NULL, "select * from punit.weigh($1, $2, $3)", 3, values);
         if (weight != NULL && PQntuples(weight) == 0) {
-            complain("user %s has just left %s; try again", user, owner->id);
+            output_error("user %s has just left %s, try again", user, owner->id);
         } else if (weight != NULL) {
             status = print(user, owner->id, to, weight,
                            round_trip_ms(owner == &peers.unit[0] ? target->db : owner->db), json);

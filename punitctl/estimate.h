@@ -1,5 +1,5 @@
 /*
- * Weigh: what a move would send, without moving anybody.
+ * What a move would send, without moving the user.
  */
 #ifndef PUNITCTL_ESTIMATE_H
 #define PUNITCTL_ESTIMATE_H
@@ -8,8 +8,8 @@
 
 #include "punitctl/unit/unit.h"
 
-/* Prints mode, rows, bytes and about how long a move of the user to the unit
- * would take. Gives an EXIT_ code. */
-int weigh(const struct unit *unit, const char *user, const char *to, bool json);
+/* Prints mode, rows, bytes and the approximate time of a move of the user to a unit. Returns an
+ * EXIT_ code. */
+int estimate_move(const unit_t *unit, const char *user, const char *to, bool json);
 
 #endif

@@ -1,25 +1,29 @@
 #include "punitctl/output.h"
 
+#include <libsmartcols/libsmartcols.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
+
+#define SEPARATOR "  "
 
 static const char *about;
 static bool        nothing, in_progress;
 
 
 void
-say_about(const char *subject)
+output_about(const char *subject)
 {
     about = subject;
 }
 
 
 void
-say_nothing(void)
+output_silence(void)
 {
     nothing = true;
 }
@@ -37,7 +41,7 @@ end_progress(void)
 
 
 void
-say_progress(const char *format, ...)
+output_progress(const char *format, ...)
 {
     va_list args;
 
@@ -54,7 +58,7 @@ say_progress(const char *format, ...)
 
 
 void
-say(const char *format, ...)
+output_line(const char *format, ...)
 {
     va_list args;
 
@@ -74,7 +78,7 @@ say(const char *format, ...)
 
 
 int
-complain(const char *format, ...)
+output_error(const char *format, ...)
 {
     va_list args;
     char    line[2048];
@@ -82,11 +86,11 @@ complain(const char *format, ...)
 
     end_progress();
     va_start(args, format);
-    vsnprintf(line, sizeof line, format, args);
+    vsnprintf(line, sizeof(line), format, args);
     va_end(args);
     n = strlen(line);
     while (n > 0 && line[n - 1] == '\n') {
-        line[--n] = '\0'; /* libpq's messages end with one */
+        line[--n] = '\0'; /* libpq's messages end with a line end. */
     }
     fprintf(stderr, "punitctl: %s%s%s\n", about != NULL ? about : "", about != NULL ? ": " : "",
             line);
@@ -94,56 +98,104 @@ complain(const char *format, ...)
 }
 
 
-void
-say_table(const char *const *cells, size_t rows, size_t columns)
+/* The titles alone: libsmartcols prints nothing for a table without rows. */
+static void
+print_titles(const char *const *titles, size_t columns)
 {
-    end_progress();
-    for (size_t row = 0; row < rows; row++) {
-        for (size_t column = 0; column < columns; column++) {
+    for (size_t column = 0; column < columns; column++) {
+        printf("%s%s", titles[column], column + 1 < columns ? SEPARATOR : "\n");
+    }
+}
+
+
+static struct libscols_table *
+make_table(const char *const *cells, size_t rows, size_t columns)
+{
+    struct libscols_table *table = scols_new_table();
+    bool                   ok =
+        table != NULL && scols_table_set_column_separator(table, SEPARATOR) == 0
+        && (isatty(STDOUT_FILENO) || scols_table_set_termforce(table, SCOLS_TERMFORCE_NEVER) == 0);
+
+    for (size_t column = 0; ok && column < columns; column++) {
+        ok = scols_table_new_column(table, cells[column], 0, SCOLS_FL_TRUNC) != NULL;
+    }
+    for (size_t row = 1; ok && row < rows; row++) {
+        struct libscols_line *line = scols_table_new_line(table, NULL);
+
+        for (size_t column = 0; line != NULL && column < columns; column++) {
             const char *cell = cells[row * columns + column];
-            size_t      width = 0;
 
-            for (size_t i = 0; i < rows; i++) {
-                const char *other = cells[i * columns + column];
-                size_t      n = other != NULL ? strlen(other) : 1;
-
-                width = n > width ? n : width;
-            }
-            if (column + 1 == columns) {
-                width = 0;
-            }
-            printf("%-*s%s", (int) width, cell != NULL ? cell : "-",
-                   column + 1 < columns ? "  " : "\n");
+            ok = ok && scols_line_set_data(line, column, cell != NULL ? cell : "-") == 0;
         }
+        ok = ok && line != NULL;
+    }
+    if (!ok) {
+        scols_unref_table(table);
+        return NULL;
+    }
+    return table;
+}
+
+
+void
+output_table(const char *const *cells, size_t rows, size_t columns)
+{
+    struct libscols_table *table;
+
+    end_progress();
+    if (rows <= 1) {
+        print_titles(cells, columns);
+    } else {
+        table = make_table(cells, rows, columns);
+        if (table == NULL || scols_print_table(table) != 0) {
+            output_error("out of memory");
+        }
+        scols_unref_table(table);
     }
     fflush(stdout);
 }
 
 
 const char *
-say_value(const json_t *object, const char *name)
+output_value(const json_t *object, const char *name)
 {
     const json_t *value = json_object_get(object, name);
 
     return json_is_string(value)    ? json_string_value(value)
-           : json_is_integer(value) ? text("%lld", (long long) json_integer_value(value))
-           : json_is_real(value)    ? text("%.1f", json_real_value(value))
+           : json_is_integer(value) ? pool_printf("%lld", (long long) json_integer_value(value))
+           : json_is_real(value)    ? pool_printf("%.1f", json_real_value(value))
                                     : NULL;
 }
 
 
 void
-say_objects(const json_t *objects, const char *const *columns, size_t n)
+output_objects(const json_t *objects, const char *const *columns, size_t n)
 {
     size_t       count = json_array_size(objects);
-    const char **cells = text_space((count + 1) * n * sizeof *cells);
+    const char **cells = pool_alloc((count + 1) * n * sizeof(*cells));
 
     for (size_t column = 0; column < n; column++) {
         cells[column] = columns[column];
         for (size_t row = 0; row < count; row++) {
             cells[(row + 1) * n + column] =
-                say_value(json_array_get(objects, row), columns[column]);
+                output_value(json_array_get(objects, row), columns[column]);
         }
     }
-    say_table(cells, count + 1, n);
+    output_table(cells, count + 1, n);
+}
+
+
+double
+output_rounded(double number)
+{
+    return round(1e3 * number) / 1e3;
+}
+
+
+void
+output_json(json_t *value)
+{
+    json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+    putchar('\n');
+    json_decref(value);
 }

@@ -1,6 +1,6 @@
 /*
- * What punitctl tells its user: one line a step on stdout, one line a
- * failure on stderr, tables for lists.
+ * What punitctl prints: one line a step on stdout, one line a failure on stderr, tables for lists,
+ * or JSON.
  */
 #ifndef PUNITCTL_OUTPUT_H
 #define PUNITCTL_OUTPUT_H
@@ -11,30 +11,36 @@
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_PENDING = 3 };
 
-/* The name put before each line (the unit's id); NULL: none. */
-void say_about(const char *subject);
+/* Sets the name put before each line (the unit's id). NULL: none. */
+void output_about(const char *subject);
 
-/* One line on stdout, flushed: progress is seen also through a pipe. */
-void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Prints one line on stdout and flushes it: progress is seen through a pipe too. */
+void output_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* From here on stdout is for JSON: say and say_progress print nothing. */
-void say_nothing(void);
+/* Reserves stdout for JSON: output_line and output_progress print nothing from here on. */
+void output_silence(void);
 
-/* How far something is, on a terminal over itself; elsewhere nothing. What is
- * said next begins a line of its own. */
-void say_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Shows progress on a terminal, each call over the last. Elsewhere it prints nothing. The next
+ * output of any kind begins a line of its own. */
+void output_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* One line on stderr; returns EXIT_FAILED, so `return complain(...)`. */
-int complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Prints one line on stderr. Returns EXIT_FAILED, for `return output_error(...)`. */
+int output_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Prints rows x columns cells (row 0: titles), each column as wide as needed;
- * a NULL cell prints as "-". */
-void say_table(const char *const *cells, size_t rows, size_t columns);
+/* Prints rows x columns cells (row 0: titles). A NULL cell prints as "-". A table that is wider
+ * than the terminal is cut at the terminal's width. */
+void output_table(const char *const *cells, size_t rows, size_t columns);
 
-/* A member of an object as a cell shows it; NULL: it is null or not there. */
-const char *say_value(const json_t *object, const char *name);
+/* A member of an object as a cell shows it. NULL: it is null or missing. */
+const char *output_value(const json_t *object, const char *name);
 
-/* A table of such members, one row an object. */
-void say_objects(const json_t *objects, const char *const *columns, size_t n);
+/* Prints a table of such members, one row an object. */
+void output_objects(const json_t *objects, const char *const *columns, size_t n);
+
+/* A number with three decimals, for JSON. */
+double output_rounded(double number);
+
+/* Prints a JSON value with indentation and releases it. */
+void output_json(json_t *value);
 
 #endif

@@ -8,14 +8,14 @@
 #include "lib/base/email.h"
 #include "lib/base/pepper.h"
 #include "lib/base/uuid.h"
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
 #include "punitctl/unit/database.h"
 
 
 static const char *
 lower(const char *name)
 {
-    char *copy = text("%s", name);
+    char *copy = pool_printf("%s", name);
 
     for (char *c = copy; *c != '\0'; c++) {
         *c = (char) tolower((unsigned char) *c);
@@ -26,28 +26,28 @@ lower(const char *name)
 
 /* The keyed hash of an address as a bytea literal, as the auth worker makes it. */
 static const char *
-name_hash(const struct unit *unit, const char *address)
+name_hash(const unit_t *unit, const char *address)
 {
-    const char    *path = text("%s/pepper", unit_setting(unit, "PUNIT_PRIVATE"));
+    const char    *path = pool_printf("%s/pepper", unit_setting(unit, "PUNIT_PRIVATE"));
     punit_pepper_t pepper;
     unsigned char  hash[PUNIT_PEPPER_HASH];
     char           hex[2 * PUNIT_PEPPER_HASH + 1];
 
     if (punit_pepper_load(&pepper, path) != 0) {
         if (errno == EINVAL) {
-            complain("%s: expected %d bytes as hexadecimal digits", path, PUNIT_PEPPER_BYTES);
+            output_error("%s: expected %d bytes as hexadecimal digits", path, PUNIT_PEPPER_BYTES);
         } else {
-            complain("%s: %s", path, strerror(errno));
+            output_error("%s: %s", path, strerror(errno));
         }
         return NULL;
     }
     punit_pepper_hash(&pepper, address, hash);
-    return text("\\x%s", sodium_bin2hex(hex, sizeof hex, hash, sizeof hash));
+    return pool_printf("\\x%s", sodium_bin2hex(hex, sizeof(hex), hash, sizeof(hash)));
 }
 
 
 const char *
-person_id(const struct unit *unit, PGconn *db, const char *name)
+user_name_id(const unit_t *unit, PGconn *db, const char *name)
 {
     const char *hash, *id;
     char        address[PUNIT_EMAIL_MAX + 1];
@@ -56,7 +56,7 @@ person_id(const struct unit *unit, PGconn *db, const char *name)
         return lower(name);
     }
     if (punit_email_normalise(name, strlen(name), address) != NULL) {
-        complain("%s is neither a user's id nor an e-mail address", name);
+        output_error("%s is neither a user's id nor an e-mail address", name);
         return NULL;
     }
     hash = name_hash(unit, address);
@@ -68,7 +68,7 @@ person_id(const struct unit *unit, PGconn *db, const char *name)
                         " order by claimed_at, origin_unit limit 1",
                         1, (const char *const[]){ hash });
     if (id == NULL) {
-        complain("this unit's directory has no user %s", name);
+        output_error("this unit's directory has no user %s", name);
     }
     return id;
 }

@@ -10,6 +10,6 @@
 
 /* The user's id (lower case): of a uuid itself, of an e-mail address what the
  * directory of this unit knows. NULL with the reason said. */
-const char *person_id(const struct unit *unit, PGconn *db, const char *name);
+const char *user_name_id(const unit_t *unit, PGconn *db, const char *name);
 
 #endif

@@ -6,10 +6,10 @@
 
 #include <stdbool.h>
 
-/* Asks `done` again and again, at most for `seconds`; true once it says so. */
+/* Calls `done` until it returns true, for at most `seconds`. False after that time. */
 bool wait_until(bool (*done)(void *context), void *context, double seconds);
 
-/* A number of seconds; -1 if it is none. */
+/* The text as a number of seconds; -1 if it is not one. */
 double wait_seconds(const char *text);
 
 #endif

@@ -3,11 +3,11 @@
 #include <string.h>
 
 #include "punitctl/output.h"
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
 #include "punitctl/unit/database.h"
 
 
-/* What a peer has: "" none yet, NULL when it cannot be asked, with *reason. */
+/* The buckets of a peer. "": none yet. NULL with *reason: the peer does not answer. */
 static const char *
 ask(const char *pg, const char **reason)
 {
@@ -21,7 +21,7 @@ ask(const char *pg, const char **reason)
     row = database_query(there, reason, "select coalesce(auth.buckets()::text, '') as buckets", 0,
                          NULL);
     if (row != NULL) {
-        buckets = text("%s", database_field(row, 0, "buckets"));
+        buckets = pool_printf("%s", database_field(row, 0, "buckets"));
         PQclear(row);
     }
     PQfinish(there);
@@ -35,7 +35,7 @@ take(PGconn *db, const char *peer, const char *buckets)
     if (database_value(db, "select auth.set_buckets($1::text[])", 1, &buckets) == NULL) {
         return false;
     }
-    say("login names: arbiters as at %s", peer);
+    output_line("login names: arbiters as at %s", peer);
     return true;
 }
 
@@ -51,7 +51,7 @@ deal(PGconn *db)
     {
         return false;
     }
-    say("login names: arbiters dealt to all units");
+    output_line("login names: arbiters dealt to all units");
     return true;
 }
 
@@ -72,7 +72,7 @@ arbiters_settle(PGconn *db, bool joining)
         return false;
     }
     for (int i = 0; i < PQntuples(peers); i++) {
-        const char *id = text("%s", database_field(peers, i, "id"));
+        const char *id = pool_printf("%s", database_field(peers, i, "id"));
         const char *buckets = ask(database_field(peers, i, "pg"), &reason);
 
         if (buckets != NULL && *buckets != '\0') {
@@ -80,7 +80,7 @@ arbiters_settle(PGconn *db, bool joining)
             return take(db, id, buckets);
         }
         if (buckets == NULL) {
-            away = text("peer %s: %s", id, reason);
+            away = pool_printf("peer %s: %s", id, reason);
         }
     }
     PQclear(peers);
@@ -88,11 +88,11 @@ arbiters_settle(PGconn *db, bool joining)
         return deal(db);
     }
     if (joining) {
-        complain("%s; it may know who decides about login names, and until"
-                 " this unit knows too, nobody registers here",
-                 away);
+        output_error("%s; it may know the arbiters of login names, and this unit registers no user"
+                     " before it knows them too",
+                     away);
         return false;
     }
-    say("login names: arbiters come with `punitctl mesh join`");
+    output_line("login names: arbiters come with `punitctl mesh join`");
     return true;
 }

@@ -1,5 +1,5 @@
 /*
- * Who decides about a login name: the arbiter of each bucket of their hashes.
+ * The arbiter of each bucket of login names: the unit that decides about a name.
  */
 #ifndef PUNITCTL_MESH_ARBITERS_H
 #define PUNITCTL_MESH_ARBITERS_H
@@ -7,12 +7,11 @@
 #include <libpq-fe.h>
 #include <stdbool.h>
 
-/* Gives this unit the same arbiters as its peers have, once; a unit that has
- * some keeps them. Where no peer has any, all are new and deal them alike, but
- * only when every peer has said so: a unit that dealt for itself beside a
- * running system would be a second arbiter of names it has not got. `joining`:
- * a peer that cannot be asked is a failure, else it is left to `mesh join`.
- * Until then nobody registers here. False with the reason said. */
+/* Gives this unit the same arbiters as its peers, once. A unit that has arbiters keeps them. If no
+ * peer has any, all units are new and assign them alike, but only after every peer has answered: a
+ * unit that assigned alone beside a running system would be a second arbiter of names it lacks.
+ * A peer that does not answer is a failure if `joining`, else `mesh join` settles it later.
+ * Until then this unit registers no user. False with the reason printed. */
 bool arbiters_settle(PGconn *db, bool joining);
 
 #endif

@@ -8,8 +8,8 @@
 #include <libpq-fe.h>
 #include <stdbool.h>
 
-/* An array, one object a peer: the subscription here ("incoming"), the slot it
- * reads from here ("outgoing"), lag and errors. NULL with the reason said. */
+/* An array with one object a peer: the subscription here ("incoming"), the slot that the peer reads
+ * from here ("outgoing"), lag and errors. NULL with the reason printed. */
 json_t *mesh_state(PGconn *db);
 
 /* True if every peer is "ok" both ways. */
@@ -18,14 +18,8 @@ bool mesh_good(const json_t *peers);
 /* Prints it as a table. */
 void mesh_print(const json_t *peers);
 
-/* True if this unit has the subscription. */
-bool mesh_subscribed(PGconn *db, const char *subscription);
-
-/* Ends it, also where its slot or peer is gone. */
-bool mesh_unsubscribe(PGconn *db, const char *subscription);
-
-/* Waits until every peer has confirmed what was written here up to now; *lsn,
- * if asked for, is up to where. False after so many seconds. */
+/* Waits until every peer has confirmed all earlier writes of this unit. *lsn, if not NULL, gets the
+ * position they reach. False after so many seconds. */
 bool mesh_arrive(PGconn *db, double seconds, const char **lsn);
 
 #endif

@@ -6,12 +6,12 @@
 
 
 bool
-peers_open(struct peers *peers, const struct unit *unit)
+peers_open(peers_t *peers, const unit_t *unit)
 {
     PGconn   *db = database_open(unit, "punit_mover", NULL);
     PGresult *rows = NULL;
 
-    memset(peers, 0, sizeof *peers);
+    memset(peers, 0, sizeof(*peers));
     if (db != NULL) {
         rows = database_query(db, NULL,
                               "select u.id, u.pg, punit.incarnation_of(u.id)"
@@ -27,8 +27,8 @@ peers_open(struct peers *peers, const struct unit *unit)
         return false;
     }
     for (int i = 0; i < PQntuples(rows) && i < PEERS_MOST; i++) {
-        struct peer *peer = &peers->unit[peers->count++];
-        const char  *pg = database_field(rows, i, "pg");
+        peer_t     *peer = &peers->unit[peers->count++];
+        const char *pg = database_field(rows, i, "pg");
 
         peer->id = database_field(rows, i, "id");
         peer->incarnation = database_field(rows, i, "incarnation");
@@ -41,7 +41,7 @@ peers_open(struct peers *peers, const struct unit *unit)
 
 
 void
-peers_close(struct peers *peers)
+peers_close(peers_t *peers)
 {
     for (size_t i = 0; i < peers->count; i++) {
         PQfinish(peers->unit[i].db);
@@ -50,8 +50,8 @@ peers_close(struct peers *peers)
 }
 
 
-struct peer *
-peers_find(struct peers *peers, const char *id)
+peer_t *
+peers_find(peers_t *peers, const char *id)
 {
     for (size_t i = 0; i < peers->count; i++) {
         if (strcmp(peers->unit[i].id, id) == 0) {

@@ -12,25 +12,25 @@
 
 #define PEERS_MOST 64
 
-struct peer {
+typedef struct {
     const char *id;
     PGconn     *db; /* NULL: out of reach, for `problem` */
     const char *problem;
     const char *incarnation; /* as this unit knows it; NULL: unknown */
-};
+} peer_t;
 
-struct peers {
-    struct peer unit[PEERS_MOST]; /* the first is this unit */
+typedef struct {
+    peer_t      unit[PEERS_MOST]; /* the first is this unit */
     size_t      count;
     const char *incarnation; /* this unit's */
-};
+} peers_t;
 
-/* Opens all of them; at this unit as punit_mover. False with the reason said:
- * this unit's database does not answer. */
-bool peers_open(struct peers *peers, const struct unit *unit);
-void peers_close(struct peers *peers);
+/* Opens all sessions, at this unit as punit_mover. False with the reason printed if this unit's
+ * database does not answer. */
+bool peers_open(peers_t *peers, const unit_t *unit);
+void peers_close(peers_t *peers);
 
-/* NULL: there is no such unit. */
-struct peer *peers_find(struct peers *peers, const char *id);
+/* The unit called `id`, or NULL. */
+peer_t *peers_find(peers_t *peers, const char *id);
 
 #endif

@@ -13,23 +13,23 @@
 #include <unistd.h>
 
 #include "punitctl/output.h"
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
 
 #define YEARS_10 (3652L * 24 * 3600)
 
 
-static enum file_result
+static file_result_t
 refuse(const char *what)
 {
     char reason[256] = "no reason given";
 
-    ERR_error_string_n(ERR_peek_last_error(), reason, sizeof reason);
-    complain("%s: %s", what, reason);
+    ERR_error_string_n(ERR_peek_last_error(), reason, sizeof(reason));
+    output_error("%s: %s", what, reason);
     return FILE_FAILED;
 }
 
 
-static enum file_result
+static file_result_t
 write_bio(BIO *bio, const char *path, mode_t mode)
 {
     char *bytes = NULL;
@@ -39,11 +39,11 @@ write_bio(BIO *bio, const char *path, mode_t mode)
 }
 
 
-static enum file_result
+static file_result_t
 write_key(EVP_PKEY *key, const char *path)
 {
-    BIO             *bio = BIO_new(BIO_s_mem());
-    enum file_result result = FILE_FAILED;
+    BIO          *bio = BIO_new(BIO_s_mem());
+    file_result_t result = FILE_FAILED;
 
     if (PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) == 1) {
         result = write_bio(bio, path, 0600);
@@ -53,11 +53,11 @@ write_key(EVP_PKEY *key, const char *path)
 }
 
 
-static enum file_result
+static file_result_t
 write_certificate(X509 *x509, const char *path)
 {
-    BIO             *bio = BIO_new(BIO_s_mem());
-    enum file_result result = FILE_FAILED;
+    BIO          *bio = BIO_new(BIO_s_mem());
+    file_result_t result = FILE_FAILED;
 
     if (PEM_write_bio_X509(bio, x509) == 1) {
         result = write_bio(bio, path, 0644);
@@ -76,7 +76,7 @@ read_key(const char *path)
 
     BIO_free(bio);
     if (pem != NULL && key == NULL) {
-        complain("%s is no private key in PEM", path);
+        output_error("%s is no private key in PEM", path);
     }
     return key;
 }
@@ -91,7 +91,7 @@ read_certificate(const char *path)
 
     BIO_free(bio);
     if (pem != NULL && x509 == NULL) {
-        complain("%s is no certificate in PEM", path);
+        output_error("%s is no certificate in PEM", path);
     }
     return x509;
 }
@@ -113,7 +113,7 @@ extend(X509 *x509, X509 *issuer, int nid, const char *value)
 }
 
 
-/* A certificate for `key` in the name CN=name; issuer NULL: signs itself. */
+/* A certificate for `key` with the name CN=name. issuer NULL: it signs itself. */
 static X509 *
 make(EVP_PKEY *key, const char *name, X509 *issuer, EVP_PKEY *issuer_key)
 {
@@ -124,15 +124,15 @@ make(EVP_PKEY *key, const char *name, X509 *issuer, EVP_PKEY *issuer_key)
     BIGNUM       *number;
     bool          ok;
 
-    if (RAND_bytes(serial, sizeof serial) != 1) {
+    if (RAND_bytes(serial, sizeof(serial)) != 1) {
         X509_free(x509);
         return NULL;
     }
     serial[0] &= 0x7f; /* RFC 5280 4.1.2.2: positive */
-    number = BN_bin2bn(serial, sizeof serial, NULL);
+    number = BN_bin2bn(serial, sizeof(serial), NULL);
     ok = number != NULL && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(x509)) != NULL
          && X509_set_version(x509, X509_VERSION_3) == 1
-         /* clocks of units may differ by some minutes */
+         /* Clocks of units may differ by some minutes. */
          && X509_gmtime_adj(X509_getm_notBefore(x509), -3600) != NULL
          && X509_gmtime_adj(X509_getm_notAfter(x509), YEARS_10) != NULL
          && X509_set_pubkey(x509, key) == 1
@@ -153,7 +153,7 @@ make(EVP_PKEY *key, const char *name, X509 *issuer, EVP_PKEY *issuer_key)
          && (ca
              || (extend(x509, issuer, NID_authority_key_identifier, "keyid")
                  && extend(x509, issuer, NID_ext_key_usage, "serverAuth,clientAuth")
-                 && extend(x509, issuer, NID_subject_alt_name, text("DNS:%s", name))))
+                 && extend(x509, issuer, NID_subject_alt_name, pool_printf("DNS:%s", name))))
          && X509_sign(x509, issuer_key, EVP_sha256()) > 0;
     BN_free(number);
     if (!ok) {
@@ -164,24 +164,24 @@ make(EVP_PKEY *key, const char *name, X509 *issuer, EVP_PKEY *issuer_key)
 }
 
 
-enum file_result
+file_result_t
 certificate_authority(const char *directory)
 {
-    const char      *path = text("%s/ca.pem", directory);
-    enum file_result result = FILE_FAILED;
-    EVP_PKEY        *key;
-    X509            *x509;
-    int              lock;
+    const char   *path = pool_printf("%s/ca.pem", directory);
+    file_result_t result = FILE_FAILED;
+    EVP_PKEY     *key;
+    X509         *x509;
+    int           lock;
 
     if (file_exists(path)) {
         return FILE_KEPT;
     }
-    if (directory_make(directory, 0755) == FILE_FAILED) {
+    if (file_make_directory(directory, 0755) == FILE_FAILED) {
         return FILE_FAILED;
     }
     lock = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (lock < 0 || flock(lock, LOCK_EX) < 0) {
-        complain("cannot lock %s: %s", directory, strerror(errno));
+        output_error("cannot lock %s: %s", directory, strerror(errno));
         return FILE_FAILED;
     }
     if (file_exists(path)) {
@@ -192,8 +192,8 @@ certificate_authority(const char *directory)
     x509 = key != NULL ? make(key, "punit authority", NULL, NULL) : NULL;
     if (x509 == NULL) {
         refuse("cannot make an authority");
-    } else if (write_key(key, text("%s/ca.key", directory)) != FILE_FAILED) {
-        /* ca.pem last: who sees it may use the key */
+    } else if (write_key(key, pool_printf("%s/ca.key", directory)) != FILE_FAILED) {
+        /* ca.pem comes last: a process that sees it may use the key. */
         result = write_certificate(x509, path);
     }
     X509_free(x509);
@@ -203,18 +203,18 @@ certificate_authority(const char *directory)
 }
 
 
-enum file_result
+file_result_t
 certificate_unit(const char *ca, const char *id, const char *certificate, const char *key)
 {
-    X509            *issuer = NULL, *x509 = NULL;
-    EVP_PKEY        *issuer_key = NULL, *fresh = NULL;
-    enum file_result result = FILE_FAILED;
+    X509         *issuer = NULL, *x509 = NULL;
+    EVP_PKEY     *issuer_key = NULL, *fresh = NULL;
+    file_result_t result = FILE_FAILED;
 
     if (file_exists(certificate) && file_exists(key)) {
         return FILE_KEPT;
     }
-    issuer = read_certificate(text("%s/ca.pem", ca));
-    issuer_key = issuer != NULL ? read_key(text("%s/ca.key", ca)) : NULL;
+    issuer = read_certificate(pool_printf("%s/ca.pem", ca));
+    issuer_key = issuer != NULL ? read_key(pool_printf("%s/ca.key", ca)) : NULL;
     if (issuer_key != NULL) {
         fresh = EVP_EC_gen("P-256");
         x509 = fresh != NULL ? make(fresh, id, issuer, issuer_key) : NULL;
@@ -263,17 +263,17 @@ certificate_check(const char *ca_file, const char *certificate, const char *key,
         X509_free(x509);
         return false;
     }
-    X509_NAME_get_text_by_NID(X509_get_subject_name(x509), NID_commonName, name, sizeof name);
+    X509_NAME_get_text_by_NID(X509_get_subject_name(x509), NID_commonName, name, sizeof(name));
     if (X509_check_private_key(x509, private) != 1) {
-        complain("%s does not belong to %s", key, certificate);
+        output_error("%s does not belong to %s", key, certificate);
     } else if (strcmp(name, id) != 0) {
-        complain("%s has CN=%s, but PostgreSQL of a peer takes the unit's id"
-                 " from it: CN=%s is needed",
-                 certificate, name, id);
+        output_error("%s has CN=%s, but PostgreSQL of a peer takes the unit's id"
+                     " from it: CN=%s is needed",
+                     certificate, name, id);
     } else if (X509_check_host(x509, id, 0, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) != 1) {
-        complain("%s has no subjectAltName DNS:%s", certificate, id);
+        output_error("%s has no subjectAltName DNS:%s", certificate, id);
     } else if (!signed_by(x509, ca_file, &reason)) {
-        complain("%s is not good under %s: %s", certificate, ca_file, reason);
+        output_error("%s is not good under %s: %s", certificate, ca_file, reason);
     } else {
         reason = id;
     }

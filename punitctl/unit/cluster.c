@@ -6,61 +6,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
+#include "punitctl/unit/address.h"
 #include "punitctl/unit/database.h"
 #include "punitctl/unit/process.h"
-#include "punitctl/unit/units_file.h"
+#include "punitctl/unit/services.h"
+#include "punitctl/unit/template.h"
 #include "punitctl/wait.h"
 
 #define INCLUDE_LINE "include 'punit.conf'"
-
-/* Login roles a process of the unit may take, all through the unix socket. */
-static const char *const roles[] = {
-    "postgres",     "punit_auth",   "punit_profile", "punit_training", "punit_metrics",
-    "punit_sports", "punit_social", "punit_mover",   "punit_gridd",
-};
-
-static const char settings[] =
-    "# written by punitctl; own settings belong into postgresql.conf after the\n"
-    "# line that includes this file\n"
-    "listen_addresses = '%s'\n"
-    "port = %s\n"
-    "unix_socket_directories = '%s/sock'\n"
-    "unix_socket_permissions = 0770\n"
-    "max_connections = 200\n"
-    "\n"
-    "# units reach each other with certificates only\n"
-    "ssl = on\n"
-    "ssl_cert_file = '%s'\n"
-    "ssl_key_file = '%s'\n"
-    "ssl_ca_file = '%s'\n"
-    "ssl_min_protocol_version = 'TLSv1.3'\n"
-    "\n"
-    "# the mesh: a slot at each peer, one subscription for each peer\n"
-    "wal_level = logical\n"
-    "max_wal_senders = 40\n"
-    "max_replication_slots = 40\n"
-    "max_worker_processes = 48\n"
-    "max_logical_replication_workers = 40\n"
-    "max_sync_workers_per_subscription = 4\n"
-    "# a peer away for longer than this is repaired by `punitctl mesh resync`\n"
-    "max_slot_wal_keep_size = '1GB'\n"
-    "# 5 s by default: how long a subscription waits before it tries again\n"
-    "wal_retrieve_retry_interval = '500ms'\n"
-    "wal_sender_timeout = '15s'\n"
-    "wal_receiver_timeout = '15s'\n"
-    "\n"
-    "timezone = 'UTC'\n"
-    "log_timezone = 'UTC'\n"
-    "log_line_prefix = '%%m [%%p] %%q%%u/%%a '\n"
-    "log_lock_waits = on\n";
-
-static const char hba[] = "# written by punitctl\n"
-                          "# processes of the unit: its own system user, through the unix socket\n"
-                          "local    all    all                       peer  map=punit\n"
-                          "# peers: a certificate whose CN is the peer's id\n"
-                          "hostssl  punit  +punit_peer  0.0.0.0/0    cert  map=punit_peer\n"
-                          "hostssl  punit  +punit_peer  ::/0         cert  map=punit_peer\n";
 
 
 const char *
@@ -81,22 +35,22 @@ cluster_programs(void)
 
             if (version > newest) {
                 newest = version;
-                found = text("%.*s", (int) (strlen(path) - strlen("/initdb")), path);
+                found = pool_printf("%.*s", (int) (strlen(path) - strlen("/initdb")), path);
             }
         }
     }
     globfree(&paths);
     if (newest < 15) {
-        complain("no PostgreSQL 15 or newer under /usr/lib/postgresql; install"
-                 " postgresql-15 or set PUNIT_PG_BIN to the directory of initdb");
+        output_error("no PostgreSQL 15 or newer under /usr/lib/postgresql; install"
+                     " postgresql-15 or set PUNIT_PG_BIN to the directory of initdb");
         return NULL;
     }
     return found;
 }
 
 
-enum file_result
-cluster_make(const struct unit *unit)
+file_result_t
+cluster_make(const unit_t *unit)
 {
     const char *programs = cluster_programs();
 
@@ -107,62 +61,82 @@ cluster_make(const struct unit *unit)
         return FILE_FAILED;
     }
     const char *const argv[] = {
-        text("%s/initdb", programs), "--pgdata",
-        unit_path(unit, "pg"),       "--username=postgres",
-        "--encoding=UTF8",           "--locale=C.UTF-8",
-        "--data-checksums",          "--auth-local=peer",
-        "--auth-host=reject",        NULL,
+        pool_printf("%s/initdb", programs),
+        "--pgdata",
+        unit_path(unit, "pg"),
+        "--username=postgres",
+        "--encoding=UTF8",
+        "--locale=C.UTF-8",
+        "--data-checksums",
+        "--auth-local=peer",
+        "--auth-host=reject",
+        NULL,
     };
 
     return process_run(argv, NULL) ? FILE_WRITTEN : FILE_FAILED;
 }
 
 
-static enum file_result
-write_text(const char *path, const char *content)
+/* pg_ident.conf: the login roles that a process of the unit may take, through the unix socket. */
+static file_result_t
+write_ident(const unit_t *unit)
 {
+    static const char *const others[] = { "mover", "gridd" };
+    size_t                   count;
+    const service_t         *services = services_list(&count);
+    const char              *user = process_user();
+    const char              *roles = pool_printf("punit  %s  postgres\n", user);
+
+    if (services == NULL) {
+        return FILE_FAILED;
+    }
+    for (size_t i = 0; i < count; i++) {
+        roles = pool_printf("%spunit  %s  punit_%s\n", roles, user, services[i].name);
+    }
+    for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
+        roles = pool_printf("%spunit  %s  punit_%s\n", roles, user, others[i]);
+    }
+    return template_write(unit, "postgres/pg_ident.conf",
+                          (const template_value_t[]){ { "ROLES", roles }, { NULL, NULL } },
+                          "pg/pg_ident.conf", 0600);
+}
+
+
+/* Adds our include to the postgresql.conf of initdb. */
+static file_result_t
+include_settings(const unit_t *unit)
+{
+    const char *path = unit_path(unit, "pg/postgresql.conf");
+    const char *content = file_read(path, NULL);
+
+    if (content == NULL) {
+        return FILE_FAILED;
+    }
+    if (strstr(content, "\n" INCLUDE_LINE "\n") != NULL) {
+        return FILE_KEPT;
+    }
+    content = pool_printf("%s\n" INCLUDE_LINE "\n", content);
     return file_write(path, content, strlen(content), 0600);
 }
 
 
-enum file_result
-cluster_configure(const struct unit *unit, const char *listen)
+file_result_t
+cluster_configure(const unit_t *unit)
 {
-    const char *colon = strrchr(listen, ':');
-    const char *main_path = unit_path(unit, "pg/postgresql.conf");
-    char       *main_conf = file_read(main_path, NULL);
-    const char *user = process_user();
-    /* root could become the unit's user anyhow */
-    char            *ident = text("# written by punitctl\n"
-                                             "punit_peer  /^([a-z0-9-]+)$  punit_peer_\\1\n"
-                                             "punit  root  postgres\n");
-    enum file_result results[4] = { FILE_KEPT };
+    const char            *listen = unit_setting(unit, "PUNIT_PG_LISTEN");
+    const template_value_t address[] = {
+        { "ADDRESS", address_host(listen) },
+        { "PORT", address_port(listen) },
+        { NULL, NULL },
+    };
+    const file_result_t results[] = {
+        template_write(unit, "postgres/punit.conf", address, "pg/punit.conf", 0600),
+        template_write(unit, "postgres/pg_hba.conf", NULL, "pg/pg_hba.conf", 0600),
+        write_ident(unit),
+        include_settings(unit),
+    };
+    file_result_t all = file_result_of(results, sizeof(results) / sizeof(*results));
 
-    if (main_conf == NULL) {
-        return FILE_FAILED;
-    }
-    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
-        ident = text("%spunit  %s  %s\n", ident, user, roles[i]);
-    }
-    results[0] =
-        write_text(unit_path(unit, "pg/punit.conf"),
-                   text(settings, text("%.*s", (int) (colon - listen), listen), colon + 1,
-                        unit->dir, unit_setting(unit, "PUNIT_TLS_CERT"),
-                        unit_setting(unit, "PUNIT_TLS_KEY"), unit_setting(unit, "PUNIT_TLS_CA")));
-    results[1] = write_text(unit_path(unit, "pg/pg_hba.conf"), hba);
-    results[2] = write_text(unit_path(unit, "pg/pg_ident.conf"), ident);
-    if (strstr(main_conf, "\n" INCLUDE_LINE "\n") == NULL) {
-        results[3] = write_text(main_path, text("%s\n" INCLUDE_LINE "\n", main_conf));
-    }
-
-    enum file_result all = FILE_KEPT;
-
-    for (size_t i = 0; i < sizeof results / sizeof *results; i++) {
-        if (results[i] == FILE_FAILED) {
-            return FILE_FAILED;
-        }
-        all = results[i] == FILE_WRITTEN ? FILE_WRITTEN : all;
-    }
     if (all == FILE_WRITTEN && cluster_runs(unit)) {
         kill(process_of(unit_path(unit, "pg/postmaster.pid"), "postgres"), SIGHUP);
     }
@@ -171,7 +145,7 @@ cluster_configure(const struct unit *unit, const char *listen)
 
 
 bool
-cluster_runs(const struct unit *unit)
+cluster_runs(const unit_t *unit)
 {
     return process_of(unit_path(unit, "pg/postmaster.pid"), "postgres") > 0;
 }
@@ -185,14 +159,13 @@ lets_in(void *context)
 
 
 bool
-cluster_wait(const struct unit *unit, double seconds)
+cluster_wait(const unit_t *unit, double seconds)
 {
-    char *conninfo = text("%s user=postgres", unit_setting(unit, "PUNIT_PG"));
+    char *conninfo = pool_printf("%s user=postgres", unit_setting(unit, "PUNIT_PG"));
 
     if (!wait_until(lets_in, conninfo, seconds)) {
-        complain("PostgreSQL runs but lets nobody in after %g s; see"
-                 " %s/log/postgres.log",
-                 seconds, unit->dir);
+        output_error("PostgreSQL runs but accepts no client after %g s; see %s/log/postgres.log",
+                     seconds, unit->dir);
         return false;
     }
     return true;
@@ -200,7 +173,7 @@ cluster_wait(const struct unit *unit, double seconds)
 
 
 static bool
-control(const struct unit *unit, const char *action)
+control(const unit_t *unit, const char *action)
 {
     const char *programs = cluster_programs();
 
@@ -208,7 +181,7 @@ control(const struct unit *unit, const char *action)
         return false;
     }
     const char *const argv[] = {
-        text("%s/pg_ctl", programs),
+        pool_printf("%s/pg_ctl", programs),
         action,
         "--pgdata",
         unit_path(unit, "pg"),
@@ -236,12 +209,12 @@ control(const struct unit *unit, const char *action)
 
 
 bool
-cluster_start(const struct unit *unit)
+cluster_start(const unit_t *unit)
 {
     const char *pid_file = unit_path(unit, "pg/postmaster.pid");
 
-    /* PostgreSQL sees to a dead one itself, but not if the number is now a
-     * stranger's or a zombie's; the shared memory tells it of live children */
+    /* PostgreSQL removes the pid file of a dead server, but not if another process or a zombie has
+     * the number. It still detects live children of that server by the shared memory. */
     if (process_of(pid_file, "postgres") == 0) {
         unlink(pid_file);
         unlink(unit_path(unit, "sock/.s.PGSQL.%s.lock",
@@ -252,18 +225,18 @@ cluster_start(const struct unit *unit)
 
 
 bool
-cluster_stop(const struct unit *unit)
+cluster_stop(const unit_t *unit)
 {
     return control(unit, "stop");
 }
 
 
-enum file_result
-cluster_database(const struct unit *unit)
+file_result_t
+cluster_database(const unit_t *unit)
 {
-    PGconn          *db = database_open(unit, "postgres", "postgres");
-    enum file_result result = FILE_FAILED;
-    PGresult        *found;
+    PGconn       *db = database_open(unit, "postgres", "postgres");
+    file_result_t result = FILE_FAILED;
+    PGresult     *found;
 
     if (db == NULL) {
         return FILE_FAILED;

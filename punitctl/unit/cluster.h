@@ -1,6 +1,6 @@
 /*
- * The unit's PostgreSQL: made by initdb, configured, and started for as long
- * as punitctl needs it when the supervisor does not run it.
+ * The unit's PostgreSQL: made by initdb and configured. punitctl starts it for its own use if the
+ * supervisor does not run it.
  */
 #ifndef PUNITCTL_UNIT_CLUSTER_H
 #define PUNITCTL_UNIT_CLUSTER_H
@@ -10,29 +10,28 @@
 #include "punitctl/unit/file.h"
 #include "punitctl/unit/unit.h"
 
-/* Directory of PostgreSQL's programs: PUNIT_PG_BIN, else the newest that
- * Debian has put under /usr/lib/postgresql. NULL with the reason said. */
+/* Directory of PostgreSQL's programs: PUNIT_PG_BIN, else the newest one of Debian under
+ * /usr/lib/postgresql. NULL with the reason printed. */
 const char *cluster_programs(void);
 
-/* initdb into DIR/pg; FILE_KEPT if it is there. */
-enum file_result cluster_make(const struct unit *unit);
+/* Runs initdb into DIR/pg. FILE_KEPT if it is there. */
+file_result_t cluster_make(const unit_t *unit);
 
-/* punit.conf, pg_hba.conf, pg_ident.conf; `listen` is ADDRESS:PORT.
- * FILE_WRITTEN if any changed: then a running server must reload. */
-enum file_result cluster_configure(const struct unit *unit, const char *listen);
+/* Writes punit.conf, pg_hba.conf and pg_ident.conf, and reloads a running server if any changed. */
+file_result_t cluster_configure(const unit_t *unit);
 
 /* True if a server of this cluster runs. */
-bool cluster_runs(const struct unit *unit);
+bool cluster_runs(const unit_t *unit);
 
-/* Waits until a server that was just started lets clients in; false, said,
- * after `seconds`. */
-bool cluster_wait(const struct unit *unit, double seconds);
+/* Waits until a server that was just started accepts clients. False with the reason printed after
+ * `seconds`. */
+bool cluster_wait(const unit_t *unit, double seconds);
 
-/* Starts it, reachable through the unix socket alone, and waits; stops it. */
-bool cluster_start(const struct unit *unit);
-bool cluster_stop(const struct unit *unit);
+/* Starts the server, reachable only through the unix socket, and waits until it runs. */
+bool cluster_start(const unit_t *unit);
+bool cluster_stop(const unit_t *unit);
 
 /* Creates the database unless it is there. */
-enum file_result cluster_database(const struct unit *unit);
+file_result_t cluster_database(const unit_t *unit);
 
 #endif

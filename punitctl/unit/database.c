@@ -6,7 +6,7 @@
 #include "lib/base/clock.h"
 #include "lib/pg/conninfo.h"
 #include "lib/pg/wire.h"
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
 
 #define OPEN_MS  5000
 #define WHY_SIZE 512
@@ -20,7 +20,7 @@ notice(void *context, const PGresult *result)
 
     (void) context;
     if (severity != NULL && strcmp(severity, "WARNING") == 0) {
-        complain("%s", PQresultErrorMessage(result));
+        output_error("%s", PQresultErrorMessage(result));
     }
 }
 
@@ -38,22 +38,23 @@ open_with(const char *conninfo, char *why, size_t size)
 
 
 PGconn *
-database_open(const struct unit *unit, const char *role, const char *database)
+database_open(const unit_t *unit, const char *role, const char *database)
 {
     const char *pg = unit_setting(unit, "PUNIT_PG");
     char        why[WHY_SIZE];
     PGconn     *db;
 
     if (pg == NULL) {
-        complain("unit.env has no PUNIT_PG");
+        output_error("unit.env has no PUNIT_PG");
         return NULL;
     }
-    db = open_with(text("%s user=%s%s%s application_name=punitctl client_encoding=UTF8", pg, role,
-                        database != NULL ? " dbname=" : "", database != NULL ? database : ""),
-                   why, sizeof why);
+    db = open_with(pool_printf("%s user=%s%s%s application_name=punitctl client_encoding=UTF8", pg,
+                               role, database != NULL ? " dbname=" : "",
+                               database != NULL ? database : ""),
+                   why, sizeof(why));
     if (db == NULL) {
-        complain("no PostgreSQL: %s", why);
-        complain("is it running? See %s/log/postgres.log", unit->dir);
+        output_error("no PostgreSQL: %s", why);
+        output_error("is it running? See %s/log/postgres.log", unit->dir);
     }
     return db;
 }
@@ -65,11 +66,11 @@ database_open_peer(const char *pg, const char **reason)
     const punit_identity_t nothing = { 0 }; /* punit.peer names the role and the files */
     char                  *conninfo = punit_conninfo_peer(pg, &nothing, "punitctl", NULL);
     char                   why[WHY_SIZE] = "its conninfo in punit.peer is malformed";
-    PGconn                *db = conninfo != NULL ? open_with(conninfo, why, sizeof why) : NULL;
+    PGconn                *db = conninfo != NULL ? open_with(conninfo, why, sizeof(why)) : NULL;
 
     free(conninfo);
     if (db == NULL) {
-        *reason = text("%s", why);
+        *reason = pool_printf("%s", why);
     }
     return db;
 }
@@ -88,9 +89,9 @@ database_query(PGconn *db, const char **error, const char *statement, int count,
     if (error != NULL) {
         const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 
-        *error = text("%s", primary != NULL ? primary : PQerrorMessage(db));
+        *error = pool_printf("%s", primary != NULL ? primary : PQerrorMessage(db));
     } else {
-        complain("%s", PQerrorMessage(db));
+        output_error("%s", PQerrorMessage(db));
     }
     PQclear(result);
     return NULL;
@@ -114,7 +115,7 @@ database_value(PGconn *db, const char *statement, int count, const char *const *
     const char *value = NULL;
 
     if (result != NULL && PQntuples(result) > 0 && !PQgetisnull(result, 0, 0)) {
-        value = text("%s", PQgetvalue(result, 0, 0));
+        value = pool_printf("%s", PQgetvalue(result, 0, 0));
     }
     PQclear(result);
     return value;
@@ -125,7 +126,7 @@ const char *
 database_name(PGconn *db, const char *name)
 {
     char       *quoted = PQescapeIdentifier(db, name, strlen(name));
-    const char *copy = text("%s", quoted != NULL ? quoted : "");
+    const char *copy = pool_printf("%s", quoted != NULL ? quoted : "");
 
     PQfreemem(quoted);
     return copy;
@@ -136,7 +137,7 @@ const char *
 database_literal(PGconn *db, const char *value)
 {
     char       *quoted = PQescapeLiteral(db, value, strlen(value));
-    const char *copy = text("%s", quoted != NULL ? quoted : "");
+    const char *copy = pool_printf("%s", quoted != NULL ? quoted : "");
 
     PQfreemem(quoted);
     return copy;
@@ -151,5 +152,5 @@ database_field(const PGresult *result, int row, const char *column)
     if (i < 0 || PQgetisnull(result, row, i)) {
         return NULL;
     }
-    return text("%s", PQgetvalue(result, row, i));
+    return pool_printf("%s", PQgetvalue(result, row, i));
 }

@@ -12,7 +12,7 @@
 /* A session at this unit's database as `role` ("postgres", "punit_mover"...),
  * through the unix socket. NULL with the reason said; `database` NULL: the
  * unit's own. */
-PGconn *database_open(const struct unit *unit, const char *role, const char *database);
+PGconn *database_open(const unit_t *unit, const char *role, const char *database);
 
 /* A session at a peer, as this unit's role there, over TLS. `pg` is the
  * conninfo of punit.peer. NULL: *reason says why (nothing is printed). */

@@ -2,14 +2,14 @@
 
 #include <string.h>
 
-#include "punitctl/text.h"
-#include "punitctl/unit/units_file.h"
+#include "punitctl/pool.h"
+#include "punitctl/unit/address.h"
 
 #define SETTINGS_MOST 160
 
 
 static void
-set(struct unit *unit, const char *name, const char *value)
+set(unit_t *unit, const char *name, const char *value)
 {
     for (size_t i = 0; i < unit->count; i++) {
         if (strcmp(unit->settings[i].name, name) == 0) {
@@ -18,13 +18,13 @@ set(struct unit *unit, const char *name, const char *value)
         }
     }
     if (unit->count < SETTINGS_MOST) {
-        unit->settings[unit->count++] = (struct setting){ name, value };
+        unit->settings[unit->count++] = (setting_t){ name, value };
     }
 }
 
 
 static void
-set_missing(struct unit *unit, const char *name, const char *value)
+set_missing(unit_t *unit, const char *name, const char *value)
 {
     if (unit_setting(unit, name) == NULL) {
         set(unit, name, value);
@@ -33,13 +33,13 @@ set_missing(struct unit *unit, const char *name, const char *value)
 
 
 static bool
-set_address(struct unit *unit, const char *name, const char *given, const char *otherwise,
+set_address(unit_t *unit, const char *name, const char *given, const char *otherwise,
             const char *option)
 {
     if (given != NULL && !address_valid(given)) {
-        complain("%s: expected an IPv4 address and port like 127.0.0.1:8101,"
-                 " not \"%s\"",
-                 option, given);
+        output_error("%s: expected an IPv4 address and port like 127.0.0.1:8101,"
+                     " not \"%s\"",
+                     option, given);
         return false;
     }
     if (given != NULL) {
@@ -50,41 +50,41 @@ set_address(struct unit *unit, const char *name, const char *given, const char *
 }
 
 
-/* NAME=value, fit for sh and systemd alike: no quotes, no expansion. */
+/* NAME=value that sh and systemd read alike: no quotes, no expansion. */
 static bool
-set_own(struct unit *unit, const char *own)
+set_own(unit_t *unit, const char *own)
 {
     size_t n = strspn(own, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
 
     if (strncmp(own, "PUNIT_", 6) != 0 || own[n] != '=' || strpbrk(own + n, "\"'`$\\\n") != NULL) {
-        complain("expected a setting like PUNIT_MOVE_DWELL=1s, not \"%s\"", own);
+        output_error("expected a setting like PUNIT_MOVE_DWELL=1s, not \"%s\"", own);
         return false;
     }
-    set(unit, text_copy(own, n), own + n + 1);
+    set(unit, pool_copy(own, n), own + n + 1);
     return true;
 }
 
 
 bool
-environment_make(struct unit *unit, const struct environment *given)
+environment_make(unit_t *unit, const environment_t *given)
 {
-    const char     *path = unit_path(unit, "unit.env");
-    struct setting *settings = text_space(SETTINGS_MOST * sizeof *settings);
-    const char     *id;
+    const char *path = unit_path(unit, "unit.env");
+    setting_t  *settings = pool_alloc(SETTINGS_MOST * sizeof(*settings));
+    const char *id;
 
     unit->count = 0;
     if (file_exists(path)) {
-        struct setting *old = settings_read(path, &unit->count);
+        setting_t *old = unit_read_settings(path, &unit->count);
 
         if (old == NULL) {
             return false;
         }
-        memcpy(settings, old, unit->count * sizeof *settings);
+        memcpy(settings, old, unit->count * sizeof(*settings));
     }
     unit->settings = settings;
     id = unit_setting(unit, "PUNIT_UNIT");
     if (id != NULL && strcmp(id, unit->id) != 0) {
-        complain("%s is unit %s already", unit->dir, id);
+        output_error("%s is unit %s already", unit->dir, id);
         return false;
     }
     set(unit, "PUNIT_UNIT", unit->id);
@@ -96,10 +96,10 @@ environment_make(struct unit *unit, const struct environment *given)
         return false;
     }
     set(unit, "PUNIT_PG",
-        text("host=%s port=%s dbname=punit", unit_path(unit, "sock"),
-             address_port(unit_setting(unit, "PUNIT_PG_LISTEN"))));
-    set_missing(unit, "PUNIT_GRID", text("unix:%s/sock/grid.sock", unit->dir));
-    set_missing(unit, "PUNIT_TOKEN_GRID", text("unix:%s/sock/tokens.sock", unit->dir));
+        pool_printf("host=%s port=%s dbname=punit", unit_path(unit, "sock"),
+                    address_port(unit_setting(unit, "PUNIT_PG_LISTEN"))));
+    set_missing(unit, "PUNIT_GRID", pool_printf("unix:%s/sock/grid.sock", unit->dir));
+    set_missing(unit, "PUNIT_TOKEN_GRID", pool_printf("unix:%s/sock/tokens.sock", unit->dir));
     set_missing(unit, "PUNIT_TLS_CERT", unit_path(unit, "tls/unit.pem"));
     set_missing(unit, "PUNIT_TLS_KEY", unit_path(unit, "tls/unit.key"));
     set_missing(unit, "PUNIT_TLS_CA", unit_path(unit, "tls/ca.pem"));
@@ -117,23 +117,23 @@ environment_make(struct unit *unit, const struct environment *given)
             return false;
         }
     }
-    /* sockaddr_un holds 107 bytes; PostgreSQL's name is the longest */
+    /* sockaddr_un holds 107 bytes. The socket of PostgreSQL has the longest name. */
     if (strlen(unit_path(unit, "sock/.s.PGSQL.65535")) > 107) {
-        complain("%s is too long for unix sockets: its sockets' paths must stay"
-                 " below 108 bytes; choose a shorter directory",
-                 unit->dir);
+        output_error("%s is too long for unix sockets: its sockets' paths must stay"
+                     " below 108 bytes; choose a shorter directory",
+                     unit->dir);
         return false;
     }
     if (strpbrk(unit->dir, " \"'`$\\\n;{}") != NULL) {
-        complain("%s: a unit's path must have no blanks, quotes or ; { }", unit->dir);
+        output_error("%s: a unit's path must have no blanks, quotes or ; { }", unit->dir);
         return false;
     }
     return true;
 }
 
 
-enum file_result
-environment_write(const struct unit *unit)
+file_result_t
+environment_write(const unit_t *unit)
 {
     const char *all = "";
 
@@ -141,7 +141,7 @@ environment_write(const struct unit *unit)
         const char *value = unit->settings[i].value;
         const char *quote = strpbrk(value, " ;&|<>()*?") != NULL ? "\"" : "";
 
-        all = text("%s%s=%s%s%s\n", all, unit->settings[i].name, quote, value, quote);
+        all = pool_printf("%s%s=%s%s%s\n", all, unit->settings[i].name, quote, value, quote);
     }
     return file_write(unit_path(unit, "unit.env"), all, strlen(all), 0640);
 }

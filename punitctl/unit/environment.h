@@ -1,6 +1,6 @@
 /*
- * unit.env: the settings of a unit, read by systemd's EnvironmentFile, by sh
- * and by punitctl. doc/OPERATIONS.md says what each means.
+ * unit.env: the settings of a unit, read by systemd's EnvironmentFile, by sh and by punitctl.
+ * doc/OPERATIONS.md describes each.
  */
 #ifndef PUNITCTL_UNIT_ENVIRONMENT_H
 #define PUNITCTL_UNIT_ENVIRONMENT_H
@@ -8,18 +8,18 @@
 #include "punitctl/unit/file.h"
 #include "punitctl/unit/unit.h"
 
-/* What `unit init` was told; NULL where it was not. */
-struct environment {
+/* The arguments of `unit init`, NULL where absent. */
+typedef struct {
     const char        *http, *listener, *pg;
     const char *const *own; /* NAME=value, own_count of them */
     int                own_count;
-};
+} environment_t;
 
-/* Fills unit->settings from DIR/unit.env if there is one, then from `given`,
- * then with what is missing. False with the reason said. */
-bool environment_make(struct unit *unit, const struct environment *given);
+/* Fills unit->settings from DIR/unit.env if it exists, then from `given`, then with defaults. False
+ * with the reason printed. */
+bool environment_make(unit_t *unit, const environment_t *given);
 
 /* Writes DIR/unit.env. */
-enum file_result environment_write(const struct unit *unit);
+file_result_t environment_write(const unit_t *unit);
 
 #endif

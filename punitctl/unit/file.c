@@ -10,9 +10,24 @@
 #include <unistd.h>
 
 #include "punitctl/output.h"
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
 
 #define FILE_MOST (64u << 20)
+
+
+file_result_t
+file_result_of(const file_result_t *results, size_t count)
+{
+    file_result_t all = FILE_KEPT;
+
+    for (size_t i = 0; i < count; i++) {
+        if (results[i] == FILE_FAILED) {
+            return FILE_FAILED;
+        }
+        all = results[i] == FILE_WRITTEN ? FILE_WRITTEN : all;
+    }
+    return all;
+}
 
 
 bool
@@ -31,18 +46,18 @@ file_read(const char *path, size_t *size)
     size_t      got = 0;
 
     if (fd < 0 || fstat(fd, &st) < 0) {
-        complain("cannot read %s: %s", path, strerror(errno));
+        output_error("cannot read %s: %s", path, strerror(errno));
         if (fd >= 0) {
             close(fd);
         }
         return NULL;
     }
     if (!S_ISREG(st.st_mode) || st.st_size > FILE_MOST) {
-        complain("cannot read %s: not a file of at most 64 MiB", path);
+        output_error("cannot read %s: not a file of at most 64 MiB", path);
         close(fd);
         return NULL;
     }
-    content = text_space((size_t) st.st_size + 1);
+    content = pool_alloc((size_t) st.st_size + 1);
     while (got < (size_t) st.st_size) {
         ssize_t n = read(fd, content + got, (size_t) st.st_size - got);
 
@@ -74,10 +89,10 @@ holds(const char *path, const char *content, size_t size)
 }
 
 
-enum file_result
+file_result_t
 file_write(const char *path, const char *content, size_t size, mode_t mode)
 {
-    char  *fresh = text("%s.new", path);
+    char  *fresh = pool_printf("%s.new", path);
     size_t done = 0;
     int    fd;
 
@@ -87,7 +102,7 @@ file_write(const char *path, const char *content, size_t size, mode_t mode)
     unlink(fresh);
     fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     if (fd < 0) {
-        complain("cannot write %s: %s", fresh, strerror(errno));
+        output_error("cannot write %s: %s", fresh, strerror(errno));
         return FILE_FAILED;
     }
     while (done < size) {
@@ -99,7 +114,7 @@ file_write(const char *path, const char *content, size_t size, mode_t mode)
         done += (size_t) n;
     }
     if (done < size || fchmod(fd, mode) < 0 || fsync(fd) < 0 || rename(fresh, path) < 0) {
-        complain("cannot write %s: %s", path, strerror(errno));
+        output_error("cannot write %s: %s", path, strerror(errno));
         close(fd);
         unlink(fresh);
         return FILE_FAILED;
@@ -109,29 +124,29 @@ file_write(const char *path, const char *content, size_t size, mode_t mode)
 }
 
 
-enum file_result
-directory_make(const char *path, mode_t mode)
+file_result_t
+file_make_directory(const char *path, mode_t mode)
 {
     struct stat st;
-    char       *parent = text("%s", path);
+    char       *parent = pool_printf("%s", path);
     char       *slash = strrchr(parent, '/');
 
     if (stat(path, &st) == 0) {
         if (S_ISDIR(st.st_mode)) {
             return FILE_KEPT;
         }
-        complain("%s is in the way: not a directory", path);
+        output_error("%s is in the way: not a directory", path);
         return FILE_FAILED;
     }
     if (slash != NULL && slash != parent) {
         *slash = '\0';
-        if (directory_make(parent, 0755) == FILE_FAILED) {
+        if (file_make_directory(parent, 0755) == FILE_FAILED) {
             return FILE_FAILED;
         }
     }
-    /* another unit's init may make the same one at the same time */
+    /* The init of another unit may make the same directory at the same time. */
     if ((mkdir(path, mode) < 0 && errno != EEXIST) || chmod(path, mode) < 0) {
-        complain("cannot make the directory %s: %s", path, strerror(errno));
+        output_error("cannot make the directory %s: %s", path, strerror(errno));
         return FILE_FAILED;
     }
     return FILE_WRITTEN;
@@ -143,7 +158,7 @@ file_real(const char *path)
 {
     char real[PATH_MAX];
 
-    return realpath(path, real) != NULL ? text("%s", real) : NULL;
+    return realpath(path, real) != NULL ? pool_printf("%s", real) : NULL;
 }
 
 
@@ -156,8 +171,8 @@ file_absolute(const char *path)
     if (real != NULL) {
         return real;
     }
-    if (path[0] == '/' || getcwd(here, sizeof here) == NULL) {
-        return text("%s", path);
+    if (path[0] == '/' || getcwd(here, sizeof(here)) == NULL) {
+        return pool_printf("%s", path);
     }
-    return text("%s/%s", here, path);
+    return pool_printf("%s/%s", here, path);
 }

@@ -1,6 +1,6 @@
 /*
- * Files and directories of a unit, made so that doing it twice changes
- * nothing. Every failure is said with the path and the system's reason.
+ * Files and directories of a unit. Making one twice changes nothing. Every failure is printed with
+ * the path and the system's reason.
  */
 #ifndef PUNITCTL_UNIT_FILE_H
 #define PUNITCTL_UNIT_FILE_H
@@ -9,22 +9,25 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-enum file_result { FILE_FAILED = -1, FILE_KEPT = 0, FILE_WRITTEN = 1 };
+typedef enum { FILE_FAILED = -1, FILE_KEPT = 0, FILE_WRITTEN = 1 } file_result_t;
+
+/* The result of several steps: FILE_FAILED if one failed, else FILE_WRITTEN if one wrote. */
+file_result_t file_result_of(const file_result_t *results, size_t count);
 
 bool file_exists(const char *path);
 
-/* The whole file, NUL-terminated, at most 64 MiB; NULL with the reason said.
- * `size` may be NULL. */
+/* The whole file, at most 64 MiB, ended by a NUL. NULL with the reason printed. `size` may be NULL.
+ */
 char *file_read(const char *path, size_t *size);
 
-/* Makes the file hold `content`: written beside it and renamed, so that a
- * reader sees the old or the new one, and left alone when it holds it now. */
-enum file_result file_write(const char *path, const char *content, size_t size, mode_t mode);
+/* Makes the file hold `content`. The new file is written beside the old one and renamed, so a
+ * reader sees either. A file that holds it already is not touched. */
+file_result_t file_write(const char *path, const char *content, size_t size, mode_t mode);
 
-/* The directory and the missing ones above it; `mode` is for the last. */
-enum file_result directory_make(const char *path, mode_t mode);
+/* Makes the directory and the missing ones above it. `mode` is for the last one. */
+file_result_t file_make_directory(const char *path, mode_t mode);
 
-/* path without links and dots; the file must exist. NULL if it does not. */
+/* The path without links and dots. NULL if the file does not exist. */
 char *file_real(const char *path);
 
 /* An absolute spelling of a path that need not exist yet. */

@@ -6,28 +6,28 @@
 #include <unistd.h>
 
 #include "punitctl/output.h"
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
 #include "punitctl/unit/file.h"
 
 #define MODULE "ngx_http_punit_module.so"
 
 
-/* The first of the places, below the programs' directory, that exists. */
+/* The first of the places, relative to the programs' directory, that exists. */
 static const char *
 first(const char *const *places, const char *name)
 {
     const char *programs = installation_programs();
 
     for (; *places != NULL; places++) {
-        const char *path = file_real(text("%s/%s%s", programs, *places, name));
+        const char *path = file_real(pool_printf("%s/%s%s", programs, *places, name));
 
         if (path != NULL) {
             return path;
         }
     }
-    complain("cannot find %s: neither an installation nor a built source tree"
-             " around %s (PUNIT_SHARE names the place of sql/ and conf/)",
-             name, programs);
+    output_error("cannot find %s: neither an installation nor a built source tree"
+                 " around %s (PUNIT_SHARE names the place of sql/, conf/ and workers/)",
+                 name, programs);
     return NULL;
 }
 
@@ -36,7 +36,7 @@ const char *
 installation_programs(void)
 {
     char    path[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+    ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
     char   *slash;
 
     if (n < 0) {
@@ -45,7 +45,7 @@ installation_programs(void)
     path[n] = '\0';
     slash = strrchr(path, '/');
     *slash = '\0';
-    return text("%s", path);
+    return pool_printf("%s", path);
 }
 
 
@@ -61,7 +61,7 @@ installation_share(const char *name)
     };
     const char *given = getenv("PUNIT_SHARE");
 
-    return given != NULL ? text("%s/%s", given, name) : first(places, name);
+    return given != NULL ? pool_printf("%s/%s", given, name) : first(places, name);
 }
 
 

@@ -6,19 +6,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
 #include "punitctl/unit/database.h"
 #include "punitctl/unit/file.h"
-#include "punitctl/unit/front.h"
+#include "punitctl/unit/nginx.h"
 #include "punitctl/unit/signing_key.h"
 #include "punitctl/unit/supervise.h"
-#include "punitctl/verb.h"
 
 #define PUBLIC ".ES256.pem"
 
 
-/* kid of the public key of `owner` ("" : of anybody) in a file's name; NULL
- * if it is none. */
+/* The kid in the name of a file with a public key of `owner` ("": of any unit). NULL: no such name.
+ */
 static const char *
 kid_of(const char *name, const char *owner)
 {
@@ -31,7 +30,7 @@ kid_of(const char *name, const char *owner)
     {
         return NULL;
     }
-    return text("%.*s", (int) (n - suffix), name);
+    return pool_printf("%.*s", (int) (n - suffix), name);
 }
 
 
@@ -46,7 +45,7 @@ hold(PGconn *db, const char *kid)
 
 
 bool
-keys_publish(const struct unit *unit)
+keys_publish(const unit_t *unit)
 {
     const char          *directory = unit_setting(unit, "PUNIT_KEYS");
     DIR                 *dir = opendir(directory);
@@ -57,7 +56,7 @@ keys_publish(const struct unit *unit)
     while (ok && (entry = readdir(dir)) != NULL) {
         const char *kid = kid_of(entry->d_name, unit->id);
         const char *pem =
-            kid != NULL ? file_read(text("%s/%s", directory, entry->d_name), NULL) : NULL;
+            kid != NULL ? file_read(pool_printf("%s/%s", directory, entry->d_name), NULL) : NULL;
 
         if (kid != NULL) {
             ok = pem != NULL
@@ -80,7 +79,7 @@ keys_publish(const struct unit *unit)
 
 
 static bool
-write_keys(const struct unit *unit, PGconn *db, int *changed)
+write_keys(const unit_t *unit, PGconn *db, int *changed)
 {
     PGresult *keys =
         database_query(db, NULL,
@@ -91,18 +90,18 @@ write_keys(const struct unit *unit, PGconn *db, int *changed)
     bool ok = keys != NULL;
 
     for (int i = 0; ok && i < PQntuples(keys); i++) {
-        const char      *kid = database_field(keys, i, "kid");
-        const char      *pem = database_field(keys, i, "pem");
-        enum file_result result;
+        const char   *kid = database_field(keys, i, "kid");
+        const char   *pem = database_field(keys, i, "pem");
+        file_result_t result;
 
         if (!signing_key_public_valid(pem)) {
-            complain("key %s is no public key on P-256; left out", kid);
+            output_error("key %s is no public key on P-256; left out", kid);
             continue;
         }
-        result = file_write(text("%s/%s" PUBLIC, unit_setting(unit, "PUNIT_KEYS"), kid), pem,
+        result = file_write(pool_printf("%s/%s" PUBLIC, unit_setting(unit, "PUNIT_KEYS"), kid), pem,
                             strlen(pem), 0644);
         if (result == FILE_WRITTEN) {
-            say("key %s is here now", kid);
+            output_line("key %s is here now", kid);
             ++*changed;
         }
         ok = result != FILE_FAILED && hold(db, kid);
@@ -113,20 +112,20 @@ write_keys(const struct unit *unit, PGconn *db, int *changed)
 
 
 bool
-keys_reload(const struct unit *unit)
+keys_reload(const unit_t *unit)
 {
     pid_t auth = supervise_pid(unit, "auth");
 
-    /* it ends in good order and its supervisor starts it with the new keys */
+    /* The service finishes its requests, and the supervisor starts it with the new keys. */
     if (auth > 0) {
         kill(auth, SIGTERM);
     }
-    return front_reload(unit);
+    return nginx_reload(unit);
 }
 
 
 bool
-keys_sync(const struct unit *unit, int *changed)
+keys_sync(const unit_t *unit, int *changed)
 {
     PGconn *db = database_open(unit, "postgres", NULL);
     bool    ok;
@@ -139,7 +138,7 @@ keys_sync(const struct unit *unit, int *changed)
 
 
 bool
-keys_drop(const struct unit *unit, PGconn *db, const char **until)
+keys_drop(const unit_t *unit, PGconn *db, const char **until)
 {
     PGresult *keys =
         database_query(db, NULL,
@@ -157,10 +156,11 @@ keys_drop(const struct unit *unit, PGconn *db, const char **until)
             *until = database_field(keys, i, "until");
             continue;
         }
-        /* the file first: nothing would lead to it without the row */
-        if (unlink(text("%s/%s" PUBLIC, unit_setting(unit, "PUNIT_KEYS"), kid)) < 0
-            && errno != ENOENT) {
-            complain("cannot remove the key %s: %m", kid);
+        /* The file goes first: without the row no call would find it. */
+        if (unlink(pool_printf("%s/%s" PUBLIC, unit_setting(unit, "PUNIT_KEYS"), kid)) < 0
+            && errno != ENOENT)
+        {
+            output_error("cannot remove the key %s: %m", kid);
             ok = false;
         } else {
             ok = database_run(db, "select punit.drop_key($1)", 1, &kid);
@@ -169,29 +169,4 @@ keys_drop(const struct unit *unit, PGconn *db, const char **until)
     }
     PQclear(keys);
     return ok && (dropped == 0 || keys_reload(unit));
-}
-
-
-int
-verb_keys_sync(const struct arguments *arguments)
-{
-    const char *until;
-    struct unit unit;
-    int         changed;
-    PGconn     *db;
-    bool        ok;
-
-    if (!unit_open(&unit, arguments) || !keys_sync(&unit, &changed)) {
-        return EXIT_FAILED;
-    }
-    db = database_open(&unit, "postgres", NULL);
-    ok = db != NULL && keys_drop(&unit, db, &until);
-    PQfinish(db);
-    if (!ok) {
-        return EXIT_FAILED;
-    }
-    if (changed == 0) {
-        say("all keys of the units were here");
-    }
-    return EXIT_OK;
 }

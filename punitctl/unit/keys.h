@@ -1,6 +1,6 @@
 /*
- * Public keys of all units: published by each in punit.unit_key, carried by
- * the mesh, and put as files where NGINX reads them.
+ * Public keys of all units. Each unit publishes its own in punit.unit_key, the mesh replicates
+ * them, and punitctl writes them as files for NGINX.
  */
 #ifndef PUNITCTL_UNIT_KEYS_H
 #define PUNITCTL_UNIT_KEYS_H
@@ -11,18 +11,17 @@
 #include "punitctl/unit/unit.h"
 
 /* Puts this unit's public keys into punit.unit_key. */
-bool keys_publish(const struct unit *unit);
+bool keys_publish(const unit_t *unit);
 
-/* Writes the keys of other units that the database knows into PUNIT_KEYS,
- * tells the database that they are held and, if any file changed (*changed of
- * them), has them read. */
-bool keys_sync(const struct unit *unit, int *changed);
+/* Writes the keys of other units from the database into PUNIT_KEYS and records that this unit holds
+ * them. If *changed, the number of new files, is not 0, NGINX and auth read their keys again. */
+bool keys_sync(const unit_t *unit, int *changed);
 
-/* Removes keys of units that have left, once none of their tokens is good any
- * more; *until: when the last that stays may go, NULL: none is left. */
-bool keys_drop(const struct unit *unit, PGconn *db, const char **until);
+/* Removes keys of units that have left, as soon as all tokens they signed have expired. *until is
+ * the time when the last remaining key may go, NULL: none remains. */
+bool keys_drop(const unit_t *unit, PGconn *db, const char **until);
 
-/* Has NGINX and the auth worker read the keys, if they run. */
-bool keys_reload(const struct unit *unit);
+/* Makes NGINX and auth read the keys, if they run. */
+bool keys_reload(const unit_t *unit);
 
 #endif

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "punitctl/output.h"
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
 #include "punitctl/unit/file.h"
 
 #define SYSTEM_USER "punit"
@@ -42,7 +42,7 @@ process_run(const char *const *argv, const char *const *extra)
     pid_t pid;
 
     if (output == NULL) {
-        complain("cannot make a temporary file: %s", strerror(errno));
+        output_error("cannot make a temporary file: %s", strerror(errno));
         return false;
     }
     pid = fork();
@@ -50,7 +50,7 @@ process_run(const char *const *argv, const char *const *extra)
         become_program(argv, extra, fileno(output));
     }
     if (pid < 0 || waitpid(pid, &status, 0) < 0) {
-        complain("cannot run %s: %s", argv[0], strerror(errno));
+        output_error("cannot run %s: %s", argv[0], strerror(errno));
         fclose(output);
         return false;
     }
@@ -58,10 +58,10 @@ process_run(const char *const *argv, const char *const *extra)
         fclose(output);
         return true;
     }
-    complain("%s failed (%s %d); it said:", argv[0], WIFEXITED(status) ? "status" : "signal",
-             WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+    output_error("%s failed (%s %d). Its output:", argv[0], WIFEXITED(status) ? "status" : "signal",
+                 WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
     rewind(output);
-    while (fgets(line, sizeof line, output) != NULL) {
+    while (fgets(line, sizeof(line), output) != NULL) {
         fprintf(stderr, "  %s", line);
     }
     fclose(output);
@@ -69,12 +69,12 @@ process_run(const char *const *argv, const char *const *extra)
 }
 
 
-/* proc(5): "pid (name) state parent ..."; the name may hold anything. What
- * comes after it, or NULL if the process is not there or a zombie. */
+/* The line of proc(5), "pid (name) state parent ...", from the end of the name on. The name may
+ * hold any character. NULL if the process is a zombie or does not exist. */
 static const char *
 process_stat(pid_t pid, char *line, int size)
 {
-    FILE *file = fopen(text("/proc/%d/stat", (int) pid), "re");
+    FILE *file = fopen(pool_printf("/proc/%d/stat", (int) pid), "re");
     char *at;
 
     if (file == NULL) {
@@ -98,16 +98,16 @@ process_of(const char *pid_file, const char *name)
     if (file == NULL) {
         return 0;
     }
-    if (fgets(line, sizeof line, file) != NULL) {
+    if (fgets(line, sizeof(line), file) != NULL) {
         pid = strtol(line, NULL, 10);
     }
     fclose(file);
-    end = pid > 1 ? process_stat((pid_t) pid, line, sizeof line) : NULL;
+    end = pid > 1 ? process_stat((pid_t) pid, line, sizeof(line)) : NULL;
     begin = end != NULL ? strchr(line, '(') : NULL;
     if (begin == NULL) {
         return 0;
     }
-    /* the kernel keeps 15 bytes of a name */
+    /* The kernel keeps 15 bytes of a name. */
     begin++;
     if ((size_t) (end - begin) != strnlen(name, 15)
         || memcmp(begin, name, (size_t) (end - begin)) != 0) {
@@ -123,9 +123,9 @@ process_age(pid_t pid)
     unsigned long long started;
     struct timespec    now;
     char               line[1024];
-    const char        *at = process_stat(pid, line, sizeof line);
+    const char        *at = process_stat(pid, line, sizeof(line));
 
-    /* starttime is field 22, the state after ")" is field 3 */
+    /* starttime is field 22, and the state after ")" is field 3. */
     for (int field = 2; at != NULL && field < 22; field++) {
         at = strchr(at + 1, ' ');
     }
@@ -144,9 +144,9 @@ system_user(void)
     const struct passwd *user = getpwnam(SYSTEM_USER);
 
     if (user == NULL) {
-        complain("PostgreSQL and memcached refuse to run as root, and there is"
-                 " no user " SYSTEM_USER "; make it with: adduser --system"
-                 " --group --no-create-home --home /nonexistent " SYSTEM_USER);
+        output_error("PostgreSQL and memcached refuse to run as root, and there is"
+                     " no user " SYSTEM_USER "; make it with: adduser --system"
+                     " --group --no-create-home --home /nonexistent " SYSTEM_USER);
     }
     return user;
 }
@@ -157,7 +157,7 @@ process_own_directory(const char *directory, mode_t mode)
 {
     const struct passwd *user;
 
-    if (directory_make(directory, mode) == FILE_FAILED) {
+    if (file_make_directory(directory, mode) == FILE_FAILED) {
         return false;
     }
     if (geteuid() != 0) {
@@ -168,7 +168,7 @@ process_own_directory(const char *directory, mode_t mode)
         return false;
     }
     if (chown(directory, user->pw_uid, user->pw_gid) < 0) {
-        complain("cannot give %s to %s: %s", directory, user->pw_name, strerror(errno));
+        output_error("cannot give %s to %s: %s", directory, user->pw_name, strerror(errno));
         return false;
     }
     return true;
@@ -191,7 +191,7 @@ process_become_owner(const char *directory)
     if (initgroups(user->pw_name, user->pw_gid) < 0 || setgid(user->pw_gid) < 0
         || setuid(user->pw_uid) < 0)
     {
-        complain("cannot become %s: %s", user->pw_name, strerror(errno));
+        output_error("cannot become %s: %s", user->pw_name, strerror(errno));
         return false;
     }
     return true;
@@ -203,5 +203,5 @@ process_user(void)
 {
     const struct passwd *user = getpwuid(geteuid());
 
-    return text("%s", user != NULL ? user->pw_name : "nobody");
+    return pool_printf("%s", user != NULL ? user->pw_name : "nobody");
 }

@@ -7,21 +7,20 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Runs argv[0] with argv (NULL-terminated) and waits. What it prints is shown
- * only if it fails. `extra` are NAME=value settings for its environment, or
- * NULL. True if it exited with 0. */
+/* Runs argv[0] with argv (NULL-terminated) and waits. Its output is shown only if it fails. `extra`
+ * are NAME=value settings for its environment, or NULL. True if it exited with 0. */
 bool process_run(const char *const *argv, const char *const *extra);
 
-/* The process in a pid file (its first line) whose program is called `name`;
- * 0 if there is none: a stale file may name a stranger. */
+/* The process in the first line of a pid file, if its program is called `name`. Else 0: a stale
+ * file may name another process. */
 pid_t process_of(const char *pid_file, const char *name);
 
-/* Seconds since the process started; -1 if there is none. */
+/* Seconds since the process started; -1 if it does not exist. */
 double process_age(pid_t pid);
 
-/* As root: become the user who owns a unit, for good. `directory` is the
- * unit's; before it exists, the system user `punit`. No-op for others.
- * False with the reason said. */
+/* As root, becomes the user who owns the unit's directory, permanently. If the directory does not
+ * exist yet, that is the system user `punit`. As another user it does nothing. False with the
+ * reason printed. */
 bool process_become_owner(const char *directory);
 
 /* Makes `directory` for that user while still root. */

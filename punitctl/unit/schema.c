@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
 #include "punitctl/unit/database.h"
 #include "punitctl/unit/schema_object.h"
 #include "punitctl/unit/schema_tree.h"
@@ -70,9 +70,9 @@ begin(upgrade_t *upgrade, const char *unit)
     upgrade->known_version =
         database_value(db, "select version from punit.schema_version", 0, NULL);
     if (upgrade->known_version != NULL && atoi(upgrade->known_version) > upgrade->tree->version) {
-        complain("the database has schema version %s, which is newer than version %d of these"
-                 " files: install the release that belongs to it",
-                 upgrade->known_version, upgrade->tree->version);
+        output_error("the database has schema version %s, which is newer than version %d of these"
+                     " files: install the release that belongs to it",
+                     upgrade->known_version, upgrade->tree->version);
         return false;
     }
     return true;
@@ -101,8 +101,8 @@ none_missing(const upgrade_t *upgrade)
             i++;
         }
         if (i == tables->count) {
-            complain("%s was applied here and is not among the files: restore it",
-                     PQgetvalue(rows, row, 0));
+            output_error("%s was applied here and is not among the files: restore it",
+                         PQgetvalue(rows, row, 0));
             ok = false;
         }
     }
@@ -120,16 +120,17 @@ apply_tables(upgrade_t *upgrade)
         const char          *error;
 
         if (known != NULL && strcmp(known, file->sha256) != 0) {
-            complain("%s was changed after it was applied here; files of tables/ are forward-only:"
-                     " restore it and put the change into a new file",
-                     file->name);
+            output_error(
+                "%s was changed after it was applied here; files of tables/ are forward-only:"
+                " restore it and put the change into a new file",
+                file->name);
             return false;
         }
         if (known != NULL) {
             continue;
         }
         if (script_run(upgrade->db, file->name, file->script, &error) != SCRIPT_DONE) {
-            complain("%s", error);
+            output_error("%s", error);
             return false;
         }
         upgrade->fresh = false;
@@ -177,7 +178,7 @@ apply_function_file(upgrade_t *upgrade, const schema_file_t *file, const char **
         }
         result = try_file(upgrade->db, file, error);
         if (result == SCRIPT_REPLACE && kept != NULL) {
-            *error = text("%s; %s", *error, kept);
+            *error = pool_printf("%s; %s", *error, kept);
         }
     }
     if (result == SCRIPT_DONE
@@ -194,7 +195,7 @@ static bool
 apply_functions(upgrade_t *upgrade)
 {
     const schema_files_t *files = &upgrade->tree->functions;
-    const schema_file_t **pending = text_space(files->count * sizeof *pending);
+    const schema_file_t **pending = pool_alloc(files->count * sizeof(*pending));
     size_t                npending = 0, before;
 
     for (size_t i = 0; i < files->count; i++) {
@@ -222,7 +223,7 @@ apply_functions(upgrade_t *upgrade)
             script_result_t result = apply_function_file(upgrade, pending[i], &error);
 
             if (result == SCRIPT_FAILED) {
-                complain("%s", error != NULL ? error : pending[i]->name);
+                output_error("%s", error != NULL ? error : pending[i]->name);
                 return false;
             }
             if (result != SCRIPT_DONE) {
@@ -235,7 +236,7 @@ apply_functions(upgrade_t *upgrade)
             return false;
         }
         if (left > 0 && left == before) {
-            complain("%s", first);
+            output_error("%s", first);
             return false;
         }
     } while (npending > 0);
@@ -270,8 +271,8 @@ check_bodies(const upgrade_t *upgrade)
         PGresult            *result = PQexec(upgrade->db, PQgetvalue(rows, row, 1));
 
         if (PQresultStatus(result) != PGRES_TUPLES_OK) {
-            complain("%s", script_error(result, PQgetvalue(rows, row, 0),
-                                        file != NULL ? file->script : "", NULL, 1));
+            output_error("%s", script_error(result, PQgetvalue(rows, row, 0),
+                                            file != NULL ? file->script : "", NULL, 1));
             ok = false;
         }
         PQclear(result);
@@ -285,8 +286,8 @@ check_bodies(const upgrade_t *upgrade)
 static bool
 complete(upgrade_t *upgrade)
 {
-    const char *values[] = { text("%d", upgrade->tree->version),
-                             text("%d", upgrade->tree->serves) };
+    const char *values[] = { pool_printf("%d", upgrade->tree->version),
+                             pool_printf("%d", upgrade->tree->serves) };
     PGconn     *db = upgrade->db;
 
     if (upgrade->napplied > 0
@@ -314,17 +315,18 @@ report(const upgrade_t *upgrade, const char *const *dropped, size_t ndropped)
     bool same = upgrade->known_version != NULL && atoi(upgrade->known_version) == tree->version;
 
     for (size_t i = 0; i < upgrade->napplied; i++) {
-        say(upgrade->dry ? "would apply %s" : "applied %s", upgrade->applied[i]);
+        output_line(upgrade->dry ? "would apply %s" : "applied %s", upgrade->applied[i]);
     }
     for (size_t i = 0; i < ndropped; i++) {
-        say(upgrade->dry ? "would drop %s" : "dropped %s", dropped[i]);
+        output_line(upgrade->dry ? "would drop %s" : "dropped %s", dropped[i]);
     }
     if (upgrade->napplied == 0 && ndropped == 0 && same) {
-        say("schema: version %d, nothing to do", tree->version);
+        output_line("schema: version %d, nothing to do", tree->version);
         return EXIT_OK;
     }
-    say("schema: version %d, %zu of %zu files %sapplied, %zu objects %sdropped", tree->version,
-        upgrade->napplied, tree->tables.count + tree->functions.count, would, ndropped, would);
+    output_line("schema: version %d, %zu of %zu files %sapplied, %zu objects %sdropped",
+                tree->version, upgrade->napplied, tree->tables.count + tree->functions.count, would,
+                ndropped, would);
     return upgrade->dry ? EXIT_PENDING : EXIT_OK;
 }
 
@@ -365,7 +367,7 @@ apply(upgrade_t *upgrade, const char *unit)
         || !complete(upgrade) || !schema_object_dropped(db, &dropped, &ndropped))
     {
         database_run(db, "rollback", 0, NULL);
-        return complain("nothing was changed");
+        return output_error("nothing was changed");
     }
     if (!database_run(db, upgrade->dry ? "rollback" : "commit", 0, NULL)) {
         return EXIT_FAILED;
@@ -378,7 +380,7 @@ apply(upgrade_t *upgrade, const char *unit)
 
 
 int
-schema_apply(const struct unit *unit, const char *directory, bool dry)
+schema_apply(const unit_t *unit, const char *directory, bool dry)
 {
     schema_tree_t tree;
     upgrade_t     upgrade = { .tree = &tree, .dry = dry };
@@ -392,7 +394,7 @@ schema_apply(const struct unit *unit, const char *directory, bool dry)
         return EXIT_FAILED;
     }
     upgrade.applied =
-        text_space((tree.tables.count + tree.functions.count) * sizeof *upgrade.applied);
+        pool_alloc((tree.tables.count + tree.functions.count) * sizeof(*upgrade.applied));
     status = apply(&upgrade, unit->id);
     PQfinish(upgrade.db);
     return status;

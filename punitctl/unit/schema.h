@@ -12,6 +12,6 @@
 
 /* Applies what `directory` has and the database lacks, and says so. `dry`: does the same, then
  * rolls all of it back. An EXIT_ code; EXIT_PENDING: a dry run found something to do. */
-int schema_apply(const struct unit *unit, const char *directory, bool dry);
+int schema_apply(const unit_t *unit, const char *directory, bool dry);
 
 #endif

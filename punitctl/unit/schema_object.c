@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "punitctl/output.h"
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
 #include "punitctl/unit/database.h"
 
 /* All objects of the kinds that belong into functions/, and the tables, which do not. A row of the
@@ -56,7 +56,7 @@ run(PGconn *db, const char *script)
         PQresultStatus(result) == PGRES_COMMAND_OK || PQresultStatus(result) == PGRES_TUPLES_OK;
 
     if (!ok) {
-        complain("%s", PQerrorMessage(db));
+        output_error("%s", PQerrorMessage(db));
     }
     PQclear(result);
     return ok;
@@ -155,7 +155,7 @@ schema_object_made(PGconn *db, const char *file)
     }
     table = database_value(db, "select identity from schema_made where kind = 'table'", 0, NULL);
     if (table != NULL) {
-        complain("%s makes %s: tables belong into tables/", file, table);
+        output_error("%s makes %s: tables belong into tables/", file, table);
         return false;
     }
     return schema_object_watch(db);
@@ -174,16 +174,16 @@ drop_each(PGconn *db, const char *query, const char *file, const char **kept)
         PGresult   *result;
 
         ok = run(db, "savepoint dropped");
-        result = PQexec(db, text("drop %s %s", values[0], values[1]));
+        result = PQexec(db, pool_printf("drop %s %s", values[0], values[1]));
         if (PQresultStatus(result) == PGRES_COMMAND_OK) {
             ok = ok && run(db, "release savepoint dropped")
                  && database_run(db, "insert into schema_dropped values ($1, $2)", 2, values);
         } else {
             const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
 
-            *kept = text("%s%s%s%s", PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY),
-                         detail != NULL ? " (" : "", detail != NULL ? detail : "",
-                         detail != NULL ? ")" : "");
+            *kept = pool_printf("%s%s%s%s", PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY),
+                                detail != NULL ? " (" : "", detail != NULL ? detail : "",
+                                detail != NULL ? ")" : "");
             ok = ok && run(db, "rollback to savepoint dropped");
         }
         PQclear(result);
@@ -225,7 +225,7 @@ schema_object_drop_left(PGconn *db, bool last)
         return false;
     }
     if (last && kept != NULL) {
-        complain("%s", kept);
+        output_error("%s", kept);
         return false;
     }
     return schema_object_watch(db);
@@ -259,8 +259,8 @@ schema_object_record(PGconn *db)
     bool ok = twice != NULL && PQntuples(twice) == 0;
 
     for (int row = 0; twice != NULL && row < PQntuples(twice); row++) {
-        complain("both %s and %s make or change %s", PQgetvalue(twice, row, 1),
-                 PQgetvalue(twice, row, 2), PQgetvalue(twice, row, 0));
+        output_error("both %s and %s make or change %s", PQgetvalue(twice, row, 1),
+                     PQgetvalue(twice, row, 2), PQgetvalue(twice, row, 0));
     }
     PQclear(twice);
     return ok
@@ -287,9 +287,9 @@ schema_object_dropped(PGconn *db, const char ***names, size_t *count)
         return false;
     }
     *count = (size_t) PQntuples(rows);
-    *names = text_space((*count + 1) * sizeof **names);
+    *names = pool_alloc((*count + 1) * sizeof **names);
     for (int row = 0; row < PQntuples(rows); row++) {
-        (*names)[row] = text("%s", PQgetvalue(rows, row, 0));
+        (*names)[row] = pool_printf("%s", PQgetvalue(rows, row, 0));
     }
     PQclear(rows);
     return true;

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "punitctl/output.h"
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
 #include "punitctl/unit/file.h"
 
 
@@ -15,7 +15,7 @@ static const char *
 sha256(const char *content, size_t size)
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
-    char         *hex = text_space(2 * 32 + 1);
+    char         *hex = pool_alloc(2 * 32 + 1);
     unsigned      n;
 
     EVP_Digest(content, size, digest, &n, EVP_sha256(), NULL);
@@ -32,12 +32,12 @@ read_files(schema_files_t *files, const char *directory, const char *pattern)
     glob_t paths;
     bool   ok = true;
 
-    if (glob(text("%s/%s", directory, pattern), 0, NULL, &paths) != 0) {
-        complain("no files %s in %s", pattern, directory);
+    if (glob(pool_printf("%s/%s", directory, pattern), 0, NULL, &paths) != 0) {
+        output_error("no files %s in %s", pattern, directory);
         return false;
     }
     files->count = paths.gl_pathc;
-    files->file = text_space(files->count * sizeof *files->file);
+    files->file = pool_alloc(files->count * sizeof(*files->file));
     for (size_t i = 0; i < files->count && ok; i++) {
         schema_file_t *file = &files->file[i];
         size_t         size;
@@ -45,7 +45,7 @@ read_files(schema_files_t *files, const char *directory, const char *pattern)
         file->script = file_read(paths.gl_pathv[i], &size);
         ok = file->script != NULL;
         if (ok) {
-            file->name = text("%s", paths.gl_pathv[i] + strlen(directory) + 1);
+            file->name = pool_printf("%s", paths.gl_pathv[i] + strlen(directory) + 1);
             file->sha256 = sha256(file->script, size);
         }
     }
@@ -64,12 +64,12 @@ numbered(const schema_files_t *files)
         if (!isdigit((unsigned char) name[0]) || !isdigit((unsigned char) name[1])
             || !isdigit((unsigned char) name[2]) || name[3] != '-')
         {
-            complain("%s: a file of tables/ is called NNN-topic.sql", files->file[i].name);
+            output_error("%s: a file of tables/ is called NNN-topic.sql", files->file[i].name);
             return false;
         }
         if (i > 0 && strncmp(files->file[i - 1].name, files->file[i].name, 10) == 0) {
-            complain("%s and %s have the same number", files->file[i - 1].name,
-                     files->file[i].name);
+            output_error("%s and %s have the same number", files->file[i - 1].name,
+                         files->file[i].name);
             return false;
         }
     }
@@ -80,7 +80,7 @@ numbered(const schema_files_t *files)
 static bool
 read_version(schema_tree_t *tree, const char *directory)
 {
-    const char *path = text("%s/VERSION", directory);
+    const char *path = pool_printf("%s/VERSION", directory);
     char       *rest = file_read(path, NULL);
     char       *line;
 
@@ -90,7 +90,7 @@ read_version(schema_tree_t *tree, const char *directory)
         sscanf(line, "serves %d", &tree->serves);
     }
     if (tree->serves < 1 || tree->version < tree->serves) {
-        complain("%s: expected lines \"version N\" and \"serves M\", 1 <= M <= N", path);
+        output_error("%s: expected lines \"version N\" and \"serves M\", 1 <= M <= N", path);
         return false;
     }
     return true;

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
 
 
 static bool
@@ -42,7 +42,7 @@ past_dollars(const char *at)
         return at + 1;
     }
 
-    const char *tag = text_copy(at, (size_t) (end + 1 - at));
+    const char *tag = pool_copy(at, (size_t) (end + 1 - at));
     const char *close = strstr(end + 1, tag);
 
     return close != NULL ? close + strlen(tag) : end + strlen(end);
@@ -170,9 +170,10 @@ script_error(const PGresult *result, const char *name, const char *script, const
     } else if (position != NULL && statement != NULL) {
         line += lines(statement, character(statement, position));
     }
-    return text("%s line %ld: %s%s%s%s%s%s", name, line, message != NULL ? message : "no answer",
-                detail != NULL ? " (" : "", detail != NULL ? detail : "", detail != NULL ? ")" : "",
-                context != NULL ? ", in " : "", context != NULL ? context : "");
+    return pool_printf("%s line %ld: %s%s%s%s%s%s", name, line,
+                       message != NULL ? message : "no answer", detail != NULL ? " (" : "",
+                       detail != NULL ? detail : "", detail != NULL ? ")" : "",
+                       context != NULL ? ", in " : "", context != NULL ? context : "");
 }
 
 
@@ -184,12 +185,12 @@ judge(const char *state)
     static const char *const later[] = { "42883", "42P01", "42704", "42703", "42725" };
     static const char *const replace[] = { "42P13", "42P16" };
 
-    for (size_t i = 0; state != NULL && i < sizeof later / sizeof *later; i++) {
+    for (size_t i = 0; state != NULL && i < sizeof(later) / sizeof(*later); i++) {
         if (strcmp(state, later[i]) == 0) {
             return SCRIPT_LATER;
         }
     }
-    for (size_t i = 0; state != NULL && i < sizeof replace / sizeof *replace; i++) {
+    for (size_t i = 0; state != NULL && i < sizeof(replace) / sizeof(*replace); i++) {
         if (strcmp(state, replace[i]) == 0) {
             return SCRIPT_REPLACE;
         }
@@ -209,7 +210,7 @@ ends_transaction(const char *statement)
     while (is_word(statement[n])) {
         n++;
     }
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
         if (is(statement, n, words[i])) {
             return true;
         }
@@ -222,14 +223,14 @@ static script_result_t
 run_statement(PGconn *db, const char *name, const char *script, const char *begin, const char *end,
               const char **error)
 {
-    const char     *statement = text_copy(begin, (size_t) (end - begin));
+    const char     *statement = pool_copy(begin, (size_t) (end - begin));
     long            line = 1 + lines(script, begin);
     script_result_t judged = SCRIPT_DONE;
     PGresult       *result;
     ExecStatusType  status;
 
     if (ends_transaction(statement)) {
-        *error = text("%s line %ld: a file may not end the transaction", name, line);
+        *error = pool_printf("%s line %ld: a file may not end the transaction", name, line);
         return SCRIPT_FAILED;
     }
     result = PQexec(db, statement);

@@ -11,12 +11,12 @@
 #include "punitctl/output.h"
 
 
-static enum file_result
+static file_result_t
 write_half(EVP_PKEY *key, const char *path, bool private)
 {
-    BIO             *bio = BIO_new(BIO_s_mem());
-    enum file_result result = FILE_FAILED;
-    char            *bytes = NULL;
+    BIO          *bio = BIO_new(BIO_s_mem());
+    file_result_t result = FILE_FAILED;
+    char         *bytes = NULL;
 
     if (private ? PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) == 1
                 : PEM_write_bio_PUBKEY(bio, key) == 1)
@@ -30,11 +30,11 @@ write_half(EVP_PKEY *key, const char *path, bool private)
 }
 
 
-enum file_result
+file_result_t
 signing_key_make(const char *private_path, const char *public_path)
 {
-    enum file_result result = FILE_FAILED;
-    EVP_PKEY        *key;
+    file_result_t result = FILE_FAILED;
+    EVP_PKEY     *key;
 
     if (file_exists(private_path) && file_exists(public_path)) {
         return FILE_KEPT;
@@ -49,10 +49,10 @@ signing_key_make(const char *private_path, const char *public_path)
         key = EVP_EC_gen("P-256");
     }
     if (key == NULL) {
-        complain("%s: cannot make or read the key", private_path);
+        output_error("%s: cannot make or read the key", private_path);
         return FILE_FAILED;
     }
-    /* published before it is used */
+    /* The public half comes first: a key is published before it is used. */
     if (write_half(key, public_path, false) != FILE_FAILED) {
         result = write_half(key, private_path, true) != FILE_FAILED ? FILE_WRITTEN : FILE_FAILED;
     }
@@ -69,7 +69,7 @@ signing_key_public_valid(const char *pem)
     EVP_PKEY *key = PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL);
     bool      ok = key != NULL && EVP_PKEY_is_a(key, "EC")
               && EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, curve,
-                                                sizeof curve, NULL)
+                                                sizeof(curve), NULL)
                      == 1
               && strcmp(curve, SN_X9_62_prime256v1) == 0;
 

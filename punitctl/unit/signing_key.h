@@ -1,7 +1,6 @@
 /*
- * ES256 keys that sign a unit's tokens: private/<kid>.ES256.key.pem, read by
- * the auth worker alone, and keys/<kid>.ES256.pem, the public half that every
- * unit has. kid = <unit>-<n>.
+ * ES256 keys that sign a unit's tokens. Only auth reads private/<kid>.ES256.key.pem. Every unit has
+ * the public half, keys/<kid>.ES256.pem. A kid is <unit>-<n>.
  */
 #ifndef PUNITCTL_UNIT_SIGNING_KEY_H
 #define PUNITCTL_UNIT_SIGNING_KEY_H
@@ -11,7 +10,7 @@
 #include "punitctl/unit/file.h"
 
 /* Makes a key pair unless its private file is there. */
-enum file_result signing_key_make(const char *private_path, const char *public_path);
+file_result_t signing_key_make(const char *private_path, const char *public_path);
 
 /* True if the text is one public key in PEM, on P-256. */
 bool signing_key_public_valid(const char *pem);

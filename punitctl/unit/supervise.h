@@ -11,19 +11,21 @@
 #include "punitctl/unit/file.h"
 #include "punitctl/unit/unit.h"
 
-struct unit_process {
+typedef struct {
     const char *name;    /* of its service directory and log */
-    const char *program; /* as the kernel calls it */
+    const char *program; /* its name in the kernel */
     const char *socket;  /* under DIR/sock, or NULL */
-};
+    const char *run;     /* the template of its run script */
+} supervise_process_t;
 
-extern const struct unit_process unit_processes[];
-extern const size_t              unit_process_count;
+/* All processes of a unit, the services of conf/services among them. NULL with the reason printed.
+ */
+const supervise_process_t *supervise_processes(size_t *count);
 
 /* Writes the run scripts. */
-enum file_result supervise_write(const struct unit *unit);
+file_result_t supervise_write(const unit_t *unit);
 
-/* What the supervisor says of a process: its pid, 0: not running. */
-pid_t supervise_pid(const struct unit *unit, const char *name);
+/* The pid of a process by its supervisor; 0: it does not run. */
+pid_t supervise_pid(const unit_t *unit, const char *name);
 
 #endif

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
 #include "punitctl/unit/file.h"
 #include "punitctl/unit/process.h"
 
@@ -21,13 +21,13 @@ unit_id_valid(const char *id)
 }
 
 
-struct setting *
-settings_read(const char *path, size_t *count)
+setting_t *
+unit_read_settings(const char *path, size_t *count)
 {
-    struct setting *settings = text_space(SETTINGS_MOST * sizeof *settings);
-    char           *content = file_read(path, NULL);
-    char           *rest = content;
-    char           *line;
+    setting_t *settings = pool_alloc(SETTINGS_MOST * sizeof(*settings));
+    char      *content = file_read(path, NULL);
+    char      *rest = content;
+    char      *line;
 
     *count = 0;
     if (content == NULL) {
@@ -41,7 +41,7 @@ settings_read(const char *path, size_t *count)
             continue;
         }
         if (*count == SETTINGS_MOST) {
-            complain("%s has more than %d settings", path, SETTINGS_MOST);
+            output_error("%s has more than %d settings", path, SETTINGS_MOST);
             return NULL;
         }
         *equals++ = '\0';
@@ -58,21 +58,21 @@ settings_read(const char *path, size_t *count)
 
 
 bool
-unit_open(struct unit *unit, const struct arguments *arguments)
+unit_open(unit_t *unit, const arguments_t *arguments)
 {
-    const char *dir = argument(arguments, "dir");
+    const char *dir = arguments_value(arguments, "dir");
 
-    memset(unit, 0, sizeof *unit);
+    memset(unit, 0, sizeof(*unit));
     if (dir == NULL && getenv("PUNIT_DIR") == NULL) {
-        complain("which unit? Give --dir DIR or source its unit.env");
+        output_error("which unit? Give --dir DIR or source its unit.env");
         return false;
     }
     if (dir != NULL) {
         unit->dir = file_real(dir);
         if (unit->dir == NULL || !file_exists(unit_path(unit, "unit.env"))) {
-            complain("%s holds no unit (no unit.env); make one with"
-                     " punitctl unit init ID --dir %s",
-                     dir, dir);
+            output_error("%s holds no unit (no unit.env); make one with"
+                         " punitctl unit init ID --dir %s",
+                         dir, dir);
             return false;
         }
     } else {
@@ -82,37 +82,37 @@ unit_open(struct unit *unit, const struct arguments *arguments)
         return false;
     }
     if (dir != NULL) {
-        unit->settings = settings_read(unit_path(unit, "unit.env"), &unit->count);
+        unit->settings = unit_read_settings(unit_path(unit, "unit.env"), &unit->count);
         if (unit->settings == NULL) {
             return false;
         }
     }
     unit->id = unit_setting(unit, "PUNIT_UNIT");
     if (unit->id == NULL || !unit_id_valid(unit->id)) {
-        complain("%s/unit.env: PUNIT_UNIT must be [a-z0-9-]{1,32}, not \"%s\"", unit->dir,
-                 unit->id != NULL ? unit->id : "");
+        output_error("%s/unit.env: PUNIT_UNIT must be [a-z0-9-]{1,32}, not \"%s\"", unit->dir,
+                     unit->id != NULL ? unit->id : "");
         return false;
     }
     if (unit->settings != NULL && unit_setting(unit, "PUNIT_DIR") != NULL
         && strcmp(unit_setting(unit, "PUNIT_DIR"), unit->dir) != 0)
     {
-        complain("%s/unit.env belongs to a unit in %s: paths in it and in its"
-                 " configuration lead there",
-                 unit->dir, unit_setting(unit, "PUNIT_DIR"));
+        output_error("%s/unit.env belongs to a unit in %s: paths in it and in its"
+                     " configuration lead there",
+                     unit->dir, unit_setting(unit, "PUNIT_DIR"));
         return false;
     }
-    say_about(unit->id);
+    output_about(unit->id);
     return true;
 }
 
 
 const char *
-unit_setting(const struct unit *unit, const char *name)
+unit_setting(const unit_t *unit, const char *name)
 {
     if (unit->settings == NULL) {
         return getenv(name);
     }
-    /* the last one counts, as for sh and systemd */
+    /* The last one counts, as for sh and systemd. */
     for (size_t i = unit->count; i > 0; i--) {
         if (strcmp(unit->settings[i - 1].name, name) == 0) {
             return unit->settings[i - 1].value;
@@ -123,13 +123,13 @@ unit_setting(const struct unit *unit, const char *name)
 
 
 char *
-unit_path(const struct unit *unit, const char *format, ...)
+unit_path(const unit_t *unit, const char *format, ...)
 {
     char    name[1024];
     va_list args;
 
     va_start(args, format);
-    vsnprintf(name, sizeof name, format, args);
+    vsnprintf(name, sizeof(name), format, args);
     va_end(args);
-    return text("%s/%s", unit->dir, name);
+    return pool_printf("%s/%s", unit->dir, name);
 }

@@ -7,40 +7,39 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "punitctl/verb.h"
+#include "punitctl/arguments.h"
 
-struct setting {
+typedef struct {
     const char *name;
     const char *value;
-};
+} setting_t;
 
-struct unit {
-    const char     *id;
-    const char     *dir;      /* absolute */
-    struct setting *settings; /* of unit.env; NULL: the environment */
-    size_t          count;
-};
+typedef struct {
+    const char *id;
+    const char *dir;      /* absolute */
+    setting_t  *settings; /* of unit.env; NULL: from the environment */
+    size_t      count;
+} unit_t;
 
 /* [a-z0-9-]{1,32} */
 bool unit_id_valid(const char *id);
 
-/* The unit named by --dir, else by PUNIT_DIR. As root this process becomes
- * the unit's user: read files that he may not read before. Lines said are
- * about this unit from here on. False with the reason said. */
-bool unit_open(struct unit *unit, const struct arguments *arguments);
+/* Opens the unit named by --dir, else by PUNIT_DIR. As root this process becomes the unit's user,
+ * so read files that only root may read before. Each line printed from here on names the unit.
+ * False with the reason printed. */
+bool unit_open(unit_t *unit, const arguments_t *arguments);
 
 /* A setting, or NULL. */
-const char *unit_setting(const struct unit *unit, const char *name);
+const char *unit_setting(const unit_t *unit, const char *name);
 
 /* DIR/<format...> */
-char *unit_path(const struct unit *unit, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+char *unit_path(const unit_t *unit, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The settings of a file of KEY=value lines, value perhaps in double quotes
- * (systemd.exec(5) and sh read it alike); NULL with the reason said. */
-struct setting *settings_read(const char *path, size_t *count);
+/* The settings of a file of KEY=value lines. A value may be in double quotes, which systemd.exec(5)
+ * and sh read alike. NULL with the reason printed. */
+setting_t *unit_read_settings(const char *path, size_t *count);
 
-/* Row of the options table that every verb on a unit has. */
+/* The row of the options table that every verb on a unit has. */
 #define UNIT_OPTION                                                                    \
     {                                                                                  \
         "dir", "DIR", "the unit's directory (else PUNIT_DIR of the environment)", NULL \

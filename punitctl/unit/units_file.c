@@ -1,11 +1,11 @@
 #include "punitctl/unit/units_file.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "punitctl/output.h"
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
+#include "punitctl/unit/address.h"
 #include "punitctl/unit/file.h"
 #include "punitctl/unit/unit.h"
 
@@ -13,38 +13,8 @@
 #define FIELDS     4
 
 
-bool
-address_valid(const char *address)
-{
-    const char    *colon = strrchr(address, ':');
-    struct in_addr ip;
-    char          *end;
-    long           port;
-
-    if (colon == NULL || colon[1] < '1' || colon[1] > '9') {
-        return false;
-    }
-    port = strtol(colon + 1, &end, 10);
-    return *end == '\0' && port <= 65535 && inet_pton(AF_INET, address_host(address), &ip) == 1;
-}
-
-
-const char *
-address_host(const char *address)
-{
-    return text("%.*s", (int) (strrchr(address, ':') - address), address);
-}
-
-
-const char *
-address_port(const char *address)
-{
-    return strrchr(address, ':') + 1;
-}
-
-
 static bool
-read_line(struct unit_address *unit, char *line, const char *path, int number)
+read_line(unit_address_t *unit, char *line, const char *path, int number)
 {
     const char *field[FIELDS];
     size_t      n = 0;
@@ -61,35 +31,36 @@ read_line(struct unit_address *unit, char *line, const char *path, int number)
         field[n++] = word;
     }
     if (n != FIELDS) {
-        complain("%s line %d: expected id, http, peer listener and PostgreSQL"
-                 " address",
-                 path, number);
+        output_error("%s line %d: expected id, http, peer listener and PostgreSQL"
+                     " address",
+                     path, number);
         return false;
     }
     if (!unit_id_valid(field[0])) {
-        complain("%s line %d: a unit's id is [a-z0-9-]{1,32}, not \"%s\"", path, number, field[0]);
+        output_error("%s line %d: a unit's id is [a-z0-9-]{1,32}, not \"%s\"", path, number,
+                     field[0]);
         return false;
     }
     for (size_t i = 1; i < FIELDS; i++) {
         if (!address_valid(field[i])) {
-            complain("%s line %d: expected an IPv4 address and port like"
-                     " 127.0.0.1:8101, not \"%s\"",
-                     path, number, field[i]);
+            output_error("%s line %d: expected an IPv4 address and port like"
+                         " 127.0.0.1:8101, not \"%s\"",
+                         path, number, field[i]);
             return false;
         }
     }
-    *unit = (struct unit_address){ field[0], field[1], field[2], field[3] };
+    *unit = (unit_address_t){ field[0], field[1], field[2], field[3] };
     return true;
 }
 
 
-struct unit_address *
+unit_address_t *
 units_file_read(const char *path, size_t *count)
 {
-    struct unit_address *units = text_space(UNITS_MOST * sizeof *units);
-    char                *rest = file_read(path, NULL);
-    int                  number = 0;
-    char                *line;
+    unit_address_t *units = pool_alloc(UNITS_MOST * sizeof(*units));
+    char           *rest = file_read(path, NULL);
+    int             number = 0;
+    char           *line;
 
     *count = 0;
     if (rest == NULL) {
@@ -102,7 +73,7 @@ units_file_read(const char *path, size_t *count)
             continue;
         }
         if (*count == UNITS_MOST) {
-            complain("%s: more than %d units", path, UNITS_MOST);
+            output_error("%s: more than %d units", path, UNITS_MOST);
             return NULL;
         }
         if (!read_line(&units[*count], line, path, number)) {
@@ -110,7 +81,7 @@ units_file_read(const char *path, size_t *count)
         }
         for (size_t i = 0; i < *count; i++) {
             if (strcmp(units[i].id, units[*count].id) == 0) {
-                complain("%s line %d: unit %s is there twice", path, number, units[i].id);
+                output_error("%s line %d: unit %s is there twice", path, number, units[i].id);
                 return NULL;
             }
         }

@@ -1,12 +1,12 @@
 /*
- * The units of a system and their addresses: a file of one line a unit,
+ * The units of a system and their addresses: a file with one line a unit.
  *
  *     # id  http            peer listener   PostgreSQL
  *     eu    127.0.0.1:8101  127.0.0.1:8201  127.0.0.1:8301
  *
- * fields separated by blanks, # to the end of the line ignored. Addresses are
- * IPv4 address and port: certificates name units, not hosts, so no name has to
- * be resolved. The same file serves every unit; each skips itself.
+ * Blanks separate the fields, and # begins a comment. An address is IPv4 address and port:
+ * certificates name units, not hosts, so no name has to be resolved. All units use the same file,
+ * and each skips itself.
  */
 #ifndef PUNITCTL_UNIT_UNITS_FILE_H
 #define PUNITCTL_UNIT_UNITS_FILE_H
@@ -14,21 +14,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct unit_address {
+typedef struct {
     const char *id;
     const char *http;
     const char *listener;
     const char *pg;
-};
+} unit_address_t;
 
-/* True for "a.b.c.d:port". */
-bool address_valid(const char *address);
-
-/* "127.0.0.1" of "127.0.0.1:80"; "80" is address_port. */
-const char *address_host(const char *address);
-const char *address_port(const char *address);
-
-/* Reads the file; NULL with path, line and reason said. */
-struct unit_address *units_file_read(const char *path, size_t *count);
+/* Reads the file. NULL with path, line and reason printed. */
+unit_address_t *units_file_read(const char *path, size_t *count);
 
 #endif

@@ -1,30 +1,29 @@
 /*
- * punitctl cancel: ends the moves of a user, wherever they are on record.
+ * punitctl cancel: ends the moves of a user at every unit that has a record of one.
  */
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "punitctl/mesh/peers.h"
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
 #include "punitctl/unit/database.h"
 #include "punitctl/user_name.h"
 #include "punitctl/verb.h"
 
-static const struct meaning {
+static const struct {
     const char *answer;
     const char *line;
 } meanings[] = {
     { "none", "no move to it" },
     { "cancelled", "cancelled" },
-    { "refusing", "cancelled after FENCE: it has refused him for good, and his"
-                  " owner takes him back" },
-    { "moved", "too late: he is owned there" },
+    { "refusing", "cancelled after FENCE: the unit refuses the user, and the old owner serves on" },
+    { "moved", "too late: that unit owns the user" },
 };
 
 
 static const char *
-cancel_at(const struct peers *peers, struct peer *peer, const char *user)
+cancel_at(const peers_t *peers, peer_t *peer, const char *user)
 {
     const char *values[] = { user, peers->incarnation, peer->incarnation };
     bool        here = peer == &peers->unit[0];
@@ -38,7 +37,7 @@ cancel_at(const struct peers *peers, struct peer *peer, const char *user)
                              here ? 1 : 3, values);
     }
     if (row != NULL) {
-        answer = text("%s", PQgetvalue(row, 0, 0));
+        answer = pool_printf("%s", PQgetvalue(row, 0, 0));
     }
     PQclear(row);
     if (answer != NULL && strncmp(answer, "VOID", 4) == 0) {
@@ -52,7 +51,7 @@ cancel_at(const struct peers *peers, struct peer *peer, const char *user)
 static const char *
 line_of(const char *answer)
 {
-    for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++) {
+    for (size_t i = 0; i < sizeof(meanings) / sizeof(*meanings); i++) {
         if (strcmp(meanings[i].answer, answer) == 0) {
             return meanings[i].line;
         }
@@ -61,32 +60,32 @@ line_of(const char *answer)
 }
 
 
-/* Both ends are asked: at his owner the wish may still wait to be passed on. */
+/* All units are asked. At the owner a request for a move may still wait for its delivery. */
 int
-verb_cancel(const struct arguments *arguments)
+verb_cancel(const arguments_t *arguments)
 {
-    bool         json = argument(arguments, "json") != NULL;
-    bool         ended = false, late = false, complete = true;
-    json_t      *units = json_array();
-    const char  *user = NULL;
-    struct peers peers;
-    struct unit  unit;
-    PGconn      *db;
+    bool        json = arguments_value(arguments, "json") != NULL;
+    bool        ended = false, late = false, complete = true;
+    json_t     *units = json_array();
+    const char *user = NULL;
+    peers_t     peers;
+    unit_t      unit;
+    PGconn     *db;
 
     if (!unit_open(&unit, arguments)) {
         return EXIT_FAILED;
     }
     db = database_open(&unit, "postgres", NULL);
     if (db != NULL) {
-        user = person_id(&unit, db, arguments->operand[0]);
+        user = user_name_id(&unit, db, arguments->operand[0]);
     }
     PQfinish(db);
     if (user == NULL || !peers_open(&peers, &unit)) {
         return EXIT_FAILED;
     }
     for (size_t i = 0; i < peers.count; i++) {
-        struct peer *peer = &peers.unit[i];
-        const char  *answer = cancel_at(&peers, peer, user);
+        peer_t     *peer = &peers.unit[i];
+        const char *answer = cancel_at(&peers, peer, user);
 
         complete = complete && answer != NULL;
         ended = ended
@@ -97,9 +96,9 @@ verb_cancel(const struct arguments *arguments)
                               json_pack("{s:s, s:s?, s:s?}", "unit", peer->id, "answer", answer,
                                         "problem", answer == NULL ? peer->problem : NULL));
         if (!json && answer == NULL) {
-            complain("%s: %s", peer->id, peer->problem);
+            output_error("%s: %s", peer->id, peer->problem);
         } else if (!json && strcmp(answer, "none") != 0) {
-            say("move to %s: %s", peer->id, line_of(answer));
+            output_line("move to %s: %s", peer->id, line_of(answer));
         }
     }
     peers_close(&peers);
@@ -107,11 +106,9 @@ verb_cancel(const struct arguments *arguments)
         json_t *all =
             json_pack("{s:s, s:b, s:O}", "user", user, "cancelled", ended && !late, "units", units);
 
-        json_dumpf(all, stdout, JSON_INDENT(2));
-        puts("");
-        json_decref(all);
+        output_json(all);
     } else if (!ended && !late && complete) {
-        complain("user %s has no move to cancel", user);
+        output_error("user %s has no move to cancel", user);
     }
     json_decref(units);
     return ended && !late && complete ? EXIT_OK : EXIT_FAILED;

@@ -1,8 +1,8 @@
 /*
  * punitctl drain: moves all users of this unit to others.
  *
- * What is under way is in the database (punit.drain, punit.drain_user): a drain
- * that is cut off goes on with the next call.
+ * The database keeps the state (punit.drain, punit.drain_user), so the next call continues a drain
+ * that was interrupted.
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -12,25 +12,25 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
 #include "punitctl/unit/database.h"
 #include "punitctl/verb.h"
 #include "punitctl/wait.h"
 
-/* Users asked for in advance for each that moves: the movers of the others
- * never wait for this program. */
+/* Users requested in advance for each one that moves, so that the peers' movers never wait for this
+ * program. */
 #define AHEAD 16
 
 #define STEP_NS (250 * 1000 * 1000)
 #define LINE_S  5
 
-struct drain {
+typedef struct {
     PGconn     *db;
     const char *window;
     long        first, left, asked, again;
     double      began;
     bool        json, terminal;
-};
+} drain_t;
 
 
 static double
@@ -41,7 +41,7 @@ now(void)
 
 
 static double
-rate(const struct drain *drain)
+rate(const drain_t *drain)
 {
     double seconds = now() - drain->began;
 
@@ -49,49 +49,45 @@ rate(const struct drain *drain)
 }
 
 
-/* How far it is: over itself on a terminal, else a line now and then. */
+/* Shows how far the drain is: in place on a terminal, else by a line now and then. */
 static void
-progress(const struct drain *drain, double *said)
+progress(const drain_t *drain, double *said)
 {
-    long        gone = drain->first - drain->left;
     double      a_second = rate(drain);
-    const char *rest =
-        a_second > 0 ? text("%.0f s left", (double) drain->left / a_second) : "time left unknown";
+    const char *rest = a_second > 0 ? pool_printf("%.0f s left", (double) drain->left / a_second)
+                                    : "time left unknown";
+    const char *line;
 
     if (drain->json || now() - *said < (drain->terminal ? 0.1 : LINE_S)) {
         return;
     }
     *said = now();
+    line = pool_printf("%ld of %ld users moved, %ld on their way, %.0f/s, %s",
+                       drain->first - drain->left, drain->first, drain->asked, a_second, rest);
     if (drain->terminal) {
-        printf("\r\033[K%ld of %ld users moved, %ld on their way, %.0f/s, %s", gone, drain->first,
-               drain->asked, a_second, rest);
-        fflush(stdout);
+        output_progress("%s", line);
     } else {
-        say("%ld of %ld users moved, %ld on their way, %.0f/s, %s", gone, drain->first,
-            drain->asked, a_second, rest);
+        output_line("%s", line);
     }
 }
 
 
-/* One step of it; false with the reason said. */
+/* Does one step of the drain. False with the reason printed. */
 static bool
-step(struct drain *drain)
+step(drain_t *drain)
 {
     const char *error;
     PGresult   *row =
         database_query(drain->db, &error, "select * from punit.drain_step($1)", 1, &drain->window);
 
     if (row == NULL) {
-        if (drain->terminal) {
-            puts("");
-        }
-        complain("%s; %ld users are left", error, drain->left);
+        output_error("%s; %ld users are left", error, drain->left);
         return false;
     }
     drain->left = strtol(PQgetvalue(row, 0, 0), NULL, 10);
     drain->asked = strtol(PQgetvalue(row, 0, 1), NULL, 10);
     drain->again += strtol(PQgetvalue(row, 0, 2), NULL, 10);
-    /* who registers while it runs leaves too */
+    /* Users who register during the drain leave too. */
     drain->first = drain->left > drain->first ? drain->left : drain->first;
     PQclear(row);
     return true;
@@ -99,38 +95,34 @@ step(struct drain *drain)
 
 
 static int
-conclude(const struct drain *drain, const char *unit)
+conclude(const drain_t *drain, const char *unit)
 {
     double seconds = now() - drain->began;
 
-    if (drain->terminal) {
-        puts("");
-    }
     if (drain->json) {
-        json_t *all = json_pack("{s:s, s:I, s:I, s:I, s:f, s:f}", "unit", unit, "moved",
-                                (json_int_t) (drain->first - drain->left), "left",
-                                (json_int_t) drain->left, "asked_again", (json_int_t) drain->again,
-                                "seconds", seconds, "rate", rate(drain));
+        json_t *all =
+            json_pack("{s:s, s:I, s:I, s:I, s:f, s:f}", "unit", unit, "moved",
+                      (json_int_t) (drain->first - drain->left), "left", (json_int_t) drain->left,
+                      "asked_again", (json_int_t) drain->again, "seconds", output_rounded(seconds),
+                      "rate", output_rounded(rate(drain)));
 
-        json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(4));
-        puts("");
-        json_decref(all);
+        output_json(all);
     } else if (drain->left == 0) {
-        say("drained: %ld users moved in %.1f s, %.0f/s; nobody comes here"
-            " until `punitctl drain %s --end`",
-            drain->first, seconds, rate(drain), unit);
+        output_line("drained: %ld users moved in %.1f s, %.0f/s; no user comes here"
+                    " until `punitctl drain %s --end`",
+                    drain->first, seconds, rate(drain), unit);
     } else {
-        complain("%ld users are left after %.0f s; the same call goes on, and"
-                 " `punitctl moves` at the other units says what they wait"
-                 " for",
-                 drain->left, seconds);
+        output_error("%ld users are left after %.0f s; the same call goes on, and"
+                     " `punitctl moves` at the other units says what they wait"
+                     " for",
+                     drain->left, seconds);
     }
     return drain->left == 0 ? EXIT_OK : EXIT_FAILED;
 }
 
 
 static int
-run(struct drain *drain, const struct unit *unit, const char *to, bool fast, double limit)
+run(drain_t *drain, const unit_t *unit, const char *to, bool fast, double limit)
 {
     const struct timespec pause = { .tv_nsec = STEP_NS };
     const char           *values[] = { to, fast ? "f" : "t" };
@@ -165,46 +157,47 @@ end(PGconn *db, const char *unit, bool json)
         return EXIT_FAILED;
     }
     if (json) {
-        printf("{ \"unit\": \"%s\", \"ended\": %s }\n", unit, was ? "true" : "false");
+        output_json(json_pack("{s:s, s:b}", "unit", unit, "ended", was));
     } else {
-        say(was ? "users may come here again" : "it was not drained");
+        output_line(was ? "users may come here again" : "it was not drained");
     }
     return EXIT_OK;
 }
 
 
 int
-verb_drain(const struct arguments *arguments)
+verb_drain(const arguments_t *arguments)
 {
-    double       limit = wait_seconds(argument(arguments, "within"));
-    struct drain drain = {
-        .json = argument(arguments, "json") != NULL,
+    double  limit = wait_seconds(arguments_value(arguments, "within"));
+    drain_t drain = {
+        .json = arguments_value(arguments, "json") != NULL,
         .terminal = isatty(STDOUT_FILENO),
     };
     const char *movers;
-    struct unit unit;
+    unit_t      unit;
     int         status;
 
     if (limit < 0) {
-        complain("--within: expected seconds");
+        output_error("--within: expected seconds");
         return EXIT_USAGE;
     }
     if (!unit_open(&unit, arguments)) {
         return EXIT_FAILED;
     }
     if (strcmp(arguments->operand[0], unit.id) != 0) {
-        return complain("this is unit %s; drain %s there", unit.id, arguments->operand[0]);
+        return output_error("this is unit %s; drain %s there", unit.id, arguments->operand[0]);
     }
     movers = unit_setting(&unit, "PUNIT_MOVERS");
-    drain.window = text("%ld", AHEAD * strtol(movers != NULL ? movers : "4", NULL, 10));
+    drain.window = pool_printf("%ld", AHEAD * strtol(movers != NULL ? movers : "4", NULL, 10));
     drain.terminal = drain.terminal && !drain.json;
     drain.db = database_open(&unit, "punit_mover", NULL);
     if (drain.db == NULL) {
         return EXIT_FAILED;
     }
-    status = argument(arguments, "end") != NULL ? end(drain.db, unit.id, drain.json)
-                                                : run(&drain, &unit, argument(arguments, "to"),
-                                                      argument(arguments, "fast") != NULL, limit);
+    status = arguments_value(arguments, "end") != NULL
+                 ? end(drain.db, unit.id, drain.json)
+                 : run(&drain, &unit, arguments_value(arguments, "to"),
+                       arguments_value(arguments, "fast") != NULL, limit);
     PQfinish(drain.db);
     return status;
 }

@@ -1,12 +1,12 @@
 /*
- * punitctl keys list, keys rotate: a new signing key is made and published
- * first; it signs once every unit holds its public half.
+ * punitctl keys rotate: makes and publishes a new signing key. The key signs as soon as every unit
+ * holds its public half.
  */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
 #include "punitctl/unit/database.h"
 #include "punitctl/unit/keys.h"
 #include "punitctl/unit/signing_key.h"
@@ -17,50 +17,15 @@
 
 
 static const char *
-path_of(const struct unit *unit, const char *setting, unsigned long n, const char *suffix)
+path_of(const unit_t *unit, const char *setting, unsigned long n, const char *suffix)
 {
-    return text("%s/%s-%lu%s", unit_setting(unit, setting), unit->id, n, suffix);
-}
-
-
-int
-verb_keys_list(const struct arguments *arguments)
-{
-    const char *cells[3 * 300] = { "kid", "since", "held by" };
-    struct unit unit;
-    PGresult   *rows;
-    PGconn     *db;
-    int         n = 0;
-
-    if (!unit_open(&unit, arguments)) {
-        return EXIT_FAILED;
-    }
-    db = database_open(&unit, "postgres", NULL);
-    rows = db == NULL
-               ? NULL
-               : database_query(db, NULL,
-                                "select k.kid, date_trunc('second', k.created_at) as since,"
-                                " (select string_agg(h.origin_unit, ' ' order by h.origin_unit)"
-                                "    from punit.unit_key_held h where h.kid = k.kid) as held"
-                                " from punit.unit_key k order by k.created_at, k.kid limit 299",
-                                0, NULL);
-    for (; rows != NULL && n < PQntuples(rows); n++) {
-        cells[3 * n + 3] = database_field(rows, n, "kid");
-        cells[3 * n + 4] = database_field(rows, n, "since");
-        cells[3 * n + 5] = database_field(rows, n, "held");
-    }
-    if (rows != NULL) {
-        say_table(cells, (size_t) n + 1, 3);
-    }
-    PQclear(rows);
-    PQfinish(db);
-    return rows != NULL ? EXIT_OK : EXIT_FAILED;
+    return pool_printf("%s/%s-%lu%s", unit_setting(unit, setting), unit->id, n, suffix);
 }
 
 
 /* Units that do not hold the key yet, " us ap"; "" if all do; NULL failed. */
 static const char *
-missing_at(const struct unit *unit, const char *kid)
+missing_at(const unit_t *unit, const char *kid)
 {
     PGconn     *db = database_open(unit, "postgres", NULL);
     const char *units =
@@ -78,9 +43,9 @@ missing_at(const struct unit *unit, const char *kid)
 
 
 int
-verb_keys_rotate(const struct arguments *arguments)
+verb_keys_rotate(const arguments_t *arguments)
 {
-    struct unit   unit;
+    unit_t        unit;
     unsigned long n, next;
     const char   *kid, *missing;
     int           changed;
@@ -98,9 +63,9 @@ verb_keys_rotate(const struct arguments *arguments)
         {
             return EXIT_FAILED;
         }
-        say("made the key %s-%lu; it does not sign yet", unit.id, next);
+        output_line("made the key %s-%lu; it does not sign yet", unit.id, next);
     }
-    kid = text("%s-%lu", unit.id, next);
+    kid = pool_printf("%s-%lu", unit.id, next);
     if (!keys_publish(&unit) || !keys_sync(&unit, &changed) || !keys_reload(&unit)) {
         return EXIT_FAILED;
     }
@@ -109,20 +74,21 @@ verb_keys_rotate(const struct arguments *arguments)
         return EXIT_FAILED;
     }
     if (*missing != '\0') {
-        say("published %s; not held yet by%s: run `punitctl keys sync` there,"
-            " then `punitctl keys rotate` here again",
-            kid, missing);
+        output_line("published %s; not held yet by%s: run `punitctl keys sync` there,"
+                    " then `punitctl keys rotate` here again",
+                    kid, missing);
         return EXIT_FAILED;
     }
     if (rename(path_of(&unit, "PUNIT_PRIVATE", next, NEXT),
                path_of(&unit, "PUNIT_PRIVATE", next, PRIVATE))
         < 0)
     {
-        return complain("cannot put the key %s in place: %m", kid);
+        return output_error("cannot put the key %s in place: %m", kid);
     }
     if (!keys_reload(&unit)) {
         return EXIT_FAILED;
     }
-    say("%s signs from now on; %s-%lu stays good for tokens it has signed", kid, unit.id, n);
+    output_line("%s signs from now on; %s-%lu stays good for tokens it has signed", kid, unit.id,
+                n);
     return EXIT_OK;
 }

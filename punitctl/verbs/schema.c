@@ -7,10 +7,10 @@
 
 
 int
-verb_schema(const struct arguments *arguments)
+verb_schema(const arguments_t *arguments)
 {
-    const char *directory = argument(arguments, "sql");
-    struct unit unit;
+    const char *directory = arguments_value(arguments, "sql");
+    unit_t      unit;
 
     if (directory == NULL) {
         directory = installation_share("sql");
@@ -18,5 +18,5 @@ verb_schema(const struct arguments *arguments)
     if (directory == NULL || !unit_open(&unit, arguments)) {
         return EXIT_FAILED;
     }
-    return schema_apply(&unit, directory, argument(arguments, "dry-run") != NULL);
+    return schema_apply(&unit, directory, arguments_value(arguments, "dry-run") != NULL);
 }

@@ -1,5 +1,5 @@
 /*
- * punitctl status: what of this unit runs, and how it is with its peers.
+ * punitctl status: the processes of this unit, its grids, its users and its mesh.
  */
 #include <jansson.h>
 #include <libmemcached/memcached.h>
@@ -11,14 +11,14 @@
 #include <unistd.h>
 
 #include "punitctl/mesh/mesh.h"
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
 #include "punitctl/unit/database.h"
 #include "punitctl/unit/process.h"
 #include "punitctl/unit/supervise.h"
 #include "punitctl/verb.h"
 
 
-/* True if somebody listens on the socket (stream or datagram). */
+/* True if a process listens on the socket (stream or datagram). */
 static bool
 answers(const char *path)
 {
@@ -26,11 +26,11 @@ answers(const char *path)
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     bool               ok = false;
 
-    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
     for (size_t i = 0; i < 2 && !ok; i++) {
         int fd = socket(AF_UNIX, kinds[i] | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-        ok = fd >= 0 && connect(fd, (const struct sockaddr *) &address, sizeof address) == 0;
+        ok = fd >= 0 && connect(fd, (const struct sockaddr *) &address, sizeof(address)) == 0;
         if (fd >= 0) {
             close(fd);
         }
@@ -40,16 +40,19 @@ answers(const char *path)
 
 
 static json_t *
-processes(const struct unit *unit, bool *good)
+processes(const unit_t *unit, bool *good)
 {
-    json_t *all = json_array();
+    size_t                     count;
+    const supervise_process_t *listed = supervise_processes(&count);
+    json_t                    *all = json_array();
 
-    for (size_t i = 0; i < unit_process_count; i++) {
-        const struct unit_process *process = &unit_processes[i];
+    *good = *good && listed != NULL;
+    for (size_t i = 0; listed != NULL && i < count; i++) {
+        const supervise_process_t *process = &listed[i];
         pid_t                      pid = supervise_pid(unit, process->name);
         bool                       heard =
             process->socket == NULL || answers(unit_path(unit, "sock/%s", process->socket));
-        /* systemd keeps no pid files: then the socket is the witness */
+        /* systemd keeps no pid files, so a process with a socket is judged by the socket. */
         bool up = process->socket != NULL ? heard : pid > 0;
 
         *good = *good && up;
@@ -70,7 +73,7 @@ processes(const struct unit *unit, bool *good)
 static void
 grid_servers(const char *grid, const char *list, json_t *all, bool *good)
 {
-    char *rest = text("%s", list != NULL ? list : "");
+    char *rest = pool_printf("%s", list != NULL ? list : "");
     char *word;
 
     while ((word = strsep(&rest, " ")) != NULL) {
@@ -87,7 +90,7 @@ grid_servers(const char *grid, const char *list, json_t *all, bool *good)
         if (strncmp(word, "unix:", 5) == 0) {
             memcached_server_add_unix_socket(client, word + 5);
         } else {
-            memcached_server_add(client, text("%.*s", (int) (colon - word), word),
+            memcached_server_add(client, pool_printf("%.*s", (int) (colon - word), word),
                                  (in_port_t) strtoul(colon + 1, NULL, 10));
         }
         memcached_behavior_set(client, MEMCACHED_BEHAVIOR_CONNECT_TIMEOUT, 500);
@@ -143,7 +146,7 @@ schema_fit(PGconn *db, bool *good)
 
 
 static json_t *
-gather(const struct unit *unit, bool *good)
+gather(const unit_t *unit, bool *good)
 {
     json_t *grids = json_array();
     json_t *mesh, *messages;
@@ -168,7 +171,7 @@ gather(const struct unit *unit, bool *good)
                         numbers(db,
                                 "select phase, count(*) from punit.move where finished_at is null"
                                 " group by 1 order by 1"));
-    /* those that fail are tried again, those given up are an operator's */
+    /* A failing message is tried again. One given up waits for the operator. */
     messages = numbers(db, "select case when l.given_up is not null then 'given up'"
                            " when l.error is not null then 'failing' else 'waiting' end,"
                            " count(*) from punit.inbox_late l group by 1"
@@ -194,7 +197,7 @@ print_numbers(const char *title, const json_t *numbers)
 
     json_object_foreach((json_t *) (void *) numbers, name, value)
     {
-        line = text("%s  %s %lld", line, name, (long long) json_integer_value(value));
+        line = pool_printf("%s  %s %lld", line, name, (long long) json_integer_value(value));
     }
     printf("%-12s%s\n", title, *line != '\0' ? line : "  none");
 }
@@ -206,8 +209,8 @@ print_schema(const json_t *schema)
     bool fits = json_is_true(json_object_get(schema, "fits"));
 
     printf("%-12s  version %s, serves programs from version %s on; this program: version %s%s\n",
-           "schema", say_value(schema, "version"), say_value(schema, "serves"),
-           say_value(schema, "program"), fits ? "" : ", which does not fit");
+           "schema", output_value(schema, "version"), output_value(schema, "serves"),
+           output_value(schema, "program"), fits ? "" : ", which does not fit");
 }
 
 
@@ -218,9 +221,9 @@ print(const json_t *all)
     static const char *const grid[] = { "grid", "server", "state", "items", "hits", "misses" };
     const json_t            *mesh = json_object_get(all, "mesh");
 
-    say_objects(json_object_get(all, "processes"), process, 4);
+    output_objects(json_object_get(all, "processes"), process, 4);
     puts("");
-    say_objects(json_object_get(all, "grid"), grid, 6);
+    output_objects(json_object_get(all, "grid"), grid, 6);
     puts("");
     if (mesh == NULL) {
         return;
@@ -236,23 +239,22 @@ print(const json_t *all)
 
 
 int
-verb_status(const struct arguments *arguments)
+verb_status(const arguments_t *arguments)
 {
-    struct unit unit;
-    bool        good = true;
-    json_t     *all;
+    unit_t  unit;
+    bool    good = true;
+    json_t *all;
 
     if (!unit_open(&unit, arguments)) {
         return EXIT_FAILED;
     }
     all = gather(&unit, &good);
-    if (argument(arguments, "json") != NULL) {
+    if (arguments_value(arguments, "json") != NULL) {
         json_object_set_new(all, "good", json_boolean(good));
-        json_dumpf(all, stdout, JSON_INDENT(2));
-        puts("");
+        output_json(all);
     } else {
         print(all);
+        json_decref(all);
     }
-    json_decref(all);
     return good ? EXIT_OK : EXIT_FAILED;
 }

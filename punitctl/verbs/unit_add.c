@@ -6,9 +6,10 @@
 
 #include "lib/pg/conninfo.h"
 #include "punitctl/mesh/arbiters.h"
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
+#include "punitctl/unit/address.h"
 #include "punitctl/unit/database.h"
-#include "punitctl/unit/front.h"
+#include "punitctl/unit/nginx.h"
 #include "punitctl/unit/units_file.h"
 #include "punitctl/verb.h"
 
@@ -16,7 +17,7 @@
 /* How this unit reaches a peer's PostgreSQL. The peer's certificate must show its id, whatever its
  * address is. NULL when the address is no part of a conninfo. */
 static const char *
-peer_conninfo(const struct unit *unit, const struct unit_address *peer)
+peer_conninfo(const unit_t *unit, const unit_address_t *peer)
 {
     const punit_identity_t self = {
         .unit = unit->id,
@@ -24,10 +25,11 @@ peer_conninfo(const struct unit *unit, const struct unit_address *peer)
         .key = unit_setting(unit, "PUNIT_TLS_KEY"),
         .ca = unit_setting(unit, "PUNIT_TLS_CA"),
     };
-    char *conninfo = punit_conninfo_peer(text("host=%s hostaddr=%s port=%s", peer->id,
-                                              address_host(peer->pg), address_port(peer->pg)),
-                                         &self, NULL, NULL);
-    char *copy = conninfo != NULL ? text("%s", conninfo) : NULL;
+    char *conninfo =
+        punit_conninfo_peer(pool_printf("host=%s hostaddr=%s port=%s", peer->id,
+                                        address_host(peer->pg), address_port(peer->pg)),
+                            &self, NULL, NULL);
+    char *copy = conninfo != NULL ? pool_printf("%s", conninfo) : NULL;
 
     free(conninfo);
     return copy;
@@ -35,7 +37,7 @@ peer_conninfo(const struct unit *unit, const struct unit_address *peer)
 
 
 static bool
-add_peers(const struct unit *unit, PGconn *db, const struct unit_address *units, size_t count)
+add_peers(const unit_t *unit, PGconn *db, const unit_address_t *units, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const char *fresh;
@@ -50,9 +52,10 @@ add_peers(const struct unit *unit, PGconn *db, const struct unit_address *units,
             return false;
         }
         if (fresh[0] == 't') {
-            say("peer %s: listener %s, PostgreSQL %s", units[i].id, units[i].listener, units[i].pg);
+            output_line("peer %s: listener %s, PostgreSQL %s", units[i].id, units[i].listener,
+                        units[i].pg);
         } else {
-            say("peer %s was known", units[i].id);
+            output_line("peer %s was known", units[i].id);
         }
     }
     return true;
@@ -60,7 +63,7 @@ add_peers(const struct unit *unit, PGconn *db, const struct unit_address *units,
 
 
 static bool
-listed(const struct unit *unit, const struct unit_address *units, size_t count)
+listed(const unit_t *unit, const unit_address_t *units, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (strcmp(units[i].id, unit->id) == 0) {
@@ -72,23 +75,23 @@ listed(const struct unit *unit, const struct unit_address *units, size_t count)
 
 
 int
-verb_unit_add(const struct arguments *arguments)
+verb_unit_add(const arguments_t *arguments)
 {
-    const char          *path = arguments->operand[0];
-    size_t               count;
-    struct unit_address *units = units_file_read(path, &count);
-    struct unit          unit;
-    enum file_result     peers;
-    PGconn              *db;
-    bool                 ok;
+    const char     *path = arguments->operand[0];
+    size_t          count;
+    unit_address_t *units = units_file_read(path, &count);
+    unit_t          unit;
+    file_result_t   peers;
+    PGconn         *db;
+    bool            ok;
 
     if (units == NULL || !unit_open(&unit, arguments)) {
         return EXIT_FAILED;
     }
     if (!listed(&unit, units, count)) {
-        return complain("%s does not list this unit; every unit gets the same"
-                        " file, itself included",
-                        path);
+        return output_error("%s does not list this unit; every unit gets the same"
+                            " file, itself included",
+                            path);
     }
     db = database_open(&unit, "postgres", NULL);
     ok = db != NULL && add_peers(&unit, db, units, count) && arbiters_settle(db, false);
@@ -96,10 +99,10 @@ verb_unit_add(const struct arguments *arguments)
     if (!ok) {
         return EXIT_FAILED;
     }
-    peers = front_write_peers(&unit, units, count);
-    if (peers == FILE_FAILED || (peers == FILE_WRITTEN && !front_reload(&unit))) {
+    peers = nginx_write_peers(&unit, units, count);
+    if (peers == FILE_FAILED || (peers == FILE_WRITTEN && !nginx_reload(&unit))) {
         return EXIT_FAILED;
     }
-    say("now `punitctl mesh join` here, after `punitctl unit add` at the others");
+    output_line("now `punitctl mesh join` here, after `punitctl unit add` at the others");
     return EXIT_OK;
 }

@@ -1,19 +1,19 @@
 /*
- * punitctl unit init: a unit from nothing. Every step looks first, so that
- * running it again repairs what is missing and changes nothing else.
+ * punitctl unit init: makes a unit. Each step looks at the present state first, so a repeated call
+ * makes what is missing and changes nothing else.
  */
 #include <openssl/rand.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
 #include "punitctl/unit/certificate.h"
 #include "punitctl/unit/cluster.h"
 #include "punitctl/unit/database.h"
 #include "punitctl/unit/environment.h"
-#include "punitctl/unit/front.h"
 #include "punitctl/unit/installation.h"
 #include "punitctl/unit/keys.h"
+#include "punitctl/unit/nginx.h"
 #include "punitctl/unit/process.h"
 #include "punitctl/unit/schema.h"
 #include "punitctl/unit/signing_key.h"
@@ -23,20 +23,20 @@
 #define PEPPER_BYTES 32
 
 
-/* Says what a step did; steps that changed nothing are counted, not said. */
+/* Prints what a step did. A step that changed nothing is only counted. */
 static bool
-step(enum file_result result, int *kept, const char *what)
+step(file_result_t result, int *kept, const char *what)
 {
     if (result == FILE_WRITTEN) {
-        say("%s", what);
+        output_line("%s", what);
     }
     *kept += result == FILE_KEPT;
     return result != FILE_FAILED;
 }
 
 
-static enum file_result
-make_directories(const struct unit *unit)
+static file_result_t
+make_directories(const unit_t *unit)
 {
     static const struct {
         const char *name;
@@ -45,11 +45,11 @@ make_directories(const struct unit *unit)
         { "nginx", 0750 },   { "nginx/unit", 0750 }, { "sock", 0750 }, { "keys", 0755 },
         { "private", 0700 }, { "tls", 0750 },        { "log", 0750 },  { "sv", 0755 },
     };
-    enum file_result all = FILE_KEPT;
+    file_result_t all = FILE_KEPT;
 
-    for (size_t i = 0; i < sizeof directories / sizeof *directories; i++) {
-        enum file_result one =
-            directory_make(unit_path(unit, "%s", directories[i].name), directories[i].mode);
+    for (size_t i = 0; i < sizeof(directories) / sizeof(*directories); i++) {
+        file_result_t one =
+            file_make_directory(unit_path(unit, "%s", directories[i].name), directories[i].mode);
 
         if (one == FILE_FAILED) {
             return one;
@@ -60,7 +60,7 @@ make_directories(const struct unit *unit)
 }
 
 
-static enum file_result
+static file_result_t
 copy(const char *from, const char *to, mode_t mode)
 {
     size_t      size;
@@ -69,25 +69,25 @@ copy(const char *from, const char *to, mode_t mode)
     return content == NULL ? FILE_FAILED : file_write(to, content, size, mode);
 }
 
-/* What was read while still root, because the unit's user may not. */
-struct given_files {
+/* Files that the unit's user may not read, so root reads them first. */
+typedef struct {
     const char *ca; /* directory of an authority, or NULL */
     const char *certificate, *key, *ca_certificate, *pepper; /* contents */
-};
+} given_files_t;
 
 
 static bool
-read_given(const struct arguments *arguments, struct given_files *given)
+read_given(const arguments_t *arguments, given_files_t *given)
 {
-    const char *certificate = argument(arguments, "cert");
-    const char *key = argument(arguments, "key");
-    const char *ca_certificate = argument(arguments, "cacert");
-    const char *pepper = argument(arguments, "pepper");
+    const char *certificate = arguments_value(arguments, "cert");
+    const char *key = arguments_value(arguments, "key");
+    const char *ca_certificate = arguments_value(arguments, "cacert");
+    const char *pepper = arguments_value(arguments, "pepper");
 
-    memset(given, 0, sizeof *given);
+    memset(given, 0, sizeof(*given));
     if (certificate != NULL || key != NULL || ca_certificate != NULL) {
         if (certificate == NULL || key == NULL || ca_certificate == NULL) {
-            complain("--cert, --key and --cacert go together");
+            output_error("--cert, --key and --cacert go together");
             return false;
         }
         given->certificate = file_read(certificate, NULL);
@@ -97,8 +97,8 @@ read_given(const struct arguments *arguments, struct given_files *given)
             return false;
         }
     }
-    if (argument(arguments, "ca") != NULL) {
-        given->ca = file_absolute(argument(arguments, "ca"));
+    if (arguments_value(arguments, "ca") != NULL) {
+        given->ca = file_absolute(arguments_value(arguments, "ca"));
     }
     if (pepper != NULL && file_exists(pepper)) {
         given->pepper = file_read(pepper, NULL);
@@ -110,7 +110,7 @@ read_given(const struct arguments *arguments, struct given_files *given)
 }
 
 
-static enum file_result
+static file_result_t
 write_text(const char *path, const char *content, mode_t mode)
 {
     return file_write(path, content, strlen(content), mode);
@@ -118,7 +118,7 @@ write_text(const char *path, const char *content, mode_t mode)
 
 
 static bool
-make_certificate(const struct unit *unit, const struct given_files *given, int *kept)
+make_certificate(const unit_t *unit, const given_files_t *given, int *kept)
 {
     const char *certificate = unit_setting(unit, "PUNIT_TLS_CERT");
     const char *key = unit_setting(unit, "PUNIT_TLS_KEY");
@@ -135,14 +135,14 @@ make_certificate(const struct unit *unit, const struct given_files *given, int *
         }
     } else if (!file_exists(certificate) || !file_exists(key)) {
         if (given->ca == NULL) {
-            complain("a unit needs a certificate: give --cert, --key and"
-                     " --cacert, or --ca DIR for an authority of your own (made"
-                     " there if absent)");
+            output_error("a unit needs a certificate: give --cert, --key and"
+                         " --cacert, or --ca DIR for an authority of your own (made"
+                         " there if absent)");
             return false;
         }
         if (!step(certificate_authority(given->ca), kept,
-                  text("made an authority in %s", given->ca))
-            || !step(copy(text("%s/ca.pem", given->ca), ca_file, 0644), kept,
+                  pool_printf("made an authority in %s", given->ca))
+            || !step(copy(pool_printf("%s/ca.pem", given->ca), ca_file, 0644), kept,
                      "took the authority's certificate into tls/ca.pem")
             || !step(certificate_unit(given->ca, unit->id, certificate, key), kept,
                      "made a certificate and its key in tls/"))
@@ -165,16 +165,16 @@ pepper_valid(const char *pepper)
 }
 
 
-/* Hashes of e-mail addresses are keyed with it, the same in all units. */
+/* The pepper is the key of the hashes of e-mail addresses, the same in all units. */
 static bool
-make_pepper(const struct unit *unit, const struct given_files *given, const char *file, int *kept)
+make_pepper(const unit_t *unit, const given_files_t *given, const char *file, int *kept)
 {
-    const char   *path = text("%s/pepper", unit_setting(unit, "PUNIT_PRIVATE"));
+    const char   *path = pool_printf("%s/pepper", unit_setting(unit, "PUNIT_PRIVATE"));
     unsigned char bytes[PEPPER_BYTES];
     const char   *pepper = given->pepper;
 
     if (pepper != NULL && !pepper_valid(pepper)) {
-        complain("%s: a pepper is %d bytes as hexadecimal digits", file, PEPPER_BYTES);
+        output_error("%s: a pepper is %d bytes as hexadecimal digits", file, PEPPER_BYTES);
         return false;
     }
     if (file_exists(path)) {
@@ -184,9 +184,9 @@ make_pepper(const struct unit *unit, const struct given_files *given, const char
             return false;
         }
         if (pepper != NULL && strncmp(now, pepper, 2 * PEPPER_BYTES) != 0) {
-            complain("%s differs from %s: with another pepper no name of before"
-                     " would be found again",
-                     file, path);
+            output_error("%s differs from %s: with another pepper no name of before"
+                         " would be found again",
+                         file, path);
             return false;
         }
         ++*kept;
@@ -195,28 +195,28 @@ make_pepper(const struct unit *unit, const struct given_files *given, const char
     if (pepper == NULL) {
         char *fresh = "";
 
-        if (RAND_bytes(bytes, sizeof bytes) != 1) {
-            complain("no random bytes for the pepper");
+        if (RAND_bytes(bytes, sizeof(bytes)) != 1) {
+            output_error("no random bytes for the pepper");
             return false;
         }
-        for (size_t i = 0; i < sizeof bytes; i++) {
-            fresh = text("%s%02x", fresh, bytes[i]);
+        for (size_t i = 0; i < sizeof(bytes); i++) {
+            fresh = pool_printf("%s%02x", fresh, bytes[i]);
         }
-        pepper = text("%s\n", fresh);
+        pepper = pool_printf("%s\n", fresh);
         if (file != NULL
             && !step(write_text(file, pepper, 0600), kept,
-                     text("made a pepper in %s, for the other units too", file)))
+                     pool_printf("made a pepper in %s, for the other units too", file)))
         {
             return false;
         }
     }
-    return step(write_text(path, text("%.*s\n", 2 * PEPPER_BYTES, pepper), 0600), kept,
+    return step(write_text(path, pool_printf("%.*s\n", 2 * PEPPER_BYTES, pepper), 0600), kept,
                 "put the pepper into private/pepper");
 }
 
 
 static bool
-make_key(const struct unit *unit, int *kept)
+make_key(const unit_t *unit, int *kept)
 {
     const char *private = unit_setting(unit, "PUNIT_PRIVATE");
     unsigned long n = signing_key_last(private, unit->id, ".ES256.key.pem");
@@ -224,16 +224,16 @@ make_key(const struct unit *unit, int *kept)
     if (n == 0) {
         n = 1;
     }
-    return step(signing_key_make(text("%s/%s-%lu.ES256.key.pem", private, unit->id, n),
-                                 text("%s/%s-%lu.ES256.pem", unit_setting(unit, "PUNIT_KEYS"),
-                                      unit->id, n)),
-                kept, text("made the signing key %s-%lu (ES256)", unit->id, n));
+    return step(signing_key_make(pool_printf("%s/%s-%lu.ES256.key.pem", private, unit->id, n),
+                                 pool_printf("%s/%s-%lu.ES256.pem",
+                                             unit_setting(unit, "PUNIT_KEYS"), unit->id, n)),
+                kept, pool_printf("made the signing key %s-%lu (ES256)", unit->id, n));
 }
 
 
-/* The unit's own row for the others, and its public keys. */
+/* Publishes the unit's own row and its public keys to the others. */
 static bool
-announce(const struct unit *unit)
+announce(const unit_t *unit)
 {
     PGconn *db = database_open(unit, "postgres", NULL);
     bool    ok = db != NULL
@@ -244,7 +244,7 @@ announce(const struct unit *unit)
                               " and http is distinct from $1",
                               1,
                               (const char *const[]){
-                                  text("http://%s", unit_setting(unit, "PUNIT_HTTP")) });
+                                  pool_printf("http://%s", unit_setting(unit, "PUNIT_HTTP")) });
 
     PQfinish(db);
     return ok && keys_publish(unit);
@@ -252,17 +252,17 @@ announce(const struct unit *unit)
 
 
 static bool
-make_database(const struct unit *unit, const char *sql, int *kept)
+make_database(const unit_t *unit, const char *sql, int *kept)
 {
     bool started = !cluster_runs(unit);
     bool ok;
 
     if (started) {
         if (!cluster_start(unit)) {
-            complain("see %s/log/postgres.log", unit->dir);
+            output_error("see %s/log/postgres.log", unit->dir);
             return false;
         }
-        say("started PostgreSQL for this");
+        output_line("started PostgreSQL for this");
     } else if (!cluster_wait(unit, 30)) {
         return false;
     }
@@ -270,38 +270,38 @@ make_database(const struct unit *unit, const char *sql, int *kept)
          && schema_apply(unit, sql, false) == EXIT_OK && announce(unit);
     if (started) {
         ok = cluster_stop(unit) && ok;
-        say("stopped PostgreSQL again");
+        output_line("stopped PostgreSQL again");
     }
     return ok;
 }
 
 
 int
-verb_unit_init(const struct arguments *arguments)
+verb_unit_init(const arguments_t *arguments)
 {
-    const struct environment given_environment = {
-        .http = argument(arguments, "http"),
-        .listener = argument(arguments, "peer"),
-        .pg = argument(arguments, "pg"),
+    const environment_t given_environment = {
+        .http = arguments_value(arguments, "http"),
+        .listener = arguments_value(arguments, "peer"),
+        .pg = arguments_value(arguments, "pg"),
         .own = &arguments->operand[1],
         .own_count = arguments->operands - 1,
     };
-    const char        *pepper_file = argument(arguments, "pepper");
-    const char        *sql = installation_share("sql");
-    struct unit        unit = { .id = arguments->operand[0] };
-    struct given_files given;
-    int                kept = 0;
+    const char   *pepper_file = arguments_value(arguments, "pepper");
+    const char   *sql = installation_share("sql");
+    unit_t        unit = { .id = arguments->operand[0] };
+    given_files_t given;
+    int           kept = 0;
 
     if (!unit_id_valid(unit.id)) {
-        complain("a unit's id is [a-z0-9-]{1,32}, not \"%s\"", unit.id);
+        output_error("a unit's id is [a-z0-9-]{1,32}, not \"%s\"", unit.id);
         return EXIT_USAGE;
     }
-    if (argument(arguments, "dir") == NULL) {
-        complain("unit init needs --dir DIR");
+    if (arguments_value(arguments, "dir") == NULL) {
+        output_error("unit init needs --dir DIR");
         return EXIT_USAGE;
     }
-    unit.dir = file_absolute(argument(arguments, "dir"));
-    say_about(unit.id);
+    unit.dir = file_absolute(arguments_value(arguments, "dir"));
+    output_about(unit.id);
     if (sql == NULL || !read_given(arguments, &given) || !process_own_directory(unit.dir, 0755)
         || (given.ca != NULL && !process_own_directory(given.ca, 0755)))
     {
@@ -312,26 +312,26 @@ verb_unit_init(const struct arguments *arguments)
     }
     unit.dir = file_real(unit.dir);
     if (unit.dir == NULL) {
-        return complain("%s is out of reach of the user %s", argument(arguments, "dir"),
-                        process_user());
+        return output_error("%s is out of reach of the user %s", arguments_value(arguments, "dir"),
+                            process_user());
     }
     if (!environment_make(&unit, &given_environment)
-        || !step(make_directories(&unit), &kept, text("made the directories in %s", unit.dir))
+        || !step(make_directories(&unit), &kept,
+                 pool_printf("made the directories in %s", unit.dir))
         || !step(environment_write(&unit), &kept, "wrote unit.env")
         || !make_certificate(&unit, &given, &kept)
         || !make_pepper(&unit, &given, pepper_file, &kept) || !make_key(&unit, &kept)
         || !step(cluster_make(&unit), &kept, "made PostgreSQL's cluster in pg/ (initdb)")
-        || !step(cluster_configure(&unit, unit_setting(&unit, "PUNIT_PG_LISTEN")), &kept,
-                 text("configured PostgreSQL on %s", unit_setting(&unit, "PUNIT_PG_LISTEN")))
+        || !step(cluster_configure(&unit), &kept,
+                 pool_printf("configured PostgreSQL on %s", unit_setting(&unit, "PUNIT_PG_LISTEN")))
         || !make_database(&unit, sql, &kept)
-        || !step(front_write(&unit), &kept,
-                 text("wrote nginx/ for %s, peers on %s", unit_setting(&unit, "PUNIT_HTTP"),
-                      unit_setting(&unit, "PUNIT_LISTENER")))
-        || !step(supervise_write(&unit), &kept,
-                 text("wrote %zu services in sv/", unit_process_count)))
+        || !step(nginx_write(&unit), &kept,
+                 pool_printf("wrote nginx/ for %s, peers on %s", unit_setting(&unit, "PUNIT_HTTP"),
+                             unit_setting(&unit, "PUNIT_LISTENER")))
+        || !step(supervise_write(&unit), &kept, "wrote the run scripts in sv/"))
     {
         return EXIT_FAILED;
     }
-    say("unit %s is ready; %d of the steps found their work done", unit.id, kept);
+    output_line("unit %s is ready; %d of the steps found their work done", unit.id, kept);
     return EXIT_OK;
 }

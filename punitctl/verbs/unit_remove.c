@@ -1,10 +1,10 @@
 /*
  * punitctl unit remove: a unit leaves the system.
  *
- * At the unit itself it ends what it does (punit.take_leave) and waits until
- * all peers have what it wrote. At each unit that stays, one of them adopts
- * what it wrote (punit.forget_unit); then everything that led there goes. Each
- * step looks at what is there, so a call that was cut off is made again.
+ * At the unit itself, the verb ends all activity (punit.take_leave) and waits until all peers have
+ * what the unit wrote. Then it runs at each unit that stays. One of them adopts what the unit wrote
+ * (punit.forget_unit), and all remove what led to it. Each step looks at the present state, so an
+ * interrupted call can be repeated.
  */
 #include <jansson.h>
 #include <stdarg.h>
@@ -14,48 +14,48 @@
 
 #include "punitctl/mesh/mesh.h"
 #include "punitctl/mesh/peers.h"
-#include "punitctl/text.h"
+#include "punitctl/mesh/subscription.h"
+#include "punitctl/pool.h"
 #include "punitctl/unit/database.h"
-#include "punitctl/unit/front.h"
 #include "punitctl/unit/keys.h"
+#include "punitctl/unit/nginx.h"
 #include "punitctl/verb.h"
 #include "punitctl/wait.h"
 
-struct removal {
-    struct unit unit;
+typedef struct {
+    unit_t      unit;
     PGconn     *db;
-    const char *id;      /* who goes */
-    const char *pg;      /* its PostgreSQL; NULL: no peer any more */
+    const char *id;      /* the unit that leaves */
+    const char *pg;      /* its PostgreSQL; NULL: it is no peer */
     const char *adopter; /* NULL: not known yet */
-    bool        stopped; /* on the operator's word it never comes back */
-    double      limit;   /* seconds that each wait may last */
-    json_t     *steps;   /* NULL: they are said */
-};
+    bool        stopped; /* the operator says that it never comes back */
+    double      limit;   /* seconds for each wait */
+    json_t     *steps;   /* NULL: they are printed */
+} removal_t;
 
-static void done(struct removal *removal, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+static void done(removal_t *removal, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 
 static void
-done(struct removal *removal, const char *format, ...)
+done(removal_t *removal, const char *format, ...)
 {
     char    line[1024];
     va_list args;
 
     va_start(args, format);
-    vsnprintf(line, sizeof line, format, args);
+    vsnprintf(line, sizeof(line), format, args);
     va_end(args);
     if (removal->steps != NULL) {
         json_array_append_new(removal->steps, json_string(line));
     } else {
-        say("%s", line);
+        output_line("%s", line);
     }
 }
 
 
-/* The value of a statement whose one parameter is the unit that goes. */
+/* The value of a statement with one parameter, the unit that leaves. */
 static const char *
-ask(const struct removal *removal, const char *statement)
+ask(const removal_t *removal, const char *statement)
 {
     return database_value(removal->db, statement, 1, (const char *const[]){ removal->id });
 }
@@ -67,19 +67,19 @@ is_true(const char *value)
     return value != NULL && *value == 't';
 }
 
-/* ---- at the unit that goes */
+/* ---- at the unit that leaves */
 
-struct leave {
+typedef struct {
     PGconn     *db;
     const char *obstacles; /* "3 users owned here, ..."; "" none */
     bool        owns, failed;
-};
+} leave_t;
 
 
 static bool
 left(void *context)
 {
-    struct leave *leave = context;
+    leave_t  *leave = context;
     PGresult *rows = database_query(leave->db, NULL, "select * from punit.take_leave()", 0, NULL);
 
     leave->failed = rows == NULL;
@@ -88,38 +88,38 @@ left(void *context)
         const char *what = PQgetvalue(rows, i, 0);
 
         leave->owns = leave->owns || strncmp(what, "users", 5) == 0;
-        leave->obstacles =
-            text("%s%s%s %s", leave->obstacles, i > 0 ? ", " : "", PQgetvalue(rows, i, 1), what);
+        leave->obstacles = pool_printf("%s%s%s %s", leave->obstacles, i > 0 ? ", " : "",
+                                       PQgetvalue(rows, i, 1), what);
     }
     PQclear(rows);
-    /* users do not go by themselves */
+    /* Waiting does not help against users owned here: they must be drained. */
     return leave->failed || leave->owns || *leave->obstacles == '\0';
 }
 
 
 static bool
-take_leave(struct removal *removal)
+take_leave(removal_t *removal)
 {
-    struct leave leave = { .db = removal->db };
+    leave_t leave = { .db = removal->db };
 
     if (!wait_until(left, &leave, removal->limit)) {
-        complain("%s; a peer that is down must come back or be removed first:"
-                 " `punitctl mesh status`, `punitctl moves --all`",
-                 leave.obstacles);
+        output_error("%s; a peer that is down must come back or be removed first:"
+                     " `punitctl mesh status`, `punitctl moves --all`",
+                     leave.obstacles);
         return false;
     }
     if (leave.failed) {
         return false;
     }
     if (leave.owns) {
-        complain("%s: first `punitctl drain %s`", leave.obstacles, removal->id);
+        output_error("%s: first `punitctl drain %s`", leave.obstacles, removal->id);
         return false;
     }
     done(removal, "this unit has taken leave: nothing begins here any more");
     if (!mesh_arrive(removal->db, removal->limit, NULL)) {
-        complain("not all peers have what was written here after %g s; leave"
-                 " PostgreSQL running and call again",
-                 removal->limit);
+        output_error("not all peers have what was written here after %g s; leave"
+                     " PostgreSQL running and call again",
+                     removal->limit);
         return false;
     }
     done(removal,
@@ -129,11 +129,11 @@ take_leave(struct removal *removal)
     return true;
 }
 
-/* ---- at a unit that stays: may it go? */
+/* ---- at a unit that stays: may the other leave? */
 
 
 static bool
-may_go(struct removal *removal)
+may_go(removal_t *removal)
 {
     const char *reason = "";
     PGconn     *there;
@@ -147,31 +147,31 @@ may_go(struct removal *removal)
     there = database_open_peer(removal->pg, &reason);
     PQfinish(there);
     if (there != NULL) {
-        complain("%s runs and has not taken leave: first, at %s, `punitctl"
-                 " drain %s` and `punitctl unit remove %s`",
-                 removal->id, removal->id, removal->id, removal->id);
+        output_error("%s runs and has not taken leave: first, at %s, `punitctl"
+                     " drain %s` and `punitctl unit remove %s`",
+                     removal->id, removal->id, removal->id, removal->id);
         return false;
     }
     if (!removal->stopped) {
-        complain("%s has not taken leave and does not answer (%s). If its users"
-                 " were drained and it is stopped for good, call again with"
-                 " --stopped; else bring it back first",
-                 removal->id, reason);
+        output_error("%s has not taken leave and does not answer (%s). If its users"
+                     " were drained and it is stopped for good, call again with"
+                     " --stopped; else bring it back first",
+                     removal->id, reason);
         return false;
     }
     return true;
 }
 
-struct wait {
-    const struct removal *removal;
-    const char           *value;
-};
+typedef struct {
+    const removal_t *removal;
+    const char      *value;
+} wait_t;
 
 
 static bool
-owns_nobody(void *context)
+owns_none(void *context)
 {
-    struct wait *wait = context;
+    wait_t *wait = context;
 
     wait->value = ask(wait->removal, "select punit.owned_by($1)");
     return wait->value == NULL || strcmp(wait->value, "0") == 0;
@@ -179,27 +179,27 @@ owns_nobody(void *context)
 
 
 static bool
-is_drained(const struct removal *removal)
+is_drained(const removal_t *removal)
 {
-    struct wait wait = { .removal = removal };
+    wait_t wait = { .removal = removal };
 
-    if (wait_until(owns_nobody, &wait, removal->limit)) {
+    if (wait_until(owns_none, &wait, removal->limit)) {
         return wait.value != NULL;
     }
-    complain("%s users are owned by %s, as far as is known here; they must be"
-             " moved first (at %s: `punitctl drain %s`; from a backup of it, if"
-             " it is lost)",
-             wait.value, removal->id, removal->id, removal->id);
+    output_error("%s users are owned by %s, as far as is known here; they must be"
+                 " moved first (at %s: `punitctl drain %s`; from a backup of it, if"
+                 " it is lost)",
+                 wait.value, removal->id, removal->id, removal->id);
     return false;
 }
 
-/* ---- who adopts */
+/* ---- the unit that adopts */
 
 
 static bool
 hears_nothing(void *context)
 {
-    const struct removal *removal = context;
+    const removal_t *removal = context;
 
     return ask(removal, "select pid from pg_stat_subscription where subname ="
                         " 'punit_from_' || $1 and pid is not null")
@@ -207,44 +207,45 @@ hears_nothing(void *context)
 }
 
 
-/* What comes from it after this would be lost to the adopter. */
+/* Ends the subscription: rows that arrived later would not reach the adopter. */
 static bool
-stop_hearing(struct removal *removal)
+stop_hearing(removal_t *removal)
 {
-    const char *name = text("punit_from_%s", removal->id);
+    const char *name = pool_printf("punit_from_%s", removal->id);
 
-    if (!mesh_subscribed(removal->db, name)) {
+    if (!subscription_exists(removal->db, name)) {
         return true;
     }
     if (!database_run(removal->db,
-                      text("alter subscription %s disable", database_name(removal->db, name)), 0,
-                      NULL))
+                      pool_printf("alter subscription %s disable",
+                                  database_name(removal->db, name)),
+                      0, NULL))
     {
         return false;
     }
     if (!wait_until(hears_nothing, removal, removal->limit)) {
-        complain("the subscription %s does not end", name);
+        output_error("the subscription %s does not end", name);
         return false;
     }
     return true;
 }
 
 
-/* Of a unit that ended without a word nobody knows whether each peer has all
- * that it sent: who has most of it, and so all that any has, adopts. */
+/* The unit that received most from one that stopped without taking leave. It has all that any unit
+ * has, and so it adopts. */
 static const char *
-who_has_most(struct removal *removal)
+most_complete(removal_t *removal)
 {
-    const char  *most = NULL, *lsn = NULL;
-    struct peers peers;
-    bool         complete = true;
+    const char *most = NULL, *lsn = NULL;
+    peers_t     peers;
+    bool        complete = true;
 
     if (!peers_open(&peers, &removal->unit)) {
         return NULL;
     }
     for (size_t i = 0; i < peers.count && complete; i++) {
-        struct peer *peer = &peers.unit[i];
-        PGresult    *row = NULL;
+        peer_t   *peer = &peers.unit[i];
+        PGresult *row = NULL;
 
         if (strcmp(peer->id, removal->id) == 0) {
             continue;
@@ -258,14 +259,14 @@ who_has_most(struct removal *removal)
                                2, (const char *const[]){ removal->id, lsn != NULL ? lsn : "0/0" });
         }
         if (row == NULL || is_true(PQgetvalue(row, 0, 1))) {
-            complain("%s: %s; nothing was changed, call again", peer->id,
-                     row != NULL ? "still hears from it" : peer->problem);
+            output_error("%s: %s; nothing was changed, call again", peer->id,
+                         row != NULL ? "still hears from it" : peer->problem);
             complete = false;
         } else if (most == NULL || is_true(PQgetvalue(row, 0, 2))
                    || (strcmp(PQgetvalue(row, 0, 0), lsn) == 0 && strcmp(peer->id, most) < 0))
         {
             most = peer->id;
-            lsn = text("%s", PQgetvalue(row, 0, 0));
+            lsn = pool_printf("%s", PQgetvalue(row, 0, 0));
         }
         PQclear(row);
     }
@@ -275,7 +276,7 @@ who_has_most(struct removal *removal)
 
 
 static const char *
-choose_adopter(struct removal *removal)
+choose_adopter(removal_t *removal)
 {
     const char *adopter = ask(removal, "select punit.adopter_of($1)");
 
@@ -283,7 +284,7 @@ choose_adopter(struct removal *removal)
         return adopter;
     }
     if (removal->stopped) {
-        return who_has_most(removal);
+        return most_complete(removal);
     }
     return ask(removal, "select min(u.id collate \"C\") from (select id from"
                         " punit.peer where id <> $1 union select punit.self()) u");
@@ -293,27 +294,27 @@ choose_adopter(struct removal *removal)
 static bool
 is_adopted(void *context)
 {
-    const struct removal *removal = context;
+    const removal_t *removal = context;
 
     return ask(removal, "select punit.adopter_of($1)") != NULL;
 }
 
-/* ---- what it wrote, and what leads there */
+/* ---- what it wrote, and what leads to it */
 
 
 static bool
-forget(struct removal *removal)
+forget(removal_t *removal)
 {
     bool      known = is_true(ask(removal, "select exists (select from punit.unit u"
                                                 " where u.origin_unit = $1 and u.id = $1)"));
-    bool      here = !known; /* never heard of: there is nothing to adopt */
+    bool      here = !known; /* unknown here: there is nothing to adopt */
     PGresult *row;
 
     if (!known
         && !is_true(ask(removal, "select exists (select from auth.bucket"
                                  " where unit = $1)")))
     {
-        return true; /* an earlier call did it */
+        return true; /* done by an earlier call */
     }
     if (!may_go(removal) || !is_drained(removal) || !stop_hearing(removal)) {
         return false;
@@ -326,9 +327,9 @@ forget(struct removal *removal)
         here = strcmp(removal->adopter, removal->unit.id) == 0;
     }
     if (!here && !wait_until(is_adopted, removal, removal->limit)) {
-        complain("%s is to adopt what %s wrote and has not: `punitctl unit"
-                 " remove %s` there, then here again",
-                 removal->adopter, removal->id, removal->id);
+        output_error("%s is to adopt what %s wrote and has not: `punitctl unit"
+                     " remove %s` there, then here again",
+                     removal->adopter, removal->id, removal->id);
         return false;
     }
     row = database_query(removal->db, NULL, "select * from punit.forget_unit($1, $2)", 2,
@@ -353,34 +354,34 @@ forget(struct removal *removal)
 
 
 static bool
-write_front(struct removal *removal)
+write_peers(removal_t *removal)
 {
     PGresult *rows =
         database_query(removal->db, NULL,
                        "select id, listener from punit.peer where id <> $1 order by id", 1,
                        (const char *const[]){ removal->id });
-    struct unit_address *units;
-    enum file_result     result;
+    unit_address_t *units;
+    file_result_t   result;
 
     if (rows == NULL) {
         return false;
     }
-    units = text_space(((size_t) PQntuples(rows) + 1) * sizeof *units);
+    units = pool_alloc(((size_t) PQntuples(rows) + 1) * sizeof(*units));
     for (int i = 0; i < PQntuples(rows); i++) {
         units[i].id = database_field(rows, i, "id");
         units[i].listener = database_field(rows, i, "listener");
     }
-    result = front_write_peers(&removal->unit, units, (size_t) PQntuples(rows));
+    result = nginx_write_peers(&removal->unit, units, (size_t) PQntuples(rows));
     PQclear(rows);
-    return result == FILE_KEPT || (result == FILE_WRITTEN && front_reload(&removal->unit));
+    return result == FILE_KEPT || (result == FILE_WRITTEN && nginx_reload(&removal->unit));
 }
 
 
 static bool
 is_gone(void *context)
 {
-    const struct removal *removal = context;
-    const char           *sessions =
+    const removal_t *removal = context;
+    const char      *sessions =
         ask(removal, "select count(pg_terminate_backend(pid)) from pg_stat_activity"
                      " where usename = 'punit_peer_' || $1");
 
@@ -388,19 +389,19 @@ is_gone(void *context)
 }
 
 
-/* Its sessions, its slot, its role, the messages for it. */
+/* Ends its sessions and drops its slot, its role and the messages for it. */
 static bool
-shut_out(struct removal *removal)
+shut_out(removal_t *removal)
 {
-    const char *role = database_name(removal->db, text("punit_peer_%s", removal->id));
+    const char *role = database_name(removal->db, pool_printf("punit_peer_%s", removal->id));
 
     if (ask(removal, "select 1 from pg_roles where rolname = 'punit_peer_' || $1") != NULL
-        && !database_run(removal->db, text("alter role %s nologin", role), 0, NULL))
+        && !database_run(removal->db, pool_printf("alter role %s nologin", role), 0, NULL))
     {
         return false;
     }
     if (!wait_until(is_gone, removal, removal->limit)) {
-        complain("sessions of %s do not end", removal->id);
+        output_error("sessions of %s do not end", removal->id);
         return false;
     }
     return ask(removal, "select count(pg_drop_replication_slot(slot_name)) from"
@@ -412,13 +413,13 @@ shut_out(struct removal *removal)
 
 
 static bool
-remove_here(struct removal *removal)
+remove_here(removal_t *removal)
 {
-    const char *subscription = text("punit_from_%s", removal->id);
+    const char *subscription = pool_printf("punit_from_%s", removal->id);
 
-    if (!forget(removal) || !write_front(removal)
-        || (mesh_subscribed(removal->db, subscription)
-            && !mesh_unsubscribe(removal->db, subscription))
+    if (!forget(removal) || !write_peers(removal)
+        || (subscription_exists(removal->db, subscription)
+            && !subscription_drop(removal->db, subscription))
         || !shut_out(removal))
     {
         return false;
@@ -432,7 +433,7 @@ remove_here(struct removal *removal)
 
 
 static bool
-drop_keys(struct removal *removal)
+drop_keys(removal_t *removal)
 {
     const char *until;
 
@@ -449,15 +450,15 @@ drop_keys(struct removal *removal)
 }
 
 
-/* It has gone already, here; or it never was here. */
+/* For a unit that is no peer: it was removed, or this unit never knew it. */
 static bool
-was_removed(struct removal *removal)
+was_removed(removal_t *removal)
 {
     if (ask(removal, "select 1 from punit.unit where id = $1"
                      " and retired_at is not null limit 1")
         == NULL)
     {
-        complain("there is no unit %s here", removal->id);
+        output_error("there is no unit %s here", removal->id);
         return false;
     }
     done(removal, "%s was removed", removal->id);
@@ -466,7 +467,7 @@ was_removed(struct removal *removal)
 
 
 static bool
-run(struct removal *removal)
+run(removal_t *removal)
 {
     if (strcmp(removal->id, removal->unit.id) == 0) {
         return take_leave(removal);
@@ -480,23 +481,23 @@ run(struct removal *removal)
 
 
 int
-verb_unit_remove(const struct arguments *arguments)
+verb_unit_remove(const arguments_t *arguments)
 {
-    bool           json = argument(arguments, "json") != NULL;
-    struct removal removal = {
+    bool      json = arguments_value(arguments, "json") != NULL;
+    removal_t removal = {
         .id = arguments->operand[0],
-        .stopped = argument(arguments, "stopped") != NULL,
-        .limit = wait_seconds(argument(arguments, "within")),
+        .stopped = arguments_value(arguments, "stopped") != NULL,
+        .limit = wait_seconds(arguments_value(arguments, "within")),
         .steps = json ? json_array() : NULL,
     };
     bool ok;
 
     if (removal.limit < 0) {
-        complain("--within: expected seconds");
+        output_error("--within: expected seconds");
         return EXIT_USAGE;
     }
     if (!unit_id_valid(removal.id)) {
-        complain("a unit's id is [a-z0-9-]{1,32}, not \"%s\"", removal.id);
+        output_error("a unit's id is [a-z0-9-]{1,32}, not \"%s\"", removal.id);
         return EXIT_USAGE;
     }
     if (!unit_open(&removal.unit, arguments)) {
@@ -509,9 +510,7 @@ verb_unit_remove(const struct arguments *arguments)
         json_t *all = json_pack("{s:s, s:b, s:s?, s:o}", "unit", removal.id, "removed", ok,
                                 "adopter", removal.adopter, "steps", removal.steps);
 
-        json_dumpf(all, stdout, JSON_INDENT(2));
-        puts("");
-        json_decref(all);
+        output_json(all);
     }
     return ok ? EXIT_OK : EXIT_FAILED;
 }

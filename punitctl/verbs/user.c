@@ -1,12 +1,12 @@
 /*
- * punitctl user: what each unit has of a user.
+ * punitctl user: the state of a user at each unit.
  */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
 #include "punitctl/unit/database.h"
 #include "punitctl/user_name.h"
 #include "punitctl/verb.h"
@@ -15,14 +15,14 @@ static const char *const columns[] = {
     "unit",       "state",    "epoch",       "ver",        "fork",
     "owner_hint", "fence_to", "fence_epoch", "touched_at", "problem",
 };
-#define COLUMNS (sizeof columns / sizeof *columns)
+#define COLUMNS (sizeof(columns) / sizeof(*columns))
 
 
-/* A row of the table for one unit; `db` NULL: out of reach for `problem`. */
+/* A row of the table for one unit. `db` NULL: the unit does not answer, for `problem`. */
 static const char **
 inspect(PGconn *db, const char *id, const char *unit, const char *problem)
 {
-    const char **row = text_space(COLUMNS * sizeof *row);
+    const char **row = pool_alloc(COLUMNS * sizeof(*row));
     PGresult    *found = NULL;
 
     row[0] = unit;
@@ -67,32 +67,30 @@ print_json(const char *id, const char *const *const *rows, size_t count)
     for (size_t i = 0; i < count; i++) {
         json_array_append_new(units, object(rows[i]));
     }
-    json_dumpf(all, stdout, JSON_INDENT(2));
-    puts("");
-    json_decref(all);
+    output_json(all);
 }
 
 
 static void
 print_table(const char *id, const char *const *const *rows, size_t count)
 {
-    const char **cells = text_space((count + 1) * COLUMNS * sizeof *cells);
+    const char **cells = pool_alloc((count + 1) * COLUMNS * sizeof(*cells));
 
-    memcpy(cells, columns, sizeof columns);
+    memcpy(cells, columns, sizeof(columns));
     for (size_t i = 0; i < count; i++) {
-        memcpy(&cells[(i + 1) * COLUMNS], rows[i], sizeof columns);
+        memcpy(&cells[(i + 1) * COLUMNS], rows[i], sizeof(columns));
     }
     printf("user %s\n", id);
-    say_table(cells, count + 1, COLUMNS);
+    output_table(cells, count + 1, COLUMNS);
 }
 
 
 int
-verb_user(const struct arguments *arguments)
+verb_user(const arguments_t *arguments)
 {
     const char **rows[256];
     PGresult    *peers = NULL;
-    struct unit  unit;
+    unit_t       unit;
     const char  *id;
     size_t       count = 0;
     bool         known = false, complete = true;
@@ -102,7 +100,7 @@ verb_user(const struct arguments *arguments)
         return EXIT_FAILED;
     }
     db = database_open(&unit, "postgres", NULL);
-    id = db != NULL ? person_id(&unit, db, arguments->operand[0]) : NULL;
+    id = db != NULL ? user_name_id(&unit, db, arguments->operand[0]) : NULL;
     if (id != NULL) {
         rows[count++] = inspect(db, id, unit.id, NULL);
         peers = database_query(db, NULL, "select id, pg from punit.peer order by id", 0, NULL);
@@ -126,13 +124,13 @@ verb_user(const struct arguments *arguments)
 
     const char *const *const *table = (const char *const *const *) rows;
 
-    if (argument(arguments, "json") != NULL) {
+    if (arguments_value(arguments, "json") != NULL) {
         print_json(id, table, count);
     } else {
         print_table(id, table, count);
     }
     if (!known) {
-        return complain("no unit that answered has user %s", id);
+        return output_error("no unit that answered has user %s", id);
     }
     return complete ? EXIT_OK : EXIT_FAILED;
 }

@@ -1,6 +1,5 @@
 /*
- * punitctl verify: whoever holds the same (fork, ver) of a user must hold the
- * same rows.
+ * punitctl verify: units that hold the same (fork, ver) of a user must hold the same rows.
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -8,7 +7,7 @@
 #include <string.h>
 
 #include "punitctl/mesh/peers.h"
-#include "punitctl/text.h"
+#include "punitctl/pool.h"
 #include "punitctl/unit/database.h"
 #include "punitctl/user_name.h"
 #include "punitctl/verb.h"
@@ -18,36 +17,36 @@
 static const char *const columns[] = {
     "unit", "state", "epoch", "fork", "ver", "n", "digest",
 };
-#define COLUMNS (sizeof columns / sizeof *columns)
+#define COLUMNS (sizeof(columns) / sizeof(*columns))
 
-/* What one unit answered for a page of users, in order of their ids. */
-struct answer {
+/* The answer of one unit for a page of users, in order of their ids. */
+typedef struct {
     PGresult *rows;
     int       at;
-};
+} answer_t;
 
-struct count {
+typedef struct {
     long    users, compared, different, owners;
     json_t *faults;
-};
+} count_t;
 
 
 static const char *
-value(const struct answer *answer, const char *column)
+value(const answer_t *answer, const char *column)
 {
     return PQgetvalue(answer->rows, answer->at, PQfnumber(answer->rows, column));
 }
 
 
 static bool
-same(const struct answer *a, const struct answer *b, const char *column)
+same(const answer_t *a, const answer_t *b, const char *column)
 {
     return strcmp(value(a, column), value(b, column)) == 0;
 }
 
 
 static json_t *
-describe(const char *unit, const struct answer *answer)
+describe(const char *unit, const answer_t *answer)
 {
     json_t *all = json_pack("{s:s}", "unit", unit);
 
@@ -62,15 +61,15 @@ describe(const char *unit, const struct answer *answer)
 }
 
 
-/* Looks at one user at the units that hold him; gives their list. */
+/* Compares the units that hold one user. Returns the list of them. */
 static json_t *
-compare(const struct peers *peers, struct answer *answers, const bool *holds, const char *user,
-        struct count *count)
+compare(const peers_t *peers, answer_t *answers, const bool *holds, const char *user,
+        count_t *count)
 {
-    json_t              *units = json_array();
-    bool                 compared = false, different = false;
-    const struct answer *owner = NULL;
-    bool                 two = false;
+    json_t         *units = json_array();
+    bool            compared = false, different = false;
+    const answer_t *owner = NULL;
+    bool            two = false;
 
     for (size_t i = 0; i < peers->count; i++) {
         if (!holds[i]) {
@@ -78,8 +77,8 @@ compare(const struct peers *peers, struct answer *answers, const bool *holds, co
         }
         json_array_append_new(units, describe(peers->unit[i].id, &answers[i]));
         if (strcmp(value(&answers[i], "state"), "OWNED") == 0) {
-            /* the two were not asked at one moment: between two epochs a
-             * hand-over may have passed */
+            /* The two were asked at different moments. If their epochs differ, the user was handed
+             * over in between. */
             two = two || (owner != NULL && same(owner, &answers[i], "epoch"));
             owner = &answers[i];
         }
@@ -106,12 +105,12 @@ compare(const struct peers *peers, struct answer *answers, const bool *holds, co
 }
 
 
-/* Users as the text of a PostgreSQL array. */
+/* The users as the text of a PostgreSQL array. */
 static const char *
 array_of(const PGresult *users)
 {
     int   n = PQntuples(users);
-    char *list = text_space((size_t) n * 37 + 3);
+    char *list = pool_alloc((size_t) n * 37 + 3);
     char *end = list;
 
     *end++ = '{';
@@ -125,15 +124,15 @@ array_of(const PGresult *users)
 }
 
 
-/* Asks each unit for these users; false: this unit did not answer. */
+/* Asks each unit for these users. False if this unit did not answer. */
 static bool
-verify_page(struct peers *peers, const char *users, struct count *count, json_t **last)
+verify_page(peers_t *peers, const char *users, count_t *count, json_t **last)
 {
-    struct answer answers[PEERS_MOST];
+    answer_t answers[PEERS_MOST];
 
-    memset(answers, 0, sizeof answers);
+    memset(answers, 0, sizeof(answers));
     for (size_t i = 0; i < peers->count; i++) {
-        struct peer *peer = &peers->unit[i];
+        peer_t *peer = &peers->unit[i];
 
         if (peer->db == NULL) {
             continue;
@@ -146,7 +145,7 @@ verify_page(struct peers *peers, const char *users, struct count *count, json_t 
         }
     }
     if (peers->unit[0].db == NULL) {
-        complain("%s", peers->unit[0].problem);
+        output_error("%s", peers->unit[0].problem);
     }
     for (;;) {
         bool        holds[PEERS_MOST] = { false };
@@ -162,7 +161,7 @@ verify_page(struct peers *peers, const char *users, struct count *count, json_t 
         if (user == NULL) {
             break;
         }
-        user = text("%s", user);
+        user = pool_printf("%s", user);
         for (size_t i = 0; i < peers->count; i++) {
             holds[i] = answers[i].rows != NULL && answers[i].at < PQntuples(answers[i].rows)
                        && strcmp(value(&answers[i], "user_id"), user) == 0;
@@ -181,7 +180,7 @@ verify_page(struct peers *peers, const char *users, struct count *count, json_t 
 
 
 static bool
-verify_all(struct peers *peers, struct count *count, json_t **last)
+verify_all(peers_t *peers, count_t *count, json_t **last)
 {
     const char *after = NULL;
 
@@ -194,7 +193,7 @@ verify_all(struct peers *peers, struct count *count, json_t **last)
             PQclear(users);
             return n == 0;
         }
-        after = text("%s", PQgetvalue(users, n - 1, 0));
+        after = pool_printf("%s", PQgetvalue(users, n - 1, 0));
 
         const char *list = array_of(users);
 
@@ -202,7 +201,7 @@ verify_all(struct peers *peers, struct count *count, json_t **last)
         if (!verify_page(peers, list, count, last)) {
             return false;
         }
-        say_progress("%ld users, %ld differ", count->users, count->different);
+        output_progress("%ld users, %ld differ", count->users, count->different);
     }
     return false;
 }
@@ -212,9 +211,9 @@ static void
 print_units(const json_t *units)
 {
     size_t       count = json_array_size(units);
-    const char **cells = text_space((count + 1) * COLUMNS * sizeof *cells);
+    const char **cells = pool_alloc((count + 1) * COLUMNS * sizeof(*cells));
 
-    memcpy(cells, columns, sizeof columns);
+    memcpy(cells, columns, sizeof(columns));
     for (size_t row = 0; row < count; row++) {
         const json_t *unit = json_array_get(units, row);
 
@@ -222,16 +221,17 @@ print_units(const json_t *units)
             const json_t *cell = json_object_get(unit, columns[i]);
 
             cells[(row + 1) * COLUMNS + i] =
-                json_is_integer(cell) ? text("%" JSON_INTEGER_FORMAT, json_integer_value(cell))
-                                      : json_string_value(cell);
+                json_is_integer(cell)
+                    ? pool_printf("%" JSON_INTEGER_FORMAT, json_integer_value(cell))
+                    : json_string_value(cell);
         }
     }
-    say_table(cells, count + 1, COLUMNS);
+    output_table(cells, count + 1, COLUMNS);
 }
 
 
 static void
-print(const struct count *count, const json_t *last, bool one)
+print(const count_t *count, const json_t *last, bool one)
 {
     size_t  i;
     json_t *fault;
@@ -241,33 +241,33 @@ print(const struct count *count, const json_t *last, bool one)
     }
     json_array_foreach(count->faults, i, fault)
     {
-        complain("user %s: %s", json_string_value(json_object_get(fault, "user")),
-                 json_string_value(json_object_get(fault, "fault")));
+        output_error("user %s: %s", json_string_value(json_object_get(fault, "user")),
+                     json_string_value(json_object_get(fault, "fault")));
         if (!one) {
             print_units(json_object_get(fault, "units"));
         }
     }
-    say("%ld users, %ld held by more than one unit at one version, %ld differ,"
-        " %ld with two owners",
-        count->users, count->compared, count->different, count->owners);
+    output_line("%ld users, %ld held by more than one unit at one version, %ld differ,"
+                " %ld with two owners",
+                count->users, count->compared, count->different, count->owners);
 }
 
 
 int
-verb_verify(const struct arguments *arguments)
+verb_verify(const arguments_t *arguments)
 {
-    struct count count = { .faults = json_array() };
-    bool         all = argument(arguments, "all") != NULL, ok = false, complete = true;
-    json_t      *last = NULL, *away = json_array();
-    const char  *user = NULL;
-    struct peers peers;
-    struct unit  unit;
+    count_t     count = { .faults = json_array() };
+    bool        all = arguments_value(arguments, "all") != NULL, ok = false, complete = true;
+    json_t     *last = NULL, *away = json_array();
+    const char *user = NULL;
+    peers_t     peers;
+    unit_t      unit;
 
-    if (argument(arguments, "json") != NULL) {
-        say_nothing();
+    if (arguments_value(arguments, "json") != NULL) {
+        output_silence();
     }
     if (all == (arguments->operands > 0)) {
-        complain("verify needs either a USER or --all");
+        output_error("verify needs either a USER or --all");
         return EXIT_USAGE;
     }
     if (!unit_open(&unit, arguments)) {
@@ -276,28 +276,28 @@ verb_verify(const struct arguments *arguments)
     if (!all) {
         PGconn *db = database_open(&unit, "postgres", NULL);
 
-        user = db != NULL ? person_id(&unit, db, arguments->operand[0]) : NULL;
+        user = db != NULL ? user_name_id(&unit, db, arguments->operand[0]) : NULL;
         PQfinish(db);
     }
     if ((!all && user == NULL) || !peers_open(&peers, &unit)) {
         return EXIT_FAILED;
     }
     ok = all ? verify_all(&peers, &count, &last)
-             : verify_page(&peers, text("{%s}", user), &count, &last);
+             : verify_page(&peers, pool_printf("{%s}", user), &count, &last);
     for (size_t i = 0; i < peers.count; i++) {
         if (peers.unit[i].db == NULL) {
-            complain("%s was not asked: %s", peers.unit[i].id, peers.unit[i].problem);
+            output_error("%s was not asked: %s", peers.unit[i].id, peers.unit[i].problem);
             json_array_append_new(away, json_string(peers.unit[i].id));
             complete = false;
         }
     }
     peers_close(&peers);
     if (!all && ok && count.users == 0) {
-        complain("no unit holds rows of user %s", user);
+        output_error("no unit holds rows of user %s", user);
         ok = false;
     }
     ok = ok && complete && count.different == 0 && count.owners == 0;
-    if (argument(arguments, "json") != NULL) {
+    if (arguments_value(arguments, "json") != NULL) {
         json_t *result =
             json_pack("{s:b, s:I, s:I, s:I, s:I, s:O, s:O, s:O?}", "good", ok, "users",
                       (json_int_t) count.users, "compared", (json_int_t) count.compared,
@@ -305,9 +305,7 @@ verb_verify(const struct arguments *arguments)
                       (json_int_t) count.owners, "faults", count.faults, "not_asked", away, "units",
                       all ? NULL : last);
 
-        json_dumpf(result, stdout, JSON_INDENT(2));
-        puts("");
-        json_decref(result);
+        output_json(result);
     } else {
         print(&count, last, !all);
     }

@@ -17,12 +17,12 @@ use Punit::Token;
 
 sub slurp { my ($file) = @_; open my $f, '<', $file or die "$file: $!"; local $/; return scalar <$f> }
 
-my $shipped = slurp('conf/nginx.conf');
+my $shipped = slurp('conf/templates/nginx/nginx.conf');
 
 # a location of the public side, as it is shipped
 sub location {
     my ($name) = @_;
-    my ($text) = $shipped =~ /^(        location \Q$name\E \{\n.*?^        \}\n)/ms or die "no location $name in conf/nginx.conf";
+    my ($text) = $shipped =~ /^(        location \Q$name\E \{\n.*?^        \}\n)/ms or die "no location $name in nginx.conf";
     return $text;
 }
 
@@ -126,7 +126,7 @@ for (['punit_proxy_params', 'proxy'], ['punit_fastcgi_params', 'fastcgi']) {
 }
 like(slurp('conf/punit_fastcgi_params'), qr/^fastcgi_pass_request_headers\s+off;/m, 'a worker sees no header of a client');
 like(slurp('conf/punit_proxy_params'), qr/^proxy_ssl_verify\s+on;/m, "a peer's certificate is checked");
-for my $file (glob 'conf/*') {
+for my $file (glob 'conf/* conf/templates/nginx/*') {
     next if -d $file || $file =~ /json$/;
     unlike(slurp($file), qr/^\s*server\s[^#;{]*\bbackup\b/m, "$file: no backup server");
 }

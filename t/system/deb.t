@@ -6,7 +6,11 @@ use warnings;
 use Cwd qw(abs_path);
 use File::Basename qw(dirname);
 use File::Temp qw(tempdir);
+use FindBin ();
+use lib "$FindBin::Bin/../lib";
 use Test::More;
+
+use Punit::Services qw(services);
 
 my $source = abs_path(dirname(__FILE__) . '/../..');
 for my $tool (qw(dpkg-deb dpkg-buildpackage dpkg-query dh_nginx)) {
@@ -69,7 +73,7 @@ for my $unit (glob "$dir/root/lib/systemd/system/punit*") {
             $n++;
             push @missing, grep { !$file{$_} }
                 map { $program =~ s/%i/$_/r }
-                qw(auth profile training metrics sports social gridd mover);
+                (services(), qw(gridd mover));
         }
     }
 }

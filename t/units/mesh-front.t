@@ -1,11 +1,12 @@
 #!/usr/bin/perl
-# conf/nginx.conf as it is shipped: what the outside reaches, what peers reach, what is logged.
+# nginx.conf as it is shipped: what the outside reaches, what peers reach, what is logged.
 use strict;
 use warnings;
 use FindBin ();
 use lib "$FindBin::Bin/../lib";
 use JSON::PP qw(decode_json);
 use POSIX ();
+use Punit::Services qw(services);
 use Punit::Units;
 use Punit::Wait qw(wait_until);
 use Test::More;
@@ -19,7 +20,7 @@ for my $path ('/', '/nowhere', '/auth/introspect', '/punit/introspect', '/punit/
     my $answer = $units->http('eu', POST => $path, undef, {});
     is("$answer->{status} " . ($answer->{json}{type} // $answer->{content}), '404 urn:punit:not-found', "POST $path is not there");
 }
-for my $service (qw(auth profile training metrics sports social)) {
+for my $service (services()) {
     my $answer = $units->http('eu', GET => "/$service/health");
     is("$answer->{status} " . ($answer->{json}{unit} // ''), '200 eu', "/$service/health answers");
 }

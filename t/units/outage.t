@@ -4,6 +4,7 @@ use warnings;
 use POSIX ();
 use FindBin ();
 use lib "$FindBin::Bin/../lib";
+use Punit::Services qw(services);
 use Punit::Units;
 use Punit::User;
 use Punit::Wait qw(wait_until);
@@ -45,7 +46,7 @@ subtest 'memcached down: served without it' => sub {
 
 subtest 'PostgreSQL down: 503, and no service ends' => sub {
     my $user  = Punit::User->register($units, 'eu');
-    my %pids  = map { $_ => $units->pid('eu', $_) } qw(auth profile training metrics sports social mover gridd);
+    my %pids  = map { $_ => $units->pid('eu', $_) } services(), qw(mover gridd);
     my $cached = $user->ask('eu', GET => '/training/exercises?limit=4');
     $units->process('eu', 'postgres', 'down');
     refused_for_now($user->ask('eu', GET => '/profile'), 'a read');

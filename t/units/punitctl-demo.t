@@ -5,6 +5,7 @@ use warnings;
 use FindBin ();
 use lib "$FindBin::Bin/../lib";
 use JSON::PP qw(decode_json);
+use Punit::Services qw(services);
 use Punit::Units;
 use Punit::Wait qw(wait_until);
 use Test::More;
@@ -13,7 +14,8 @@ use Time::HiRes qw(time);
 my $units = Punit::Units->start(units => ['eu', 'us']);
 my $dir = $units->dir;
 
-my @processes = qw(postgres grid tokens auth profile training metrics sports social gridd mover nginx);
+my @services  = services();
+my @processes = (qw(postgres grid tokens), @services, qw(gridd mover nginx));
 my ($status, $output) = $units->punitctl('eu', 'status', '--json');
 is($status, 0, 'status says that all of a unit runs') or diag($output);
 my $state = decode_json($output);
@@ -31,7 +33,7 @@ for my $process (@processes) {
     cmp_ok(time - $died, '<', 2, "$process, killed, is started again in under 2 s");
 }
 ok(wait_until(sub { (grep { $units->http('us', GET => "/$_/health")->{status} == 200 }
-            qw(auth profile training metrics sports social)) == 6 }, 20), 'and the unit is healthy again by itself');
+            @services) == @services }, 20), 'and the unit is healthy again by itself');
 ok(wait_until(sub { ($units->punitctl('us', 'status'))[0] == 0 }, 20), 'its mesh too')
     or diag(($units->punitctl('us', 'status'))[1]);
 

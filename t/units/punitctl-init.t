@@ -17,7 +17,7 @@ my $user   = $> == 0 ? 'punit' : getpwuid $>;
 
 # its own copy of the schema, to change; readable for the unit's user, which the checkout may not be
 mkdir "$dir/share";
-for my $part ('sql', 'conf') {
+for my $part ('sql', 'conf', 'workers') {
     system('cp', '-r', "$source/$part", "$dir/share/$part") == 0 or die "cp: $?";
 }
 system('chmod', '-R', 'a+rX', $dir);
@@ -182,6 +182,14 @@ like($output, qr/"schema": \{\s*"version": (\d+),\s*"serves": \d+,\s*"program": 
 ($status, $output) = ctl('status', '--dir', "$dir/eu");
 like($output, qr/^schema +version (\d+), serves programs from version \d+ on; this program: version \1$/m,
     'in the table too') or diag($output);
+
+# ---- templates
+open my $template, '>>', "$dir/share/conf/templates/postgres/punit.conf" or die "punit.conf: $!";
+print {$template} "port = \@PUNIT_NO_SUCH\@\n";
+close $template or die "punit.conf: $!";
+($status, $output) = ctl('unit', 'init', 'eu', '--dir', "$dir/eu", @address, @shared);
+is($status, 1, 'a placeholder without a value fails');
+like($output, qr{templates/postgres/punit\.conf: no value for \@PUNIT_NO_SUCH\@}, 'with the template and its name');
 
 # ---- words
 for my $verb (['--help'], ['status', '--help'], ['unit', 'init', '--help']) {

@@ -11,6 +11,7 @@ use Test::More;
 use Punit::AuthWorker;
 use Punit::FastCGI;
 use Punit::Process;
+use Punit::Services qw(services);
 use Punit::Worker;
 
 my $folder = dirname(abs_path(__FILE__)) . '/../../../shared/data/JSONTestSuite/test_parsing';
@@ -44,7 +45,7 @@ my %kind;
 $kind{ substr $_, 0, 1 }++ for keys %text;
 ok $kind{y} && $kind{n} && $kind{i}, 'of each kind';
 
-for my $service (qw(auth profile training metrics sports social)) {
+for my $service (services()) {
     my $fcgi = $service eq 'auth' ? Punit::AuthWorker->new($pg)->fcgi : Punit::Worker->new($pg, $service)->{fcgi};
     for (takers($service)) {
         my ($method, $path) = @$_;

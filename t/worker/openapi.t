@@ -10,10 +10,11 @@ use Test::More;
 use Punit::FastCGI;
 use Punit::OpenAPI;
 use Punit::Process;
+use Punit::Services qw(services);
 use Punit::Units;
 use Punit::User;
 
-my @services = qw(auth profile training metrics sports social);
+my @services = services();
 my $api = Punit::OpenAPI->new('doc/openapi.yaml');
 my $operations = $api->operations;
 

@@ -6,8 +6,9 @@ use lib "$FindBin::Bin/../lib";
 use Test::More;
 
 use Punit::Postgres;
+use Punit::Services qw(services);
 
-my @services = qw(auth profile training metrics sports social);
+my @services = services();
 my $pg = Punit::Postgres->new(unit => 'eu')->apply();
 my $db = $pg->dbh;
 

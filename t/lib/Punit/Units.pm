@@ -59,7 +59,7 @@ sub _take_ports {
     croak 'no free base of ports';
 }
 
-# units: their ids; env: settings of all of them. Dies, with what was printed, if they do not come up.
+# units: their ids; env: settings of all of them; source: another tree to build and install from. Dies, with what was printed, if they do not come up.
 sub start {
     my ($class, %o) = @_;
     my ($base, $lock) = _take_ports();
@@ -69,6 +69,7 @@ sub start {
         dir   => tempdir('punit-units-XXXXXX', DIR => '/tmp'),
         base  => $base,
         lock  => $lock,
+        source => $o{source} // $source,
         http  => HTTP::Tiny->new(timeout => 15, keep_alive => 1, max_redirect => 0),
     }, $class;
     chmod 0755, $self->{dir};
@@ -81,7 +82,7 @@ sub start {
 sub up {
     my ($self) = @_;
     my @env = map { ('--env', "$_=$self->{env}{$_}") } sort keys %{ $self->{env} };
-    my ($status, $output) = _capture("$source/demo/units", 'up', '--dir', $self->{dir}, '--port', $self->{base},
+    my ($status, $output) = _capture("$self->{source}/demo/units", 'up', '--dir', $self->{dir}, '--port', $self->{base},
         @env, @{ $self->{units} });
     croak "the units did not come up:\n$output" if $status;
     return $output;
@@ -90,7 +91,7 @@ sub up {
 sub stop {
     my ($self) = @_;
     delete $self->{dbh};
-    my ($status, $output) = _capture("$source/demo/units", 'down', '--dir', $self->{dir});
+    my ($status, $output) = _capture("$self->{source}/demo/units", 'down', '--dir', $self->{dir});
     croak "the units did not stop:\n$output" if $status;
     return;
 }

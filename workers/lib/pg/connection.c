@@ -12,6 +12,7 @@
 #define CANCEL_GRACE_MS 300
 #define VALUES_MAX      32
 
+
 /* When the wait for a synchronous standby is cancelled, the commit is local only, and the server
  * sends a warning instead of an error. The name of the server's function identifies that warning in
  * any language. The last words to an idle connection come here too: 57P01 when the server shuts

@@ -16,11 +16,12 @@ use POSIX ();
 use Time::HiRes qw(sleep time);
 
 use Punit::Client;
+use Punit::Services qw(services);
 
 use constant WRITE_EVERY => 4;
 
 my $json = JSON::PP->new;
-my @services = qw(auth profile training metrics sports social);
+my @services = services();
 
 # rate: requests a second at each unit
 sub new {

@@ -12,6 +12,7 @@ use File::Basename qw(dirname);
 use IO::Socket::UNIX;
 use JSON::PP ();
 use POSIX ();
+use Punit::Services qw(services);
 use Punit::Units;
 use Time::HiRes qw(sleep time);
 
@@ -289,7 +290,7 @@ sub flush_grid {
 sub healthy {
     my ($self, @units) = @_;
     for my $unit (@units ? @units : $self->names) {
-        for my $service (qw(auth profile training metrics sports social)) {
+        for my $service (services()) {
             return 0 if $self->{units}->http($unit, GET => "/$service/health")->{status} != 200;
         }
         return 0 if !$self->{units}->pid($unit, 'mover') || !eval { $self->dbh($unit)->ping };

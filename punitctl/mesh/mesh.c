@@ -3,14 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "punitctl/text.h"
+#include "punitctl/output.h"
 #include "punitctl/unit/database.h"
-#include "punitctl/verb.h"
 #include "punitctl/wait.h"
 
-/* in: the subscription here; out: the slot that the peer reads from here. An
- * apply worker that meets an error ends and begins again, for ever: it is young
- * whenever one looks. */
+/* `incoming` is the subscription here, `outgoing` the slot that the peer reads from here. An apply
+ * worker that meets an error ends and is started again, so a young worker with errors is failing.
+ */
 static const char state_query[] =
     "select p.id as peer,"
     " case when s.oid is null then 'none'"
@@ -96,8 +95,8 @@ mesh_good(const json_t *peers)
 
     json_array_foreach((json_t *) (void *) peers, i, peer)
     {
-        if (strcmp(say_value(peer, "incoming"), "ok") != 0
-            || strcmp(say_value(peer, "outgoing"), "ok") != 0)
+        if (strcmp(output_value(peer, "incoming"), "ok") != 0
+            || strcmp(output_value(peer, "outgoing"), "ok") != 0)
         {
             return false;
         }
@@ -113,56 +112,26 @@ mesh_print(const json_t *peers)
         "peer",        "incoming", "tables_left",  "heard_s",    "apply_errors",
         "copy_errors", "outgoing", "behind_bytes", "room_bytes",
     };
-    say_objects(peers, columns, sizeof columns / sizeof *columns);
+    output_objects(peers, columns, sizeof(columns) / sizeof(*columns));
 }
 
 
-int
-verb_mesh_status(const struct arguments *arguments)
-{
-    struct unit unit;
-    json_t     *peers;
-    PGconn     *db;
-    bool        ok;
-
-    if (!unit_open(&unit, arguments)) {
-        return EXIT_FAILED;
-    }
-    db = database_open(&unit, "postgres", NULL);
-    peers = db != NULL ? mesh_state(db) : NULL;
-    PQfinish(db);
-    if (peers == NULL) {
-        return EXIT_FAILED;
-    }
-    ok = mesh_good(peers);
-    if (argument(arguments, "json") != NULL) {
-        json_dumpf(peers, stdout, JSON_INDENT(2));
-        puts("");
-    } else {
-        mesh_print(peers);
-    }
-    json_decref(peers);
-    return ok ? EXIT_OK : EXIT_FAILED;
-}
-
-struct arrival {
+typedef struct {
     PGconn     *db;
     const char *lsn;
-};
+} arrival_t;
 
 
-/* True once every peer has confirmed what was written here up to the LSN. */
+/* True when every peer has confirmed all writes up to the LSN. */
 static bool
 arrived(void *context)
 {
-    const struct arrival *arrival = context;
-    const char           *left = database_value(arrival->db,
-                                                "select count(*) from punit.peer p"
-                                                          " left join pg_replication_slots l"
-                                                          " on l.slot_name = 'punit_to_' || replace(p.id, '-', '_')"
-                                                          " where l.confirmed_flush_lsn is null"
-                                                          " or l.confirmed_flush_lsn < $1::pg_lsn",
-                                                1, (const char *const[]){ arrival->lsn });
+    static const char query[] =
+        "select count(*) from punit.peer p left join pg_replication_slots l"
+        " on l.slot_name = 'punit_to_' || replace(p.id, '-', '_')"
+        " where l.confirmed_flush_lsn is null or l.confirmed_flush_lsn < $1::pg_lsn";
+    const arrival_t *arrival = context;
+    const char      *left = database_value(arrival->db, query, 1, &arrival->lsn);
 
     return left != NULL && strcmp(left, "0") == 0;
 }
@@ -171,7 +140,7 @@ arrived(void *context)
 bool
 mesh_arrive(PGconn *db, double seconds, const char **lsn)
 {
-    struct arrival arrival = {
+    arrival_t arrival = {
         .db = db,
         .lsn = database_value(db, "select pg_current_wal_lsn()", 0, NULL),
     };
@@ -180,36 +149,4 @@ mesh_arrive(PGconn *db, double seconds, const char **lsn)
         *lsn = arrival.lsn;
     }
     return arrival.lsn != NULL && wait_until(arrived, &arrival, seconds);
-}
-
-
-int
-verb_mesh_wait(const struct arguments *arguments)
-{
-    double      limit = wait_seconds(argument(arguments, "within"));
-    const char *lsn;
-    struct unit unit;
-    PGconn     *db;
-    bool        ok;
-
-    if (limit < 0) {
-        complain("--within: expected seconds");
-        return EXIT_USAGE;
-    }
-    if (!unit_open(&unit, arguments)) {
-        return EXIT_FAILED;
-    }
-    db = database_open(&unit, "postgres", NULL);
-    if (db == NULL) {
-        return EXIT_FAILED;
-    }
-    ok = mesh_arrive(db, limit, &lsn);
-    PQfinish(db);
-    if (!ok) {
-        return complain("not all peers have what is written here after %g s;"
-                        " see `punitctl mesh status`",
-                        limit);
-    }
-    say("all peers have what was written here up to %s", lsn);
-    return EXIT_OK;
 }

@@ -1,0 +1,204 @@
+#include "punitctl/mesh/subscription.h"
+
+#include <string.h>
+
+#include "punitctl/output.h"
+#include "punitctl/pool.h"
+#include "punitctl/unit/database.h"
+#include "punitctl/unit/keys.h"
+#include "punitctl/wait.h"
+
+
+subscription_t
+subscription_to(const unit_t *unit, const char *id, const char *pg)
+{
+    return (subscription_t){
+        .id = id,
+        .pg = pg,
+        .name = pool_printf("punit_from_%s", id),
+        /* A slot's name allows no hyphen, a unit's id no underscore. */
+        .slot = pool_printf("punit_to_%s", pool_replace(unit->id, '-', '_')),
+        .publications = pool_printf("punit_reference, \"punit_messages_%s\"", unit->id),
+    };
+}
+
+
+bool
+subscription_exists(PGconn *db, const char *name)
+{
+    return database_value(db, "select 1 from pg_subscription where subname = $1", 1, &name) != NULL;
+}
+
+
+/* Makes the slot apart from the subscription. `create subscription` would hold a transaction open
+ * here while it waits for open transactions at the peer, so two units that join at the same time
+ * would wait for each other. An old slot, whose subscription is gone here, is dropped first: it
+ * keeps WAL and occupies the name. */
+static bool
+make_slot(PGconn *db, const subscription_t *s)
+{
+    const char *reason, *incarnation, *dropped = NULL, *made = NULL;
+    PGconn     *there = database_open_peer(s->pg, &reason);
+
+    if (there == NULL) {
+        output_error(
+            "peer %s: %s; does it run, and does it know this unit (punitctl unit add there)?",
+            s->id, reason);
+        return false;
+    }
+    incarnation = database_value(there, "select incarnation from punit.me", 0, NULL);
+    if (incarnation == NULL
+        || database_value(db,
+                          "select 1 from punit.unit where id = $1"
+                          " and incarnation = $2 and retired_at is not null",
+                          2, (const char *const[]){ s->id, incarnation })
+               != NULL)
+    {
+        /* The rows it wrote have another author now. */
+        PQfinish(there);
+        output_error("peer %s is the unit that was removed; it comes again only as"
+                     " a new one (remove its directory, `punitctl unit init`)",
+                     s->id);
+        return false;
+    }
+    dropped = database_value(there,
+                             "select count(pg_drop_replication_slot(slot_name))"
+                             " from pg_replication_slots where slot_name = $1 and not active",
+                             1, (const char *const[]){ s->slot });
+    if (dropped != NULL) {
+        made = database_value(there,
+                              "select slot_name from"
+                              " pg_create_logical_replication_slot($1, 'pgoutput')",
+                              1, (const char *const[]){ s->slot });
+    }
+    PQfinish(there);
+    if (dropped != NULL && strcmp(dropped, "0") != 0) {
+        output_line("peer %s: dropped an old slot there", s->id);
+    }
+    return made != NULL;
+}
+
+
+bool
+subscription_create(PGconn *db, const subscription_t *s)
+{
+    const char *rows;
+
+    if (!make_slot(db, s)) {
+        return false;
+    }
+    /* The copy would fail on the keys of rows that are here. */
+    rows = database_value(db, "select punit.forget_origin($1)", 1, (const char *const[]){ s->id });
+    if (rows == NULL
+        || !database_run(
+            db,
+            pool_printf("create subscription %s connection %s publication %s"
+                        " with (copy_data = true, create_slot = false, slot_name = %s)",
+                        database_name(db, s->name), database_literal(db, s->pg), s->publications,
+                        database_literal(db, s->slot)),
+            0, NULL))
+    {
+        return false;
+    }
+    if (strcmp(rows, "0") != 0) {
+        output_line("peer %s: %s of its rows were here and are copied again", s->id, rows);
+    }
+    output_line("peer %s: subscribed, copying", s->id);
+    return true;
+}
+
+
+bool
+subscription_refresh(PGconn *db, const subscription_t *s)
+{
+    const char *name = database_name(db, s->name);
+
+    if (!database_run(db,
+                      pool_printf("alter subscription %s connection %s", name,
+                                  database_literal(db, s->pg)),
+                      0, NULL)
+        || !database_run(db, pool_printf("alter subscription %s enable", name), 0, NULL)
+        || !database_run(db,
+                         pool_printf("alter subscription %s set publication %s", name,
+                                     s->publications),
+                         0, NULL))
+    {
+        output_error("peer %s: cannot refresh its subscription", s->id);
+        return false;
+    }
+    output_line("peer %s was subscribed to; refreshed", s->id);
+    return true;
+}
+
+
+/* True when every table of the subscriptions has been copied. */
+static bool
+copied(void *context)
+{
+    PGconn     *db = context;
+    const char *left =
+        database_value(db,
+                       "select count(*) from pg_subscription_rel r"
+                       " join pg_subscription s on s.oid = r.srsubid"
+                       " where s.subname like 'punit\\_from\\_%' and r.srsubstate <> 'r'",
+                       0, NULL);
+
+    if (left != NULL) {
+        output_progress("%s tables of the peers are still to be copied", left);
+    }
+    return left != NULL && strcmp(left, "0") == 0;
+}
+
+
+int
+subscription_wait_copied(const unit_t *unit, PGconn *db, double seconds)
+{
+    int keys;
+
+    if (!wait_until(copied, db, seconds)) {
+        return output_error(
+            "not all copied within %g s; `punitctl mesh status` shows what is missing", seconds);
+    }
+    output_line("all tables of the peers are copied");
+    return keys_sync(unit, &keys) ? EXIT_OK : EXIT_FAILED;
+}
+
+
+bool
+subscription_drop(PGconn *db, const char *name)
+{
+    const char *quoted = database_name(db, name);
+
+    return database_run(db, pool_printf("alter subscription %s disable", quoted), 0, NULL)
+           && database_run(db, pool_printf("alter subscription %s set (slot_name = none)", quoted),
+                           0, NULL)
+           && database_run(db, pool_printf("drop subscription %s", quoted), 0, NULL);
+}
+
+
+/* The peer's walsender needs a moment to notice that its reader left. */
+static bool
+slot_free(void *context)
+{
+    const subscription_t *s = context;
+    const char           *reason;
+    PGconn               *there = database_open_peer(s->pg, &reason);
+    const char           *active;
+
+    if (there == NULL) {
+        return false;
+    }
+    active = database_value(there,
+                            "select count(*) from pg_replication_slots"
+                            " where slot_name = $1 and active",
+                            1, (const char *const[]){ s->slot });
+    PQfinish(there);
+    return active != NULL && strcmp(active, "0") == 0;
+}
+
+
+bool
+subscription_wait_slot(subscription_t *s, double seconds)
+{
+    return wait_until(slot_free, s, seconds);
+}

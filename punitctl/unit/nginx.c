@@ -1,0 +1,296 @@
+#include "punitctl/unit/nginx.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "punitctl/pool.h"
+#include "punitctl/unit/installation.h"
+#include "punitctl/unit/process.h"
+#include "punitctl/unit/services.h"
+#include "punitctl/unit/template.h"
+
+/* Kept FastCGI connections of all NGINX workers to one service. Each holds a thread of the service
+ * (64 of them, PUNIT_THREADS). The threads that are left serve bursts. */
+#define KEPT_TOGETHER 32
+
+/* NGINX worker processes of a unit, unless PUNIT_NGINX_WORKERS says. */
+#define WORKERS_OTHERWISE "2"
+
+/* Files of conf/ that NGINX reads as they are. */
+static const char *const copied[] = {
+    "punit_fastcgi_params",
+    "punit_proxy_params",
+};
+
+
+const char *
+nginx_program(void)
+{
+    static const char *const places[] = {
+        "/usr/sbin/nginx",
+        "/usr/local/sbin/nginx",
+        "/usr/local/nginx/sbin/nginx",
+    };
+
+    for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
+        if (access(places[i], X_OK) == 0) {
+            return places[i];
+        }
+    }
+    output_error("no nginx found; install the package nginx");
+    return NULL;
+}
+
+
+static const char *
+workers_of(const unit_t *unit)
+{
+    const char *workers = unit_setting(unit, "PUNIT_NGINX_WORKERS");
+
+    return workers != NULL ? workers : WORKERS_OTHERWISE;
+}
+
+
+static file_result_t
+write_main(const unit_t *unit)
+{
+    const char            *level = unit_setting(unit, "PUNIT_NGINX_LOG_LEVEL");
+    const template_value_t values[] = {
+        { "MODULE", installation_module() },
+        { "PUNIT_NGINX_LOG_LEVEL", level != NULL ? level : "notice" },
+        { "PUNIT_NGINX_WORKERS", workers_of(unit) },
+        { NULL, NULL },
+    };
+
+    return template_write(unit, "nginx/main.conf", values, "nginx/unit/main.conf", 0644);
+}
+
+
+/* The servers of a list in the form of PUNIT_GRID, as an upstream. */
+static const char *
+grid_upstream(const unit_t *unit, const char *name, const char *setting)
+{
+    const char *list = unit_setting(unit, setting);
+    char       *rest = pool_printf("%s", list != NULL ? list : "");
+    const char *servers = "";
+    char       *word;
+
+    while ((word = strsep(&rest, " ")) != NULL) {
+        if (*word != '\0') {
+            servers = pool_printf("%s    server %s;\n", servers, word);
+        }
+    }
+    return template_render(unit, "nginx/http-grid.conf",
+                           (const template_value_t[]){
+                               { "GRID", name },
+                               { "SERVERS", servers },
+                               { NULL, NULL },
+                           });
+}
+
+
+static const char *
+service_upstreams(const unit_t *unit, const service_t *services, size_t count)
+{
+    long        workers = strtol(workers_of(unit), NULL, 10);
+    long        kept = workers > 0 ? KEPT_TOGETHER / workers : KEPT_TOGETHER / 16;
+    const char *all = "";
+
+    for (size_t i = 0; i < count && all != NULL; i++) {
+        const char *one = template_render(unit, "nginx/http-service.conf",
+                                          (const template_value_t[]){
+                                              { "SERVICE", services[i].name },
+                                              { "KEPT", pool_printf("%ld", kept > 0 ? kept : 1) },
+                                              { NULL, NULL },
+                                          });
+
+        all = one != NULL ? pool_printf("%s%s", all, one) : NULL;
+    }
+    return all;
+}
+
+
+static file_result_t
+write_http(const unit_t *unit, const service_t *services, size_t count)
+{
+    const char            *grid = grid_upstream(unit, "punit_grid", "PUNIT_GRID");
+    const char            *tokens = grid_upstream(unit, "punit_token_grid", "PUNIT_TOKEN_GRID");
+    const char            *upstreams = service_upstreams(unit, services, count);
+    const template_value_t values[] = {
+        { "GRIDS", grid != NULL && tokens != NULL ? pool_printf("%s%s", grid, tokens) : NULL },
+        { "SERVICES", upstreams },
+        { NULL, NULL },
+    };
+
+    return template_write(unit, "nginx/http.conf", values, "nginx/unit/http.conf", 0644);
+}
+
+
+/* nginx.conf: the map from paths to services, and the locations of their health. */
+static file_result_t
+write_server(const unit_t *unit, const service_t *services, size_t count)
+{
+    const char *map = "", *names = "";
+
+    for (size_t i = 0; i < count; i++) {
+        const char *paths = services[i].paths;
+        const char *match =
+            pool_printf(strchr(paths, '|') != NULL ? "\"~^/(?:%s)(?:/|$)\"" : "\"~^/%s(?:/|$)\"",
+                        paths);
+
+        map = pool_printf("%s        %-32s punit_%s;\n", map, match, services[i].name);
+        names = pool_printf("%s%s%s", names, i > 0 ? "|" : "", services[i].name);
+    }
+    return template_write(unit, "nginx/nginx.conf",
+                          (const template_value_t[]){
+                              { "SERVICE_MAP", map },
+                              { "SERVICE_NAMES", names },
+                              { NULL, NULL },
+                          },
+                          "nginx/nginx.conf", 0644);
+}
+
+
+/* punit_locations: the locations.conf of all services. */
+static file_result_t
+write_locations(const unit_t *unit, const service_t *services, size_t count)
+{
+    const char *all = "";
+
+    for (size_t i = 0; i < count; i++) {
+        const char *path =
+            installation_share(pool_printf("workers/%s/locations.conf", services[i].name));
+        const char *content = path != NULL ? file_read(path, NULL) : NULL;
+
+        if (content == NULL) {
+            return FILE_FAILED;
+        }
+        all = pool_printf("%s%s%s", all, i > 0 ? "\n" : "", content);
+    }
+    return template_write(unit, "nginx/punit_locations",
+                          (const template_value_t[]){ { "LOCATIONS", all }, { NULL, NULL } },
+                          "nginx/punit_locations", 0644);
+}
+
+
+static file_result_t
+copy_conf(const unit_t *unit)
+{
+    file_result_t results[sizeof(copied) / sizeof(*copied)];
+
+    for (size_t i = 0; i < sizeof(copied) / sizeof(*copied); i++) {
+        const char *from = installation_share(pool_printf("conf/%s", copied[i]));
+        size_t      size;
+        const char *content = from != NULL ? file_read(from, &size) : NULL;
+
+        if (content == NULL) {
+            return FILE_FAILED;
+        }
+        results[i] = file_write(unit_path(unit, "nginx/%s", copied[i]), content, size, 0644);
+    }
+    return file_result_of(results, sizeof(results) / sizeof(*results));
+}
+
+
+file_result_t
+nginx_write(const unit_t *unit)
+{
+    size_t           count;
+    const service_t *services = services_list(&count);
+
+    if (services == NULL || installation_module() == NULL
+        || file_make_directory(unit_path(unit, "nginx/unit"), 0750) == FILE_FAILED
+        || file_make_directory(unit_path(unit, "nginx/tmp"), 0750) == FILE_FAILED)
+    {
+        return FILE_FAILED;
+    }
+
+    const file_result_t results[] = {
+        copy_conf(unit),
+        write_server(unit, services, count),
+        write_locations(unit, services, count),
+        write_main(unit),
+        write_http(unit, services, count),
+        template_write(unit, "nginx/public.conf", NULL, "nginx/unit/public.conf", 0644),
+        template_write(unit, "nginx/listener.conf", NULL, "nginx/unit/listener.conf", 0644),
+        /* nginx.conf includes peers.conf, which only `unit add` fills. */
+        file_exists(unit_path(unit, "nginx/unit/peers.conf")) ? FILE_KEPT
+                                                              : nginx_write_peers(unit, NULL, 0),
+    };
+
+    return file_result_of(results, sizeof(results) / sizeof(*results));
+}
+
+
+file_result_t
+nginx_write_peers(const unit_t *unit, const unit_address_t *units, size_t count)
+{
+    const char *all = "";
+
+    for (size_t i = 0; i < count; i++) {
+        const char *one;
+
+        if (strcmp(units[i].id, unit->id) == 0) {
+            continue;
+        }
+        one = template_render(unit, "nginx/peers-peer.conf",
+                              (const template_value_t[]){
+                                  { "PEER", units[i].id },
+                                  { "LISTENER", units[i].listener },
+                                  { NULL, NULL },
+                              });
+        if (one == NULL) {
+            return FILE_FAILED;
+        }
+        all = pool_printf("%s%s", all, one);
+    }
+    return template_write(unit, "nginx/peers.conf",
+                          (const template_value_t[]){ { "PEERS", all }, { NULL, NULL } },
+                          "nginx/unit/peers.conf", 0644);
+}
+
+
+bool
+nginx_check(const unit_t *unit)
+{
+    const char *program = nginx_program();
+
+    if (program == NULL) {
+        return false;
+    }
+    const char *const argv[] = {
+        program,
+        "-t",
+        "-q",
+        "-p",
+        unit_path(unit, "nginx/"),
+        "-e",
+        unit_path(unit, "log/nginx.log"),
+        "-c",
+        "nginx.conf",
+        NULL,
+    };
+
+    return process_run(argv, NULL);
+}
+
+
+bool
+nginx_reload(const unit_t *unit)
+{
+    pid_t pid = process_of(unit_path(unit, "nginx/nginx.pid"), "nginx");
+
+    if (pid == 0) {
+        return true;
+    }
+    if (!nginx_check(unit)) {
+        output_error("NGINX keeps the configuration it has");
+        return false;
+    }
+    if (kill(pid, SIGHUP) == 0) {
+        output_line("told NGINX (pid %d) to read its configuration again", (int) pid);
+    }
+    return true;
+}

@@ -1,0 +1,31 @@
+/*
+ * The unit's NGINX: its files under DIR/nginx, made from conf/, and its reload.
+ */
+#ifndef PUNITCTL_UNIT_NGINX_H
+#define PUNITCTL_UNIT_NGINX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "punitctl/unit/file.h"
+#include "punitctl/unit/unit.h"
+#include "punitctl/unit/units_file.h"
+
+/* Writes nginx.conf, punit_locations, the parameter files and
+ * unit/{main,http,public,listener}.conf.
+ */
+file_result_t nginx_write(const unit_t *unit);
+
+/* Writes unit/peers.conf: a punit_peer and an upstream for each of the units but this one. */
+file_result_t nginx_write_peers(const unit_t *unit, const unit_address_t *units, size_t count);
+
+/* Checks the configuration (nginx -t). */
+bool nginx_check(const unit_t *unit);
+
+/* Makes a running NGINX read its configuration, after a check. */
+bool nginx_reload(const unit_t *unit);
+
+/* Path of the program. NULL with the reason printed. */
+const char *nginx_program(void);
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * punitctl keys sync: takes over new keys of other units and removes those of units that left.
+ */
+#include "punitctl/unit/database.h"
+#include "punitctl/unit/keys.h"
+#include "punitctl/verb.h"
+
+
+int
+verb_keys_sync(const arguments_t *arguments)
+{
+    const char *until;
+    unit_t      unit;
+    int         changed;
+    PGconn     *db;
+    bool        ok;
+
+    if (!unit_open(&unit, arguments) || !keys_sync(&unit, &changed)) {
+        return EXIT_FAILED;
+    }
+    db = database_open(&unit, "postgres", NULL);
+    ok = db != NULL && keys_drop(&unit, db, &until);
+    PQfinish(db);
+    if (!ok) {
+        return EXIT_FAILED;
+    }
+    if (changed == 0) {
+        output_line("all keys of the units were here");
+    }
+    return EXIT_OK;
+}

@@ -1,0 +1,39 @@
+/*
+ * punitctl mesh wait: waits until all peers have what is written here.
+ */
+#include "punitctl/mesh/mesh.h"
+#include "punitctl/unit/database.h"
+#include "punitctl/verb.h"
+#include "punitctl/wait.h"
+
+
+int
+verb_mesh_wait(const arguments_t *arguments)
+{
+    double      limit = wait_seconds(arguments_value(arguments, "within"));
+    const char *lsn;
+    unit_t      unit;
+    PGconn     *db;
+    bool        ok;
+
+    if (limit < 0) {
+        output_error("--within: expected seconds");
+        return EXIT_USAGE;
+    }
+    if (!unit_open(&unit, arguments)) {
+        return EXIT_FAILED;
+    }
+    db = database_open(&unit, "postgres", NULL);
+    if (db == NULL) {
+        return EXIT_FAILED;
+    }
+    ok = mesh_arrive(db, limit, &lsn);
+    PQfinish(db);
+    if (!ok) {
+        return output_error("not all peers have what is written here after %g s;"
+                            " see `punitctl mesh status`",
+                            limit);
+    }
+    output_line("all peers have what was written here up to %s", lsn);
+    return EXIT_OK;
+}
