@@ -6,6 +6,8 @@ use FindBin ();
 use lib "$FindBin::Bin/../lib";
 use Test::More;
 
+use Punit::Authority;
+use Punit::File qw(slurp);
 use Punit::Nginx;
 use Punit::Token;
 
@@ -13,7 +15,6 @@ my %source = map { m{ngx_http_punit_(\w+)\.c$} ? ($1 => slurp($_)) : () } glob '
 my $source = join '', map { $source{$_} } sort keys %source;
 my $doc = slurp('doc/DIRECTIVES.md');
 
-sub slurp { my ($file) = @_; open my $f, '<', $file or die "$file: $!"; local $/; return scalar <$f> }
 
 sub sorted { return join ' ', sort @_ }
 
@@ -162,8 +163,7 @@ open my $f, '>', "$dir/peers.jwks" or die $!;
 print $f '{"keys":[{"kty":"EC","crv":"P-256","kid":"us-1","use":"sig",',
     '"x":"04N0xi21hshyvBp7I167sbE_bXqyqkAPfefdklMO7wY","y":"UI8exy-C06a7DUnjIdENkxeFtHM4-l_41LqEw9nVgmw"}]}';
 close $f;
-system("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=eu"
-    . " -keyout $dir/eu.key -out $dir/eu.pem >/dev/null 2>&1") == 0 or die 'openssl req failed';
+Punit::Authority->new($dir, 'eu');
 
 for my $name (sort keys %documented) {
     my $example = $documented{$name}{example} // next;

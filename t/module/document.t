@@ -64,7 +64,7 @@ sub ask {
 
 sub request {
     my ($method, $path, @headers) = @_;
-    return Punit::Client->once($n->port('http'), $method, $path, headers => [Authorization => "Bearer $token", @headers]);
+    return $n->ask($method, $path, token => $token, headers => \@headers);
 }
 
 my $a = ask('/sports');
@@ -84,10 +84,10 @@ is(ask('/sports', 'If-None-Match' => '"abc"')->{status}, 304, 'If-None-Match is 
 is(ask('/sports', 'If-None-Match' => '"x", W/"abc"')->{status}, 304, 'also from a list');
 is(ask('/sports', 'If-None-Match' => '"abd"')->{status}, 200, 'another ETag with 200');
 my $c = Punit::Client->new($n->port('http'));
-$a = $c->request(HEAD => '/sports', headers => [Authorization => "Bearer $token"]);
+$a = $c->request(HEAD => '/sports', token => $token);
 is("$a->{status} $a->{headers}{'punit-route'} $a->{headers}{'content-length'}", '200 grid 12', 'HEAD, too, without the body');
-is($c->request(GET => '/sports', headers => [Authorization => "Bearer $token"])->{body}, '{"items":[]}', 'on a connection that stays in step');
-is(Punit::Client->once($n->port('http'), 'GET', '/sports')->{status}, 401, 'not without a token');
+is($c->request(GET => '/sports', token => $token)->{body}, '{"items":[]}', 'on a connection that stays in step');
+is($n->ask('GET', '/sports')->{status}, 401, 'not without a token');
 is(request('POST', '/sports')->{headers}{'punit-route'}, 'local', 'other methods go to the worker');
 
 $grid->generation('sports', 8);
@@ -145,7 +145,7 @@ $grid->generation('slow', 1);
 $grid->put($grid->key('slow', '/slow/x'), 1, 'old', 'previous');
 is(ask('/slow/x')->{body}, 'previous', 'a hit');
 $grid->generation('slow', 2);
-my $first = Punit::Client->new($n->port('http'))->send(GET => '/slow/x', headers => [Authorization => "Bearer $token"]);
+my $first = Punit::Client->new($n->port('http'))->send(GET => '/slow/x', token => $token);
 sleep 0.05;
 my $start = time;
 $a = ask('/slow/x');
@@ -163,30 +163,30 @@ $grid->put($grid->key('slow', '/slow/y'), 3, 'third', 'third');
 is(ask('/slow/x')->{body}, 'third', 'a hit');
 $grid->raise('slow', 4);    # as a worker does before it answers to a change
 request('POST', '/slow/y');
-$first = Punit::Client->new($n->port('http'))->send(GET => '/slow/x', headers => [Authorization => "Bearer $token"]);
+$first = Punit::Client->new($n->port('http'))->send(GET => '/slow/x', token => $token);
 sleep 0.05;
 isnt(ask('/slow/x')->{body}, 'third', 'nor anybody once a worker has answered since: it may have been of something newer');
 $first->receive('GET');
 $grid->generation('fresh', 2);
 $grid->put($grid->key('fresh', '/fresh/slow'), 1, 'old', 'previous');
-$first = Punit::Client->new($n->port('http'))->send(GET => '/fresh/slow', headers => [Authorization => "Bearer $token"]);
+$first = Punit::Client->new($n->port('http'))->send(GET => '/fresh/slow', token => $token);
 like(ask('/fresh/slow')->{body}, qr/^worker/, 'punit_grid_stale off: nobody does');
 $first->receive('GET');
 
 # memcached goes and comes
-$grid->process->stop;
+$grid->stop;
 $start = time;
 is(ask('/sports')->{status}, 200, 'memcached down: served without it');
 is(ask('/sports')->{status}, 200, 'again') for 1 .. 20;
 cmp_ok(time - $start, '<', 2, 'without waiting');
-$grid->process->again->listening($socket);
+$grid->start;
 $grid->generation('sports', 5);
 $grid->put($grid->key('sports', '/sports'), 5, 'abc', 'back');
 ok(wait_until(sub { ($a = ask('/sports'))->{headers}{'punit-route'} eq 'grid' }), 'and with it again once it is back');
 is($a->{body}, 'back', 'which holds what was written since');
 
 # memcached that hangs
-$grid->process->signal('STOP');
+$grid->signal('STOP');
 $start = time;
 is(ask('/sports')->{status}, 200, 'memcached hangs: served without it');
 cmp_ok(time - $start, '<', 2, 'after its timeout');
@@ -196,11 +196,11 @@ cmp_ok(time - $start, '<', 1, 'which is not waited for again');
 
 # a client that goes away while the grid is asked
 for (1 .. 10) {
-    my $gone = Punit::Client->new($n->port('http'))->send(GET => '/sports', headers => [Authorization => "Bearer $token"]);
+    my $gone = Punit::Client->new($n->port('http'))->send(GET => '/sports', token => $token);
     $gone->close;
     sleep 0.05;
 }
-$grid->process->signal('CONT');
+$grid->signal('CONT');
 ok(wait_until(sub { ask('/sports')->{status} == 200 }), 'clients that went away meanwhile do no harm');
 
 is($n->stop, '', 'the log is clean');

@@ -155,8 +155,8 @@ $n->start;
 sub ask {
     my ($method, $path, $unit, %o) = @_;
     my $token = $o{token} // $keys->token(unit => $unit, epoch => $o{epoch} // 1);
-    return Punit::Client->once($n->port($o{port} // 'http'), $method, $path,
-        headers => [Authorization => "Bearer $token", @{ $o{headers} // [] }], body => $o{body});
+    return $n->ask($method, $path,
+        token => $token, headers => $o{headers}, body => $o{body}, port => $o{port} // 'http');
 }
 
 sub tries { return map { my $u = $_; map { "$u $_->{method} $_->{uri}" } $unit{$u}->requests } qw(eu us ap) }
@@ -278,7 +278,7 @@ is(join(',', tries()), 'eu GET /user/broken,us GET /user/broken', 'and never rep
 # a client that goes away, while a peer works for him: at once, and after a 421
 for my $path ('/user/work', '/user/silent') {
     my $token = $keys->token(unit => $path =~ /silent/ ? 'eu' : 'mute');
-    my $client = Punit::Client->new($n->port('http'))->send(POST => $path, headers => [Authorization => "Bearer $token"], body => 'x');
+    my $client = Punit::Client->new($n->port('http'))->send(POST => $path, token => $token, body => 'x');
     my $asked = taken();
     my $text = '';
     until ($text =~ /\r\n\r\nx\z/) { IO::Select->new($asked)->can_read(10) && sysread $asked, $text, 65536, length $text or last }

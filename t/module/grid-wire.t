@@ -159,11 +159,11 @@ subtest 'a worker that quits answers who waits, then closes its connections' => 
     my $s = $g->ask('/training/x');
     my $c = accepted();
     commands($c, 2);
-    $g->nginx->process->signal('QUIT');
+    $g->nginx->signal('QUIT');
     sleep 0.03;
     print $c hit(0, $g->{gen}), hit($g->{gen}, document('to the last'));
     is $s->receive('GET')->{body}, 'to the last';
-    ok wait_until(sub { !$g->nginx->process->alive }), 'it is gone';
+    ok wait_until(sub { !$g->nginx->alive }), 'it is gone';
     is $g->stop, '', 'and left nothing open';
 };
 

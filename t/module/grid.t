@@ -14,32 +14,16 @@ use IO::Socket::INET;
 use Socket qw(SO_LINGER SOL_SOCKET);
 use Time::HiRes qw(time sleep);
 
-use Punit::GridUnit qw(doc_key document memcached put route);
-use Punit::Process;
+use Punit::File qw(slurp);
+use Punit::Grid;
+use Punit::GridUnit qw(doc_key document route);
+use Punit::Server qw(free_port);
 use Punit::Wait qw(wait_until);
 
 $SIG{PIPE} = 'IGNORE';
 
 my $g = Punit::GridUnit->new;
 my $timeout = 0.1;    # NGX_HTTP_PUNIT_GRID_TIMEOUT, s
-
-sub free_port {
-    my $s = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die $!;
-    return $s->sockport;
-}
-
-sub slurp { my ($file) = @_; open my $f, '<', $file or return ''; local $/; return scalar <$f> // '' }
-
-sub stat_of {
-    my ($address, $name) = @_;
-    my $s = memcached($address) or die "$address: $!";
-    print $s "stats\r\n";
-    while (defined(my $line = <$s>)) {
-        return $1 if $line =~ /^STAT \Q$name\E (\S+)/;
-        last if $line eq "END\r\n";
-    }
-    die "no stat $name";
-}
 
 sub timed { my $t = time; my $a = $g->get(@_); return ($a, time - $t) }
 
@@ -48,10 +32,10 @@ sub median { my @t = sort { $a <=> $b } @_; return $t[ @t / 2 ] }
 # ---- a real memcached
 
 my $socket = $g->dir . "/grid.sock";
-my $grid   = Punit::Process->memcached($socket);
+my $grid   = Punit::Grid->new($socket);
 my $idle   = 0;
-wait_until(sub { my $n = stat_of($socket, 'curr_connections'); my $same = $n == $idle; $idle = $n; return $same });
-put($socket, 'punit:gen:training', 0, $g->{gen});
+wait_until(sub { my $n = $grid->stat('curr_connections'); my $same = $n == $idle; $idle = $n; return $same });
+$grid->raise(training => $g->{gen});
 
 $g->start("unix:$socket");
 my $pid = $g->get('/pid')->{body};
@@ -59,12 +43,12 @@ my $pid = $g->get('/pid')->{body};
 # memcached counts a connection until it has seen its end
 sub connections {
     my ($n) = @_;
-    return wait_until(sub { stat_of($socket, 'curr_connections') == $n })
-        || !diag('connections: ' . stat_of($socket, 'curr_connections') . ", expected $n");
+    return wait_until(sub { $grid->stat('curr_connections') == $n })
+        || !diag('connections: ' . $grid->stat('curr_connections') . ", expected $n");
 }
 
 subtest 'a document of the current generation is answered from memcached' => sub {
-    $g->publish($socket, '/training/one', 'the first');
+    $g->publish($grid, '/training/one', 'the first');
     my $a = $g->get('/training/one');
     is $a->{status}, 200;
     is route($a), 'grid';
@@ -82,21 +66,21 @@ subtest 'HEAD and If-None-Match are answered from memcached too' => sub {
 
 subtest 'what is not there, or of another generation, goes to the worker' => sub {
     is route($g->get('/training/none')), 'local';
-    $g->publish($socket, '/training/old', 'old', $g->{gen} - 1);
+    $g->publish($grid, '/training/old', 'old', $g->{gen} - 1);
     is route($g->get('/training/old')), 'local';
 };
 
 subtest 'an empty document and one of every size around the buffers arrive whole' => sub {
     for my $n (0, 1, 1000, 8190, 8191, 8192, 8193, 16380, 16384, 16400, 32768, 65536, 100_000, 900_000) {
         my $text = join '', map { chr(33 + ($_ * 7 + $n) % 90) } 1 .. $n;
-        $g->publish($socket, "/training/size-$n", $text);
+        $g->publish($grid, "/training/size-$n", $text);
         my $a = $g->get("/training/size-$n");
         ok $a->{body} eq $text && route($a) eq 'grid', "$n octets";
     }
 };
 
 subtest 'hundreds of requests at once share one connection, and none gets the answer of another' => sub {
-    $g->publish($socket, "/training/n$_", "document $_ " . 'x' x ($_ * 37 % 3000)) for 1 .. 150;
+    $g->publish($grid, "/training/n$_", "document $_ " . 'x' x ($_ * 37 % 3000)) for 1 .. 150;
     my $wrong = 0;
     for my $round (1 .. 3) {
         my @s = map { $g->ask("/training/n$_") } 1 .. 150;
@@ -137,16 +121,16 @@ subtest 'a memcached that died costs nothing but the hit, and is used again when
     is $wrong, 0, 'all are answered by the worker';
     cmp_ok median(@t), '<', $timeout / 2, 'and do not wait';
     unlink $socket;
-    $grid->again->listening($socket);
-    put($socket, 'punit:gen:training', 0, $g->{gen});
-    $g->publish($socket, '/training/one', 'the first');
+    $grid->start;
+    $grid->raise(training => $g->{gen});
+    $g->publish($grid, '/training/one', 'the first');
     ok wait_until(sub { route($g->get('/training/one')) eq 'grid' }), 'used again';
 };
 
 # stopped it is when all of its threads are
 sub freeze {
     $grid->signal('STOP');
-    $grid->until(sub { !grep { slurp($_) !~ /\) T/ } glob "/proc/$grid->{pid}/task/*/stat" }, 'is frozen');
+    $grid->until(sub { !grep { slurp($_, absent => '') !~ /\) T/ } glob "/proc/$grid->{pid}/task/*/stat" }, 'is frozen');
     return;
 }
 
@@ -207,7 +191,7 @@ subtest 'a reload under load fails no request and leaves no connection behind' =
     my ($n, $wrong) = (0, 0);
     for my $round (1 .. 3) {
         my $old = $g->get('/pid')->{body};
-        $g->nginx->process->signal('HUP');
+        $g->nginx->signal('HUP');
         my $end = time + 20;
         while (time < $end) {
             my $a = $g->get('/training/one');
@@ -245,15 +229,10 @@ sub chosen {
 
 subtest 'several servers: each key is read where libmemcached would have put it' => sub {
     my @ports = map { free_port() } 1 .. 3;
-    my @m = map {
-        my $p = $_;
-        my $m = Punit::Process->start(cmd => [ 'memcached', '-l', '127.0.0.1', '-p', $p, '-m', '16',
-            $> == 0 ? ('-u', 'punit') : () ], log => $g->dir . "/memcached-$p.log");
-        $m->until(sub { memcached("127.0.0.1:$p") }, 'listens');
-    } @ports;
+    my @m = map { Punit::Grid->new("127.0.0.1:$_", log => $g->dir . "/memcached-$_.log") } @ports;
     for my $i (0 .. 2) {
-        put("127.0.0.1:$ports[$i]", 'punit:gen:training', 0, $g->{gen});
-        $g->publish("127.0.0.1:$ports[$i]", "/training/k$_", "server $i") for 1 .. 60;
+        $m[$i]->raise(training => $g->{gen});
+        $g->publish($m[$i], "/training/k$_", "server $i") for 1 .. 60;
     }
     my $servers = join ' ', map { "server 127.0.0.1:$ports[$_] weight=" . ($_ + 1) . ';' } 0 .. 2;
     $g->start('grid', upstreams => "upstream grid { $servers }");

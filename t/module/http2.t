@@ -8,6 +8,7 @@ use Test::More;
 
 use Time::HiRes qw(sleep);
 
+use Punit::Authority;
 use Punit::Backend;
 use Punit::Nginx;
 use Punit::Token;
@@ -17,8 +18,7 @@ my $keys = Punit::Token->new($n->dir . '/keys');
 $keys->es256($_) for qw(eu-1 us-1);
 
 my $dir = $n->dir;
-system("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=eu"
-    . " -keyout $dir/eu.key -out $dir/eu.pem >/dev/null 2>&1") == 0 or die 'openssl req failed';
+Punit::Authority->new($dir, 'eu');
 
 my $worker = Punit::Backend->new(
     sub {

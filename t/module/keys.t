@@ -10,14 +10,13 @@ use Digest::SHA qw(hmac_sha256);
 use MIME::Base64 qw(encode_base64url);
 
 use Punit::Client;
+use Punit::File qw(slurp spew);
 use Punit::Nginx;
 
 my $n = Punit::Nginx->new;
 my $dir = $n->dir;
 my $port = $n->port('http');
 
-sub spew { my ($file, $text) = @_; open my $f, '>', $file or die "$file: $!"; print $f $text; close $f }
-sub slurp { my ($file) = @_; open my $f, '<', $file or die "$file: $!"; local $/; return scalar <$f> }
 
 sub conf {
     my ($keys) = @_;
@@ -155,7 +154,7 @@ sub token {
     return "$input." . encode_base64url(hmac_sha256($input, $key));
 }
 
-sub ask { my ($token) = @_; return Punit::Client->once($port, GET => '/training/x', headers => [Authorization => "Bearer $token"]) }
+sub ask { my ($token) = @_; return Punit::Client->once($port, GET => '/training/x', token => $token) }
 sub get { return ask(@_)->{status} }
 
 my $keys = keys_dir('eu-1.HS256.secret' => 'a' x 32);
@@ -187,8 +186,8 @@ subtest 'a key that was replaced under its name no longer vouches for old tokens
 
 subtest 'a mistake at reload leaves the old keys in use' => sub {
     spew("$keys/eu-3.HS256.secret", 'short');
-    $n->process->signal('HUP');
-    $n->process->until(sub { $n->log_text =~ /the secret has 5 bytes/ }, 'has refused the new configuration');
+    $n->signal('HUP');
+    $n->until(sub { $n->log_text =~ /the secret has 5 bytes/ }, 'has refused the new configuration');
     is get(token('eu-2', 'c' x 32)), 200;
     unlink "$keys/eu-3.HS256.secret";
 };

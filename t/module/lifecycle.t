@@ -57,7 +57,7 @@ EOF_CONF
 
 sub ask {
     my ($n, $method, $path, %o) = @_;
-    return Punit::Client->once($n->port('http'), $method, $path, %o);
+    return $n->ask($method, $path, %o);
 }
 
 sub peer {
@@ -134,7 +134,7 @@ subtest 'keys are changed under load, and tokens of the old one and of the new o
     $n->{tokens}->hs256('eu-2');
     $n->reload;
     my ($old, $new) = map { $n->{tokens}->token(kid => $_) } qw(eu-1 eu-2);
-    is ask($n, GET => '/x', headers => [Authorization => "Bearer $_"])->{body}, 'eu' for $old, $new;
+    is ask($n, GET => '/x', token => $_)->{body}, 'eu' for $old, $new;
     my ($count, $wrong) = $end->();
     is $wrong, '', "$count requests";
     unlink $n->dir . '/keys/eu-2.HS256.secret' or die $!;
@@ -160,14 +160,14 @@ subtest 'a binary upgrade under load fails no request, and a peer marked down st
     my @workers = $n->pids;
     my $end = load($n, 2);
     my $flight = Punit::Client->new($n->port('http'))->send(GET => '/slow');
-    $n->process->until(sub { $slow->requests }, 'has passed the slow request on');
+    $n->until(sub { $slow->requests }, 'has passed the slow request on');
 
-    $n->process->signal('USR2');
-    $n->process->until(sub { ($n->process->current // $old) != $old && $n->pids == 2 }, 'has a new master with workers');
-    ok !$n->process->gone($old), 'old and new serve side by side';
+    $n->signal('USR2');
+    $n->until(sub { ($n->current // $old) != $old && $n->pids == 2 }, 'has a new master with workers');
+    ok !$n->gone($old), 'old and new serve side by side';
     kill 'QUIT', $old;
     is $flight->receive('GET')->{body}, 'slow', 'a request that the old one had begun is answered';
-    $n->process->until(sub { !grep { !$n->process->gone($_) } $old, @workers }, 'has none of the old processes', 30);
+    $n->until(sub { !grep { !$n->gone($_) } $old, @workers }, 'has none of the old processes', 30);
 
     my ($count, $wrong) = $end->();
     is $wrong, '', "$count requests";
@@ -184,11 +184,11 @@ subtest 'who quits gracefully answers what has begun, then is gone' => sub {
     my $flight = Punit::Client->new($n->port('http'))->send(GET => '/slow');
     my $idle = Punit::Client->new($n->port('http'));
     is $idle->request(GET => '/status')->{status}, 200, 'a connection that is kept';
-    $n->process->until(sub { $slow->requests }, 'has passed the slow request on');
+    $n->until(sub { $slow->requests }, 'has passed the slow request on');
     my @all = ($n->master, $n->pids);
-    $n->process->signal('QUIT');
+    $n->signal('QUIT');
     is $flight->receive('GET')->{body}, 'slow', 'a request that had begun is answered';
-    $n->process->until(sub { !grep { !$n->process->gone($_) } @all }, 'is gone');
+    $n->until(sub { !grep { !$n->gone($_) } @all }, 'is gone');
     is ask($n, GET => '/status')->{status}, 0, 'nobody listens any more';
     is $n->stop, '', 'the log has no alert: no open socket was left';
 };
@@ -200,7 +200,7 @@ subtest 'a worker that dies while it writes the state leaves no lock behind' => 
     for (@fifos) { POSIX::mkfifo($_, 0666) or die "$_: $!"; chmod 0666, $_ }
     my $put = Punit::Client->new($c->port('http'))->send(PUT => '/status/peers/ap', body => '{"state":"down"}');
     my ($stuck, $other);
-    $c->process->until(
+    $c->until(
         sub {
             ($stuck) = grep { wchan($_) =~ /fifo|wait_for_partner/ } $c->pids;
             return $stuck;
@@ -211,7 +211,7 @@ subtest 'a worker that dies while it writes the state leaves no lock behind' => 
     my $a = ask($c, PUT => '/status/peers/ap', body => '{"state":"down"}');
     is "$a->{status} $a->{json}{type}", '503 urn:punit:state-busy', 'meanwhile it is locked for others';
     kill 'KILL', $stuck;
-    $c->process->until(sub { my @now = $c->pids; @now == 2 && !grep { $_ == $stuck } @now }, 'has another worker');
+    $c->until(sub { my @now = $c->pids; @now == 2 && !grep { $_ == $stuck } @now }, 'has another worker');
     is ask($c, PUT => '/status/peers/ap', body => '{"state":"down"}')->{status}, 200, 'then it is not';
     is peer($c, 'ap')->{state}, 'down', 'and the peer is marked';
 };
@@ -228,7 +228,7 @@ subtest 'workers that are killed under load leave nothing locked' => sub {
         my ($victim) = $c->pids;
         sleep 0.02 + rand 0.03;    # at any point of its work
         kill 'KILL', $victim;
-        $c->process->until(sub { my @now = $c->pids; @now == 2 && !grep { $_ == $victim } @now }, 'has another worker');
+        $c->until(sub { my @now = $c->pids; @now == 2 && !grep { $_ == $victim } @now }, 'has another worker');
     }
     my ($count) = $end->();
     my %token = map { $_ => $c->{tokens}->token(unit => $_) } qw(eu us);

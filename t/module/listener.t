@@ -10,6 +10,7 @@ use IO::Select;
 use IO::Socket::UNIX;
 use Socket;
 
+use Punit::Authority;
 use Punit::Backend;
 use Punit::Client;
 use Punit::Nginx;
@@ -20,17 +21,8 @@ my $dir = $n->dir;
 my $keys = Punit::Token->new("$dir/keys");
 $keys->es256($_) for qw(eu-1 us-1);
 
-sub openssl { system("openssl @_ >/dev/null 2>&1") == 0 or die "openssl @_ failed"; return }
-
-openssl(qw(req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=ca),
-    "-keyout $dir/ca.key -out $dir/ca.pem");
-for my $unit (qw(eu us xx)) {
-    openssl(qw(req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes), "-subj /CN=$unit -keyout $dir/$unit.key -out $dir/$unit.csr");
-    open my $f, '>', "$dir/$unit.ext" or die $!;
-    print $f "subjectAltName=DNS:$unit\n";
-    close $f;
-    openssl("x509 -req -in $dir/$unit.csr -CA $dir/ca.pem -CAkey $dir/ca.key -CAcreateserial -days 2 -extfile $dir/$unit.ext -out $dir/$unit.pem");
-}
+my $ca = Punit::Authority->new($dir, 'ca');
+$ca->certify($_) for qw(eu us xx);
 
 my $worker = Punit::Backend->new(
     sub {
@@ -159,7 +151,7 @@ is((ask('us', '/x', @from))[0], 401, 'a peer needs the token of the user, too');
 
 my $user = Punit::Token::uuid();
 my $mine = $keys->token(unit => 'eu', sub => $user);
-my $home = sub { Punit::Client->once($n->port('public'), 'GET', '/x', headers => [Authorization => "Bearer $mine"])->{status} };
+my $home = sub { $n->ask('GET', '/x', token => $mine, port => 'public')->{status} };
 is($home->(), 200, 'a local request of a user');
 is(IO::Select->new($mover)->can_read(0.1), undef, 'is nothing to tell');
 is((ask('us', '/x', "Authorization: Bearer $mine", @from))[0], 200, 'a peer forwards for him');
@@ -170,7 +162,7 @@ $mover->recv(my $data, 8192);
 is($data, "l $user 1\n", 'as local');
 
 my $old = $keys->token(unit => 'us', epoch => 3, sub => Punit::Token::uuid());
-my $route = sub { Punit::Client->once($n->port('public'), 'GET', '/x', headers => [Authorization => "Bearer $old"])->{headers}{'punit-route'} };
+my $route = sub { $n->ask('GET', '/x', token => $old, port => 'public')->{headers}{'punit-route'} };
 is($route->(), 'forward', 'a token that names another unit: there');
 is((ask('us', '/x', "Authorization: Bearer $old", @from))[0], 200, 'a peer forwards for him, and he is owned here');
 is($route->(), 'local', 'so this is known to this front too');

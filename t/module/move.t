@@ -55,7 +55,7 @@ $n->start;
 
 sub ask {
     my ($token, $path) = @_;
-    return Punit::Client->once($n->port('http'), 'GET', $path // '/x', headers => [Authorization => "Bearer $token"])->{status};
+    return $n->ask('GET', $path // '/x', token => $token)->{status};
 }
 
 my $mover;

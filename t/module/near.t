@@ -55,11 +55,11 @@ my ($n, $grid, $token, $other) = unit('');
 
 sub ask {
     my ($path, @headers) = @_;
-    return Punit::Client->once($n->port('http'), 'GET', $path, headers => [Authorization => "Bearer $token", @headers]);
+    return $n->ask('GET', $path, token => $token, headers => \@headers);
 }
 
 sub counted {
-    my $status = Punit::Client->once($n->port('http'), 'GET', '/status')->{body};
+    my $status = $n->ask('GET', '/status')->{body};
     return { map { /"(grid_\w+)":\s*(\d+)/ ? ($1 => $2) : () } split /,/, $status };
 }
 
@@ -81,12 +81,12 @@ my ($asked, $near, $hits) = documents_asked(sub { is(ask('/sports')->{body}, 'se
 is("$near $hits", '50 0', 'is not read from it again');
 cmp_ok($asked, '<=', 50, 'its generation alone is asked for, and seldom');
 is(ask('/sports', 'If-None-Match' => '"v7"')->{status}, 304, 'If-None-Match is answered from there');
-my $head = Punit::Client->once($n->port('http'), 'HEAD', '/sports', headers => [Authorization => "Bearer $token"]);
+my $head = $n->ask('HEAD', '/sports', token => $token);
 is("$head->{status} $head->{headers}{'punit-route'} $head->{headers}{'content-length'}", '200 grid 5', 'and HEAD');
 
 $other->generation(sports => 7);
 $other->put($key, 7, 'v7', 'of the other');
-my $theirs = Punit::Client->once($n->port('other'), 'GET', '/sports', headers => [Authorization => "Bearer $token"]);
+my $theirs = Punit::Client->once($n->port('other'), 'GET', '/sports', token => $token);
 is($theirs->{body}, 'of the other', 'what another grid has under the same key is another document');
 is(ask('/sports')->{body}, 'seven', 'and changes nothing here');
 
@@ -130,12 +130,12 @@ is(substr(ask('/many?n=60')->{body}, 0, 4), '6060', 'and is itself');
 # one that is being sent is not taken away: a slow reader, while all others push it out
 $grid->put($grid->key('many', '/many', 'n=slow'), 1, 'slow', 's' x 200_000);
 ask('/many?n=slow');
-my @slow = map { Punit::Client->new($n->port('http'))->send(GET => '/many?n=slow', headers => [Authorization => "Bearer $token"]) } 1 .. 8;
+my @slow = map { Punit::Client->new($n->port('http'))->send(GET => '/many?n=slow', token => $token) } 1 .. 8;
 ask("/many?n=$_") for 1 .. 60;
 is(join(' ', map { my $b = $_->receive('GET')->{body}; length($b) . ($b =~ /[^s]/ ? ' not it' : '') } @slow), join(' ', (200_000) x 8),
     'what is being sent stays as it is');
 
-$grid->process->stop;
+$grid->stop;
 select undef, undef, undef, 0.03;
 is(ask('/sports')->{body}, 'worker', 'nor is it used without a grid');
 is($n->stop, '', 'the log is clean');

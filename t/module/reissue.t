@@ -71,8 +71,8 @@ $n->start;
 
 sub ask {
     my ($token, %o) = @_;
-    return Punit::Client->once($n->port('http'), $o{method} // 'GET', $o{path} // '/x',
-        headers => [Authorization => "Bearer $token"], body => $o{body});
+    return $n->ask($o{method} // 'GET', $o{path} // '/x',
+        token => $token, body => $o{body});
 }
 
 my $jti = Punit::Token::uuid();
@@ -113,7 +113,7 @@ is("$a->{status} " . ($a->{headers}{'punit-token'} // 'none'), '200 none', 'the 
 is(ask($token)->{headers}{'punit-token'}, "new.$jti.2", 'what was made is still there');
 
 # so many tokens do not fit: the oldest go, nothing breaks
-$auth->again;
+$auth->start;
 my $failed = 0;
 for my $i (1 .. 300) {
     my $t = $keys->token(unit => 'us', sub => $user, jti => "jti-$i-" . 'x' x 40);

@@ -12,7 +12,7 @@ use Time::HiRes qw(sleep time);
 use Punit::Backend;
 use Punit::Client;
 use Punit::Nginx;
-use Punit::Process;
+use Punit::Grid;
 use Punit::Token;
 
 my $n = Punit::Nginx->new;
@@ -20,7 +20,7 @@ my $keys = Punit::Token->new($n->dir . '/keys');
 $keys->es256('eu-1');
 
 my $socket = $n->dir . '/tokens.sock';
-my $memcached = Punit::Process->memcached($socket);
+my $memcached = Punit::Grid->new($socket);
 my $worker = Punit::Backend->new(sub { [200, [], $_[0]{method} . ' ' . $_[0]{body} . ' ' . ($_[0]{headers}{'x-user'} // '')] });
 
 # what the auth worker says is chosen by the token's sid
@@ -73,8 +73,8 @@ $n->start;
 
 sub ask {
     my ($token, %o) = @_;
-    return Punit::Client->once($n->port($o{port} // 'http'), $o{method} // 'GET', $o{path} // '/x',
-        headers => [Authorization => "Bearer $token"], body => $o{body});
+    return $n->ask($o{method} // 'GET', $o{path} // '/x',
+        token => $token, body => $o{body}, port => $o{port} // 'http');
 }
 
 sub cache {

@@ -77,8 +77,8 @@ $n->start;
 
 sub ask {
     my ($method, $path, $token, @headers) = @_;
-    return Punit::Client->once($n->port('http'), $method, $path,
-        headers => [defined $token ? (Authorization => "Bearer $token") : (), @headers]);
+    return $n->ask($method, $path,
+        token => $token, headers => \@headers);
 }
 
 my $mine = $keys->token(unit => 'eu', epoch => 3);

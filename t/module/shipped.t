@@ -10,12 +10,13 @@ use Test::More;
 
 use File::Copy qw(copy);
 
+use Punit::Authority;
 use Punit::Backend;
 use Punit::Client;
+use Punit::File qw(slurp);
 use Punit::Nginx;
 use Punit::Token;
 
-sub slurp { my ($file) = @_; open my $f, '<', $file or die "$file: $!"; local $/; return scalar <$f> }
 
 my $shipped = slurp('conf/templates/nginx/nginx.conf');
 
@@ -32,8 +33,7 @@ $keys->hs256($_) for qw(eu-1 us-1 ap-1 dead-1);
 
 my $dir = $n->dir;
 copy('conf/punit_proxy_params', $dir) or die "punit_proxy_params: $!";
-system("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=ca"
-    . " -keyout $dir/ca.key -out $dir/ca.pem >/dev/null 2>&1") == 0 or die 'openssl req failed';
+Punit::Authority->new($dir, 'ca');
 
 # one program is every unit: Host says which is asked
 my $peers = Punit::Backend->new(
@@ -80,8 +80,9 @@ $n->start;
 
 sub ask {
     my ($method, $path, $unit, %o) = @_;
-    return Punit::Client->once($n->port('http'), $method, $path, body => $o{body},
-        headers => [Authorization => 'Bearer ' . $keys->token(unit => $unit, epoch => $o{epoch} // 1), @{ $o{headers} // [] }]);
+    return $n->ask($method, $path, body => $o{body},
+        
+        token => $keys->token(unit => $unit, epoch => $o{epoch} // 1), headers => $o{headers});
 }
 
 is(ask(GET => '/profile', 'us', headers => [Host => 'punit.example'])->{body}, 'us GET 0', 'a peer is asked');

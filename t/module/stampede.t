@@ -64,7 +64,7 @@ $n->start;
 
 sub client { return Punit::Client->new($n->port('http')) }
 
-sub start { my ($path, @headers) = @_; return client()->send(GET => $path, headers => [Authorization => "Bearer $token", @headers]) }
+sub start { my ($path, @headers) = @_; return client()->send(GET => $path, token => $token, headers => \@headers) }
 sub end { my ($client) = @_; return $client->receive('GET') }
 sub ask { return end(start(@_)) }
 sub route { my ($a) = @_; return $a->{headers}{'punit-route'} // '-' }
@@ -104,7 +104,7 @@ subtest 'after a flush of memcached each document is asked for once, whoever and
 subtest 'those in another process wait, too' => sub {
     my @clients = of_both(5);
     flush();
-    $_->send(GET => '/sports/slow-both', headers => [Authorization => "Bearer $token"]) for @clients;
+    $_->send(GET => '/sports/slow-both', token => $token) for @clients;
     is_deeply [ grep { $_ ne 'filled /sports/slow-both' } map { end($_)->{body} } @clients ], [];
     is asked('/sports/slow-both'), 1;
 };
@@ -117,9 +117,9 @@ subtest 'those in the same process are woken by the answer itself' => sub {
     for my $path (map { "/sports/slow-woken-$_" } 1 .. 8) {
         flush();
         my $before = $counted->();
-        $first->send(GET => $path, headers => [Authorization => "Bearer $token"]);
+        $first->send(GET => $path, token => $token);
         wait_until(sub { asked($path) }) or die 'not asked for';
-        $other->send(GET => $path, headers => [Authorization => "Bearer $token"]);
+        $other->send(GET => $path, token => $token);
         end($first);
         my $at_once = $counted->() - $before;
         is end($other)->{body}, "filled $path";
@@ -196,7 +196,7 @@ subtest 'a worker process that quits answers those who wait' => sub {
     flush();
     my @all = map { start('/sports/slow-quit') } 1 .. 10;
     wait_until(sub { asked('/sports/slow-quit') }) or die 'not asked for';
-    $n->process->signal('QUIT');
+    $n->signal('QUIT');
     is_deeply [ grep { $_ ne 'filled /sports/slow-quit' } map { end($_)->{body} } @all ], [];
 };
 

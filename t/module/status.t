@@ -11,7 +11,7 @@ use IO::Socket::UNIX;
 use Punit::Backend;
 use Punit::Client;
 use Punit::Nginx;
-use Punit::Process;
+use Punit::Grid;
 use Punit::Token;
 
 my $n = Punit::Nginx->new(workers => 2);
@@ -21,7 +21,7 @@ $keys->es256($_) for qw(eu-1 us-1);
 my $worker = Punit::Backend->new(sub { my ($req) = @_; return $req->{headers}{'x-why'} eq 'lost' ? [421, ['Punit-Owner' => 'us; epoch=1']] : [200] });
 my $us = Punit::Backend->new(sub { [200] });
 my $grid = $n->dir . '/grid.sock';
-my $memcached = Punit::Process->memcached($grid);
+my $memcached = Punit::Grid->new($grid);
 my $nobody = $n->foreign('nobody');    # a server of the grid that is not there
 
 sub conf {
@@ -63,12 +63,12 @@ EOF_CONF
 
 sub ask {
     my ($method, $path, $body) = @_;
-    return Punit::Client->once($n->port('http'), $method, $path, body => $body);
+    return $n->ask($method, $path, body => $body);
 }
 
 sub user {
     my ($unit) = @_;
-    return Punit::Client->once($n->port('http'), 'GET', '/x', headers => [Authorization => 'Bearer ' . $keys->token(unit => $unit)])->{status};
+    return $n->ask('GET', '/x', token => $keys->token(unit => $unit))->{status};
 }
 
 sub peer { my ($id) = @_; my ($p) = grep { $_->{id} eq $id } @{ ask(GET => '/punit/status')->{json}{peers} }; return $p }

@@ -4,7 +4,6 @@ use strict;
 use warnings;
 use FindBin ();
 use lib "$FindBin::Bin/../lib";
-use IO::Socket::UNIX;
 use Punit::Units;
 use Punit::User;
 use Punit::Wait qw(wait_until);
@@ -12,7 +11,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 my $units = Punit::Units->start(units => ['eu', 'us'], env => { PUNIT_GRID_MEMORY => 8, PUNIT_MOVE_AFTER => 1000 });
-my $sock  = $units->dir . '/us/sock/tokens.sock';
+my $tokens = $units->memcached('us', 'tokens');
 
 my $good  = Punit::User->register($units, 'eu');
 my $ended = Punit::User->register($units, 'eu');
@@ -22,10 +21,11 @@ is asks($_), 200, 'good at us' for $good, $ended;
 is $ended->ask('eu', POST => '/auth/logout')->{status}, 204, 'one logs out at eu';
 ok wait_until(sub { asks($ended) == 401 }, 5), 'his token has ended at us';
 
+# Sends text as it is, and reads until a line that begins with the end.
 sub memcached {
-    my ($line, $end) = @_;
-    my $s = IO::Socket::UNIX->new(Peer => $sock) or die "$sock: $!";
-    print $s $line;
+    my ($text, $end) = @_;
+    my $s = $tokens->connect or die $tokens->address . ": $!";
+    print $s $text;
     my ($answer, $got) = ('');
     while (defined($got = <$s>)) { $answer .= $got; last if $got =~ /^(?:$end)/ }
     return $answer;
@@ -51,7 +51,7 @@ sub right_all_along {
 }
 
 right_all_along('well');
-memcached("flush_all\r\n", 'OK');
+$tokens->flush;
 right_all_along('flushed');
 
 subtest 'full' => sub {
@@ -60,7 +60,7 @@ subtest 'full' => sub {
     ok wait_until(sub {
         my $sets = join '', map { 'set filler' . $n++ . " 0 0 4000 noreply\r\n$value\r\n" } 1 .. 500;
         memcached($sets . "version\r\n", 'VERSION');
-        memcached("stats\r\n", 'END') =~ /STAT evictions ([1-9]\d*)/;
+        $tokens->stat('evictions');
     }, 20), 'it evicts';
     memcached(join('', map { 'set filler' . $n++ . " 0 0 20 noreply\r\n" . 'x' x 20 . "\r\n" } 1 .. 30000) . "version\r\n", 'VERSION');
     right_all_along('full');

@@ -77,7 +77,7 @@ sub by_number { return $main::a <=> $main::b }
 
 sub ask {
     my ($method, $path, %o) = @_;
-    return Punit::Client->once($n->port('http'), $method, $path, %o);
+    return $n->ask($method, $path, %o);
 }
 
 my $a = ask(POST => '/x', body => 'x' x 3000);
@@ -110,10 +110,10 @@ is(ask(POST => '/limited/x')->{status}, 403, 'limit_except is obeyed');
 my $known = $keys->token(sub => 'u-0');
 for my $method (qw(GET POST DELETE)) {
     is(ask($method => '/split/x')->{status}, 401, "limit_except, which replaces the content handler, opens nothing to $method");
-    is(ask($method => '/split/x', headers => [Authorization => "Bearer $known"])->{body}, "u-0 $method 0", 'nor does it keep anybody out');
+    is(ask($method => '/split/x', token => $known)->{body}, "u-0 $method 0", 'nor does it keep anybody out');
 }
 is(ask(GET => '/if/x?a=1')->{status}, 401, '"if" opens nothing');
-is(ask(GET => '/if/x?a=1', headers => [Authorization => "Bearer $known"])->{body}, 'u-0 GET 0', 'nor does it keep anybody out');
+is(ask(GET => '/if/x?a=1', token => $known)->{body}, 'u-0 GET 0', 'nor does it keep anybody out');
 is(ask(GET => '/page/x')->{body}, 'page', 'error_page may replace a refusal');
 is(ask(GET => '/page/x', headers => [Authorization => 'Bearer x'])->{body}, 'page', 'any of them');
 
@@ -121,7 +121,7 @@ is(ask(GET => '/page/x', headers => [Authorization => 'Bearer x'])->{body}, 'pag
 is(ask(GET => '/accel')->{status}, 401, 'X-Accel-Redirect from a public location into one of users: judged anew');
 is(ask(GET => '/redirected/own404')->{status}, 401, 'error_page, too');
 my $us = $keys->token(unit => 'us');
-$a = ask(GET => '/user/accel', headers => [Authorization => "Bearer $us"]);
+$a = ask(GET => '/user/accel', token => $us);
 is("$a->{status} $a->{headers}{'punit-route'}", '200 forward', "a peer's X-Accel-Redirect is ignored");
 
 # tokens from elsewhere
@@ -135,10 +135,10 @@ is(ask(GET => '/user/x', headers => [Authorization => "Bearer $token x"])->{stat
 
 # each user by himself, and what nginx says to him is a problem
 my $other = $keys->token(sub => 'u-2');
-is(ask(GET => '/rare/x', headers => [Authorization => "Bearer $token"])->{body}, 'u-1 GET 0', '$punit_user is known to limit_req');
-$a = ask(GET => '/rare/x', headers => [Authorization => "Bearer $token"]);
+is(ask(GET => '/rare/x', token => $token)->{body}, 'u-1 GET 0', '$punit_user is known to limit_req');
+$a = ask(GET => '/rare/x', token => $token);
 is("$a->{status} $a->{json}{type} $a->{headers}{'retry-after'}", '503 urn:punit:unavailable 1', 'who asks too often gets a problem');
-is(ask(GET => '/rare/x', headers => [Authorization => "Bearer $other"])->{body}, 'u-2 GET 0', 'others do not');
+is(ask(GET => '/rare/x', token => $other)->{body}, 'u-2 GET 0', 'others do not');
 
 # headers of clients: any number, any place, any length
 $worker->forget;

@@ -152,8 +152,8 @@ subtest 'other shapes are refused before any row is sent, and both are named' =>
     my $w = $x->user(eu => 2);
     $x->db('us')->do(q{alter table note.book add column pages int; select punit.register_user_table('note.book')});
     $us->foreign($w, 'eu', 1, 2);
-    $x->wait_until('the refusal', sub { $us->text =~ /event=shape-differs user=\Q$w/ });
-    like $us->text, qr/shape-differs user=\Q$w\E[^\n]*pages integer[^\n]*at eu:[^\n]*note\.book\(id uuid/, 'the log names both';
+    $x->wait_until('the refusal', sub { $us->log_text =~ /event=shape-differs user=\Q$w/ });
+    like $us->log_text, qr/shape-differs user=\Q$w\E[^\n]*pages integer[^\n]*at eu:[^\n]*note\.book\(id uuid/, 'the log names both';
     is $x->state(us => $w), '-', 'no row came';
     $x->db('eu')->do(q{alter table note.book add column pages int; select punit.register_user_table('note.book')});
     is $x->wait_state(us => $w, 'OWNED 2'), 'OWNED 2', 'once they agree he moves by himself';
@@ -164,7 +164,7 @@ subtest 'a missing reference row keeps him where he is until it comes' => sub {
     my $kind = $x->one(eu => 'select gen_random_uuid()');
     $x->write(eu => $w, "update note.item set kind_id = '$kind' where user_id = \$1 and n = 1");
     $us->foreign($w, 'eu', 1, 2);
-    $x->wait_until('the wait', sub { $us->text =~ /reference-missing user=\Q$w\E.*\Q$kind/ });
+    $x->wait_until('the wait', sub { $us->log_text =~ /reference-missing user=\Q$w\E.*\Q$kind/ });
     is $x->state(eu => $w), 'OWNED 1', 'eu owns him';
     $x->db('us')->do(q{insert into note.kind values ('eu', ?)}, undef, $kind);
     is $x->wait_state(us => $w, 'OWNED 2'), 'OWNED 2', 'then he moves';
@@ -174,7 +174,7 @@ subtest 'lines that are no reports are ignored and counted' => sub {
     ok $us->send('nonsense', 'f', 'f xyz eu 1 1', 'l ', 'f ' . ('0' x 36) . ' eu 1 1', 'x' x 3000), 'sent';
     my $w = $x->user(eu => 1);
     $x->cross(eu => us => $w);
-    like $us->text, qr/event=datagram ignored_lines=\d/, 'counted';
+    like $us->log_text, qr/event=datagram ignored_lines=\d/, 'counted';
 };
 
 subtest 'SIGTERM ends the mover within 2 s' => sub {

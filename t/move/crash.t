@@ -76,7 +76,7 @@ subtest 'a crash after FENCE that takes the copy along: all rows are sent, while
     $db->do('update punit.own set ver = -1, fork = null where user_id = ?', undef, $u);
     $us->start;
     completed($u);
-    like $us->text, qr/event=moved user=\Q$u\E .*final=full/, 'in full';
+    like $us->log_text, qr/event=moved user=\Q$u\E .*final=full/, 'in full';
 };
 
 subtest 'FENCE was sent, the copy is gone and he is owned elsewhere by now: the record is not left in phase fence' => sub {
@@ -258,15 +258,15 @@ subtest 'RETIRE never comes: RESOLVE after ACTIVATE makes the old owner a copy' 
 
 subtest 'a peer that is away is logged once, and the move goes on when it is back' => sub {
     my $u = $x->user(eu => 21);
-    my $lines = () = $us->text =~ /event=peer-away peer=eu/g;
+    my $lines = () = $us->log_text =~ /event=peer-away peer=eu/g;
     $x->pg('eu')->stop('immediate');
     $us->foreign($u, 'eu', 1, 2);
-    $x->wait_until('the failure', sub { (() = $us->text =~ /event=peer-away peer=eu/g) > $lines });
+    $x->wait_until('the failure', sub { (() = $us->log_text =~ /event=peer-away peer=eu/g) > $lines });
     sleep 0.5;
-    is((() = $us->text =~ /event=peer-away peer=eu/g), $lines + 1, 'one line');
+    is((() = $us->log_text =~ /event=peer-away peer=eu/g), $lines + 1, 'one line');
     $x->pg('eu')->start;
     completed($u);
-    like $us->text, qr/event=peer-back peer=eu/, 'and one when it is back';
+    like $us->log_text, qr/event=peer-back peer=eu/, 'and one when it is back';
 };
 
 subtest 'an erased user: the message reaches the copy, and nothing revives him' => sub {
@@ -303,7 +303,7 @@ subtest 'who was erased here while FENCE\'s answer was on its way is not refused
     $x->wait_until('FENCE', sub { $x->state(eu => $u) eq 'FENCED 1' });
     $x->db('us')->do('select punit.erased(?, 2)', undef, $u);
     $h->commit;
-    $x->wait_until('ABORT', sub { $us->text =~ /event=move-aborted user=\Q$u\E/ });
+    $x->wait_until('ABORT', sub { $us->log_text =~ /event=move-aborted user=\Q$u\E/ });
     $x->wait_until('the record', sub { ($x->record(us => $u)->{result} // 'erased') eq 'erased' });
     is $x->state(eu => $u), 'FENCED 1', 'eu does not own him again';
     is $x->state(us => $u), 'ERASED 2', 'he stays erased at us';

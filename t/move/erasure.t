@@ -12,8 +12,6 @@ use Test::More;
 my @all = qw(eu us ap);
 my $units = Punit::Units->start(units => \@all, env => { PUNIT_MOVE_DWELL => '1s', PUNIT_MOVE_QUIET => '1s' });
 
-sub one { my ($unit, $sql, @values) = @_; return ($units->dbh($unit)->selectrow_array($sql, undef, @values))[0] }
-
 sub ok_ask {
     my ($user, $unit, $method, $path, $body) = @_;
     my $answer = $user->ask($unit, $method, $path, $body);
@@ -64,7 +62,7 @@ sub busy_user {
     return ($user, $fan, $idol, $hit);
 }
 
-sub hash_of { return one($_[0], q{select encode(name_hash, 'hex') from auth.credential where user_id = ?}, $_[1]->id) }
+sub hash_of { return $units->one($_[0], q{select encode(name_hash, 'hex') from auth.credential where user_id = ?}, $_[1]->id) }
 
 # Only the rows ERASED hold anything of him.
 sub only_erased {
@@ -72,7 +70,7 @@ sub only_erased {
     my @left;
     my $gone = wait_until(sub {
         for my $unit (@where) {
-            return 0 if one($unit, q{select count(*) from punit.outbox}) || (one($unit, q{select state from punit.own where user_id = ?}, $user->id) // '') ne 'ERASED';
+            return 0 if $units->one($unit, q{select count(*) from punit.outbox}) || ($units->one($unit, q{select state from punit.own where user_id = ?}, $user->id) // '') ne 'ERASED';
         }
         1 }, 20);
     ok $gone, 'every unit has heard of it, and no message is left';
@@ -104,7 +102,7 @@ subtest 'the export holds what each service has of the user' => sub {
 };
 
 subtest 'every table of users is part of an export, and one that is none makes exports fail' => sub {
-    is_deeply one($_, 'select punit.not_exported()'), [], "at $_" for @all;
+    is_deeply $units->one($_, 'select punit.not_exported()'), [], "at $_" for @all;
     my $db = $units->dbh('eu');
     $db->begin_work;
     $db->do('create table social.novelty (user_id uuid primary key, ver bigint not null)');
@@ -135,7 +133,7 @@ subtest 'an erased user is gone from every table of every unit, and so are other
     is $again->{status}, 201, 'his e-mail is free again' or diag $again->{content};
     isnt $again->{json}{user_id}, $user->id, 'for another user';
     sleep 1;
-    is one($_, 'select state from punit.own where user_id = ?', $user->id), 'ERASED', "$_ remembers that he is erased" for @all;
+    is $units->one($_, 'select state from punit.own where user_id = ?', $user->id), 'ERASED', "$_ remembers that he is erased" for @all;
 };
 
 subtest 'a unit that is down hears of an erasure when it is back' => sub {
@@ -144,10 +142,10 @@ subtest 'a unit that is down hears of an erasure when it is back' => sub {
     my $token = $user->token;
     $units->process('eu', 'postgres', 'down');
     is $user->ask('us', DELETE => '/profile')->{status}, 204, 'erased while the unit with his copy, and his fan, is down';
-    ok wait_until(sub { (one('ap', q{select state from punit.own where user_id = ?}, $user->id) // '') eq 'ERASED' }, 5), 'the other unit hears of it at once';
+    ok wait_until(sub { ($units->one('ap', q{select state from punit.own where user_id = ?}, $user->id) // '') eq 'ERASED' }, 5), 'the other unit hears of it at once';
     is $units->http('us', GET => '/profile', $token)->{status}, 401, 'his token is dead';
     $units->process('eu', 'postgres', 'up');
-    ok wait_until(sub { eval { one('eu', 'select 1') } }, 20), 'the unit is back';
+    ok wait_until(sub { eval { $units->one('eu', 'select 1') } }, 20), 'the unit is back';
     only_erased($user, $hash, @all);
     is_deeply $fan->ask('eu', GET => '/social/feed')->{json}{items}, [], 'his fan\'s feed is without him';
 };

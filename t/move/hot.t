@@ -49,7 +49,7 @@ subtest 'who leaves rows behind each time is slowed until few enough are left' =
     is $x->one(us => 'select count(*) from note.item where user_id = ?', $u), $n, "all $n rows are there";
     note "BUSY $r->{busy} times, $r->{rounds} rounds";
     cmp_ok $r->{busy}, '>=', 3, 'FENCE was BUSY';
-    like $x->mover('eu')->text, qr/event=brake users=1/, 'the brake was on';
+    like $x->mover('eu')->log_text, qr/event=brake users=1/, 'the brake was on';
     is $x->one(eu => 'select count(*) from punit.own where state = ?', 'FENCED'), 0, 'nobody hangs';
 };
 

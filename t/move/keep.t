@@ -124,7 +124,7 @@ subtest 'a difference is a loud line and a record' => sub {
     $db->do('delete from note.item where user_id = ? and n = 5', undef, $u);
     $x->db('us')->do('update punit.move set audit = null where user_id = ?', undef, $u);
     $x->wait_until('the audit', sub { ($x->record(us => $u)->{audit} // '') eq 'different' });
-    like $us->text, qr/level=error.*event=audit-different user=\Q$u\E from=eu|event=audit-different user=\Q$u\E from=eu/, 'the line names him';
+    like $us->log_text, qr/level=error.*event=audit-different user=\Q$u\E from=eu|event=audit-different user=\Q$u\E from=eu/, 'the line names him';
     like $x->record(us => $u)->{error}, qr/5 rows with sum -?\d+ here, 4 rows with sum -?\d+ at eu/, 'the record says what differs';
 };
 

@@ -4,32 +4,17 @@ use strict;
 use warnings;
 use FindBin ();
 use lib "$FindBin::Bin/../lib";
-use File::Temp qw(tempdir);
+use Punit::Authority;
 use Punit::Crossing;
+use Punit::Server qw(directory);
 use Test::More;
 
-# Keys of a CA and of units; the movers of the test run as whoever runs it.
-my $dir = tempdir('punit-tls-XXXXXX', DIR => '/tmp', CLEANUP => 1);
-sub openssl { system("cd $dir && openssl @_ >>openssl.log 2>&1") == 0 or die "openssl @_: see $dir/openssl.log" }
-openssl('req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=ca');
-for my $unit (qw(eu us)) {
-    openssl("req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout $unit.key -out $unit.csr -subj /CN=$unit");
-    open my $f, '>', "$dir/$unit.ext" or die;
-    print $f "subjectAltName=DNS:$unit\n";
-    close $f;
-    openssl("x509 -req -in $unit.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile $unit.ext -out $unit.pem");
-    chmod 0600, "$dir/$unit.key";
-}
+my $ca = Punit::Authority->new(directory('tls'), 'ca');
+$ca->certify($_) for qw(eu us);
 
-sub tls { my ($unit) = @_; return { ca => "$dir/ca.pem", cert => "$dir/$unit.pem", key => "$dir/$unit.key" } }
-sub env {
-    my ($unit) = @_;
-    return (PUNIT_TLS_CERT => "$dir/$unit.pem", PUNIT_TLS_KEY => "$dir/$unit.key", PUNIT_TLS_CA => "$dir/ca.pem");
-}
-
-my $x = Punit::Crossing->new({ unit => 'eu', tls => tls('eu') }, { unit => 'us', tls => tls('us') });
-$x->mover('eu', env('eu'));
-my $us = $x->mover('us', env('us'));
+my $x = Punit::Crossing->new({ unit => 'eu', tls => $ca->files('eu') }, { unit => 'us', tls => $ca->files('us') });
+$x->mover('eu', $ca->environment('eu'));
+my $us = $x->mover('us', $ca->environment('us'));
 
 subtest 'a user moves over TLS and back' => sub {
     my $u = $x->user(eu => 10);
@@ -43,9 +28,9 @@ subtest 'a certificate of another unit does not log in as this one' => sub {
     my $u = $x->user(eu => 1);
     $us->stop;
     delete $x->{mover}{us};
-    $us = $x->mover('us', env('eu'));
+    $us = $x->mover('us', $ca->environment('eu'));
     $us->foreign($u, 'eu', 1, 2);
-    $x->wait_until('the refusal', sub { $us->text =~ /event=peer-away peer=eu error=.*certificate authentication failed/ });
+    $x->wait_until('the refusal', sub { $us->log_text =~ /event=peer-away peer=eu error=.*certificate authentication failed/ });
     is $x->state(eu => $u), 'OWNED 1', 'he stays';
 };
 
@@ -53,10 +38,10 @@ subtest 'a peer whose certificate names another unit is not believed' => sub {
     my $u = $x->user(eu => 1);
     $us->stop;
     delete $x->{mover}{us};
-    $us = $x->mover('us', env('us'));
+    $us = $x->mover('us', $ca->environment('us'));
     $x->db('us')->do(q{update punit.peer set pg = replace(pg, 'host=eu', 'host=ap')});
     $us->foreign($u, 'eu', 1, 2);
-    $x->wait_until('the refusal', sub { $us->text =~ /event=peer-away peer=eu error=.*does not match host name/ });
+    $x->wait_until('the refusal', sub { $us->log_text =~ /event=peer-away peer=eu error=.*does not match host name/ });
     is $x->state(eu => $u), 'OWNED 1', 'he stays';
 };
 

@@ -10,7 +10,9 @@ use Test::More;
 
 use Punit::FastCGI;
 use Punit::Postgres;
-use Punit::Process;
+use Punit::Server qw(directory);
+use Punit::Tree qw(program);
+use Punit::Worker;
 
 my $root = abs_path(dirname(__FILE__) . '/../..');
 my $dir  = tempdir('punit-schema-XXXXXX', DIR => '/tmp', CLEANUP => 1);
@@ -221,9 +223,8 @@ exits(1, qr/schema version 8, which is newer than version 7 of these files/,
 # ---- programs
 version($sql, 8, 1);
 exits(0, qr/version 8/, 'a newer schema that serves programs of version 1');
-my $worker = Punit::Process->worker('profile',
-    "$dir", PUNIT_UNIT => 'eu', PUNIT_PG => $pg->conninfo);
-my $client = Punit::FastCGI->new("$dir/profile.sock");
+my $worker = Punit::Worker->new($pg, 'profile');
+my $client = $worker->fcgi;
 
 sub answer { return $client->request(GET => '/profile', user => $user)->{status} }
 
@@ -241,16 +242,17 @@ like refusals()->[0],
 $dbh->do('update punit.schema_version set version = 9, serves = 1');
 ok $worker->until(sub { answer() == 200 }, 'served'), 'it serves again without a restart';
 for my $program (qw(mover gridd)) {
-    my $process = Punit::Process->start(
-        cmd => [ Punit::Process->program($program) ], log => "$dir/$program.log",
+    my $process = Punit::Server->new(
+        cmd => [ program("punit-$program") ], log => "$dir/$program.log",
         env => { PUNIT_UNIT => 'eu', PUNIT_PG => $pg->conninfo, PUNIT_GRID => '127.0.0.1:1',
-            PUNIT_TOKEN_GRID => '127.0.0.1:1', PUNIT_SOCKET => "$dir/$program.sock" });
+            PUNIT_TOKEN_GRID => '127.0.0.1:1', PUNIT_SOCKET => "$dir/$program.sock" },
+    )->start;
     ok $process->until(sub { one(q{select count(*) from pg_stat_activity
         where usename = 'punit_' || ? and query !~ 'schema_version'}, $program) }, 'connects'),
         "$program works on this schema";
     $process->stop;
     $dbh->do('alter table punit.schema_version rename to no_version');
-    $process->again;
+    $process->start;
     ok $process->until(sub { $process->log_text =~ /event=schema-refused/ }, 'refuses'),
         "$program refuses a schema that is older than it needs";
     like $process->log_text,
@@ -306,11 +308,8 @@ like $db->selectrow_array(q{select profile.document(p)::text from profile.profil
     'the user is there, and has what is new';
 ok !eval { $db->do(q{insert into profile.note (user_id, id) values (?, gen_random_uuid())}, undef,
     $user); 1 }, 'the new table has its guard';
-make_path("$dir/old");
-my $served = Punit::Process->worker('profile',
-    "$dir/old", PUNIT_UNIT => 'us', PUNIT_PG => $old->conninfo);
-is(Punit::FastCGI->new("$dir/old/profile.sock")->request(GET => '/profile',
-    user => $user)->{json}{name}, 'Ann',
+my $served = Punit::Worker->new($old, 'profile');
+is($served->fcgi->request(GET => '/profile', user => $user)->{json}{name}, 'Ann',
     'and the program of this release serves the user');
 
 done_testing;

@@ -5,11 +5,9 @@ use strict;
 use warnings;
 use Cwd qw(abs_path);
 use File::Basename qw(dirname);
-use File::Temp qw(tempdir);
-use FindBin ();
-use lib "$FindBin::Bin/../lib";
 use Test::More;
 
+use Punit::Server qw(directory);
 use Punit::Services qw(services);
 
 my $source = abs_path(dirname(__FILE__) . '/../..');
@@ -52,8 +50,7 @@ is_deeply([ grep { m{/etc/|/home|/usr/local|/var/} } sort keys %file ],
 ok($file{"/usr/share/doc/$_"}, "$_ is there")
     for 'punit/copyright', 'libnginx-mod-http-punit/copyright', 'punit/changelog.gz';
 
-my $dir = tempdir('punit-deb-XXXXXX', DIR => '/tmp', CLEANUP => 1);
-chmod 0755, $dir;
+my $dir = directory('deb');
 for my $package (@packages) {
     is(system('dpkg-deb', '-x', $deb{$package}, "$dir/root"), 0, "$package unpacks");
     is(system('dpkg-deb', '-e', $deb{$package}, "$dir/$package"), 0, 'so do its scripts');

@@ -23,15 +23,7 @@ my $token = $login->{json}{access_token};
 my @header = (Authorization => "Bearer $token");
 my %exercise = (level => 'beginner', category => 'strength');
 
-sub one { my ($unit, $sql, @values) = @_; return ($units->dbh($unit)->selectrow_array($sql, undef, @values))[0] }
-
-sub flush {
-    my ($unit) = @_;
-    my $s = IO::Socket::UNIX->new(Peer => $units->dir . "/$unit/sock/grid.sock") or die "grid of $unit: $!";
-    print $s "flush_all\r\n";
-    $s->flush;
-    return scalar <$s>;
-}
+sub flush { my ($unit) = @_; return $units->memcached($unit, 'grid')->flush // die "grid of $unit: $!" }
 
 # Runs a piece of work beside the test until it is told to end; what it prints is its result.
 sub beside {
@@ -147,7 +139,7 @@ subtest '50,000 rows of one transaction are applied at the peers, and their docu
     my $start = time;
     my $count = q{select count(*) from training.exercise where category = 'bulk'};
     for my $unit ('eu', 'ap') {
-        ok wait_until(sub { one($unit, $count) == 50000 }, 60), "$unit has them";
+        ok wait_until(sub { $units->one($unit, $count) == 50000 }, 60), "$unit has them";
         note sprintf '%s: %.1f s', $unit, time - $start;
         ok wait_until(sub { @{ $units->http($unit, GET => '/training/exercises?category=bulk&limit=500', $token)->{json}{items} } == 500 }, 15),
             'and shows them';

@@ -12,7 +12,6 @@ use Time::HiRes qw(sleep time);
 
 my $units = Punit::Units->start(env => { PUNIT_MOVE_DWELL => '1s', PUNIT_MOVE_QUIET => '1s' });
 
-sub one { my ($unit, $sql, @values) = @_; return ($units->dbh($unit)->selectrow_array($sql, undef, @values))[0] }
 sub register { return Punit::User->register($units, $_[0]) }
 # what he reads at a unit, newest first
 sub feed { my ($user, $unit) = @_; return join '|', reverse $user->posts($unit) }
@@ -39,7 +38,7 @@ sub publish {
 # Nothing is under way or has failed.
 sub settled {
     return wait_until(sub {
-        !grep { one($_, 'select (select count(*) from punit.outbox) + (select count(*) from punit.inbox_late)') } qw(eu us ap)
+        !grep { $units->one($_, 'select (select count(*) from punit.outbox) + (select count(*) from punit.inbox_late)') } qw(eu us ap)
     }, 15);
 }
 
@@ -180,8 +179,8 @@ subtest 'a message that fails stops nothing behind it, and is noted' => sub {
     ok wait_until(sub { followers($author, 'eu') == 1 }, 5);
     publish($author, 'eu', 'behind it');
     ok wait_until(sub { feed($reader, 'us') eq 'behind it' }, 5), 'what came later had its effect';
-    like one('us', q{select error from punit.inbox_late where kind = 'no-such-kind'}), qr/no handler/, 'the failure is noted';
-    is one('us', q{select count(*) from punit.outbox where kind = 'no-such-kind'}), 1, 'the message waits to be tried again';
+    like $units->one('us', q{select error from punit.inbox_late where kind = 'no-such-kind'}), qr/no handler/, 'the failure is noted';
+    is $units->one('us', q{select count(*) from punit.outbox where kind = 'no-such-kind'}), 1, 'the message waits to be tried again';
     $units->dbh('eu')->do(q{delete from punit.outbox where kind = 'no-such-kind'});
 };
 

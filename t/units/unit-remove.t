@@ -15,8 +15,6 @@ use Time::HiRes qw(sleep);
 my $units = Punit::Units->start(env => { PUNIT_MOVE_AFTER => 1000 });
 my $dir   = $units->dir;
 sub ctl { my ($unit, @arguments) = @_; return $units->punitctl($unit, @arguments) }
-sub one { my ($unit, $sql, @values) = @_; return ($units->dbh($unit)->selectrow_array($sql, undef, @values))[0] }
-
 sub register {
     my ($unit, $name) = @_;
     return $units->http($unit, POST => '/auth/register', undef,
@@ -47,11 +45,11 @@ my $made = $units->http('ap', POST => '/training/exercises', $coach, \%exercise)
 is($made->{status}, 201, 'a coach writes an exercise there') or diag($made->{content});
 my $path = "/training/exercises/$made->{json}{id}";
 is(register('us', "early-$_")->{status}, 201, "early-$_ registers") for 1 .. 6;
-cmp_ok(one('ap', q{select count(*) from auth.name where origin_unit = 'ap'}), '>', 0, 'ap is the arbiter of some names');
-ok(wait_until(sub { one('eu', q{select count(*) from auth.name}) == 7 && one('us', q{select count(*) from auth.name}) == 7
-        && one('us', 'select count(*) from training.exercise where origin_unit = ?', 'ap') }, 10), 'all of it is everywhere');
+cmp_ok($units->one('ap', q{select count(*) from auth.name where origin_unit = 'ap'}), '>', 0, 'ap is the arbiter of some names');
+ok(wait_until(sub { $units->one('eu', q{select count(*) from auth.name}) == 7 && $units->one('us', q{select count(*) from auth.name}) == 7
+        && $units->one('us', 'select count(*) from training.exercise where origin_unit = ?', 'ap') }, 10), 'all of it is everywhere');
 my $etag = $units->http('us', GET => $path, $coach)->{headers}{etag};
-my %generation = map { $_ => one($_, q{select punit.generation_of('training')}) } 'eu', 'us';
+my %generation = map { $_ => $units->one($_, q{select punit.generation_of('training')}) } 'eu', 'us';
 
 # ---- in good order
 my ($status, $output) = ctl('eu', 'unit', 'remove', '--help');
@@ -72,7 +70,7 @@ is($units->http('ap', PUT => $path, $coach, { %exercise, name => 'Later' })->{st
 is(register('ap', 'late')->{status}, 503, 'nobody registers there');
 my ($status_of_move) = ctl('us', 'move', 'ada@example.org', '--to', 'ap', '--wait', '--within', '3');
 isnt($status_of_move, 0, 'nobody moves there');
-is(one('us', q{select state from punit.own where user_id = ?}, $ada->{user_id}), 'OWNED', 'who was to is owned where he was');
+is($units->one('us', q{select state from punit.own where user_id = ?}, $ada->{user_id}), 'OWNED', 'who was to is owned where he was');
 
 fails('us waits for eu, which is to adopt', qr/eu is to adopt.*`punitctl unit remove ap` there/s,
     'us', 'unit', 'remove', 'ap', '--within', '1');
@@ -117,11 +115,11 @@ sub nothing_left {
     for (@$columns) {
         my ($table, $column) = @$_;
         next if $table =~ /^punit\.unit_key/;
-        push @left, "$table.$column" if one($unit, "select count(*) from $table where $column = 'ap'");
+        push @left, "$table.$column" if $units->one($unit, "select count(*) from $table where $column = 'ap'");
     }
-    push @left, 'punit.peer' if one($unit, q{select count(*) from punit.peer where id = 'ap'});
-    push @left, 'auth.bucket' if one($unit, q{select count(*) from auth.bucket where unit = 'ap'});
-    push @left, 'unfinished moves' if one($unit, q{select count(*) from punit.move where finished_at is null and 'ap' in (from_unit, to_unit)});
+    push @left, 'punit.peer' if $units->one($unit, q{select count(*) from punit.peer where id = 'ap'});
+    push @left, 'auth.bucket' if $units->one($unit, q{select count(*) from auth.bucket where unit = 'ap'});
+    push @left, 'unfinished moves' if $units->one($unit, q{select count(*) from punit.move where finished_at is null and 'ap' in (from_unit, to_unit)});
     open my $file, '<', "$dir/$unit/nginx/unit/peers.conf" or die $!;
     push @left, "peers.conf: $_" for grep { /\bap\b/ } <$file>;
     is_deeply(\@left, [], "$unit: nothing of ap is left");
@@ -132,14 +130,14 @@ sub nothing_left {
 nothing_left($_) for 'eu', 'us';
 is_deeply($units->dbh('us')->selectcol_arrayref('select unit from auth.bucket order by bucket'),
     $units->dbh('eu')->selectcol_arrayref('select unit from auth.bucket order by bucket'), 'both deal its buckets alike');
-is(one('eu', 'select count(distinct unit) from auth.bucket'), 2, 'to both');
+is($units->one('eu', 'select count(distinct unit) from auth.bucket'), 2, 'to both');
 
 subtest 'what ap wrote goes on' => sub {
     my $read = $units->http('us', GET => $path, $coach);
     is("$read->{status} $read->{json}{name} $read->{json}{author}", '200 Cable Kickback eu', 'the exercise, with eu as its author');
     isnt($read->{headers}{etag}, $etag, 'which is another document');
     is($units->http('us', GET => $path, $coach, undef, headers => { 'If-None-Match' => $etag })->{status}, 200, 'for who had the old one');
-    cmp_ok(one($_, q{select punit.generation_of('training')}), '>', $generation{$_}, "the generation at $_ rose") for 'eu', 'us';
+    cmp_ok($units->one($_, q{select punit.generation_of('training')}), '>', $generation{$_}, "the generation at $_ rose") for 'eu', 'us';
     for my $unit ('eu', 'us') {
         my $put = $units->http($unit, PUT => $path, $coach, { %exercise, name => "At $unit" });
         is("$put->{status} $put->{headers}{'punit-unit'}", '200 eu', "edited at $unit, at its author eu") or diag($put->{content});
@@ -147,7 +145,7 @@ subtest 'what ap wrote goes on' => sub {
             ok(wait_until(sub { $units->http($reader, GET => $path, $coach)->{json}{name} eq "At $unit" }, 5), "read at $reader");
         }
     }
-    ok(wait_until(sub { one('us', 'select count(*) from auth.name') == one('eu', 'select count(*) from auth.name') }, 5), 'all names');
+    ok(wait_until(sub { $units->one('us', 'select count(*) from auth.name') == $units->one('eu', 'select count(*) from auth.name') }, 5), 'all names');
     is(login($_, 'ada')->{status}, 200, "ada logs in at $_") for 'eu', 'us';
     is($units->http($_, GET => '/profile', $coach)->{status}, 200, "with a token that ap signed she is served at $_") for 'eu', 'us';
     is(register('eu', $_)->{status}, 409, "$_ is taken") for 'ada', map { "early-$_" } 1 .. 6;
@@ -162,7 +160,7 @@ ok($status == 0 && $said->{removed} && "@{ $said->{steps} }" =~ /ap was removed/
 ok($status == 0 && -e "$dir/eu/keys/ap-1.ES256.pem", 'its key stays while a token may be good');
 $units->dbh('eu')->do(q{update punit.unit set retired_at = now() - interval '21 minutes' where id = 'ap'});
 ($status, $output) = ctl('eu', 'keys', 'sync');
-ok($status == 0 && !-e "$dir/eu/keys/ap-1.ES256.pem" && !one('eu', q{select count(*) from punit.unit_key where origin_unit = 'ap'}),
+ok($status == 0 && !-e "$dir/eu/keys/ap-1.ES256.pem" && !$units->one('eu', q{select count(*) from punit.unit_key where origin_unit = 'ap'}),
     'and goes after that') or diag($output);
 
 # ---- and comes again
@@ -187,10 +185,10 @@ is($units->http('ap', GET => $path, login('eu', 'ada')->{json}{access_token})->{
 subtest 'it stopped for good: who has most of it adopts' => sub {
     is((ctl('ap', 'drain', 'ap', '--within', '60'))[0], 0, 'drained');
     $units->dbh('eu')->do('alter subscription punit_from_ap disable');
-    ok(wait_until(sub { !one('ap', q{select count(*) from pg_replication_slots where slot_name = 'punit_to_eu' and active}) }, 10),
+    ok(wait_until(sub { !$units->one('ap', q{select count(*) from pg_replication_slots where slot_name = 'punit_to_eu' and active}) }, 10),
         'eu does not hear of ap');
     $units->dbh('ap')->do(q{insert into sports.sport (id, name, category, met) values (gen_random_uuid(), 'Last', 'water', 8)});
-    ok(wait_until(sub { one('us', q{select count(*) from sports.sport where name = 'Last'}) }, 10), 'us has its last row');
+    ok(wait_until(sub { $units->one('us', q{select count(*) from sports.sport where name = 'Last'}) }, 10), 'us has its last row');
     delete $units->{dbh}{ap};
     $units->process('ap', $_, 'down') for 'nginx', 'postgres';
     fails('it is not removed without --stopped', qr/does not answer.*--stopped/, 'us', 'unit', 'remove', 'ap');
@@ -199,7 +197,7 @@ subtest 'it stopped for good: who has most of it adopts' => sub {
     is($code, 0, 'us does') or diag($text);
     ($code, $text) = ctl('eu', 'unit', 'remove', 'ap', '--stopped');
     is($code, 0, 'then eu is done too') or diag($text);
-    is(one($_, q{select origin_unit from sports.sport where name = 'Last'}), 'us', "$_ has the last row") for 'eu', 'us';
+    is($units->one($_, q{select origin_unit from sports.sport where name = 'Last'}), 'us', "$_ has the last row") for 'eu', 'us';
     nothing_left($_) for 'eu', 'us';
 };
 

@@ -2,20 +2,16 @@
 # What a worker answers to requests good and bad, before and after the database is asked.
 use strict;
 use warnings;
-use File::Temp qw(tempdir);
 use Test::More;
 
-use Punit::FastCGI;
 use Punit::Postgres;
-use Punit::Process;
+use Punit::Worker;
 
-my $dir = tempdir('punit-worker-XXXXXX', DIR => '/tmp', CLEANUP => 1);
 my $pg  = Punit::Postgres->new(unit => 'eu');
 $pg->apply('punit', 'profile');
 my $user = $pg->add_user('0b6f2f0e-0000-4000-8000-000000000001', 'Ann');
 
-my $worker  = Punit::Process->worker('profile', $dir, PUNIT_PG => $pg->conninfo);
-my $profile = Punit::FastCGI->new("$dir/profile.sock");
+my $profile = Punit::Worker->new($pg, 'profile');
 
 sub get   { return $profile->request(GET => '/profile', user => $user, @_) }
 sub patch { my $body = shift; return $profile->request(PATCH => '/profile', user => $user, body => $body, @_) }
@@ -97,7 +93,7 @@ has_errors({ birth_date => '2999-01-01' }, ['/birth_date'], 'nobody is born tomo
 has_errors({ time_zone => '../../etc/passwd' }, ['/time_zone'], 'a time zone is no path');
 
 is_problem(patch('{"name":"' . 'x' x (1024 * 1024) . '"}'), 413, 'too-large', 'a body over 1 MiB: 413');
-my $kept = Punit::FastCGI->new("$dir/profile.sock");
+my $kept = $profile->connection;
 $kept->request(PATCH => '/profile', user => $user, body => 'x' x (3 * 1024 * 1024), keep => 1);
 is $kept->request(GET => '/profile', user => $user)->{status}, 200, 'a kept connection survives a body that was refused';
 $kept->request(POST => '/profile/nowhere', user => $user, body => 'x' x 50_000, keep => 1);
@@ -108,10 +104,10 @@ $answer = $profile->request(GET => '/profile/health');
 is_deeply [ $answer->{status}, $answer->{json} ], [ 200, { status => 'ok', service => 'profile', unit => 'eu' } ], 'health: 200 when all answers';
 
 # ---- the log
-$worker->until(sub { $worker->log_text =~ m{route="/profile/health"} }, 'logs the last request');
-my ($line) = grep { /status=422/ && /route="\/profile"/ } split /\n/, $worker->log_text;
+$profile->until(sub { $profile->log_text =~ m{route="/profile/health"} }, 'logs the last request');
+my ($line) = grep { /status=422/ && /route="\/profile"/ } split /\n/, $profile->log_text;
 like $line, qr/event=request request="test-\d+" user=$user method=PATCH .* ms=\d+$/, 'one line a request, logfmt, with request and user';
-unlike $worker->log_text, qr/Europe\/Vienna|Mars/, 'no body is logged';
-is +(() = $worker->log_text =~ /level=error/g), 0, 'the fault of a client is no error in the log';
+unlike $profile->log_text, qr/Europe\/Vienna|Mars/, 'no body is logged';
+is +(() = $profile->log_text =~ /level=error/g), 0, 'the fault of a client is no error in the log';
 
 done_testing;

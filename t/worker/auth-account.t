@@ -137,8 +137,8 @@ ok !eval { $dbh->do(q(select auth.grant_role(gen_random_uuid(), 'coach'))); 1 } 
     'nobody gets a role where he is not owned';
 
 # ---- nothing secret in the log
-$auth->process->stop;    # what it keeps is written
-my $text = $auth->process->log_text;
+$auth->stop;    # what it keeps is written
+my $text = $auth->log_text;
 unlike $text, qr/example\.org|horse|staple|eyJ/i, 'the log holds no address, password or token';
 
 $dbh->disconnect;

@@ -4,18 +4,18 @@
 use strict;
 use warnings;
 use Test::More;
-use File::Temp qw(tempdir);
 use Time::HiRes qw(time sleep);
 
 use Punit::AuthWorker;
 use Punit::Postgres;
+use Punit::Server qw(directory);
 
 my %pg   = map { $_ => Punit::Postgres->new(unit => $_)->apply('punit', 'auth', 'profile') } qw(eu us);
 $pg{eu}->know($pg{us});
 $pg{us}->know($pg{eu});
 my %db   = map { $_ => $pg{$_}->dbh } qw(eu us);
 $_->do(q(select auth.assign_buckets('{eu,us}'))) for values %db;
-my $keys = tempdir('punit-keys-XXXXXX', DIR => '/tmp', CLEANUP => 1);
+my $keys = directory('keys');
 my %auth = map { $_ => Punit::AuthWorker->new($pg{$_}, keys => $keys) } qw(eu us);
 
 # An address never used before whose arbiter is this unit: even first bytes are eu's, odd ones us's.
@@ -159,7 +159,7 @@ is problem(login(us => address('us'))), '401 urn:punit:bad-credentials', 'and at
     is register(eu => $first)->{status}, 201, 'when it is back the same request succeeds';
 }
 
-is join('', map { $_->process->stop; $_->process->log_text =~ /example\.org|horse/ ? 'secret' : '' } values %auth), '',
+is join('', map { $_->stop; $_->log_text =~ /example\.org|horse/ ? 'secret' : '' } values %auth), '',
     'the logs hold no address and no password';
 
 $db{eu}->disconnect;

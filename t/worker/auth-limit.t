@@ -7,7 +7,7 @@ use Time::HiRes qw(time);
 
 use Punit::AuthWorker;
 use Punit::Postgres;
-use Punit::Process;
+use Punit::Grid;
 use Punit::Wait qw(wait_until);
 
 my $pg  = Punit::Postgres->new(unit => 'eu')->apply('punit', 'auth', 'profile');
@@ -124,7 +124,7 @@ subtest 'tokens come back with time, and what is full again is forgotten' => sub
 
 subtest 'memcached that dies neither locks out nor lets through' => sub {
     my $dir = $auth->dir;
-    my $grid = Punit::Process->memcached("$dir/tokens.sock");
+    my $grid = Punit::Grid->new("$dir/tokens.sock");
     my $with = Punit::AuthWorker->new($pg, env => { %limits, PUNIT_TOKEN_GRID => "unix:$dir/tokens.sock" });
     my ($ann) = person();
     my $try = sub { $with->post('/auth/login', { email => $ann->{email}, password => $_[0] }, PUNIT_CLIENT => address())->{status} };

@@ -7,7 +7,7 @@ use IO::Socket::UNIX;
 
 use Punit::AuthWorker;
 use Punit::Postgres;
-use Punit::Process;
+use Punit::Grid;
 use Punit::Session;
 
 my $pg   = Punit::Postgres->new(unit => 'eu')->apply('punit', 'auth', 'profile');
@@ -245,7 +245,8 @@ sub age {
     is $ask->($me->{access_token}, PUNIT_CLIENT => '192.0.2.7')->{status}, 403, 'nobody else does';
     is $ask->('x.y.z')->{body}, '{"active":false}', 'of what is no token he learns nothing more';
     is $ask->($me->{access_token} . 'A')->{body}, '{"active":false}', 'nor of a changed one';
-    $auth->add_key(2)->again;
+    $auth->add_key(2)->stop;
+    $auth->start;
     is_deeply [map { $_->{kid} } @{ $auth->get('/auth/keys')->{json}{keys} }], ['eu-1', 'eu-2'], 'a new key is shown';
     is Punit::AuthWorker::head(login()->{access_token})->{kid}, 'eu-2', 'and signs';
     is $ask->($me->{access_token})->{json}{active}, 1, 'tokens of the old one stay good';
@@ -256,14 +257,9 @@ sub age {
 # ---- the grid
 {
     my $dir = $auth->dir;
-    my $memcached = Punit::Process->memcached("$dir/tokens.sock");
+    my $memcached = Punit::Grid->new("$dir/tokens.sock");
     my $worker = Punit::AuthWorker->new($pg, env => { PUNIT_TOKEN_GRID => "unix:$dir/tokens.sock" });
-    my $grid = sub {
-        my $s = IO::Socket::UNIX->new(Peer => "$dir/tokens.sock") or die;
-        print $s "get punit:tok:$_[0]\r\nquit\r\n";
-        my @lines = <$s>;
-        return $lines[0] =~ /^VALUE/ ? $lines[1] =~ s/\r\n//r : 'nothing';
-    };
+    my $grid = sub { return $memcached->get("punit:tok:$_[0]") // 'nothing' };
     my $me = someone();
     my $jti = claims($me)->{jti};
     is $grid->($jti), 'nothing', 'the grid knows nothing of a new token';
@@ -275,9 +271,7 @@ sub age {
     is $grid->($jti), 'revoked', 'and stays';
 
     my $late = someone();
-    my $s = IO::Socket::UNIX->new(Peer => "$dir/tokens.sock") or die;
-    print $s 'set punit:tok:' . claims($late)->{jti} . " 0 0 7\r\nrevoked\r\nquit\r\n";
-    my @stored = <$s>;
+    $memcached->set('punit:tok:' . claims($late)->{jti}, 0, 'revoked');
     $worker->get('/punit/introspect', as($late));
     is $grid->(claims($late)->{jti}), 'revoked', 'a fill never overwrites a revocation';
 

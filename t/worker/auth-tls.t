@@ -3,37 +3,19 @@
 use strict;
 use warnings;
 use Test::More;
-use File::Temp qw(tempdir);
 
+use Punit::Authority;
 use Punit::AuthWorker;
 use Punit::Postgres;
+use Punit::Server qw(directory);
 
-my $dir = tempdir('punit-tls-XXXXXX', DIR => '/tmp', CLEANUP => 1);
+my $dir = directory('tls');
+my %authority = map { $_ => Punit::Authority->new($dir, $_) } qw(ca other);
+$authority{ca}->certify($_) for qw(eu us ap);
+$authority{other}->certify('forged', 'eu');
 
-sub authority {
-    my ($name) = @_;
-    system("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=$name"
-         . " -keyout $dir/$name.key -out $dir/$name.pem 2>/dev/null") == 0 or die;
-}
-
-sub certificate {
-    my ($file, $cn, $ca) = @_;
-    open my $ext, '>', "$dir/ext" or die;
-    print $ext "subjectAltName=DNS:$cn\n";
-    close $ext;
-    system("openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=$cn -keyout $dir/$file.key"
-         . " -out $dir/csr 2>/dev/null && openssl x509 -req -in $dir/csr -CA $dir/$ca.pem -CAkey $dir/$ca.key"
-         . " -CAcreateserial -days 2 -extfile $dir/ext -out $dir/$file.pem 2>/dev/null") == 0 or die;
-}
-
-authority($_) for qw(ca other);
-certificate('eu', 'eu', 'ca');
-certificate('us', 'us', 'ca');
-certificate('ap', 'ap', 'ca');
-certificate('forged', 'eu', 'other');
-
-my $us = Punit::Postgres->new(unit => 'us',
-    tls => { ca => "$dir/ca.pem", cert => "$dir/us.pem", key => "$dir/us.key" })->apply('punit', 'auth', 'profile');
+my $us = Punit::Postgres->new(unit => 'us', tls => $authority{ca}->files('us'))
+    ->apply('punit', 'auth', 'profile');
 my $eu = Punit::Postgres->new(unit => 'eu')->apply('punit', 'auth', 'profile');
 $us->know($eu);
 $eu->know($us);
@@ -45,11 +27,10 @@ sub peer { $dbh->do(q(update punit.peer set pg = ? where id = 'us'), undef, $_[0
 my $n = 0;
 sub register {
     my ($cert, $ca) = @_;
-    my $worker = Punit::AuthWorker->new($eu, env => {
-        PUNIT_TLS_CERT => "$dir/$cert.pem", PUNIT_TLS_KEY => "$dir/$cert.key", PUNIT_TLS_CA => "$dir/$ca.pem" });
+    my $worker = Punit::AuthWorker->new($eu, env => { $authority{$ca}->environment($cert) });
     my $answer = $worker->post('/auth/register',
         { email => 'user' . ++$n . '@example.org', password => 'correct horse', name => 'U' });
-    $worker->process->stop;
+    $worker->stop;
     return $answer->{status};
 }
 

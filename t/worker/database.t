@@ -2,23 +2,21 @@
 # A worker whose PostgreSQL is away, ends, freezes, is busy, is a standby.
 use strict;
 use warnings;
-use File::Temp qw(tempdir);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-use Punit::FastCGI;
+use Punit::Command qw(punit_user);
+use Punit::File qw(spew);
 use Punit::Postgres;
-use Punit::Process;
+use Punit::Worker;
 
-my $dir = tempdir('punit-worker-XXXXXX', DIR => '/tmp', CLEANUP => 1);
 my $pg  = Punit::Postgres->new(unit => 'eu');
 $pg->apply('punit', 'profile');
 my @users = map { sprintf '0b6f2f0e-0000-4000-8000-%012d', $_ } 1 .. 8;
 $pg->add_user($_, 'Ann') for @users;
 $pg->stop;
 
-my $worker = Punit::Process->worker('profile', $dir, PUNIT_PG => $pg->conninfo, PUNIT_PG_POOL => 2, PUNIT_DEADLINE => '2s');
-my $profile = Punit::FastCGI->new("$dir/profile.sock");
+my $profile = Punit::Worker->new($pg, 'profile', PUNIT_PG_POOL => 2, PUNIT_DEADLINE => '2s');
 
 sub get   { return $profile->request(GET => '/profile', user => $users[0], @_) }
 sub patch { return $profile->request(PATCH => '/profile', user => $users[0], body => { name => 'new' }, @_) }
@@ -32,7 +30,7 @@ sub is_down {
 sub recovers {
     my ($name) = @_;
     my $start = time;
-    $worker->until(sub { get()->{status} == 200 }, $name);
+    $profile->until(sub { get()->{status} == 200 }, $name);
     pass $name;
     cmp_ok time - $start, '<', 2, 'within 2 s';
 }
@@ -71,7 +69,7 @@ my $admin = $pg->dbh;
 for my $from ('', 'us') {
     my $running = $profile->send_only(PATCH => '/profile', user => $users[0], body => { name => 'lost' }, from => $from);
     my $pid;
-    $worker->until(sub {
+    $profile->until(sub {
         ($pid) = $admin->selectrow_array("select pid from pg_stat_activity where usename = 'punit_profile' and wait_event_type = 'Lock'");
     }, 'a write waits for a lock');
     $admin->do('select pg_terminate_backend(?)', undef, $pid);
@@ -82,7 +80,7 @@ for my $from ('', 'us') {
 
 # ---- busy
 my @waiting = map { $profile->send_only(PATCH => '/profile', user => $users[0], body => { name => 'late' }) } 1 .. 2;
-$worker->until(sub {
+$profile->until(sub {
     2 == $admin->selectrow_array("select count(*) from pg_stat_activity where usename = 'punit_profile' and wait_event_type = 'Lock'");
 }, 'all connections wait');
 my $forwarded = $profile->send_only(GET => '/profile', user => $users[1], from => 'us');
@@ -114,7 +112,7 @@ for my $end (qw(fast immediate)) {
 ($admin, $dbh) = ($pg->dbh, $pg->dbh);
 
 # ---- frozen: it takes connections and says nothing
-my @frozen = map { (split ' ')[0] } grep { (split ' ')[1] == $pg->{postmaster} || (split ' ')[0] == $pg->{postmaster} } `ps -eo pid=,ppid=`;
+my @frozen = ($pg->pid, $pg->children);
 kill 'STOP', @frozen;
 $answer = eval { get(timeout => 10) } // { status => "none: $@", ms => 1e9 };
 kill 'CONT', @frozen;
@@ -135,7 +133,7 @@ subtest 'a full disk: 503 for who writes, reads go on, one line says what to do'
         unlike $answer->{body}, qr/base|device/, 'which tells nothing of it';
     }
     is get()->{status}, 200, 'a read';
-    my @lines = grep { /event=database-short/ } split /\n/, $worker->log_text;
+    my @lines = grep { /event=database-short/ } split /\n/, $profile->log_text;
     is scalar @lines, 1, 'one line';
     like $lines[0], qr/level=error .*sqlstate=53100 message="could not extend.* do="make room on the disk/, 'what it is and what to do';
     $dbh->do('drop function profile.full cascade');
@@ -143,16 +141,14 @@ subtest 'a full disk: 503 for who writes, reads go on, one line says what to do'
 };
 
 subtest 'PostgreSQL takes no more connections: 503, one line with the reason, and served when it does' => sub {
-    my $place = tempdir('punit-worker-XXXXXX', DIR => '/tmp', CLEANUP => 1);
     $dbh->do('alter role punit_profile connection limit 0');
-    my $other = Punit::Process->worker('profile', $place, PUNIT_PG => $pg->conninfo . ' user=punit_profile', PUNIT_PG_POOL => 2);
-    my $fcgi  = Punit::FastCGI->new("$place/profile.sock");
-    is_down($fcgi->request(GET => '/profile', user => $users[0]), 'refused for now') for 1 .. 3;
+    my $other = Punit::Worker->new($pg, 'profile', PUNIT_PG => $pg->conninfo . ' user=punit_profile', PUNIT_PG_POOL => 2);
+    is_down($other->request(GET => '/profile', user => $users[0]), 'refused for now') for 1 .. 3;
     my @lines = grep { /event=database-down/ } split /\n/, $other->log_text;
     is scalar @lines, 1, 'one line';
     like $lines[0], qr/too many connections for role/, 'with the reason';
     $dbh->do('alter role punit_profile connection limit -1');
-    $other->until(sub { $fcgi->request(GET => '/profile', user => $users[0])->{status} == 200 }, 'served');
+    $other->until(sub { $other->request(GET => '/profile', user => $users[0])->{status} == 200 }, 'served');
     pass 'served when it takes them again';
     $other->stop;
 };
@@ -161,17 +157,16 @@ subtest 'PostgreSQL takes no more connections: 503, one line with the reason, an
 $admin->disconnect;
 $dbh->disconnect;
 $pg->stop;
-open my $f, '>', "$pg->{dir}/data/standby.signal" or die;
-close $f;
-chown((getpwnam $pg->{user})[2, 3], "$pg->{dir}/data/standby.signal") if $> == 0;
+spew($pg->dir . '/data/standby.signal');
+chown((punit_user())[1, 2], $pg->dir . '/data/standby.signal');
 $pg->start;
-$worker->until(sub { get(route => 'stale')->{status} == 200 }, 'reads from a standby');
+$profile->until(sub { get(route => 'stale')->{status} == 200 }, 'reads from a standby');
 pass 'with PostgreSQL in recovery the stale route is served';
 is_down(get(), 'any other read: 503');
 is_down(patch(), 'a write: 503');
 is_deeply $profile->request(GET => '/profile/health')->{json}{failing}, ['database'], 'health names it';
 
-is +(() = $worker->log_text =~ /event=database-down/g), (() = $worker->log_text =~ /event=database-up/g),
+is +(() = $profile->log_text =~ /event=database-down/g), (() = $profile->log_text =~ /event=database-up/g),
     'the log has one line for each change, not for each request';
 
 done_testing;

@@ -2,44 +2,25 @@
 # What a worker puts into the grid, and that it serves without it.
 use strict;
 use warnings;
-use File::Temp qw(tempdir);
-use IO::Socket::UNIX;
 use Test::More;
 use Time::HiRes qw(time);
 
-use Punit::FastCGI;
+use Punit::Grid;
 use Punit::Postgres;
-use Punit::Process;
+use Punit::Server qw(directory);
+use Punit::Worker;
 
-my $dir = tempdir('punit-worker-XXXXXX', DIR => '/tmp', CLEANUP => 1);
-chmod 0777, $dir;
+my $dir = directory('worker');
 my $pg = Punit::Postgres->new(unit => 'eu');
 $pg->apply();
 my $dbh = $pg->dbh;
 my ($editor, $key) = ('0b6f2f0e-0000-4000-8000-000000000001', 'punit:doc:sports:' . '0' x 64);
 
-my @memcached = map { Punit::Process->memcached("$dir/grid$_.sock") } 1 .. 2;
+my @memcached = map { Punit::Grid->new("$dir/grid$_.sock") } 1 .. 2;
 my $grid   = join ' ', map { "unix:$dir/grid$_.sock" } 1 .. 2;
-my $worker = Punit::Process->worker('sports', $dir, PUNIT_PG => $pg->conninfo, PUNIT_GRID => $grid);
-my $sports = Punit::FastCGI->new("$dir/sports.sock");
+my $sports = Punit::Worker->new($pg, 'sports', PUNIT_GRID => $grid);
 
-# Asks one server; gives value and flags.
-sub lookup {
-    my ($n, $name) = @_;
-    my $s = IO::Socket::UNIX->new(Peer => "$dir/grid$n.sock") or return;
-    print $s "get $name\r\n";
-    my $line = <$s> // return;
-    my ($flags, $len) = $line =~ /^VALUE \S+ (\d+) (\d+)/ or return;
-    read $s, my ($value), $len;
-    return wantarray ? ($value, $flags) : $value;
-}
-
-sub command {
-    my ($n, $text) = @_;
-    my $s = IO::Socket::UNIX->new(Peer => "$dir/grid$n.sock") or return;
-    print $s $text;
-    return scalar <$s>;
-}
+sub lookup { my ($n, $name) = @_; return $memcached[$n - 1]->get($name) }
 
 sub generation { return scalar $dbh->selectrow_array(q{select punit.generation_of('sports')}) }
 sub holders    { my $k = shift // $key; return grep { defined lookup($_, $k) } 1 .. 2 }
@@ -59,10 +40,10 @@ is $value, "$answer->{headers}{etag} application/json\n$answer->{body}", 'as ent
 is $flags, generation() % 2**32 || 1, 'its flags are the generation mod 2^32';
 is_deeply [ map { scalar lookup($_, 'punit:gen:sports') } 1 .. 2 ], [ (generation()) x 2 ], 'every server knows the generation before';
 
-command($_, "flush_all\r\n") for 1 .. 2;
+$_->flush for @memcached;
 is get(none_match => $answer->{headers}{etag})->{status}, 304, 'a 304';
 is lookup($home, $key), $value, 'fills the grid too';
-command($home, "flush_all\r\n");
+$memcached[$home - 1]->flush;
 $sports->request(HEAD => '/sports', grid_key => $key);
 is lookup($home, $key), $value, 'and so does HEAD';
 
@@ -92,12 +73,12 @@ is_deeply [ $answer->{status}, $answer->{body}, $answer->{headers} ], [ 421, '',
     'a row of another unit is changed there: 421 with Punit-Author' or diag explain $answer;
 
 # ---- an older document is not stored over what a server knows to be newer
-command($_, sprintf "set punit:gen:sports 0 3 %d\r\n%s\r\n", length(generation() + 5), generation() + 5) for 1 .. 2;
-command($home, "delete $key\r\n");
+$_->set('punit:gen:sports', 0, generation() + 5, 3) for @memcached;
+$memcached[$home - 1]->command("delete $key");
 is get()->{status}, 200, 'a worker whose database is behind the grid answers';
 is scalar(holders()), 0, 'and stores nothing';
 is lookup(1, 'punit:gen:sports'), generation() + 5, 'nor does it lower the generation';
-command($_, "delete punit:gen:sports\r\n") for 1 .. 2;
+$_->command("delete punit:gen:sports") for @memcached;
 
 # ---- nor when the grid has forgotten, and only the process knows: one read is held up until after a change
 $dbh->do('set session_replication_role = origin');
@@ -106,15 +87,15 @@ $dbh->do(q{create or replace function sports.sport_document(s sports.sport) retu
     as $$ begin perform pg_advisory_xact_lock_shared(4711); return json_build_object('name', s.name); end $$});
 $dbh->do('select pg_advisory_lock(4711)');
 my $held = $sports->send_only(GET => "/sports/$made->{json}{id}", grid_key => "$key-held");
-$worker->until(sub { $dbh->selectrow_array(q{select count(*) from pg_locks where locktype = 'advisory' and not granted}) }, 'waits');
+$sports->until(sub { $dbh->selectrow_array(q{select count(*) from pg_locks where locktype = 'advisory' and not granted}) }, 'waits');
 $dbh->do(q{update sports.sport set name = 'Changed' where id = ?}, undef, $made->{json}{id});
 like get(query => 'limit=500')->{body}, qr/Changed/, 'while a read is held up another one shows a change';
-command($_, "flush_all\r\n") for 1 .. 2;
+$_->flush for @memcached;
 $dbh->do('select pg_advisory_unlock(4711)');
 is $sports->collect($held)->{json}{name}, 'Held up', 'the first one answers what it has read';
 is_deeply [ holders("$key-held"), holders('punit:gen:sports') ], [], 'but after a flush of memcached it is not stored, nor is its generation';
 get();
-command($_, "delete punit:gen:sports\r\n") for 1 .. 2;
+$_->command("delete punit:gen:sports") for @memcached;
 $sports->request(GET => '/sports', query => 'limit=2');
 is_deeply [ map { scalar lookup($_, 'punit:gen:sports') } 1 .. 2 ], [ (generation()) x 2 ],
     'an answer that is not stored raises the generation as well: nobody reads an older text after it';
@@ -157,14 +138,14 @@ $health = $sports->request(GET => '/sports/health');
 is_deeply [ $health->{status}, $health->{json}{failing} ], [ 503, ['grid'] ], 'health names the grid';
 is editor(DELETE => "/sports/$id")->{status}, 204, 'a change does not need it either';
 unlink map { "$dir/grid$_.sock" } 1 .. 2;
-$_->again->listening($_->{socket}) for @memcached;
-$worker->until(sub { get(); holders() }, 'fills again');
+$_->start for @memcached;
+$sports->until(sub { get(); holders() }, 'fills again');
 pass 'when memcached is back it is filled again';
 my ($half) = holders();
 $memcached[ 2 - $half ]->stop('KILL');
-command($half, "delete $key\r\n");
+$memcached[$half - 1]->command("delete $key");
 # each thread has a client of its own, and some may still be holding back
-$worker->until(sub { get(); holders() }, 'fills the other one');
+$sports->until(sub { get(); holders() }, 'fills the other one');
 is_deeply [ holders() ], [$half], 'with one of two servers gone the other one is filled all the same';
 
 done_testing;

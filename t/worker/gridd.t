@@ -2,43 +2,26 @@
 # gridd keeps generations and ended tokens true on every memcached server, whatever of them is away for a while.
 use strict;
 use warnings;
-use File::Temp qw(tempdir);
-use IO::Socket::UNIX;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
+use Punit::Grid;
 use Punit::Postgres;
-use Punit::Process;
+use Punit::Server qw(directory);
+use Punit::Tree qw(program);
 
-my $dir = tempdir('punit-gridd-XXXXXX', DIR => '/tmp', CLEANUP => 1);
-chmod 0777, $dir;
+my $dir = directory('gridd');
 my $pg = Punit::Postgres->new(unit => 'eu');
 $pg->apply('punit', 'auth', 'training', 'sports');
 my $dbh = $pg->dbh;
 
-my @memcached = map { Punit::Process->memcached("$dir/grid$_.sock") } 1 .. 2;
-my $tokens = Punit::Process->memcached("$dir/tokens.sock");
+my @memcached = map { Punit::Grid->new("$dir/grid$_.sock") } 1 .. 2;
+my $tokens = Punit::Grid->new("$dir/tokens.sock");
 my $gridd;
 
-sub command {
-    my ($socket, $text) = @_;
-    my $s = IO::Socket::UNIX->new(Peer => "$dir/$socket.sock") or return;
-    print $s $text;
-    return $s;
-}
-
-sub lookup {
-    my ($socket, $key) = @_;
-    my $s = command($socket, "get $key\r\n") or return;
-    my $line = <$s> // return;
-    my ($len) = $line =~ /^VALUE \S+ \d+ (\d+)/ or return;
-    read $s, my ($value), $len;
-    return $value;
-}
-
 sub generation { return scalar $dbh->selectrow_array(q{select punit.generation_of('sports')}) }
-sub known      { return map { lookup("grid$_", 'punit:gen:sports') // 'none' } 1 .. 2 }
-sub token      { return lookup('tokens', "punit:tok:$_[0]") // 'none' }
+sub known      { return map { $_->get('punit:gen:sports') // 'none' } @memcached }
+sub token      { return $tokens->get("punit:tok:$_[0]") // 'none' }
 
 # Waits for the condition; gives the seconds it took, dies after 10.
 sub seconds_until {
@@ -65,9 +48,9 @@ sub end_token {
 }
 
 my $before = end_token();
-$gridd = Punit::Process->start(cmd => [ Punit::Process->program('gridd') ], log => "$dir/gridd.log",
+$gridd = Punit::Server->new(cmd => [program('punit-gridd')], log => "$dir/gridd.log",
     env => { PUNIT_UNIT => 'eu', PUNIT_PG => $pg->conninfo, PUNIT_GRID => "unix:$dir/grid1.sock unix:$dir/grid2.sock",
-        PUNIT_TOKEN_GRID => "unix:$dir/tokens.sock" });
+        PUNIT_TOKEN_GRID => "unix:$dir/tokens.sock" })->start;
 
 # ---- generations
 soon(all_are(), 5, 'after the start every server has the generation');
@@ -84,12 +67,12 @@ while (time < $end) { $gaps++ if grep { $_ eq 'none' } known(); sleep 0.1 }
 is $gaps, 0, 'it stays there for longer than its 3 s to live';
 
 my $ahead = generation() + 100;
-command("grid1", sprintf "set punit:gen:sports 0 3 %d\r\n%d\r\n", length $ahead, $ahead);
+$memcached[0]->set('punit:gen:sports', 0, $ahead, 3);
 sleep 1.3;
 is +(known())[0], $ahead, 'an older generation is never written over a newer one';
 soon(all_are(), 4, 'which is not kept alive either');
 
-command("grid2", "flush_all\r\n");
+$memcached[1]->flush;
 soon(all_are(), 2, 'a flushed server has it again');
 
 # ---- memcached away
@@ -97,11 +80,11 @@ $memcached[0]->stop('KILL');
 $dbh->do(q{update sports.sport set name = 'Curling 2' where origin_unit = 'eu'});
 soon(sub { (known())[1] eq generation() }, 1, 'with one server gone the other one is served');
 unlink "$dir/grid1.sock";
-$memcached[0]->again->listening("$dir/grid1.sock");
+$memcached[0]->start;
 soon(all_are(), 3, 'a server that is back has it again');
 $memcached[1]->signal('STOP');
 $dbh->do(q{update sports.sport set name = 'Curling 3' where origin_unit = 'eu'});
-soon(sub { lookup('grid1', 'punit:gen:sports') eq generation() }, 1, 'a frozen server does not hold up the other one');
+soon(sub { $memcached[0]->get('punit:gen:sports') eq generation() }, 1, 'a frozen server does not hold up the other one');
 $memcached[1]->signal('CONT');
 soon(all_are(), 3, 'and is served when it goes on');
 
@@ -112,8 +95,8 @@ soon(sub { token($jti) eq 'revoked' }, 0.5, 'what ends is there at once');
 my $brief = end_token(in => '2 s');
 soon(sub { token($brief) eq 'revoked' }, 0.5, 'a token about to expire too');
 soon(sub { token($brief) eq 'none' }, 5, 'and is gone when it has expired');
-my $set = command('tokens', "set punit:tok:" . ($jti = sprintf('0b6f2f0e-0000-4000-8000-%012d', $n + 1)) . " 0 60 2\r\nok\r\n");
-is scalar <$set>, "STORED\r\n", 'an entry says ok';
+$jti = sprintf '0b6f2f0e-0000-4000-8000-%012d', $n + 1;
+is $tokens->command("set punit:tok:$jti 0 60 2", 'ok'), "STORED\r\n", 'an entry says ok';
 end_token();
 soon(sub { token($jti) eq 'revoked' }, 0.5, 'it goes over an entry that says ok');
 my $expired = end_token(in => '-1 s');
@@ -130,7 +113,7 @@ $tokens->stop('KILL');
 my $missed = end_token();
 sleep 0.2;
 unlink "$dir/tokens.sock";
-$tokens->again->listening("$dir/tokens.sock");
+$tokens->start;
 soon(sub { token($missed) eq 'revoked' && token($before) eq 'revoked' }, 3, 'after memcached was away all that has ended is written again');
 
 # ---- PostgreSQL away

@@ -2,14 +2,11 @@
 # Idempotency-Key: the same key, route and body gives the same answer, and the effect is there once.
 use strict;
 use warnings;
-use File::Temp qw(tempdir);
 use Test::More;
 
-use Punit::FastCGI;
 use Punit::Postgres;
-use Punit::Process;
+use Punit::Worker;
 
-my $dir = tempdir('punit-worker-XXXXXX', DIR => '/tmp', CLEANUP => 1);
 my $pg  = Punit::Postgres->new(unit => 'eu');
 $pg->apply();
 my $dbh = $pg->dbh;
@@ -17,8 +14,7 @@ my @users = map { sprintf '0b6f2f0e-0000-4000-8000-%012d', $_ } 1 .. 2;
 $dbh->do('select punit.create_user(?)', undef, $_) for @users;
 my ($sport) = $dbh->selectrow_array(q{insert into sports.sport (name, category, met) values ('Curling', 'ice', 4) returning id});
 
-my $worker = Punit::Process->worker('sports', $dir, PUNIT_PG => $pg->conninfo);
-my $sports = Punit::FastCGI->new("$dir/sports.sock");
+my $sports = Punit::Worker->new($pg, 'sports');
 my %body = (sport_id => $sport, started_at => '2026-03-01T10:00:00Z', duration_s => 3600);
 
 sub post { my ($key, %o) = @_; return $sports->request(POST => '/activities', user => $users[0], body => \%body, key => $key, %o) }

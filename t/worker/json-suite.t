@@ -10,8 +10,8 @@ use Test::More;
 
 use Punit::AuthWorker;
 use Punit::FastCGI;
-use Punit::Process;
 use Punit::Services qw(services);
+use Punit::Tree qw(program);
 use Punit::Worker;
 
 my $folder = dirname(abs_path(__FILE__)) . '/../../../shared/data/JSONTestSuite/test_parsing';
@@ -33,7 +33,7 @@ $db->do('select punit.create_user(?)', undef, $user);
 # [METHOD, path] of what takes a body at a service; of what there is one of many, one that is not there.
 sub takers {
     my ($service) = @_;
-    open my $table, '-|', Punit::Process->program($service), '--routes' or die $!;
+    open my $table, '-|', program("punit-$service"), '--routes' or die $!;
     my @takers = map { [ (split)[0, 1] ] } grep { /^(?:POST|PUT|PATCH) / } <$table>;
     close $table or die "punit-$service --routes: $?";
     $_->[1] =~ s/\{\w+:uuid\}/b0000000-0000-4000-8000-000000000009/ for @takers;

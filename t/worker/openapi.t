@@ -9,8 +9,8 @@ use Test::More;
 
 use Punit::FastCGI;
 use Punit::OpenAPI;
-use Punit::Process;
 use Punit::Services qw(services);
+use Punit::Tree qw(program);
 use Punit::Units;
 use Punit::User;
 
@@ -21,7 +21,7 @@ my $operations = $api->operations;
 # what the services' tables hold: "METHOD path" => [class, role]
 my %route;
 for my $service (@services) {
-    open my $table, '-|', Punit::Process->program($service), '--routes' or die $!;
+    open my $table, '-|', program("punit-$service"), '--routes' or die $!;
     while (<$table>) {
         my ($method, $path, $class, $role) = split;
         $route{ "$method " . $path =~ s/:\w+\}/}/gr } = [ $class, $role ] if $class ne 'internal';

@@ -2,15 +2,12 @@
 # What a worker answers about users who are owned elsewhere, are arriving, are gone, or whose owner is down.
 use strict;
 use warnings;
-use File::Temp qw(tempdir);
 use Test::More;
 use Time::HiRes qw(sleep);
 
-use Punit::FastCGI;
 use Punit::Postgres;
-use Punit::Process;
+use Punit::Worker;
 
-my $dir = tempdir('punit-worker-XXXXXX', DIR => '/tmp', CLEANUP => 1);
 my $pg  = Punit::Postgres->new(unit => 'us');
 $pg->apply('punit', 'profile');
 my $dbh = $pg->dbh;
@@ -28,8 +25,7 @@ sub user {
     return $id;
 }
 
-my $worker  = Punit::Process->worker('profile', $dir, PUNIT_UNIT => 'us', PUNIT_PG => $pg->conninfo, PUNIT_PG_POOL => 2);
-my $profile = Punit::FastCGI->new("$dir/profile.sock");
+my $profile = Punit::Worker->new($pg, 'profile', PUNIT_UNIT => 'us', PUNIT_PG_POOL => 2);
 
 sub get   { return $profile->request(GET => '/profile', user => @_) }
 sub patch { return $profile->request(PATCH => '/profile', body => { name => 'new' }, user => @_) }

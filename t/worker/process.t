@@ -2,34 +2,31 @@
 # A worker as a process: its socket, its start, its end.
 use strict;
 use warnings;
-use File::Temp qw(tempdir);
 use IO::Socket::UNIX;
 use Test::More;
 use Time::HiRes qw(time);
 
-use Punit::FastCGI;
 use Punit::Postgres;
-use Punit::Process;
+use Punit::Server;
+use Punit::Wait qw(wait_until);
+use Punit::Worker;
 
-my $dir = tempdir('punit-worker-XXXXXX', DIR => '/tmp', CLEANUP => 1);
 my $pg  = Punit::Postgres->new(unit => 'eu');
 $pg->apply('punit', 'profile');
 my $dbh  = $pg->dbh;
 my $user = $pg->add_user('0b6f2f0e-0000-4000-8000-000000000001', 'Ann');
 
+my $profile = Punit::Worker->new($pg, 'profile');
+my $dir = $profile->dir;
 my $socket = "$dir/profile.sock";
-my %env = (PUNIT_PG => $pg->conninfo);
-my $worker = Punit::Process->worker('profile', $dir, %env);
-my $profile = Punit::FastCGI->new($socket);
 sub get { return $profile->request(GET => '/profile', user => $user, @_) }
 
 # Runs the program until it ends by itself; gives its exit code and what it logged.
 sub ends {
     my (%e) = @_;
-    my $p = Punit::Process->start(cmd => $worker->{cmd}, log => "$dir/ends-" . int(rand 1e9) . '.log',
-        env => { %{ $worker->{env} }, %e });
-    my $end = time + 10;
-    select undef, undef, undef, 0.02 while $p->alive && time < $end;
+    my $p = Punit::Server->new(cmd => $profile->{cmd}, log => "$dir/ends-" . int(rand 1e9) . '.log',
+        env => { %{ $profile->{env} }, %e })->start;
+    wait_until(sub { !$p->alive }, 10);
     my $status = $p->alive ? 'runs' : $p->{status} >> 8;
     $p->stop('KILL');
     return ($status, $p->log_text);
@@ -43,7 +40,7 @@ like $log, qr/level=error .*event=socket .*another process listens/, 'and says s
 is get()->{status}, 200, 'the first one goes on';
 
 # field 41 of proc(5)'s stat is the scheduling policy; of all threads
-my @policies = map { open my $f, '<', $_ or die "$_: $!"; (split ' ', (readline $f) =~ s/.*\) //r)[38] } glob "/proc/$worker->{pid}/task/*/stat";
+my @policies = map { open my $f, '<', $_ or die "$_: $!"; (split ' ', (readline $f) =~ s/.*\) //r)[38] } glob "/proc/$profile->{pid}/task/*/stat";
 is_deeply [ grep { $_ != 3 } @policies[1 .. $#policies] ], [], 'its threads are of SCHED_BATCH: they do not push aside what serves others';
 
 ($status, $log) = ends(PUNIT_UNIT => 'EU 1');
@@ -61,41 +58,41 @@ $dbh->begin_work;
 $dbh->do('select from punit.own where user_id = ? for update', undef, $user);
 my $running = $profile->send_only(PATCH => '/profile', user => $user, body => { name => 'Bea' });
 my $other = $pg->dbh;
-$worker->until(sub {
+$profile->until(sub {
     $other->selectrow_array("select count(*) from pg_stat_activity where usename = 'punit_profile' and wait_event_type = 'Lock'");
 }, 'runs a request');
-my $idle = Punit::FastCGI->new($socket);
+my $idle = $profile->connection;
 $idle->request(GET => '/profile/health', keep => 1);
 my $start = time;
-$worker->signal('TERM');
-$worker->until(sub { !-e $socket }, 'removes its socket');
-ok $worker->alive, 'after SIGTERM a running request keeps it alive';
+$profile->signal('TERM');
+$profile->until(sub { !-e $socket }, 'removes its socket');
+ok $profile->alive, 'after SIGTERM a running request keeps it alive';
 ok !IO::Socket::UNIX->new(Peer => $socket), 'but it takes no more';
 $dbh->rollback;
 is $profile->collect($running)->{status}, 200, 'the running request is answered';
-$worker->until(sub { !$worker->alive }, 'ends') if $worker->alive;
-is $worker->{status}, 0, 'then it ends, with exit code 0';
+$profile->until(sub { !$profile->alive }, 'ends') if $profile->alive;
+is $profile->{status}, 0, 'then it ends, with exit code 0';
 cmp_ok time - $start, '<', 2, 'within 2 s, idle kept connections or not';
 
-$worker->again->listening($socket);
+$profile->start;
 is get()->{json}{name}, 'Bea', 'it can be started again at once';
 
 $dbh->begin_work;
 $dbh->do('select from punit.own where user_id = ? for update', undef, $user);
 $running = $profile->send_only(PATCH => '/profile', user => $user, body => { name => 'Cleo' });
-$worker->until(sub {
+$profile->until(sub {
     $other->selectrow_array("select count(*) from pg_stat_activity where usename = 'punit_profile' and wait_event_type = 'Lock'");
 }, 'runs a request');
 $start = time;
-$worker->stop('TERM');
+$profile->stop('TERM');
 cmp_ok time - $start, '<', 2.2, 'a request that does not end does not keep it from ending within 2 s';
 $dbh->rollback;
 $profile->collect($running);
 
-$worker->again->listening($socket);
-$worker->stop('KILL');
+$profile->start;
+$profile->stop('KILL');
 ok -S $socket, 'killed it leaves its socket behind';
-$worker->again->until(sub { eval { get()->{status} == 200 } }, 'listens again');
+$profile->start->until(sub { eval { get()->{status} == 200 } }, 'listens again');
 pass 'which the next one replaces';
 
 # ---- many at once

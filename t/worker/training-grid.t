@@ -3,31 +3,22 @@ use strict;
 use warnings;
 use FindBin ();
 use lib "$FindBin::Bin/../lib";
-use File::Temp qw(tempdir);
-use IO::Socket::UNIX;
 use Test::More;
 
+use Punit::Grid;
+use Punit::Server qw(directory);
 use Punit::Worker;
 
 my @coach = (user => 'c0000000-0000-4000-8000-000000000001', roles => 'user coach');
-my $dir = tempdir('punit-grid-XXXXXX', DIR => '/tmp', CLEANUP => 1);
-chmod 0777, $dir;
-my $memcached = Punit::Process->memcached("$dir/grid.sock");
+my $dir = directory('grid');
+my $memcached = Punit::Grid->new("$dir/grid.sock");
 my $pg = Punit::Worker->database('eu');
 my $db = $pg->dbh;
 my $training = Punit::Worker->new($pg, 'training', PUNIT_GRID => "unix:$dir/grid.sock");
 my $key = 'punit:doc:training:' . 'ab' x 32;
 
 # (flags, value) of a key; none: empty
-sub grid {
-    my $s = IO::Socket::UNIX->new(Peer => "$dir/grid.sock") or die "grid: $!";
-    print $s "get $_[0]\r\n";
-    my $head = <$s>;
-    my (undef, undef, $flags, $len) = split ' ', $head;
-    return if $head =~ /^END/;
-    read $s, my($value), $len;
-    return ($flags, $value);
-}
+sub grid { my ($key) = @_; return reverse $memcached->get($key) }
 
 sub generation { return ($db->selectrow_array(q{select punit.generation_of('training')}))[0] }
 

@@ -11,6 +11,7 @@ package Punit::Backend;
 
 use strict;
 use warnings;
+use parent qw(Punit::Server);
 use Carp qw(croak);
 use File::Temp ();
 use IO::Select;
@@ -18,61 +19,53 @@ use IO::Socket::INET;
 use JSON::PP ();
 use POSIX ();
 
-my @running;
-my $test_pid = $$;
+use Punit::File qw(slurp);
 
 sub new {
     my ($class, $answer) = @_;
-    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 128, ReuseAddr => 1) or croak "listen: $!";
-    my $self = bless { answer => $answer, port => $listen->sockport, log => File::Temp->new(DIR => '/tmp') }, $class;
-    push @running, $self;
-    return $self->_serve($listen);
+    my $asked = File::Temp->new(DIR => '/tmp');
+    my $self = $class->SUPER::new(answer => $answer, asked => $asked, test => $$);
+    return $self->start;
 }
 
 sub port { return $_[0]{port} }
 
-# Listens again on the same port.
-sub again {
+sub launch {
     my ($self) = @_;
-    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $self->{port}, Listen => 128, ReuseAddr => 1)
+    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $self->{port} // 0, Listen => 128, ReuseAddr => 1)
         or croak "listen: $!";
-    return $self->_serve($listen);
-}
-
-sub stop {
-    my ($self) = @_;
-    my $pid = delete $self->{pid} or return;
-    kill 'KILL', $pid;
-    waitpid $pid, 0;
+    $self->{port} = $listen->sockport;
+    $self->{pid} = fork // croak "fork: $!";
+    $self->_serve($listen) if !$self->{pid};
     return;
 }
 
+# It listens before it is forked.
+sub ready { return 1 }
+
+# A connection that is open does not keep it.
+sub stop { my ($self) = @_; return $self->SUPER::stop('KILL') }
+
 sub requests {
     my ($self) = @_;
-    open my $f, '<', $self->{log}->filename or croak $!;
-    return map { JSON::PP::decode_json($_) } grep { /\n\z/ } <$f>;
+    return map { JSON::PP::decode_json($_) } grep { /\n\z/ } split /^/, slurp($self->{asked}->filename);
 }
 
 sub forget {
     my ($self) = @_;
-    truncate $self->{log}->filename, 0;
+    truncate $self->{asked}->filename, 0;
     return;
 }
 
 sub _serve {
     my ($self, $listen) = @_;
-    my $pid = fork // croak "fork: $!";
-    if ($pid) {
-        $self->{pid} = $pid;
-        return $self;
-    }
     $SIG{PIPE} = 'IGNORE';
-    open my $log, '>>', $self->{log}->filename or POSIX::_exit(1);
+    open my $log, '>>', $self->{asked}->filename or POSIX::_exit(1);
     $log->autoflush(1);
     my $select = IO::Select->new($listen);
     my (%buf, %number);
     my $connections = 0;
-    while (getppid == $test_pid) {    # not longer than the test, however that ended
+    while (getppid == $self->{test}) {    # not longer than the test, however that ended
         my @ready = $select->can_read(1);
         for my $s (@ready) {
             if ($s == $listen) {
@@ -131,14 +124,6 @@ sub _send {
     $text .= 'Content-Length: ' . length($body) . "\r\n" unless $own;
     $text .= "\r\n" . ($req->{method} eq 'HEAD' ? '' : $body);
     return syswrite($s, $text) && !$own;
-}
-
-END {
-    if ($$ == $test_pid) {
-        my $status = $?;
-        $_->stop for @running;
-        $? = $status;
-    }
 }
 
 1;

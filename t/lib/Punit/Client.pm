@@ -3,7 +3,7 @@ package Punit::Client;
 # An HTTP/1.1 client that hides nothing: headers go out as given, answers come back with all of theirs.
 #
 #   my $c = Punit::Client->new(8101);                # kept open from request to request
-#   my $a = $c->request(GET => '/profile', headers => [Authorization => "Bearer $t"], body => '...');
+#   my $a = $c->request(GET => '/profile', token => $t, headers => ['X-A' => 1], body => '...');
 #   $a->{status}, $a->{headers}{'punit-route'}, $a->{body}, $a->{json}
 #
 # Several headers of one name are joined by ", "; status 0: no answer, error says why.
@@ -14,11 +14,12 @@ use Carp qw(croak);
 use IO::Select;
 use IO::Socket::INET;
 use JSON::PP ();
+use Punit::Wait qw(patience);
 use Time::HiRes qw(time);
 
 sub new {
     my ($class, $port, %o) = @_;
-    return bless { port => $port, timeout => 15, %o }, $class;
+    return bless { port => $port, timeout => patience(15), %o }, $class;
 }
 
 # One request on a connection of its own.
@@ -36,7 +37,7 @@ sub send {
     my ($self, $method, $path, %o) = @_;
     $self->{socket} //= IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port}, Timeout => 5)
         or return $self;
-    my @headers = @{ $o{headers} // [] };
+    my @headers = (defined $o{token} ? (Authorization => "Bearer $o{token}") : (), @{ $o{headers} // [] });
     my $text = "$method $path HTTP/1.1\r\n";
     $text .= "Host: localhost\r\n" unless grep { lc eq 'host' } @headers;
     while (my ($name, $value) = splice @headers, 0, 2) {

@@ -15,6 +15,7 @@ use Carp qw(croak);
 use IO::Select;
 use IO::Socket::UNIX;
 use JSON::PP ();
+use Punit::Wait qw(patience);
 use Time::HiRes qw(time);
 
 my ($BEGIN, $END, $PARAMS, $STDIN, $STDOUT, $STDERR) = (1, 3, 4, 5, 6, 7);
@@ -25,6 +26,9 @@ sub new {
     my ($class, $socket) = @_;
     return bless { socket => $socket }, $class;
 }
+
+# Closes the connection that `keep` has kept.
+sub close_kept { my ($self) = @_; delete $self->{kept}; return $self }
 
 sub request {
     my ($self, $method, $path, %o) = @_;
@@ -44,7 +48,7 @@ sub request {
     my $start = time;
     my $out = _record($BEGIN, pack 'nCx5', 1, $flags) . _stream($PARAMS, join '', map { _pair($_, $params{$_}) } sort keys %params)
         . _stream($STDIN, $body // '');
-    my $answer = _exchange($s, $out, $o{timeout} // 20);
+    my $answer = _exchange($s, $out, $o{timeout} // patience(20));
     $answer->{ms} = (time - $start) * 1000;
     $self->{kept} = $s if $o{keep};
     return $answer;

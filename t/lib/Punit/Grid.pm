@@ -1,33 +1,34 @@
 package Punit::Grid;
 
-# A memcached that stands in for a unit's grid, written to as punit-gridd and the workers do.
+# A memcached that stands in for a unit's grid. The test writes to it as punit-gridd and the workers do.
 #
-#   my $grid = Punit::Grid->new("$dir/grid.sock");
+#   my $grid = Punit::Grid->new("$dir/grid.sock");                # or '127.0.0.1:PORT'
 #   $grid->generation(sports => 7);                               # and nobody has an older one any more
 #   $grid->put($grid->key('sports', '/sports', 'level=a'), 7, 'etag', '{"items":[]}');
 #   $grid->asked;                                                 # keys that it was asked for so far
 
 use strict;
 use warnings;
-use Carp qw(croak);
+use parent qw(Punit::Server Punit::Memcached);
 use Digest::SHA qw(sha256_hex);
-use IO::Socket::UNIX;
 use Time::HiRes qw(sleep);
 
-use Punit::Process;
+use Punit::Command qw(punit_user);
 
 sub new {
-    my ($class, $socket) = @_;
-    return bless { socket => $socket, process => Punit::Process->memcached($socket) }, $class;
-}
-
-sub process { return $_[0]{process} }
-
-# A command and its data; gives the first line of the answer.
-sub command {
-    my ($self, $command, $data) = @_;
-    my $s = $self->_say($command, defined $data ? $data : ());
-    return scalar <$s>;
+    my ($class, $address, %o) = @_;
+    my ($host, $port) = $address =~ m{^([\d.]+):(\d+)$};
+    my $self = $class->Punit::Server::new(
+        address => $address,
+        $port ? (port => $port) : (socket => $address),
+        cmd => [
+            'memcached', '-m', '16',
+            $port ? ('-l', $host, '-p', $port) : ('-s', $address, '-a', '0777'),
+            $> == 0 ? ('-u', (punit_user())[0]) : ()
+        ],
+        log => $o{log} // "$address.log",
+    );
+    return $self->start;
 }
 
 sub key {
@@ -37,12 +38,10 @@ sub key {
 
 sub put {
     my ($self, $key, $flags, $etag, $body) = @_;
-    my $value = "\"$etag\" application/json\n$body";
-    $self->command("set $key $flags 0 " . length $value, $value);
-    return;
+    return $self->set($key, $flags, qq("$etag" application/json\n$body));
 }
 
-# Known to everybody when this returns: one that was just asked for is kept for 10 ms.
+# Known to everybody when this returns: NGINX keeps a generation for 10 ms.
 sub generation {
     my ($self, $service, $gen) = @_;
     $self->raise($service, $gen);
@@ -52,25 +51,9 @@ sub generation {
 
 sub raise {
     my ($self, $service, $gen) = @_;
-    $self->command("set punit:gen:$service 0 0 " . length $gen, $gen);
-    return;
+    return $self->set("punit:gen:$service", 0, $gen);
 }
 
-sub asked {
-    my ($self) = @_;
-    my $s = $self->_say('stats');
-    while (my $line = <$s>) {
-        return $1 if $line =~ /^STAT cmd_get (\d+)/;
-    }
-    croak 'memcached gave no stats';
-}
-
-sub _say {
-    my ($self, @lines) = @_;
-    my $s = IO::Socket::UNIX->new(Peer => $self->{socket}) or croak "memcached: $!";
-    print $s map { "$_\r\n" } @lines;
-    $s->flush;
-    return $s;
-}
+sub asked { my ($self) = @_; return $self->stat('cmd_get') }
 
 1;

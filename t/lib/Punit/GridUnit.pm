@@ -5,22 +5,20 @@ package Punit::GridUnit;
 #
 #   my $g = Punit::GridUnit->new;
 #   $g->start("unix:$socket");                     # stops what ran before
-#   Punit::GridUnit::put($socket, 'punit:gen:training', 0, $g->{gen});
-#   $g->publish($socket, '/training/x', 'text');
+#   $grid->raise(training => $g->{gen});           # a Punit::Grid
+#   $g->publish($grid, '/training/x', 'text');
 #   my $a = $g->get('/training/x');  route($a)     # grid
 
 use strict;
 use warnings;
 use Exporter qw(import);
 use Digest::SHA qw(sha256_hex);
-use IO::Socket::INET;
-use IO::Socket::UNIX;
 
 use Punit::Client;
 use Punit::Nginx;
 use Punit::Token;
 
-our @EXPORT_OK = qw(doc_key document memcached put route);
+our @EXPORT_OK = qw(doc_key document route);
 
 sub new {
     my ($class) = @_;
@@ -82,27 +80,13 @@ sub get {
 }
 
 sub publish {
-    my ($self, $address, $path, $text, $flags) = @_;
-    return put($address, doc_key($path), $flags // $self->{gen}, document($text));
+    my ($self, $grid, $path, $text, $flags) = @_;
+    return $grid->set(doc_key($path), $flags // $self->{gen}, document($text));
 }
 
 sub route { my ($a) = @_; return $a->{headers}{'punit-route'} // '-' }
 
 sub doc_key  { return 'punit:doc:training:' . sha256_hex("GET\n$_[0]\n") }
 sub document { my ($text) = @_; return qq("etag-) . sha256_hex($text) . qq(" text/plain\n$text) }
-
-sub memcached {
-    my ($address) = @_;
-    return $address =~ m{^/} ? IO::Socket::UNIX->new(Peer => $address) : IO::Socket::INET->new(PeerAddr => $address);
-}
-
-sub put {
-    my ($address, $key, $flags, $value) = @_;
-    my $s = memcached($address) or die "$address: $!";
-    print $s "set $key $flags 0 " . length($value) . "\r\n$value\r\n";
-    my $line = <$s>;
-    $line eq "STORED\r\n" or die "set $key: $line";
-    return;
-}
 
 1;

@@ -11,33 +11,29 @@ package Punit::Nginx;
 
 use strict;
 use warnings;
+use parent qw(Punit::Server);
 use Carp qw(croak);
-use Cwd qw(abs_path);
 use File::Copy qw(copy);
-use File::Path qw(make_path remove_tree);
-use File::Temp qw(tempdir);
+use File::Path qw(make_path);
 use IO::Socket::INET;
-use POSIX ();
-use Test::More ();
-use Time::HiRes qw(time sleep);
 
-use Punit::Process;
+use Punit::Client;
+use Punit::Command qw(as_punit capture punit_user);
+use Punit::File qw(slurp spew);
+use Punit::Server qw(directory free_port);
+use Punit::Tree qw(module);
 
-my @all;
-my $test_pid = $$;
-(my $root = abs_path(__FILE__)) =~ s{/t/lib/Punit/Nginx\.pm$}{};
 my $nginx = $ENV{PUNIT_NGINX} // 'nginx';
 ($nginx) = grep { -x } map { "$_/nginx" } split(/:/, $ENV{PATH}), '/usr/sbin' if $nginx !~ m{/};    # USR2 knows no PATH
 my $preload = $ENV{PUNIT_PRELOAD};    # the sanitizers' libraries, when only the module was built with them
-my $module = $ENV{PUNIT_MODULE} // "$root/build/ngx_http_punit_module.so";    # '': nginx has it built in
 
 sub new {
     my ($class, %o) = @_;
-    my $self = bless { dir => tempdir('punit-nginx-XXXXXX', DIR => '/tmp'), ports => {}, workers => 1, %o }, $class;
-    make_path("$self->{dir}/logs", "$self->{dir}/tmp");
-    _chown($self->{dir});
-    !$module or copy($module, "$self->{dir}/module.so") or croak "$module: $!, build it first";
-    push @all, $self;
+    my $dir = directory('nginx');
+    make_path("$dir/logs", "$dir/tmp");
+    my $self = Punit::Server::new($o{daemon} ? 'Punit::Nginx::Daemon' : $class,
+        dir => $dir, log => "$dir/logs/output.log", ports => {}, workers => 1, %o);
+    !module() or copy(module(), "$dir/module.so") or croak module() . ": $!, build it first";
     return $self;
 }
 
@@ -46,11 +42,13 @@ sub dir { return $_[0]{dir} }
 # A free port by name: always the same for a name.
 sub port {
     my ($self, $name) = @_;
-    return $self->{ports}{$name} //= do {
-        my $s = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) or croak "listen: $!";
-        push @{ $self->{held} }, $s;    # until all are known
-        $s->sockport;
-    };
+    return $self->{ports}{$name} //= free_port($self->{held} //= []);    # held until all are known
+}
+
+# One request on a connection of its own: to the port named http, or as `port` says. The rest as of Punit::Client.
+sub ask {
+    my ($self, $method, $path, %o) = @_;
+    return Punit::Client->once($self->port(delete $o{port} // 'http'), $method, $path, %o);
 }
 
 # The text of the http block; what is common to all tests is added.
@@ -59,9 +57,8 @@ sub http {
     delete $self->{held};
     my $dir = $self->{dir};
     my $temp = join "\n", map { "    ${_}_temp_path tmp/$_;" } qw(client_body proxy fastcgi uwsgi scgi);
-    open my $f, '>', "$dir/nginx.conf" or croak $!;
-    print $f <<"EOF_CONF";
-@{[$module ? "load_module $dir/module.so;" : '']}
+    spew("$dir/nginx.conf", <<"EOF_CONF");
+@{[module() ? "load_module $dir/module.so;" : '']}
 pid $dir/nginx.pid;
 env LD_PRELOAD;
 env ASAN_OPTIONS;
@@ -78,102 +75,105 @@ $temp
 $text
 }
 EOF_CONF
-    close $f or croak $!;
     _chown($dir);
     return $self;
 }
 
 sub _command {
     my ($self, @more) = @_;
-    my @as = $> == 0 ? qw(setpriv --reuid=punit --regid=punit --clear-groups) : ();
 
     # nginx ends without freeing its arrays of connections and events, which would count as leaks
-    push @as, 'env', 'ASAN_OPTIONS=' . join(':', 'detect_leaks=0', $ENV{ASAN_OPTIONS} // ()), $preload ? "LD_PRELOAD=$preload" : ();
-    return (@as, $nginx, '-p', $self->{dir}, '-e', "$self->{dir}/logs/error.log", '-c', "$self->{dir}/nginx.conf", @more);
+    my @environment = ('env', 'ASAN_OPTIONS=' . join(':', 'detect_leaks=0', $ENV{ASAN_OPTIONS} // ()),
+        $preload ? "LD_PRELOAD=$preload" : ());
+    my $dir = $self->{dir};
+    return (as_punit(), @environment, $nginx, '-p', $dir, '-e', "$dir/logs/error.log", '-c', "$dir/nginx.conf", @more);
 }
 
 # nginx -t: (accepted, what it said)
 sub check {
     my ($self, $text) = @_;
     $self->http($text) if defined $text;
-    my @cmd = $self->_command('-t');
-    my $pid = open(my $p, '-|') // croak $!;
-    if (!$pid) {
-        open STDERR, '>&', \*STDOUT;
-        { no warnings 'exec'; exec @cmd }
-        POSIX::_exit(127);
-    }
-    my $said = do { local $/; <$p> };
-    close $p;
-    my $ok = $? == 0;
+    my ($status, $said) = capture($self->_command('-t'));
     truncate "$self->{dir}/logs/error.log", 0;
-    return ($ok, $said);
+    return ($status == 0, $said);
 }
 
-sub start {
+sub launch {
     my ($self) = @_;
-    $self->{process} = $self->{daemon}
-        ? Punit::Nginx::Daemon->start([$self->_command], $self->{dir})
-        : Punit::Process->start(cmd => [$self->_command], log => "$self->{dir}/logs/output.log");
-    $self->{process}->until(
-        sub {
-            for my $port (values %{ $self->{ports} }) {
-                next if $self->{not_listening}{$port};
-                IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port) or return 0;
-            }
-            return -s "$self->{dir}/nginx.pid";
-        },
-        'listens'
-    );
-    return $self;
+    $self->{cmd} = [$self->_command];
+    @$self{qw(runs judged ended)} = (1, 0, 0);
+    return $self->SUPER::launch;
 }
 
-# Of a port that somebody else listens on, or nobody.
+# True once its workers are there and all of its ports take connections.
+sub ready {
+    my ($self) = @_;
+    for my $port (values %{ $self->{ports} }) {
+        next if $self->{not_listening}{$port};
+        IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port) or return 0;
+    }
+    return -s "$self->{dir}/nginx.pid" && $self->{workers} <= (my @workers = $self->pids);
+}
+
+# The port of this name is somebody else's, or nobody's: it is not waited for.
 sub foreign { my ($self, $name) = @_; my $port = $self->port($name); $self->{not_listening}{$port} = 1; return $port }
 
-sub master { my ($self) = @_; return $self->{process} && $self->{process}{pid} }
-
-sub process { return $_[0]{process} }
+sub master { my ($self) = @_; return $self->{pid} }
 
 # The workers, of this master or of another.
 sub pids {
     my ($self, $master) = @_;
     $master //= $self->master or return;
-    return grep { length } split /\s+/, `cat /proc/$master/task/$master/children 2>/dev/null`;
+    return split ' ', slurp("/proc/$master/task/$master/children", absent => '');
 }
 
 # New workers, the old ones gone or going.
 sub reload {
     my ($self) = @_;
     my %old = map { $_ => 1 } $self->pids;
-    $self->{process}->signal('HUP');
-    $self->{process}->until(sub { my @new = grep { !$old{$_} } $self->pids; @new >= $self->{workers} }, 'has new workers');
-    $self->{process}->until(sub { !grep { $old{$_} } $self->pids }, 'has ended its old workers', 30);
+    $self->signal('HUP');
+    $self->until(sub { my @new = grep { !$old{$_} } $self->pids; @new >= $self->{workers} }, 'has new workers');
+    $self->until(sub { !grep { $old{$_} } $self->pids }, 'has ended its old workers', 30);
     return $self;
 }
 
+sub logs { my ($self) = @_; return map { "$self->{dir}/logs/$_" } qw(error.log output.log) }
+
 sub log_text {
     my ($self, $name) = @_;
-    open my $f, '<', "$self->{dir}/logs/" . ($name // 'error.log') or return '';
-    local $/;
-    return scalar(<$f>) // '';
+    return slurp("$self->{dir}/logs/" . ($name // 'error.log'), absent => '');
 }
 
+# Quits. Returns what is wrong with its logs, '' if nothing. The test judges that, so its end does not.
 sub stop {
     my ($self, $signal) = @_;
-    my $process = delete $self->{process} or return '';
-    my $status = $process->stop($signal // 'QUIT');
-    my $bad = join '', grep { /\[(?:alert|emerg)\]|Sanitizer|runtime error/ } map { /(.*\n)/g }
-        $self->log_text, $self->log_text('output.log');
-    $bad .= "ended with status $status\n" if $status;
+    return '' unless $self->{runs};
+    $self->end($signal);
+    my $bad = join '', map { s/^[^:]+: //r } $self->complaints;
+    $self->{judged} = 1;
     return $bad;
 }
 
-# As root everything runs as user punit: what is in the directory is his.
+sub end {
+    my ($self, $signal) = @_;
+    delete $self->{runs} or return;
+    $self->{ended} = $self->quit($signal // 'QUIT');
+    return;
+}
+
+sub quit { my ($self, $signal) = @_; return $self->SUPER::stop($signal) }
+
+sub complaints {
+    my ($self) = @_;
+    return if $self->{judged};
+    return ($self->SUPER::complaints, $self->{ended} ? "$self->{dir}: ended with status $self->{ended}\n" : ());
+}
+
+# What stands in the directory belongs to the user that all of it runs as.
 sub _chown {
     my ($dir) = @_;
     return if $> != 0;
-    my (undef, undef, $uid, $gid) = getpwnam 'punit' or croak 'no user punit: make deps';
+    my (undef, $uid, $gid) = punit_user();
     chown $uid, $gid, $dir;
     chmod 0755, $dir;
     for (glob "$dir/*") {
@@ -185,84 +185,41 @@ sub _chown {
 # A master in the background: no child of the test, and another one after an upgrade.
 package Punit::Nginx::Daemon;
 
-use Carp qw(croak);
-use Punit::Wait qw(wait_until);
-use Time::HiRes qw(time sleep);
+our @ISA = ('Punit::Nginx');
 
-sub start {
-    my ($class, $cmd, $dir) = @_;
-    my $self = bless { dir => $dir }, $class;
-    my $pid = fork // croak "fork: $!";
-    if (!$pid) {
-        open STDOUT, '>>', "$dir/logs/output.log";
-        open STDERR, '>&', \*STDOUT;
-        { no warnings 'exec'; exec @$cmd }
-        POSIX::_exit(127);
-    }
-    waitpid $pid, 0;
-    croak "@$cmd failed, see $dir/logs" if $?;
+use Punit::File qw(slurp);
+use Punit::Wait qw(wait_until);
+
+sub launch {
+    my ($self) = @_;
+    $self->SUPER::launch;
+    waitpid $self->{pid}, 0;
+    die "@{ $self->{cmd} } failed, see $self->{dir}/logs" if $?;
     return $self->until(sub { $self->current }, 'has a pid');
 }
 
 # the master that the pid file names
 sub current {
     my ($self) = @_;
-    open my $f, '<', "$self->{dir}/nginx.pid" or return;
-    my ($pid) = (<$f> // '') =~ /^(\d+)\n/ or return;
+    my ($pid) = slurp("$self->{dir}/nginx.pid", absent => '') =~ /^(\d+)\n/ or return;
     return $self->{pid} = $pid;
 }
 
-# also of who has ended and waits for a parent to be told
+# A zombie, which its parent has not reaped yet, is gone too.
 sub gone {
     my ($class, $pid) = @_;
-    open my $f, '<', "/proc/$pid/stat" or return 1;
-    return (<$f> // ') Z') =~ /\) Z/;
+    return slurp("/proc/$pid/stat", absent => ') Z') =~ /\) Z/;
 }
 
-sub until {
-    my ($self, $condition, $what, $seconds) = @_;
-    wait_until($condition, $seconds // 20) or croak "nginx: not in time: $what, see $self->{dir}/logs";
-    return $self;
-}
+sub alive { my ($self) = @_; return $self->{pid} && !$self->gone($self->{pid}) }
 
-sub signal { my ($self, $signal) = @_; kill $signal, $self->{pid}; return $self }
-
-sub stop {
+# Both masters of an upgrade that has not ended.
+sub quit {
     my ($self, $signal) = @_;
-    my %pids;
-    for my $name ('nginx.pid', 'nginx.pid.oldbin') {
-        open my $f, '<', "$self->{dir}/$name" or next;
-        $pids{$1} = 1 if (<$f> // '') =~ /^(\d+)/;
-    }
-    kill $signal, keys %pids;
-    my $end = time + 10;
-    while (grep { !$self->gone($_) } keys %pids) {
-        kill 'KILL', map { $_, Punit::Nginx->pids($_) } keys %pids if time > $end;
-        sleep 0.01;
-    }
+    my @pids = map { slurp("$self->{dir}/$_", absent => '') =~ /^(\d+)/ } 'nginx.pid', 'nginx.pid.oldbin';
+    kill $signal, @pids;
+    wait_until(sub { !grep { !$self->gone($_) } @pids }, 10) or kill 'KILL', map { $_, $self->pids($_) } @pids;
     return 0;
-}
-
-package Punit::Nginx;
-
-END {
-    if ($$ == $test_pid) {
-        my $status = $?;
-        for my $n (@all) {
-            my $bad = $n->stop;
-            if ($bad) {
-                Test::More::diag($bad);
-                $status ||= 1;
-            }
-        }
-        if ($status || !Test::More->builder->is_passing) {
-            Test::More::diag("logs: $_->{dir}/logs") for @all;
-        }
-        else {
-            remove_tree($_->{dir}) for @all;
-        }
-        $? = $status;
-    }
 }
 
 1;

@@ -7,13 +7,13 @@ package Punit::Services;
 
 use strict;
 use warnings;
-use Cwd qw(abs_path);
 use Exporter qw(import);
-use File::Basename qw(dirname);
+
+use Punit::Tree qw(root);
 
 our @EXPORT_OK = qw(services);
 
-my $list = abs_path(dirname(__FILE__) . '/../../../conf/services');
+my $list = root() . '/conf/services';
 
 sub services {
     open my $file, '<', $list or die "$list: $!";

@@ -10,7 +10,7 @@ use strict;
 use warnings;
 use Carp qw(croak);
 use DBD::Pg qw(:async);
-use Time::HiRes qw(time sleep);
+use Punit::Wait qw(wait_until);
 
 sub new {
     my ($class, $pg, $role) = @_;
@@ -40,25 +40,20 @@ sub send {
 # True once the running statement waits for a lock; false when it ended first.
 sub wait_blocked {
     my ($self) = @_;
-    my $end = time + 10;
-    while (time < $end) {
+    my $blocked;
+    wait_until(sub {
         my ($w) = $self->{watch}->selectrow_array(
             "select wait_event_type from pg_stat_activity where pid = ? and state = 'active'", undef, $self->{pid});
-        return 1 if defined $w && $w eq 'Lock';
-        return 0 if $self->{dbh}->pg_ready;
-        sleep 0.005;
-    }
-    croak 'neither blocked nor done after 10 s';
+        $blocked = defined $w && $w eq 'Lock';
+        return $blocked || $self->{dbh}->pg_ready;
+    }, 10) or croak 'neither blocked nor done after 10 s';
+    return $blocked ? 1 : 0;
 }
 
 # The rows of the statement sent, waiting for its end.
 sub rows {
     my ($self) = @_;
-    my $end = time + 10;
-    until ($self->{dbh}->pg_ready) {
-        croak 'statement still runs after 10 s' if time > $end;
-        sleep 0.002;
-    }
+    wait_until(sub { $self->{dbh}->pg_ready }, 10) or croak 'statement still runs after 10 s';
     $self->{dbh}->pg_result;
     my $sth = delete $self->{sth};
     return $sth->{NUM_OF_FIELDS} ? $sth->fetchall_arrayref({}) : [];

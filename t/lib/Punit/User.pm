@@ -13,6 +13,7 @@ use Carp qw(croak);
 use Digest::SHA ();
 use JSON::PP    ();
 use MIME::Base64 qw(decode_base64url);
+use Punit::Wait qw(patience);
 use Time::HiRes qw(sleep time);
 
 my $count = 0;
@@ -62,9 +63,8 @@ sub ask {
 # them was answered; dies after `seconds` (15).
 sub cross {
     my ($self, $unit, %o) = @_;
-    my $end = time + ($o{seconds} // 15);
-    my @answers;
-    while (time < $end) {
+    my ($start, @answers) = (time);
+    while (time - $start < patience($o{seconds} // 15)) {
         push @answers, $self->ask($unit, GET => '/profile');
         my $last = $answers[-1];
         return \@answers if $last->{status} == 200 && $last->{route} eq 'local' && $last->{unit} eq $unit

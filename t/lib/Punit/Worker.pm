@@ -1,48 +1,61 @@
 package Punit::Worker;
 
-# A service's worker on a unit's test database, asked as NGINX would: short forms of Punit::Process and
-# Punit::FastCGI.
+# A service's worker on a unit's test database, asked as NGINX would.
 #
 #   my $pg = Punit::Worker->database('eu');              # all of sql/ below the mesh
-#   my $sports = Punit::Worker->new($pg, 'sports');
+#   my $sports = Punit::Worker->new($pg, 'sports', PUNIT_GRID => ...);
 #   my $a = $sports->get('/sports?limit=3');
 #   my $b = $sports->post('/activities', { sport_id => ... }, user => $user, key => 'k1');
 #   $b->{status}, $b->{json}{id}, $b->{headers}{location}, $b->{pointers}
 #
-# Options are those of Punit::FastCGI; a body is text or a structure.
+# Options of a request are those of Punit::FastCGI; a body is text or a structure.
 
 use strict;
 use warnings;
+use parent qw(Punit::Server);
 use Carp qw(croak);
-use File::Path qw(remove_tree);
-use File::Temp qw(tempdir);
-use Test::More ();
 
 use Punit::FastCGI;
 use Punit::Postgres;
-use Punit::Process;
-
-my (@dirs, $test_pid);
-$test_pid = $$;
+use Punit::Server qw(directory);
+use Punit::Tree qw(program);
 
 sub database {
     my ($class, $unit) = @_;
     return Punit::Postgres->new(unit => $unit)->apply();
 }
 
-# env: further variables of the worker
+# env: further variables of the worker. PUNIT_SOCKET says where it listens, else it is in a directory of its own.
 sub new {
     my ($class, $pg, $service, %env) = @_;
-    my $dir = tempdir("punit-$service-XXXXXX", DIR => '/tmp');
-    push @dirs, $dir;
-    my $process = Punit::Process->worker($service, $dir, PUNIT_UNIT => $pg->unit, PUNIT_PG => $pg->conninfo, %env);
-    return bless { process => $process, fcgi => Punit::FastCGI->new("$dir/$service.sock") }, $class;
+    my $dir = $env{PUNIT_DIR} // directory($service);
+    my $socket = $env{PUNIT_SOCKET} // "$dir/$service.sock";
+    my $self = $class->SUPER::new(
+        cmd => [program("punit-$service")], log => "$dir/$service.log", socket => $socket, directory => $dir,
+        fcgi => Punit::FastCGI->new($socket),
+        env => {
+            PUNIT_UNIT => $pg->unit, PUNIT_PG => $pg->conninfo, PUNIT_SOCKET => $socket, PUNIT_THREADS => 16,
+            PUNIT_PG_POOL => 4, %env
+        },
+    );
+    return $self->start;
 }
+
+sub dir  { return $_[0]{directory} }
+sub fcgi { return $_[0]{fcgi} }
+
+# Another connection to it.
+sub connection { my ($self) = @_; return Punit::FastCGI->new($self->{socket}) }
+
+# As of Punit::FastCGI: the path and its query apart.
+sub request   { my ($self, @request) = @_; return $self->{fcgi}->request(@request) }
+sub send_only { my ($self, @request) = @_; return $self->{fcgi}->send_only(@request) }
+sub collect   { my ($self, $running) = @_; return $self->{fcgi}->collect($running) }
 
 sub call {
     my ($self, $method, $path, $body, %o) = @_;
     ($path, my $query) = split /\?/, $path, 2;
-    my $a = $self->{fcgi}->request($method, $path, query => $query, body => $body, %o);
+    my $a = $self->request($method, $path, query => $query, body => $body, %o);
     # what a 422 complains of
     $a->{pointers} = join ' ', map { $_->{pointer} } @{ $a->{json}{errors} // [] } if ref $a->{json} eq 'HASH';
     return $a;
@@ -67,12 +80,6 @@ sub items {
         $between->() if $between;
     } while ($cursor);
     return @items;
-}
-
-END {
-    if ($$ == $test_pid && !$? && eval { Test::More->builder->is_passing }) {
-        remove_tree($_) for @dirs;
-    }
 }
 
 1;

@@ -1,6 +1,5 @@
 #include "lib/pg/schema.h"
 
-#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +7,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/pg/wire.h"
 
 #define SILENCE_MS 60000
 
@@ -16,34 +16,14 @@ typedef struct {
 } schema_t;
 
 
-/* The next result, or NULL at the end, at the deadline, or without a connection. */
-static PGresult *
-next_result(PGconn *pg, int64_t deadline)
-{
-    struct pollfd fd = { .fd = PQsocket(pg), .events = POLLIN };
-
-    while (PQflush(pg) == 1 || PQisBusy(pg)) {
-        int64_t left = deadline - punit_clock_ms();
-
-        if (left <= 0 || poll(&fd, 1, (int) left) < 0 || PQconsumeInput(pg) == 0) {
-            return NULL;
-        }
-    }
-
-    return PQgetResult(pg);
-}
-
-
 /* No table of versions means no schema at all: version 0. */
 static bool
 read_version(PGconn *pg, int64_t deadline, schema_t *schema, char *why, size_t size)
 {
-    PGresult *row, *end = NULL;
-    bool      ok;
+    PGresult *row = punit_wire_execute(pg, "select version, serves from punit.schema_version", 0,
+                                       NULL, deadline);
 
-    if (PQsendQuery(pg, "select version, serves from punit.schema_version") == 0
-        || (row = next_result(pg, deadline)) == NULL)
-    {
+    if (row == NULL) {
         snprintf(why, size, "the version of the schema was not told in time");
         return false;
     }
@@ -52,7 +32,7 @@ read_version(PGconn *pg, int64_t deadline, schema_t *schema, char *why, size_t s
     bool none = state != NULL && (strcmp(state, "42P01") == 0 || strcmp(state, "3F000") == 0);
     bool some = PQresultStatus(row) == PGRES_TUPLES_OK && PQntuples(row) == 1;
 
-    ok = none || PQresultStatus(row) == PGRES_TUPLES_OK;
+    bool ok = none || PQresultStatus(row) == PGRES_TUPLES_OK;
     schema->version = some ? atoi(PQgetvalue(row, 0, 0)) : 0;
     schema->serves = some ? atoi(PQgetvalue(row, 0, 1)) : 0;
 
@@ -62,11 +42,6 @@ read_version(PGconn *pg, int64_t deadline, schema_t *schema, char *why, size_t s
     }
 
     PQclear(row);
-
-    while ((end = next_result(pg, deadline)) != NULL) {
-        PQclear(end);
-    }
-
     return ok && PQtransactionStatus(pg) == PQTRANS_IDLE;
 }
 

@@ -9,7 +9,6 @@ package Punit::Bench::Ground;
 use strict;
 use warnings;
 use Carp qw(croak);
-use Cwd qw(abs_path);
 use IO::Handle;
 use IO::Socket::UNIX;
 use IPC::Open2 qw(open2);
@@ -17,10 +16,9 @@ use Socket qw(SOCK_DGRAM);
 use Time::HiRes qw(sleep time);
 
 use Punit::Chaos::Ground;
+use Punit::Tree qw(root);
 use Punit::Units;
 use Punit::User;
-
-(my $root = abs_path(__FILE__)) =~ s{/bench/lib/Punit/Bench/Ground\.pm$}{};
 
 # no dwell and no quiet: what is measured is the move, not the wait for it
 my %env = (PUNIT_MOVE_DWELL => '0s', PUNIT_MOVE_QUIET => '0s', PUNIT_MOVE_RESOLVE => '5s', PUNIT_MOVE_PEER_TIMEOUT => '10s',
@@ -104,7 +102,7 @@ sub floor {
         my %set = map { /^(PUNIT_TLS_\w+)=(.*)/ ? ($1 => $2) : () } do { open my $e, '<', "$dir/$to/unit.env" or croak $!; <$e> };
         my $peer = "dbname=punit user=punit_peer_$to sslmode=verify-full sslcert=$set{PUNIT_TLS_CERT} sslkey=$set{PUNIT_TLS_KEY} sslrootcert=$set{PUNIT_TLS_CA} $pg";
         my @own = map { "host=$dir/$_/sock port=" . $self->{units}->port($_, 'pg') . ' dbname=punit user=postgres' } $from, $to;
-        my $pid = open2(my $out, my $in, "$root/build/bench/floor", $peer, @own);
+        my $pid = open2(my $out, my $in, root() . '/build/bench/floor', $peer, @own);
         { pid => $pid, out => $out, in => $in };
     };
     $f->{in}->print("$command\n");

@@ -14,7 +14,6 @@ package Punit::Bench::Service;
 use strict;
 use warnings;
 use Carp qw(croak);
-use IO::Socket::UNIX;
 use Time::HiRes qw(sleep time);
 
 use Punit::Bench::Pgbench;
@@ -108,10 +107,7 @@ sub statement {
 # Of a document that the grid has: it is forgotten first.
 sub uncached_statement {
     my ($self, $role, $path) = @_;
-    my $s = IO::Socket::UNIX->new(Peer => $self->{units}->dir . '/eu/sock/grid.sock') or croak "grid: $!";
-    print $s "flush_all\r\n";
-    $s->flush;
-    <$s>;
+    $self->{units}->memcached('eu', 'grid')->flush // croak "grid: $!";
     sleep 0.05;    # a generation is kept for 10 ms
     return $self->statement($role, GET => $path);
 }

@@ -11,16 +11,14 @@ package Punit::Bench::Unit;
 use strict;
 use warnings;
 use Carp qw(croak);
-use Cwd qw(abs_path);
 use Digest::SHA qw(sha256_hex);
 use File::Copy qw(copy);
-use IO::Socket::UNIX;
 
 use Punit::Bench::Load;
 use Punit::Bench::Server;
 use Punit::Token;
+use Punit::Tree qw(module);
 
-(my $root = abs_path(__FILE__)) =~ s{/bench/lib/Punit/Bench/Unit\.pm$}{};
 my $document = '{"items":[' . ('x' x 1012) . ']}';
 my $unit;
 
@@ -46,7 +44,7 @@ sub _new {
     $self->{worker} = $server->responder($dir);
     $self->{mover} = $server->mover($dir);
     $self->{upstream} = $server->nginx($dir, 'upstream', document => $document);
-    copy("$root/build/ngx_http_punit_module.so", "$dir/module.so") or croak "the module: $!";
+    copy(module(), "$dir/module.so") or croak "the module: $!";
 
     $self->{value} = {
         grid => "$dir/grid.sock", tokens => "$dir/tokens.sock", mover => "$dir/mover.sock", worker => "$dir/worker.sock",
@@ -117,11 +115,7 @@ sub same_headers {
 
 sub _set {
     my ($self, $server, $key, $flags, $value) = @_;
-    my $s = IO::Socket::UNIX->new(Peer => "$self->{dir}/$server.sock") or croak "$server: $!";
-    print $s "set $key $flags 0 " . length($value) . "\r\n$value\r\n";
-    $s->flush;
-    <$s> =~ /^STORED/ or croak "$server did not take $key";
-    return;
+    return $self->{$server}->set($key, $flags, $value);
 }
 
 1;

@@ -7,16 +7,13 @@ package Punit::Chaos::Ground;
 use strict;
 use warnings;
 use Carp qw(croak);
-use Cwd qw(abs_path);
-use File::Basename qw(dirname);
-use IO::Socket::UNIX;
 use JSON::PP ();
-use POSIX ();
+use Punit::File qw(slurp spew);
+use Punit::Server;
 use Punit::Services qw(services);
+use Punit::Tree qw(root);
 use Punit::Units;
 use Time::HiRes qw(sleep time);
-
-my $source = abs_path(dirname(__FILE__) . '/../../../..');
 
 # What a transaction does to punit.own, and when it may be held before its commit (arm_commit).
 my @commits = qw(fence retire unfence activate copy refuse evict erase erased);
@@ -110,19 +107,14 @@ sub _relay {
         }
         $file{$from} = $text;
     }
-    $self->{relay} = open($self->{relay_out}, '-|') // croak "fork: $!";
-    if (!$self->{relay}) {
-        $ENV{CHAOS_SEED} = $seed;
-        exec "$source/t/chaos/relay", $self->{control}, @places or POSIX::_exit(127);
-    }
-    my $line = readline $self->{relay_out};
-    croak 'the relay does not start' if ($line // '') ne "ready\n";
+    $self->{relay} = Punit::Server->new(
+        cmd => [root() . '/t/chaos/relay', $self->{control}, @places], log => $units->dir . '/relay.log',
+        env => { CHAOS_SEED => $seed },
+    );
+    $self->{relay}->start->until(sub { $self->{relay}->log_text eq "ready\n" }, 'is ready');
     for my $from ($self->names) {
-        my $path = $units->dir . "/$from.through-relay";
-        open my $f, '>', $path or croak "$path: $!";
         # the arbiters of names are assigned in the order of this file: the same everywhere
-        print $f join '', sort { $a cmp $b } map { "$_\n" } split /\n/, $file{$from};
-        close $f;
+        my $path = spew($units->dir . "/$from.through-relay", sort { $a cmp $b } split /^/, $file{$from});
         chmod 0644, $path;
         for my $command (['unit', 'add', $path], ['mesh', 'join']) {
             my ($status, $out) = $units->punitctl($from, @$command);
@@ -133,14 +125,12 @@ sub _relay {
 }
 
 # The relay runs.
-sub relayed { my ($self) = @_; return waitpid($self->{relay}, POSIX::WNOHANG) == 0 }
+sub relayed { my ($self) = @_; return $self->{relay}->alive }
 
 # Rules of the relay, as its lines; none: all passes.
 sub rules {
     my ($self, @lines) = @_;
-    open my $f, '>', "$self->{control}.new" or croak "$self->{control}: $!";
-    print $f map { "$_\n" } @lines;
-    close $f;
+    spew("$self->{control}.new", map { "$_\n" } @lines);
     rename "$self->{control}.new", $self->{control} or croak $!;
     sleep 0.05;
     return;
@@ -149,10 +139,10 @@ sub rules {
 # ---- failpoints
 
 # Of the mover as it is built here; `build` does so.
-sub build { return system('make', '-s', '-C', $source, 'FAILPOINTS=1', 'workers') == 0 }
+sub build { return system('make', '-s', '-C', root(), 'FAILPOINTS=1', 'workers') == 0 }
 
 sub failpoints {
-    my $program = "$source/build/failpoints/bin/punit-mover";
+    my $program = root() . "/build/failpoints/bin/punit-mover";
     my %names = map { $_ => 1 } split ' ', qx($program --failpoints);
     croak "$program has no failpoints" if !%names;
     return sort keys %names;
@@ -163,9 +153,7 @@ sub arm {
     my ($self, $unit, @lines) = @_;
     my $path = $self->dir . "/$unit/failpoint";
     unlink "$path.hit";
-    open my $f, '>', "$path.tmp" or croak "$path: $!";
-    print $f map { "$_\n" } @lines;
-    close $f;
+    spew("$path.tmp", map { "$_\n" } @lines);
     chown +(stat $self->dir . "/$unit")[4, 5], "$path.tmp";
     rename "$path.tmp", $path or croak $!;
     return;
@@ -176,8 +164,7 @@ sub hit {
     my ($self, $unit) = @_;
     my $path = $self->dir . "/$unit/failpoint";
     return if -e $path;
-    open my $f, '<', "$path.hit" or return;
-    my ($with) = map { /^with (\S+)/ } <$f>;
+    my ($with) = slurp("$path.hit", absent => '') =~ /^with (\S+)/m;
     return $with;
 }
 
@@ -278,10 +265,7 @@ sub recover {
 sub flush_grid {
     my ($self, $unit) = @_;
     for my $name (qw(grid tokens)) {
-        my $s = IO::Socket::UNIX->new(Peer => $self->dir . "/$unit/sock/$name.sock") or next;
-        print $s "flush_all\r\n";
-        $s->flush;
-        readline $s;
+        $self->{units}->memcached($unit, $name)->flush;
     }
     return;
 }
@@ -405,10 +389,7 @@ sub stop {
     my ($self) = @_;
     # a child that ends is not the end
     return if $self->{pid} != $$;
-    if (my $pid = delete $self->{relay}) {
-        kill TERM => $pid;
-        close $self->{relay_out};
-    }
+    $self->{relay}->stop if $self->{relay};
     return;
 }
 
