@@ -9,7 +9,6 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
-#include "lib/http/request.h"
 
 #define TIMEOUT_MS         50 /* a healthy memcached on this machine answers in 0.05 */
 #define BACKOFF_MS         500

@@ -31,6 +31,16 @@ punit_request_path(const punit_request_t *r, const char *name)
 
 
 const char *
+punit_request_route(const punit_request_t *r)
+{
+    const punit_route_t *route = r->route;
+
+    return route != NULL ? punit_arena_format(r->arena, "%s %s", route->method, route->path)
+                         : "- -";
+}
+
+
+const char *
 punit_request_arg(const punit_request_t *r, const char *name)
 {
     return punit_query_get(r->query, name);

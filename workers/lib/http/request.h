@@ -61,6 +61,9 @@ const char *punit_request_param(const punit_request_t *r, const char *name);
 /* The value of the path placeholder {name:type}. NULL when the route has none of that name. */
 const char *punit_request_path(const punit_request_t *r, const char *name);
 
+/* The route as "POST /activities", or "- -" before there is one. */
+const char *punit_request_route(const punit_request_t *r);
+
 /* A query argument of the route's table. */
 const char *punit_request_arg(const punit_request_t *r, const char *name);
 

@@ -146,7 +146,7 @@ bind_value(const punit_request_t *r, const punit_bind_t *bind, int *length)
         return r->key;
 
     case PUNIT_BIND_ROUTE:
-        return punit_arena_format(r->arena, "%s %s", r->route->method, r->route->path);
+        return punit_request_route(r);
 
     case PUNIT_BIND_SHA:
         return r->body_sha;

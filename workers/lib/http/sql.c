@@ -5,7 +5,6 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
-#include "lib/http/route.h"
 #include "lib/pg/statement.h"
 
 #define SHORT_MS 10000
@@ -101,9 +100,8 @@ log_error(const punit_request_t *r, int level, const char *state, const PGresult
 {
     char quoted[400];
 
-    punit_log(level, "statement-failed", "request=%s route=\"%s %s\" sqlstate=%s message=%s",
-              r->id != NULL ? r->id : "-", r->route != NULL ? r->route->method : "-",
-              r->route != NULL ? r->route->path : "-", state,
+    punit_log(level, "statement-failed", "request=%s route=\"%s\" sqlstate=%s message=%s",
+              r->id != NULL ? r->id : "-", punit_request_route(r), state,
               punit_log_quote(quoted, sizeof(quoted),
                               PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)));
 }
