@@ -108,8 +108,8 @@ estimate_move(const unit_t *unit, const char *user, const char *to, bool json)
             database_query(target->db, NULL, "select fork, ver from punit.holding($1)", 1, &list);
         values[1] = copy != NULL && PQntuples(copy) > 0 ? database_field(copy, 0, "fork") : NULL;
         values[2] = values[1] != NULL ? database_field(copy, 0, "ver") : "-1";
-        weight = database_query(owner->db, NULL, "select * from punit.weigh($1, $2, $3)", 3,
-                                values);
+        weight =
+            database_query(owner->db, NULL, "select * from punit.weigh($1, $2, $3)", 3, values);
         if (weight != NULL && PQntuples(weight) == 0) {
             output_error("user %s has just left %s, try again", user, owner->id);
         } else if (weight != NULL) {
