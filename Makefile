@@ -30,8 +30,9 @@ BENCH_PACKAGES := wrk haproxy libnginx-mod-http-js libnginx-mod-http-lua libngin
 
 PKG_LIBS := libpq jansson libjwt libsodium libmemcached libcrypto
 CFLAGS   ?= -O2 -g
+SCHEMA_VERSION := -DPUNIT_SCHEMA_VERSION=$(shell sed -n 's/^version //p' sql/VERSION)
 CPPFLAGS += -D_GNU_SOURCE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -I. -Iworkers -DPUNIT_VERSION='"$(shell cat VERSION)"' \
-	-DPUNIT_SCHEMA_VERSION=$(shell sed -n 's/^version //p' sql/VERSION)
+	$(SCHEMA_VERSION)
 WFLAGS   := -std=c17 -Wall -Wextra -Werror -Wshadow -Wvla -fstack-protector-strong -fPIE -pthread
 ifdef SAN
 CPPFLAGS := $(filter-out -D_FORTIFY_SOURCE=3,$(CPPFLAGS))
@@ -128,7 +129,7 @@ UNIT_TESTS := $(patsubst t/unit/%.c,build/unit/%,$(wildcard t/unit/*_test.c))
 build/unit/%: t/unit/%.c $(MODULE_FILES) $(wildcard workers/*/*.[ch] workers/*/*/*.[ch]) $(filter-out %_test.c,$(wildcard t/unit/*.[ch])) | $(N)/nginx/.configured
 	@mkdir -p $(@D)
 	links=$$(sed -n 's|^/\* links: \(.*\) \*/$$|\1|p' $<); \
-	$(CC) -D_GNU_SOURCE -Iworkers $(MODULE_INCLUDES) $(NGINX_INCLUDES) $(CFLAGS) -fsanitize=address,undefined \
+	$(CC) -D_GNU_SOURCE $(SCHEMA_VERSION) -Iworkers $(MODULE_INCLUDES) $(NGINX_INCLUDES) $(CFLAGS) -fsanitize=address,undefined \
 	    -std=gnu17 -Wall -Wextra -Wno-unused-parameter $(PKG_CFLAGS) $< $$links -lcmocka $(LDLIBS) -lssl -pthread -o $@
 MODULE_INCLUDES := $(addprefix -I,$(sort $(dir $(MODULE_FILES))))
 NGINX_INCLUDES := $(addprefix -I$(N)/nginx/,src/core src/event src/event/modules src/os/unix src/http src/http/modules src/http/v2 objs)

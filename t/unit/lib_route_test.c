@@ -1,4 +1,4 @@
-/* links: workers/lib/http/route.c workers/lib/http/request.c workers/lib/http/query.c workers/lib/http/rule.c workers/lib/http/type.c workers/lib/http/body.c workers/lib/http/cursor.c workers/lib/http/problem.c workers/lib/base/arena.c workers/lib/base/log.c workers/lib/base/config.c workers/lib/pg/owner.c workers/lib/pg/statement.c workers/lib/pg/pool.c workers/lib/pg/connection.c workers/lib/grid/grid.c workers/lib/base/clock.c workers/lib/http/column.c */
+/* links: workers/lib/http/route.c workers/lib/http/request.c workers/lib/http/query.c workers/lib/http/rule.c workers/lib/http/type.c workers/lib/http/body.c workers/lib/http/cursor.c workers/lib/http/problem.c workers/lib/base/arena.c workers/lib/base/log.c workers/lib/base/config.c workers/lib/pg/owner.c workers/lib/pg/statement.c workers/lib/pg/pool.c workers/lib/pg/connection.c workers/lib/pg/schema.c workers/lib/grid/grid.c workers/lib/base/clock.c workers/lib/http/column.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
