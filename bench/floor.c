@@ -1,15 +1,16 @@
 /*
- * What a move cannot do without, on warm connections: the rows of one user
- * from COPY to COPY, and a commit at each of two databases.
+ * The least that a move needs, on warm connections: the rows of one user from
+ * COPY to COPY, and a commit at each of two databases.
  *
  *     floor PEER OLD NEW
  *
- * conninfos: of the old owner's database as the new owner's mover reaches it,
- * and of both as their superusers.  Each line of input is answered with
+ * The arguments are conninfos. PEER is the old owner's database as the mover
+ * of the new owner reaches it. OLD and NEW are the databases of the old and
+ * the new owner, as their superusers. Each line of input is answered with
  * milliseconds:
  *
- *     tables USER  all his rows, table by table, put in by one commit
- *     copy USER    the same in one round trip, put in while the rest comes
+ *     tables USER  all rows of the user, table by table, applied by one commit
+ *     copy USER    the same in one round trip, applied as the rows arrive
  *     pair         one row updated and committed at OLD, then at NEW
  *     trip         to PEER and back, nothing done there
  */
@@ -95,7 +96,7 @@ next_copy(void)
     fail(peer);
 }
 
-/* In a new transaction the peer's COPYs give this user's rows. */
+/* Prepares the peer's COPYs of this user's rows, in a new transaction. */
 #define BEGIN "begin isolation level repeatable read read only; select set_config('punit.user', '%s', true), " \
               "set_config('punit.base', '-1', true)"
 
@@ -109,7 +110,7 @@ done(PGconn *c)
     }
 }
 
-/* Puts in what the peer's COPY gives; of no row not even a COPY begins. */
+/* Applies the rows of the peer's COPY. Without a row, no COPY begins here. */
 static void
 pass(int table)
 {

@@ -1,7 +1,7 @@
 /*
- * What stands in for a worker: answers each FastCGI request with 1 KiB and the
- * headers of an answer about an owned user, and does nothing else.  Built on
- * libfcgi as the workers are: a thread for each connection that NGINX keeps.
+ * Stands in for a worker: it answers each FastCGI request with 1 KiB and the
+ * headers of an answer about an owned user. Like the workers, it uses libfcgi,
+ * with a thread for each connection that NGINX keeps.
  *
  *     responder SOCKET THREADS
  */

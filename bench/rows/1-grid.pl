@@ -1,6 +1,7 @@
-# A document from the grid, the token verified and checked, against memcached_pass that asks for no token, and against
-# others that verify one: as shipped, from the near cache, and with that off, from memcached each time. 1 KiB, one NGINX
-# worker each, the same memcached.
+# A document from the grid, with the token verified and checked. It is compared with memcached_pass,
+# which asks for no token, and with peers that verify one. Ours runs as shipped, with the near cache,
+# and with that off, reading from memcached each time. Documents have 1 KiB. Each NGINX has one
+# worker, and all share one memcached.
 
 use strict;
 use warnings;

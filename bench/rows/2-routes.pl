@@ -1,5 +1,5 @@
-# What the routes forward and local cost over stock proxy_pass and fastcgi_pass: the same requests, the same
-# upstreams, which are told the same, and answers with the same headers. Throughput stands beside, as the A/A pair does.
+# The cost of the routes forward and local over stock proxy_pass and fastcgi_pass. Requests, upstreams
+# and headers are the same on both sides. Throughput and the A/A pair stand beside.
 
 use strict;
 use warnings;

@@ -1,5 +1,6 @@
-# To the unit that the token's claim names: others that verify a token and choose by a claim, and proxy_pass that
-# does neither. The peers add nothing to the request, ours what units tell each other.
+# The way to the unit in the token's claim. The peers are programs that verify a token and choose by a
+# claim, and a proxy_pass that does neither. They add nothing to the request. Ours adds what units
+# send each other.
 
 use strict;
 use warnings;

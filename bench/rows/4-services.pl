@@ -1,6 +1,6 @@
-# The services over HTTP, beside the same statement under pgbench: as many connections, the same cores, in turn. What
-# the statement is the running service says (Punit::Bench::Service). A batch of samples stands beside the bare guarded
-# insert of the same values, too, as arrays that are in the server already.
+# The services over HTTP, beside the same statement under pgbench, with as many connections, on the same
+# cores, in turn. The running service gives the statement (Punit::Bench::Service). A batch of samples
+# stands beside the bare guarded insert of the same values too, as arrays that are in the server.
 
 use strict;
 use warnings;
@@ -13,7 +13,8 @@ use constant { CONNECTIONS => 32, BATCHES => 12 };
 
 sub rows { my ($name, $goal) = @_; return [ { name => $name, figure => 'rate', goal => $goal }, map { { name => "$name-$_", figure => $_ } } qw(p50 p99) ] }
 
-# BATCHES bodies of n samples each, of times that no other has, in files for wrk and as arrays in a table for pgbench.
+# BATCHES bodies of n samples each, in files for wrk and as arrays in a table for pgbench. No two
+# samples have the same time.
 sub batches {
     my ($service, $dir, $n) = @_;
     my $db = $service->db;
@@ -33,7 +34,7 @@ sub batches {
     return;
 }
 
-# wrk's: a body and a user, in all combinations before one comes again
+# For wrk: all combinations of a body and a user come before one comes again.
 sub send_batches {
     my ($service, $dir, $n) = @_;
     return $service->http(
@@ -68,7 +69,7 @@ return { names => \@names, prepare => sub {
     my $service = Punit::Bench::Service->of($dir);
     my ($sport, $type) = ($service->sport, $service->type);
 
-    # the number of a request: its key, and what makes its body another one
+    # The number of a request is its key, and makes its body unique.
     my %key = ('Idempotency-Key' => 'KEY');
     my $key = q{('bench-' || :n)};
     my $of = sub {
@@ -101,7 +102,7 @@ return { names => \@names, prepare => sub {
         );
     } @classes;
 
-    # documents of the grid: no floor is asked for, pgbench shows what it saves
+    # Documents of the grid have no floor. pgbench shows what the grid saves.
     my ($exercise) = $service->db->selectrow_array('select id from training.exercise where retired_at is null limit 1');
     push @pairs, map {
         my ($name, $path) = @$_;

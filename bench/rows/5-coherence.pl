@@ -1,5 +1,5 @@
-# How soon the peers show what a coach changed: from the answer to his PUT until the peer's front answers the new text,
-# peers and writer read all the while. And how soon 50,000 rows of one transaction are there.
+# How soon the peers show a coach's change: from the answer to the PUT until the peer's front answers the
+# new text. Peers and writer read all the while. And how soon 50,000 rows of one transaction are there.
 
 use strict;
 use warnings;
@@ -48,7 +48,7 @@ sub changes {
 
 my $imports = 0;
 
-# of the rows that us wrote, as a unit has them
+# The generation of the rows that us wrote, at a unit.
 sub generation {
     my ($units, $unit) = @_;
     return $units->dbh($unit)->selectrow_array(q{select coalesce(max(gen), 0) from punit.generation where service = 'training' and origin_unit = 'us'});
@@ -66,7 +66,7 @@ sub import_rows {
     while (%late) {
         time < $start + 60 or die "not at @{[keys %late]} in 60 s\n";
         sleep 0.01;
-        # it rises with the rows; to look for them, over and over, would walk those that are not committed yet
+        # It rises with the rows. A repeated search for the rows would scan uncommitted ones.
         for my $unit (grep { generation($units, $_) != $late{$_} } keys %late) {
             push @ms, (time - $start) * 1000;
             delete $late{$unit};

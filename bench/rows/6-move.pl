@@ -1,4 +1,5 @@
-# What a whole move costs beside a bare COPY to COPY of as many rows, and what it costs everybody else; and a unit drained.
+# The cost of a whole move beside a bare COPY to COPY of as many rows, and its cost for other users. Then
+# the drain of a unit.
 
 use strict;
 use warnings;
@@ -18,7 +19,8 @@ return { names => [ @names, Punit::Bench::Drain->names ], prepare => sub {
     my $eu = $ground->dbh('eu');
     my $others;
 
-    # as many users of as many rows: one is moved, the others only copied, in turn; the first of each are not counted
+    # Users with the same number of rows, in turn: one is moved, the others are only copied. The first
+    # of each are not counted.
     my $whole = sub {
         my ($rows, $of_each) = @_;
         my @users;
@@ -43,7 +45,7 @@ return { names => [ @names, Punit::Bench::Drain->names ], prepare => sub {
                 my %took;
                 for my $i (1 .. $of_each) {
                     push @{ $took{move} }, $ground->move(shift @users, 'eu', 'us')->{whole};
-                    # the second of them finds its sessions warm from the first
+                    # The second of them finds its sessions warm from the first.
                     push @{ $took{$_} }, $copy->($_) for $i % 2 ? qw(tables copy) : qw(copy tables);
                 }
                 my ($move, @copied) = map { Punit::Bench::Pair::median(@{ $took{$_} }) } qw(move tables copy);
@@ -58,10 +60,10 @@ return { names => [ @names, Punit::Bench::Drain->names ], prepare => sub {
         );
     };
 
-    # a second: as many as 50,000 users make of whom each crosses three times a day
+    # Moves a second, as many as 50,000 users make with three crossings a day.
     my $moves = 2;
     my @travellers;
-    # of all rounds together: a quantile of one window is made of a few requests
+    # Over all rounds together, because one window has few requests for a quantile.
     my $quantile = sub {
         my ($q, $ours, $peer) = @_;
         my $pair = sub { return Punit::Bench::Rounds::quantile_pair($q / 100, $ours, $peer, @_) };
@@ -91,7 +93,7 @@ return { names => [ @names, Punit::Bench::Drain->names ], prepare => sub {
                 }
                 return $others->end;
             };
-            # in this order a machine that gets slower is so for both
+            # In this order, a machine that slows down does so for both.
             my @windows = map { $_->() } $alone, $beside, $beside, $alone;
             my $of = sub { my ($what, @some) = @_; return [ map { $windows[$_]{$what} } @some ] };
             return {

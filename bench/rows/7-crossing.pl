@@ -1,5 +1,6 @@
-# The moment of the hand-over, with 0, 20 and 80 ms there and back between the units: how long nobody takes the user's
-# writes, how long he waits who writes all the while, and a commuter's flip.
+# The moment of the hand-over, with 0, 20 and 80 ms there and back between the units. The rows are the
+# time without an owner for the user's writes, the wait of a user who writes all the while, and a
+# commuter's flip.
 
 use strict;
 use warnings;
@@ -14,12 +15,13 @@ my @round_trips = (0, 20, 80);
 my $flip = 'move-delta-100-of-100000';
 my @names = map { my $ms = $_; ("move-pause-$ms", "move-held-$ms", "move-pause-$ms-p99", "move-wait-$ms", "move-failed-$ms", "$flip-$ms") } @round_trips;
 
-# A user who writes at the other unit, forwarded, until he is served there; ms and status of each of his requests.
+# A user writes at the other unit, forwarded, until that unit serves the user. Gives ms and status of
+# each request.
 sub cross {
     my ($ground, $user, $from, $to) = @_;
     my ($epoch) = $ground->dbh($from)->selectrow_array('select epoch from punit.own where user_id = ?', undef, $user->id);
     my (@waits, @pairs, @trips, $failed, $first, $second);
-    # a request in one write: HTTP::Tiny's two wait 40 ms for each other's acknowledgement
+    # One write a request. HTTP::Tiny makes two, which wait 40 ms for an acknowledgement.
     my $client = Punit::Client->new($ground->units->port($to));
     my $end = time + 20;
     my $served = 0;
@@ -32,12 +34,12 @@ sub cross {
         $failed++ if $answer->{status} != 201;
         $user->{token} = $answer->{headers}{'punit-token'} // $user->{token};
         if (($answer->{headers}{'punit-route'} // '') eq 'local') {
-            # what a commit and the way take while somebody writes, as he does during the hand-over
+            # The time of a commit and of the way while the user writes, as during the hand-over.
             push @pairs, $ground->floor($to, 'pair') if $served % 2 == 0;
             push @trips, $ground->floor($to, 'trip') if $served % 2 == 1;
             $served++;
         }
-        # as NGINX does, if sooner: his first request calls for a copy, a later one for him
+        # NGINX reports likewise, but later. The first report calls for a copy, the second for a move.
         $ground->report($to, $user->id, $from, $epoch, 1) if $first ? !$second && time - $first > 0.3 && ($second = 1) : ($first = time);
         sleep 0.003;
     }

@@ -1,15 +1,16 @@
 /* The hand-over of doc/PROTOCOL.md: one user, three units. Liveness: a FENCED user does not stay so,
- * a request for a move ends, once the network is fair.
+ * and a request for a move ends, once the network is fair.
  *
- * Each unit has two processes, the mover that drives moves to it and the sweeper that asks for users
- * who hang here; the mesh (outbox, directory) is a process too. Weak fairness among them is spin's (pan -f). A call to
- * a unit is one step with three outcomes: lost, done but the answer lost, done. Calls are lost,
- * movers forget what they hold, RESOLVE comes too early, all without bound and in any order, until
- * the process Network has healed; from then on calls arrive. (Were it free to lose for ever, every
- * schedule that loses all would be fair, and nothing would hold: M_NEVER_HEALS.)
+ * Each unit has two processes: the mover that drives moves to it, and the sweeper that looks for users
+ * that hang here. The mesh (outbox, directory) is a process too. spin gives them weak fairness (pan -f).
  *
- * Rows and versions are left to handover.pml. Bounds, -D: REQUESTS moves wanted, SPARE aborts, cancels
- * and early refusals; so epochs stay below REQUESTS + 2 * SPARE + 2.
+ * A call to a unit is one step with three outcomes: lost, done but the answer lost, done. Until the
+ * process Network has healed, calls are lost, movers forget what they hold, and RESOLVE comes too
+ * early, all without bound and in any order. From then on calls arrive. A network that may lose for
+ * ever would make every schedule that loses all fair, and no claim would hold (M_NEVER_HEALS).
+ *
+ * Rows and versions are left to handover.pml. Bounds, -D: REQUESTS moves requested, SPARE aborts,
+ * cancels and early refusals. So epochs stay below REQUESTS + 2 * SPARE + 2.
  */
 
 #ifndef REQUESTS
@@ -27,10 +28,10 @@ typedef Own {
 	byte ep;
 	byte floor;        /* refused_epoch */
 	byte to;           /* FENCED */
-	byte hint;         /* COPY: who owns him, since which epoch, as far as this unit knows */
+	byte hint;         /* COPY: the owner and its epoch, as far as this unit knows */
 	byte hint_ep;
 	mtype phase;
-	byte from;         /* whom the move talks to, at which epoch of his */
+	byte from;         /* the unit that the move talks to, and the user's epoch there */
 	byte from_ep;
 	bool got           /* FENCE's answer is here, in memory only */
 };
@@ -38,7 +39,7 @@ typedef Own {
 Own  u[3];
 byte requests = REQUESTS;
 byte spare = SPARE;
-byte home[3];          /* the directory: since which epoch a unit owned him */
+byte home[3];          /* the directory: the epoch since which a unit owned the user */
 bool healed, erased;
 
 #ifdef M_NEVER_HEALS
@@ -59,8 +60,8 @@ inline unfence(s_) {
 	home[s_] = u[s_].ep
 }
 
-/* FENCE(from_ep, to t) at s. `heard_`: the answer comes back. An answer that FENCE changed nothing
- * frees the move from s, to which it was bound as long as a FENCE may be out. */
+/* FENCE(from_ep, to t) at s. `heard_`: the answer comes back. As long as a FENCE may be out, the move
+ * is bound to s. The answer that FENCE changed nothing frees it. */
 inline fence(s_, t_, heard_) {
 	if
 	:: u[s_].st == OWNED && u[s_].ep == u[t_].from_ep -> u[s_].st = FENCED; u[s_].to = t_; u[t_].got = heard_
@@ -76,7 +77,7 @@ inline fence(s_, t_, heard_) {
 	fi
 }
 
-/* only later news counts */
+/* Only later news counts. */
 inline learn(t_, unit_, ep_) {
 	if
 	:: unit_ != t_ && ep_ > u[t_].from_ep -> u[t_].from = unit_; u[t_].from_ep = ep_
@@ -88,7 +89,7 @@ inline ended(t_) {
 	u[t_].phase = NONE; u[t_].from = 0; u[t_].from_ep = 0; u[t_].got = false
 }
 
-/* RETIRE(e) and REFUSED(e) of t at s */
+/* RETIRE(e) and REFUSED(e) of t at s. */
 #define WAITS_FOR(s, t, e) (u[s].st == FENCED && u[s].to == t && u[s].ep + 1 == e)
 
 proctype Mover(byte t) {
@@ -109,18 +110,18 @@ proctype Mover(byte t) {
 		fi;
 		s = 0 }
 
-	:: atomic { u[t].got && u[t].st == COPY ->     /* ACTIVATE; or it was refused: what the owner says next decides */
+	:: atomic { u[t].got && u[t].st == COPY ->     /* ACTIVATE. If it was refused, the owner's next answer decides. */
 		u[t].got = false;
 		if
 		:: u[t].from_ep + 1 > u[t].ep && u[t].from_ep + 1 > u[t].floor ->
 			u[t].st = OWNED; u[t].ep = u[t].from_ep + 1; u[t].phase = RETIRE; home[t] = u[t].ep
 		:: else
 		fi }
-	:: atomic { u[t].phase == FENCE && u[t].st == COPY && spare > 0 ->   /* ABORT, or cancelled: FENCE may be out */
+	:: atomic { u[t].phase == FENCE && u[t].st == COPY && spare > 0 ->   /* ABORT, or a cancel while FENCE may be out. */
 		spare--; u[t].got = false;
 		u[t].floor = u[t].from_ep + 1; u[t].phase = REFUSE }
 	:: atomic { u[t].got && !healed -> u[t].got = false }
-	/* forgets the move, as a unit that was restored would */
+	/* Forgets the move, as a restored unit would. */
 	:: atomic { u[t].phase == FENCE && u[t].st == COPY && !healed -> ended(t) }
 
 	:: atomic { u[t].phase == RETIRE && (u[t].st == OWNED || u[t].st == COPY) ->
@@ -147,8 +148,8 @@ proctype Mover(byte t) {
 	od
 }
 
-/* RESOLVE(ep + 1): when healed only if t is silent (does not work on this very hand-over), which a unit
- * takes from the time that has passed; before that also too early. */
+/* RESOLVE(ep + 1). After healing, s sends it only if t is silent, that is, does not work on this very
+ * hand-over. A unit infers that from the time that has passed. Before healing, it also comes too early. */
 #define SILENT(s) (u[u[s].to].phase != FENCE || u[u[s].to].from != s || u[u[s].to].from_ep != u[s].ep || \
                    u[u[s].to].floor > u[s].ep)
 
@@ -174,7 +175,7 @@ proctype Sweeper(byte s) {
 		fi;
 		t = 0 }
 #endif
-	/* the owner erases; the others hear of it by the mesh */
+	/* The owner erases, and the others hear of it by the mesh. */
 #ifdef ERASE
 	:: atomic { u[s].st == OWNED && !erased -> erased = true; u[s].st = ERASED }
 #endif
@@ -182,7 +183,7 @@ proctype Sweeper(byte s) {
 	od
 }
 
-/* the mesh: erasures from the outbox, and the directory */
+/* The mesh: erasures from the outbox, and the directory. */
 #define NEWS(x, y) (x != y && home[y] > u[x].hint_ep && home[y] > u[x].ep && u[x].st == COPY)
 inline tell(x_, y_) { u[x_].hint = y_; u[x_].hint_ep = home[y_] }
 

@@ -1,9 +1,9 @@
 package Punit::Bench::Drain;
 
-# `punitctl drain eu` with 10,000 small users: that they leave, how fast, what it does to the movers' memory and to
-# everybody else. First a few leave, time and again, for as long as a few windows of latency, with windows without before
-# and after, in which the movers run and have nothing to do; the windows without are held against each other as well. Then
-# all leave.
+# `punitctl drain eu` with 10,000 small users: whether they leave, how fast, and what that costs the
+# movers' memory and other users. First a few users leave, again and again, for a few windows of
+# latency each time. Windows without a drain come before and after, while the movers run idle, and are
+# compared with each other too. Then all users leave.
 #
 # PUNIT_BENCH_DRAIN: so many users (10000).
 
@@ -28,7 +28,7 @@ my @names = (qw(drain-10000 drain-10000-memory), @latency, 'drain-10000-failed')
 
 sub names { return @names }
 
-# others: gives the clients (Punit::Bench::Others) beside whom it runs
+# others: gives the clients (Punit::Bench::Others) that run beside it.
 sub new {
     my ($class, $ground, $others) = @_;
     return bless { ground => $ground, others => $others }, $class;
@@ -129,7 +129,7 @@ sub _drain {
     return $pid;
 }
 
-# Who was asked for has moved, and the audits are done.
+# The users that were asked for have moved, and the audits are done.
 sub _rested {
     my ($self) = @_;
     my $us = $self->{ground}->dbh('us');

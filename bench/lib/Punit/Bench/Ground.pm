@@ -80,13 +80,14 @@ sub moved {
     return $move;
 }
 
-# Two requests of him at `to`, and all that follows: ms from the report until he is served there, and from FENCE's answer.
+# Two requests of the user at `to`, and all that follows. Gives the ms from the report until `to` serves
+# the user, and the ms from FENCE's answer.
 sub move {
     my ($self, $user, $from, $to) = @_;
     my ($epoch) = $self->dbh($from)->selectrow_array('select epoch from punit.own where user_id = ?', undef, $user);
     my $began = time;
     $self->report($to, $user, $from, $epoch, 2);
-    # who looks at once takes a processor from those whom he looks at
+    # An immediate look would take a processor from the movers.
     sleep 0.04;
     my $move = $self->moved($user, $to, $epoch);
     return { whole => 1000 * ($move->{activated} - $began), final => 1000 * ($move->{activated} - $move->{fenced}), %$move };
@@ -119,7 +120,8 @@ sub sweep_up {
     return;
 }
 
-# When a unit wrote this state and epoch into his row, seconds, and when PostgreSQL committed that.
+# When a unit wrote this state and epoch into the user's row, in seconds, and when PostgreSQL committed
+# that.
 sub written_at {
     my ($self, $user, $unit, $state, $epoch) = @_;
     my ($row) = $self->dbh($unit)->selectrow_arrayref(q{

@@ -1,8 +1,9 @@
 package Punit::Bench::Others;
 
-# The users whom a move is none of their business: a process of clients at each unit asks for its own users' things, at a
-# fixed and modest rate, on a kept connection. Three reads and a write in turn: a write takes five times as long as a read,
-# and of as many of each the median would lie between the two, where there is nothing, and mean nothing.
+# Other users, which do not move. At each unit a process of clients sends its own users' requests, at a
+# fixed and modest rate, on a kept connection. Three reads come to a write, in turn. A write takes five
+# times as long as a read. With as many writes as reads, the median would lie between the two, where
+# hardly any request is.
 #
 #   my $others = Punit::Bench::Others->new($ground, rate => 50);
 #   $others->begin(4);  ...;  my $seen = $others->end;      # { latencies => [ms], at => {eu => [ms]...}, failed => n, cpu => us a request }

@@ -1,16 +1,18 @@
 package Punit::Bench::Pair;
 
-# Two loads in turn, A B A B ..., and what is read out of them. A pair gives one row of the table for each figure
-# that is asked of it; a round's figure is ours against the peer's of the same round, the row's is their median.
+# Two loads in turn, A B A B ..., and the figures read out of them. A pair gives one row of the table for
+# each figure. The figure of a round is ours against the peer's of the same round. The figure of the
+# row is their median.
 #
 #   my $pair = Punit::Bench::Pair->new(ours => $load, peer => $load, connections => 64,
 #       rows => [{ name => 'grid-hit', figure => 'rate', goal => '>= 1.8' }]);
 #   my @rows = $pair->run(rounds => 5, seconds => 2);
 #
 # figure: rate (throughput), p50 or p99 (latency) or cpu (microseconds of the server's processes a request).
-# one_processor: all that the bench has started runs on one, as does what sends the requests. One request at a time keeps no
-# processor busy, and which one wakes which is then most of what is measured.
-# goal: ">= 1.8" and "<= 1.2" are of the ratio, "<= +2.5 us" is of the difference; none: the row only informs.
+# one_processor: the servers of the bench and the load run on one processor. One request at a time keeps
+# no processor busy, so the wake-up of one by another would be most of the figure.
+# goal: ">= 1.8" and "<= 1.2" hold for the ratio, "<= +2.5 us" for the difference. A row without a goal
+# only informs.
 
 use strict;
 use warnings;

@@ -41,7 +41,7 @@ sub settle {
     return @$ids;
 }
 
-# Rows for users whom this transaction has made or bumped.
+# Rows for users that this transaction has made or bumped.
 sub fill {
     my ($class, $dbh, $ids, %n) = @_;
     $dbh->do(q{

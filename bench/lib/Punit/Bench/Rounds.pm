@@ -1,15 +1,17 @@
 package Punit::Bench::Rounds;
 
-# Rows whose figures are not read from bursts of load: each round measures ours and what it is held against, one after
-# the other, and gives both.
+# Rows whose figures are not read from bursts of load. Each round measures ours and its reference, one
+# after the other, and gives both.
 #
 #   Punit::Bench::Rounds->new(
 #       round => sub { return { move => [$ours, $floor] } },        # may give more, for `figure` subs
 #       rows => [{ name => 'move-1000', figure => 'move', what => '...', against => '...', unit => 'ms', goal => '<= 1.5' }]);
 #
-# figure: a name of what the rounds give, or a sub that makes [ours, peer]... of all rounds (of a quantile, say).
-# all: a sub that makes [ours, peer] of all rounds together, where one round tells too little; the spread stays that of the rounds.
-# rounds: at least so many, at most so many.
+# figure: a name in the result of a round, or a sub that makes [ours, peer]... of all rounds (for a
+# quantile, for example).
+# all: a sub that makes [ours, peer] of all rounds together, where one round says too little. The spread
+# stays that of the rounds.
+# rounds: the least number and the greatest number of rounds.
 
 use strict;
 use warnings;

@@ -1,7 +1,8 @@
 package Punit::Bench::Server;
 
-# The servers of the bench: what is in bench/conf with its {names} filled in, each in a directory of its own, on a
-# free port or a unix socket, run as user punit, and ended by pid with the bench.
+# The servers of the bench: the files of bench/conf with their {names} filled in. Each server has a
+# directory of its own, and a free port or a unix socket. It runs as user punit, and ends by pid with
+# the bench.
 #
 #   my $s = Punit::Bench::Server->nginx($dir, 'memcached', grid => $socket);   # bench/conf/memcached.conf
 #   $s->url('/sports');  $s->workers;                                          # pids that do the work

@@ -1,15 +1,15 @@
 package Punit::Bench::Service;
 
-# A whole unit as it is shipped (NGINX, six services, PostgreSQL, memcached), users in it, and two loads of the same
-# work: requests by wrk, and the very statement that the service runs for such a request by pgbench.
+# A whole unit as shipped (NGINX, six services, PostgreSQL, memcached), with users, and two loads of the
+# same work. wrk sends requests. pgbench runs the very statement of the service for such a request.
 #
 #   my $service = Punit::Bench::Service->of($dir);
 #   $service->http(what => 'GET /profile', method => 'GET', path => '"/profile"')          # Lua expressions, of n and user
 #   $service->pgbench('profile', GET => '/profile', undef)                                 # the statement behind it
 #
-# The statement is taken from PostgreSQL's log of one such request, with its parameters, so that it cannot be another
-# one than the service's. Half of the users are wrk's, the other half pgbench's: what one writes is not in the way
-# of the other. Each user is asked for in turn, so that hardly ever two writers wait for the same one.
+# The statement and its parameters come from PostgreSQL's log of one such request, so it is the
+# service's own. Half of the users belong to wrk and half to pgbench, so that the writes of one do not
+# hinder the other. The users take turns, so that two writers hardly ever wait for the same user.
 
 use strict;
 use warnings;
@@ -143,9 +143,10 @@ sub _logged {
     return;
 }
 
-# A load of the statement behind a request. A value that is the user's own (his id, one of his rows) is taken from the
-# user whose turn it is; %with: value => an SQL expression for others that differ from one to the next. All are
-# parameters as they are to the service, null too, which pgbench does not know: a constant would be planned otherwise.
+# A load of the statement behind a request. A value that belongs to the user (the id, the id of a row) is
+# taken from the user whose turn it is. %with: value => an SQL expression for other values that differ
+# from request to request. All are parameters, as for the service, null too. PostgreSQL would plan a
+# constant differently.
 sub pgbench {
     my ($self, $what, $statement, %with) = @_;
     my @users = @{ $self->{floor_users} };

@@ -62,7 +62,7 @@ sub _new {
 
 sub dir { return $_[0]{dir} }
 
-# A token of the user whom that unit owns; alg ES256 unless said otherwise. The token grid knows it as good.
+# A token of the user that this unit owns. alg is ES256 by default. The token grid knows it as good.
 sub token {
     my ($self, $owner, $alg) = @_;
     $alg //= 'ES256';

@@ -6,8 +6,8 @@ package Punit::Bench::Wrk;
 #       body => 'string.format(...)', key => 1, users => [...], url => ..., dir => ...)
 #   $load->burst(8, 2);         # { rate => 1/s, p50 => us, p99 => us }
 #
-# path and body are Lua expressions of n, the number of the request (never the same again in this run), and user, the
-# one whose turn it is. prepare: Lua that runs once, before. status: what each answer must be, default 2xx.
+# path and body are Lua expressions. n is the number of the request, unique in this run. user is the user
+# whose turn it is. prepare: Lua that runs once, before. status: of each answer, default 2xx.
 
 use strict;
 use warnings;
