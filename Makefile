@@ -24,7 +24,8 @@ BUILD_PACKAGES := build-essential debhelper pkg-config nginx-dev libpcre2-dev zl
 	libpq-dev libjansson-dev libjwt-dev libsodium-dev libmemcached-dev libfcgi-dev \
 	libsmartcols-dev
 RUN_PACKAGES   := nginx postgresql-15 memcached runit openssl curl perl adduser
-TEST_PACKAGES  := libcmocka-dev libdbd-pg-perl libjson-validator-perl libyaml-libyaml-perl cppcheck lintian procps spin
+TEST_PACKAGES  := libcmocka-dev libdbd-pg-perl libjson-validator-perl libyaml-libyaml-perl cppcheck lintian procps spin \
+	clang-format libperl-critic-perl perltidy shellcheck
 FUZZ_PACKAGES  := clang libclang-rt-14-dev
 # the load, and the peers that are compared with
 BENCH_PACKAGES := wrk haproxy libnginx-mod-http-js libnginx-mod-http-lua libnginx-mod-http-memc lua-cjson lua-luaossl
@@ -46,7 +47,7 @@ LDFLAGS  += -pie -Wl,-z,relro,-z,now,--as-needed
 LDLIBS    = $(shell pkg-config --libs $(PKG_LIBS)) -lfcgi -lm
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKG_LIBS))
 
-.PHONY: help deps build module static workers run stop test unit fuzz lint openapi model bench chaos commuter bench-deps fuzz-deps install install-workers release-schema deb clean
+.PHONY: help deps build module static workers run stop test unit fuzz lint format openapi model bench chaos commuter bench-deps fuzz-deps install install-workers release-schema deb clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -186,11 +187,58 @@ commuter: deps build ## 200 users who cross every few seconds for 5 minutes: non
 model: ## check the hand-over's model with spin: correct runs in full, each mutant found
 	t/model/check
 
-lint: ## cppcheck over the C, syntax of the Perl, the list of services
+# ---- lint: each check of t/lint prints its findings as "file:line: what"
+LINT         := circles critic cppcheck format includes perl services shell size spacing width
+FILES         = $(filter-out t/fuzz/corpus/% %.json %.gz,$(wildcard \
+	$(shell git ls-files --cached --others --exclude-standard 2>/dev/null || find . -type f -printf '%P\n')))
+FILES_C       = $(filter %.c %.h,$(FILES))
+FILES_FORMAT  = $(filter-out ngx_punit_module/%,$(FILES_C))
+FILES_PERL    = $(filter %.t %.pm,$(FILES)) $(shell grep -lsE '^\#!.*\<perl\>' $(filter-out %.t,$(FILES)))
+FILES_SHELL   = $(shell grep -lsE '^\#!.*\<(ba)?sh\>' $(FILES))
+CPPCHECK     := cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr -j2 \
+	--enable=warning,portability --suppress=missingIncludeSystem
+
+lint: $(LINT:%=lint-%) ## style, layers and faults that tools find in C, Perl, SQL and shell
+
+.PHONY: $(LINT:%=lint-%)
+
+lint-width lint-spacing lint-size: lint-%:
+	t/lint/$* $(FILES)
+
+lint-includes:
+	t/lint/includes $(FILES_C)
+
+lint-format:
+	t/lint/format $(FILES_FORMAT)
+
+# Of nginx's many configurations the one of this build is looked at. cppcheck takes no heed of goto,
+# so what it says about checks for NULL is not true of the module.
+lint-cppcheck: $(N)/nginx/.configured
+	@mkdir -p build/lint/workers build/lint/module
+	$(CPPCHECK) --cppcheck-build-dir=build/lint/workers -I. -Iworkers workers punitctl
+	$(CPPCHECK) --cppcheck-build-dir=build/lint/module --max-configs=1 -D__linux__ -D__x86_64__ \
+	    -D__GNUC__ --suppress='*:$(N)/nginx/*' --suppress=nullPointerRedundantCheck \
+	    $(MODULE_INCLUDES) $(NGINX_INCLUDES) ngx_punit_module
+
+lint-perl:
+	@printf '%s\n' $(FILES_PERL) | xargs -P2 -n1 perl -It/lib -Ibench/lib -c 2>&1 | { ! grep -v 'syntax OK$$'; }
+
+lint-critic:
+	@printf '%s\n' $(FILES_PERL) | xargs -P2 -n12 perlcritic --quiet --profile .perlcriticrc
+
+lint-services:
 	t/lint/services
-	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr -j2 \
-	    --enable=warning,portability --suppress=missingIncludeSystem -I. -Iworkers workers punitctl
-	@for f in demo/* t/*/*.t t/lib/Punit/*.pm t/lib/Punit/*/*.pm t/chaos/run t/chaos/relay t/chaos/commuter t/model/check; do perl -It/lib -c $$f 2>&1 | grep -v 'syntax OK$$' && exit 1; done; true
+
+lint-shell:
+	shellcheck $(FILES_SHELL)
+
+# the module's objects are those of the last build
+lint-circles: $(MODULE) $(PROGRAMS)
+	t/lint/circles $(N)/nginx/objs/addon $(WORKERS:%=$(B)/obj/workers/%) $(B)/obj/punitctl $(B)/obj/workers/lib
+
+format: ## C outside the module as .clang-format says, Perl as .perltidyrc
+	clang-format -i $(FILES_FORMAT)
+	perltidy -b -bext=/ $(FILES_PERL)
 
 openapi: ## doc/openapi.yaml by the schema of OpenAPI 3.1, with a tool from the npm registry (t/openapi.t holds it against the services)
 	@command -v npx >/dev/null || { $(call install_packages,npm); }

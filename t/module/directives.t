@@ -6,6 +6,8 @@ use FindBin ();
 use lib "$FindBin::Bin/../lib";
 use Test::More;
 
+use List::Util qw(product);
+
 use Punit::Authority;
 use Punit::File qw(slurp);
 use Punit::Nginx;
@@ -56,7 +58,7 @@ sub default_of {
     my ($setter) = $source =~ /^\Q$d->{setter}\E\(ngx_conf_t.*?^\}/ms ? $& : '';
     my ($merged) = $source{merge} =~ /ngx_conf_merge_\w+\(conf->$d->{field}, prev->$d->{field},\s*(.+?)\);/s;
     my ($factors) = $source{merge} =~ /ngx_conf_init_size_value\(pmcf->$d->{field}, ([\d *]+)\)/;
-    return eval($factors) / 1024 / 1024 . 'm' if $factors;
+    return product(split / [*] /, $factors) / 1024 / 1024 . 'm' if $factors;
     return $setter =~ /conf_is_off/ ? 'off' : "\x{2014}" if !defined $merged;
     return 'off' if $merged eq 'NULL' || $merged eq '""';
     return lc $1 if $merged =~ /^NGX_HTTP_PUNIT_(?:SCOPE|STALE)_(\w+)$/;

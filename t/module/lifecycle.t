@@ -199,7 +199,7 @@ subtest 'a worker that dies while it writes the state leaves no lock behind' => 
     my @fifos = map { $c->dir . "/state.$_" } $c->pids;    # where each would write; opening waits for a reader
     for (@fifos) { POSIX::mkfifo($_, 0666) or die "$_: $!"; chmod 0666, $_ }
     my $put = Punit::Client->new($c->port('http'))->send(PUT => '/status/peers/ap', body => '{"state":"down"}');
-    my ($stuck, $other);
+    my $stuck;
     $c->until(
         sub {
             ($stuck) = grep { wchan($_) =~ /fifo|wait_for_partner/ } $c->pids;

@@ -6,6 +6,8 @@ use FindBin ();
 use lib "$FindBin::Bin/../lib";
 use Test::More;
 
+use Time::HiRes qw(sleep);
+
 use Punit::Backend;
 use Punit::Client;
 use Punit::Grid;
@@ -106,7 +108,7 @@ for my $gen (10 .. 60) {
 is($wrong, 0, 'each of fifty changes is seen');
 
 $grid->command('delete punit:gen:sports');
-select undef, undef, undef, 0.03;
+sleep 0.03;
 is(ask('/sports')->{body}, 'worker', 'without a generation nothing is answered from there');
 $grid->generation(sports => 60);
 is(ask('/sports')->{body}, 'text 60', 'with it, it is again');
@@ -136,7 +138,7 @@ is(join(' ', map { my $b = $_->receive('GET')->{body}; length($b) . ($b =~ /[^s]
     'what is being sent stays as it is');
 
 $grid->stop;
-select undef, undef, undef, 0.03;
+sleep 0.03;
 is(ask('/sports')->{body}, 'worker', 'nor is it used without a grid');
 is($n->stop, '', 'the log is clean');
 

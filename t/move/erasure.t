@@ -67,7 +67,6 @@ sub hash_of { return $units->one($_[0], q{select encode(name_hash, 'hex') from a
 # Only the rows ERASED hold anything of him.
 sub only_erased {
     my ($user, $hash, @where) = @_;
-    my @left;
     my $gone = wait_until(sub {
         for my $unit (@where) {
             return 0 if $units->one($unit, q{select count(*) from punit.outbox}) || ($units->one($unit, q{select state from punit.own where user_id = ?}, $user->id) // '') ne 'ERASED';

@@ -80,7 +80,8 @@ subtest 'PostgreSQL of the unit that a user has just left is down: where he is n
     my $answer = $units->http('us', GET => '/profile', $old);
     is "$answer->{status} $answer->{headers}{'punit-route'}", '200 local', 'and a read' or diag $answer->{content};
     $units->process('eu', 'postgres', 'up');
-    my $other = Punit::User->register($units, 'us');
+    my $other;
+    wait_until(sub { $other = eval { Punit::User->register($units, 'us') } }, 20) or die $@;
     good_again($other, 'eu', 'all is well again');
 
     # ---- it dies while a write of his runs there

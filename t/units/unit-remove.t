@@ -82,8 +82,8 @@ subtest 'cut off at any step, the next call goes on' => sub {
         for my $ms (map { 2 * 1.3**$_ } 0 .. 24) {
             my $pid = fork // die "fork: $!";
             if (!$pid) {
-                open STDOUT, '>', '/dev/null';
-                open STDERR, '>&', \*STDOUT;
+                open STDOUT, '>', '/dev/null' or POSIX::_exit(127);
+                open STDERR, '>&', \*STDOUT or POSIX::_exit(127);
                 exec "$dir/app/bin/punitctl", 'unit', 'remove', 'ap', '--dir', "$dir/$unit" or POSIX::_exit(127);
             }
             sleep($ms / 1000);

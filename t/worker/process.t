@@ -32,7 +32,7 @@ sub ends {
     return ($status, $p->log_text);
 }
 
-is sprintf('%04o', (stat $socket)[2] & 07777), '0660', 'its socket is for owner and group';
+is sprintf('%04o', (stat $socket)[2] & oct 7777), '0660', 'its socket is for owner and group';
 
 my ($status, $log) = ends();
 is $status, 1, 'a second worker does not take over a socket in use';

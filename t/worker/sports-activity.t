@@ -5,6 +5,7 @@ use FindBin ();
 use lib "$FindBin::Bin/../lib";
 use Test::More;
 
+use Punit::Wait qw(wait_until);
 use Punit::Worker;
 
 my $pg = Punit::Worker->database('eu');
@@ -149,13 +150,10 @@ subtest 'the same key twice at the same moment makes one activity' => sub {
     $lock->do('select from punit.own where user_id = ? for update', undef, $user);
     my $fcgi = $sports->{fcgi};
     my @running = map { $fcgi->send_only('POST', '/activities', user => $user, key => 'k', body => activity()) } 1 .. 2;
-    my $end = time + 10;
-    until ($db->selectrow_array(
-        q{select count(*) = 2 from pg_stat_activity where usename = 'punit_sports' and wait_event_type = 'Lock'}))
-    {
-        die 'they do not wait' if time > $end;
-        select undef, undef, undef, 0.02;
-    }
+    wait_until(sub {
+        return $db->selectrow_array(q{select count(*) = 2 from pg_stat_activity
+            where usename = 'punit_sports' and wait_event_type = 'Lock'});
+    }) or die 'they do not wait';
     $lock->commit;
     my @answers = map { $fcgi->collect($_) } @running;
     is_deeply [ map { $_->{status} } @answers ], [ 201, 201 ];

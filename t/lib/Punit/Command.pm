@@ -30,7 +30,7 @@ sub begin {
     my @command = @_;
     my $pid = open(my $pipe, '-|') // croak "fork: $!";
     if (!$pid) {
-        open STDERR, '>&', \*STDOUT;
+        open STDERR, '>&', \*STDOUT or POSIX::_exit(127);
         { no warnings 'exec'; exec { $command[0] } @command }
         POSIX::_exit(127);
     }
@@ -57,9 +57,9 @@ sub spawn {
         my @kept = grep { defined $ENV{$_} } qw(PATH ASAN_OPTIONS UBSAN_OPTIONS);
         %ENV = (map({ $_ => $ENV{$_} } @kept), %{ $o{env} });
     }
-    open STDIN,  '<',  '/dev/null';
-    open STDOUT, '>>', $o{log};
-    open STDERR, '>&', \*STDOUT;
+    open STDIN,  '<',  '/dev/null' or POSIX::_exit(127);
+    open STDOUT, '>>', $o{log} or POSIX::_exit(127);
+    open STDERR, '>&', \*STDOUT or POSIX::_exit(127);
     { no warnings 'exec'; exec { $command->[0] } @$command }
     POSIX::_exit(127);
 }

@@ -10,17 +10,18 @@ use warnings;
 use Exporter qw(import);
 use Time::HiRes qw(time sleep);
 
+use Punit::File qw(slurp);
+
 use constant { MOST => 4, PAUSE => 0.01 };
 
 our @EXPORT_OK = qw(patience wait_until);
 
-my $processors = () = do { open my $f, '<', '/proc/cpuinfo'; $f ? grep { /^processor/ } <$f> : 1 };
+my $processors = () = slurp('/proc/cpuinfo', absent => 'processor') =~ /^processor/mg;
 
-# The seconds that a deadline of so many seconds lasts now: as many times more as processes wait for a processor.
+# How long a deadline of so many seconds lasts now: the longer, the more processes share a processor.
 sub patience {
     my ($seconds) = @_;
-    open my $f, '<', '/proc/loadavg' or return $seconds;
-    my ($load) = split ' ', <$f>;
+    my ($load) = split ' ', slurp('/proc/loadavg', absent => '0');
     my $factor = $load / ($processors || 1);
     return $seconds * ($factor < 1 ? 1 : $factor > MOST ? MOST : $factor);
 }
