@@ -238,6 +238,7 @@ lint-circles: $(MODULE) $(PROGRAMS)
 
 format: ## C outside the module as .clang-format says, Perl as .perltidyrc
 	clang-format -i $(FILES_FORMAT)
+	t/lint/spacing --fix $(FILES_C) $(FILES_PERL)
 	perltidy -b -bext=/ $(FILES_PERL)
 
 openapi: ## doc/openapi.yaml by the schema of OpenAPI 3.1, with a tool from the npm registry (t/openapi.t holds it against the services)
