@@ -2,19 +2,19 @@
 
 use strict;
 use warnings;
-use Cwd qw(abs_path);
-use File::Basename qw(dirname);
-use lib dirname(abs_path(__FILE__)) . '/../lib';
+use FindBin ();
+use lib "$FindBin::Bin/../lib";
 use Test::More;
 
 use IPC::Open2 qw(open2);
 use JSON::PP qw(decode_json encode_json);
 use MIME::Base64 qw(decode_base64url);
 
-use Punit::Client;
+use Punit::File qw(spew);
 use Punit::Nginx;
+use Punit::Tree qw(root);
 
-my $source = abs_path(dirname(__FILE__) . '/../..');
+my $source = root();
 my $issuer = "$source/build/t/jwt_issue";
 my $made   = qx(make -s -C '$source' build/t/jwt_issue 2>&1);
 -x $issuer or BAIL_OUT("build/t/jwt_issue: $made");
@@ -52,11 +52,7 @@ my %curve = (ES256 => 'P-256', ES384 => 'P-384', ES512 => 'P-521');
 make_key($_, $_, '-algorithm EC -pkeyopt', "ec_paramgen_curve:$curve{$_}") for sort keys %curve;
 make_key($_, $_, '-algorithm RSA -pkeyopt rsa_keygen_bits:2048') for qw(RS256 RS384 RS512);
 publish('RS256', 'RS512', 'other-use');
-for my $file ("$dir/keys/HS256.HS256.secret", "$dir/private/HS256.pem") {
-    open my $f, '>', $file or die "$file: $!";
-    print $f 's' x 40;
-    close $f or die "$file: $!";
-}
+spew($_, 's' x 40) for "$dir/keys/HS256.HS256.secret", "$dir/private/HS256.pem";
 
 # ---- tokens
 
@@ -81,11 +77,7 @@ sub token {
 
 sub header { return decode_json(decode_base64url((split /[.]/, $_[0])[0])) }
 
-sub ask {
-    my ($token) = @_;
-    my @headers = (Authorization => "Bearer $token");
-    return Punit::Client->once($port, GET => '/training/x', headers => \@headers);
-}
+sub ask { my ($token) = @_; return $n->ask(GET => '/training/x', token => $token) }
 
 sub refused {
     my ($token, $verdict, $name) = @_;

@@ -2,20 +2,19 @@
 # punitctl schema: what it applies, what it refuses, and programs on a schema that does not fit.
 use strict;
 use warnings;
-use Cwd qw(abs_path);
 use File::Basename qw(dirname);
 use File::Path qw(make_path);
-use File::Temp qw(tempdir);
 use Test::More;
 
 use Punit::FastCGI;
+use Punit::File qw(slurp spew);
 use Punit::Postgres;
 use Punit::Server qw(directory);
-use Punit::Tree qw(program);
+use Punit::Tree qw(program root);
 use Punit::Worker;
 
-my $root = abs_path(dirname(__FILE__) . '/../..');
-my $dir  = tempdir('punit-schema-XXXXXX', DIR => '/tmp', CLEANUP => 1);
+my $root = root();
+my $dir  = directory('schema');
 my $user = '0b6f2f0e-0000-4000-8000-000000000001';
 
 my ($release) = reverse glob "$root/t/sql/release/*.tar.gz";
@@ -31,15 +30,10 @@ sub tree {
     return $sql;
 }
 
-sub slurp { my ($path) = @_; open my $f, '<', $path or die "$path: $!"; local $/; return <$f> }
-
 sub spurt {
     my ($path, $text) = @_;
     make_path(dirname($path));
-    open my $f, '>', $path or die "$path: $!";
-    print $f $text;
-    close $f or die;
-    return;
+    return spew($path, $text);
 }
 
 sub edit {
@@ -59,8 +53,8 @@ sub version {
 # The schema as pg_dump shows it, without the noise of a run.
 sub dump_of {
     my ($pg) = @_;
-    my $text = join '', grep { !/^\\(un)?restrict/ } 
-        `pg_dump -s -h $pg->{sock} -p $pg->{port} -U postgres punit`;
+    my $text = join '', grep { !/^\\(un)?restrict/ }
+        `pg_dump -s -h $pg->{sock} -p @{[$pg->port]} -U postgres punit`;
     die 'pg_dump' if $?;
     return $text;
 }

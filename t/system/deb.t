@@ -3,14 +3,15 @@
 # that they make a unit out of their own files.
 use strict;
 use warnings;
-use Cwd qw(abs_path);
-use File::Basename qw(dirname);
+use FindBin ();
+use lib "$FindBin::Bin/../lib";
 use Test::More;
 
 use Punit::Server qw(directory);
+use Punit::Tree qw(root);
 use Punit::Services qw(services);
 
-my $source = abs_path(dirname(__FILE__) . '/../..');
+my $source = root();
 for my $tool (qw(dpkg-deb dpkg-buildpackage dpkg-query dh_nginx)) {
     plan skip_all => "no $tool" if !grep { -x "$_/$tool" } split /:/, $ENV{PATH};
 }

@@ -3,18 +3,19 @@
 use strict;
 use warnings;
 use FindBin ();
-use File::Temp qw(tempdir);
+use lib "$FindBin::Bin/../lib";
 use Test::More;
 
+use Punit::File qw(spew);
+use Punit::Server qw(directory);
+
 my $prose = "$FindBin::Bin/../lint/prose";
-my $dir   = tempdir(CLEANUP => 1);
+my $dir   = directory('prose');
 
 # What the check says about a file of this name and text, without the name, and its exit code.
 sub said {
     my ($name, $text) = @_;
-    open my $file, '>:encoding(UTF-8)', "$dir/$name" or die "$name: $!";
-    print {$file} $text;
-    close $file or die "$name: $!";
+    spew("$dir/$name", $text);
     my $said = qx('$prose' '$dir/$name');
     return ($said =~ s/^\Q$dir\E\/$name://mgr, $? >> 8);
 }

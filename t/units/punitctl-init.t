@@ -2,18 +2,20 @@
 # punitctl without servers around it: units from nothing, the schema, what is refused.
 use strict;
 use warnings;
-use Cwd qw(abs_path);
-use File::Basename qw(dirname);
+use FindBin ();
+use lib "$FindBin::Bin/../lib";
 use File::Copy qw(copy);
 use File::Path qw(remove_tree);
-use File::Temp qw(tempdir);
-use POSIX ();
 use Test::More;
 
-my $source = abs_path(dirname(__FILE__) . '/../..');
-my $ctl    = "$source/build/bin/punitctl";
-my $dir    = tempdir('punit-ctl-XXXXXX', DIR => '/tmp');
-my $user   = $> == 0 ? 'punit' : getpwuid $>;
+use Punit::Command qw(as_punit capture punit_user);
+use Punit::File qw(slurp spew);
+use Punit::Server qw(directory);
+use Punit::Tree qw(module program root);
+
+my $source = root();
+my $dir    = directory('ctl');
+my $user   = (punit_user())[0];
 
 # its own copy of the schema, to change; readable for the unit's user, which the checkout may not be
 mkdir "$dir/share";
@@ -21,31 +23,17 @@ for my $part ('sql', 'conf', 'workers') {
     system('cp', '-r', "$source/$part", "$dir/share/$part") == 0 or die "cp: $?";
 }
 system('chmod', '-R', 'a+rX', $dir);
-copy("$source/build/ngx_http_punit_module.so", "$dir/module.so") or die "module: $!";
-chown((getpwnam $user)[2, 3], $dir);
-chmod 0755, $dir, "$dir/module.so";
+copy(module(), "$dir/module.so") or die "module: $!";
+chmod 0755, "$dir/module.so";
 $ENV{PUNIT_SHARE}  = "$dir/share";
 $ENV{PUNIT_MODULE} = "$dir/module.so";
 
 my @address = ('--http', '127.0.0.1:29801', '--peer', '127.0.0.1:29802', '--pg', '127.0.0.1:29803');
 my @shared  = ('--ca', "$dir/ca", '--pepper', "$dir/pepper");
 
-sub ctl {
-    my @arguments = @_;
-    my $pid = open(my $pipe, '-|') // die "fork: $!";
-    if (!$pid) {
-        open STDERR, '>&', \*STDOUT;
-        exec {$ctl} $ctl, @arguments or POSIX::_exit(127);
-    }
-    local $/;
-    my $output = <$pipe>;
-    close $pipe;
-    return ($? >> 8, $output);
-}
+sub ctl { my @arguments = @_; return capture(program('punitctl'), @arguments) }
 
-sub slurp { my ($path) = @_; open my $f, '<', $path or return ''; local $/; return <$f> }
-
-sub mode { return sprintf '%o', (stat $_[0])[2] & 07777 }
+sub mode { my ($file) = @_; return sprintf '%o', (stat $file)[2] & oct 7777 }
 
 my ($status, $output) = ctl('unit', 'init', 'eu', '--dir', "$dir/eu", @address, @shared, 'PUNIT_MOVE_DWELL=1s');
 is($status, 0, 'a unit is made from nothing') or diag($output);
@@ -94,9 +82,7 @@ ok($status == 0 && -x "$dir/eu/sv/mover/run" && -s "$dir/eu/keys/eu-1.ES256.pem"
 is($status, 1, 'a directory of another unit is refused');
 like($output, qr/is unit eu already/, 'and said');
 
-open my $other, '>', "$dir/other-pepper";
-print $other 'ab' x 32, "\n";
-close $other;
+spew("$dir/other-pepper", 'ab' x 32, "\n");
 ($status, $output) = ctl('unit', 'init', 'eu', '--dir', "$dir/eu", '--pepper', "$dir/other-pepper");
 is($status, 1, 'another pepper than before is refused') or diag($output);
 
@@ -130,22 +116,16 @@ remove_tree("$dir/ap", "$dir/refused");
 # ---- the schema
 sub write_sql {
     my ($name, $text) = @_;
-    open my $f, '>', "$dir/share/sql/$name" or die "$name: $!";
-    print $f $text;
-    close $f;
-    return;
+    return spew("$dir/share/sql/$name", $text);
 }
 
 # the server for these, through the socket alone
-my @as  = $> == 0 ? ('chpst', '-u', $user) : ();
 my ($bin) = sort { ($b =~ /(\d+)/)[0] <=> ($a =~ /(\d+)/)[0] } glob '/usr/lib/postgresql/*/bin';
-system(@as, "$bin/pg_ctl", '-D', "$dir/eu/pg", '-w', '-s', '-l', "$dir/eu/log/postgres.log", 'start') == 0 or die;
-END {
-    if ($bin) {
-        local $?;
-        system(@as, "$bin/pg_ctl", '-D', "$dir/eu/pg", '-w', '-s', '-m', 'immediate', 'stop') if -e "$dir/eu/pg/postmaster.pid";
-    }
-}
+my $postgres = Punit::Server->new(
+    cmd => [as_punit(), "$bin/postgres", '-D', "$dir/eu/pg"], log => "$dir/eu/log/postgres.log", cwd => $dir,
+);
+$postgres->start->until(
+    sub { system("$bin/pg_isready", '-q', '-h', "$dir/eu/sock", '-p', 29803) == 0 }, 'takes connections');
 
 # t/sql/schema.t has the rest of what `schema` does
 write_sql('tables/990-first.sql', "create table punit.first ();\n");
@@ -205,10 +185,8 @@ ok($status == 1 && $output =~ /neither a user's id nor an e-mail address/, 'a us
 ($status, $output) = ctl('user', 'nobody@example.org', '--dir', "$dir/eu");
 ok($status == 1 && $output =~ /has no user nobody/, 'an unknown address is said to be unknown');
 
-system(@as, "$bin/pg_ctl", '-D', "$dir/eu/pg", '-w', '-s', '-m', 'fast', 'stop');
+$postgres->stop('INT');
 ($status, $output) = ctl('moves', '--dir', "$dir/eu");
 ok($status == 1 && $output =~ /no PostgreSQL.*is it running/s, 'PostgreSQL down is said, and where to look') or diag($output);
 
 done_testing();
-if (Test::More->builder->is_passing) { remove_tree($dir) }
-else                                 { diag("logs are kept in $dir/eu/log/") }

@@ -3,34 +3,31 @@
 # tree gets all three, and nothing else in it is changed.
 use strict;
 use warnings;
-use Cwd qw(abs_path);
 use File::Basename qw(dirname);
 use File::Path qw(make_path);
-use File::Temp qw(tempdir);
 use FindBin ();
 use lib "$FindBin::Bin/../lib";
 use JSON::PP qw(decode_json);
 use Test::More;
 
+use Punit::File qw(append);
+use Punit::Server qw(directory);
+use Punit::Tree qw(root);
 use Punit::Units;
 use Punit::Wait qw(wait_until);
 
-my $source = abs_path(dirname(__FILE__) . '/../..');
-my $tree   = tempdir('punit-tree-XXXXXX', DIR => '/tmp', CLEANUP => 1);
+my $source = root();
+my $tree   = directory('tree');
 
 # With what was built already, so that only the new service is compiled.
 my @parts = (qw(Makefile VERSION config conf demo ngx_punit_module punitctl sql workers),
     grep { -e "$source/$_" } map { "build/$_" } qw(bin lib obj nginx/.configured ngx_http_punit_module.so));
 system("cd '$source' && tar -c @parts | tar -x -p -C '$tree'") == 0 or die "copy: $?";
-chmod 0755, $tree;
 
 sub write_file {
     my ($path, $content) = @_;
     make_path(dirname("$tree/$path"));
-    open my $file, '>>', "$tree/$path" or die "$path: $!";
-    print {$file} $content;
-    close $file or die "$path: $!";
-    return;
+    return append("$tree/$path", $content);
 }
 
 write_file('conf/services', "trails    /trails /huts\n");
