@@ -21,13 +21,12 @@ $keys->es256($_) for qw(eu-1 us-1);
 
 my $socket = $n->dir . '/grid.sock';
 my $grid = Punit::Grid->new($socket);
-my $worker = Punit::Backend->new(
-    sub {
-        my ($req) = @_;
-        sleep 0.4 if $req->{uri} =~ /slow/;
-        return [200, ['Content-Type' => 'text/plain', ETag => '"w"'], 'worker ' . ($req->{headers}{'x-key'} // '')];
-    }
-);
+my $worker = Punit::Backend->new(sub {
+    my ($req) = @_;
+    sleep 0.4 if $req->{uri} =~ /slow/;
+    return [200, ['Content-Type' => 'text/plain', ETag => '"w"'],
+        'worker ' . ($req->{headers}{'x-key'} // '')];
+});
 
 $n->http(<<"EOF_CONF");
     punit_zone z 1m;
@@ -68,7 +67,8 @@ sub request {
 }
 
 my $a = ask('/sports');
-is($a->{body}, 'worker ' . $grid->key('sports', '/sports'), 'a miss goes to the worker with the key to fill');
+is($a->{body}, 'worker ' . $grid->key('sports', '/sports'),
+    'a miss goes to the worker with the key to fill');
 is($a->{headers}{'punit-route'}, 'local', 'by the route local');
 
 $grid->generation('sports', 4294967296 * 3 + 7);
@@ -85,8 +85,10 @@ is(ask('/sports', 'If-None-Match' => '"x", W/"abc"')->{status}, 304, 'also from 
 is(ask('/sports', 'If-None-Match' => '"abd"')->{status}, 200, 'another ETag with 200');
 my $c = Punit::Client->new($n->port('http'));
 $a = $c->request(HEAD => '/sports', token => $token);
-is("$a->{status} $a->{headers}{'punit-route'} $a->{headers}{'content-length'}", '200 grid 12', 'HEAD, too, without the body');
-is($c->request(GET => '/sports', token => $token)->{body}, '{"items":[]}', 'on a connection that stays in step');
+is("$a->{status} $a->{headers}{'punit-route'} $a->{headers}{'content-length'}", '200 grid 12',
+    'HEAD, too, without the body');
+is($c->request(GET => '/sports', token => $token)->{body}, '{"items":[]}',
+    'on a connection that stays in step');
 is($n->ask('GET', '/sports')->{status}, 401, 'not without a token');
 is(request('POST', '/sports')->{headers}{'punit-route'}, 'local', 'other methods go to the worker');
 
@@ -123,7 +125,8 @@ $grid->put($grid->key('kept', '/kept/x'), 1, 'old', 'before');
 is(ask('/kept/x')->{body}, 'before', 'a hit, after which the generation is kept');
 $grid->raise('kept', 2);
 $grid->put($grid->key('kept', '/kept/z'), 2, 'new', 'after');
-is(ask('/kept/z')->{body}, 'after', 'a document that is newer than the kept generation is a hit at once');
+is(ask('/kept/z')->{body}, 'after',
+    'a document that is newer than the kept generation is a hit at once');
 $grid->put($grid->key('kept', '/kept/y'), 2, 'old', 'before');
 my $fresh = 0;
 for my $gen (3 .. 42) {
@@ -138,7 +141,8 @@ $grid->generation('kept', 50);
 $grid->put($grid->key('kept', '/kept/x'), 50, 'old', 'before');
 ask('/kept/x');
 $grid->raise('kept', 51);
-ok(wait_until(sub { ask('/kept/x')->{headers}{'punit-route'} ne 'grid' }, 5), 'and everybody learns of a change soon');
+ok(wait_until(sub { ask('/kept/x')->{headers}{'punit-route'} ne 'grid' }, 5),
+    'and everybody learns of a change soon');
 
 # after a change one refills, others get the previous document meanwhile
 $grid->generation('slow', 1);
@@ -151,11 +155,16 @@ my $start = time;
 $a = ask('/slow/x');
 is($a->{body}, 'previous', 'while one request refills, others get the previous document');
 cmp_ok(time - $start, '<', 0.15, 'at once');
-is(ask('/slow/x', 'If-None-Match' => $_)->{status}, 304, "and are told so if they have it: $_") for '"old"', 'W/"old"';
+is(ask('/slow/x', 'If-None-Match' => $_)->{status}, 304, "and are told so if they have it: $_")
+    for '"old"', 'W/"old"';
 my @others = map {
-    [ $_, Punit::Client->new($n->port('http'))->send(GET => '/slow/x', headers => [Authorization => "Bearer $token", 'If-None-Match' => $_]) ]
+    [
+        $_,
+        Punit::Client->new($n->port('http'))->send(
+            GET => '/slow/x', headers => [Authorization => "Bearer $token", 'If-None-Match' => $_])]
 } '"new"', '"old", "new"', '"new", W/"old"', '"older"';
-like($_->[1]->receive('GET')->{body}, qr/^worker/, "but not who has had another one: $_->[0]") for @others;
+like($_->[1]->receive('GET')->{body}, qr/^worker/, "but not who has had another one: $_->[0]")
+    for @others;
 like($first->receive('GET')->{body}, qr/^worker/, 'the first one got what the worker said');
 $grid->generation('slow', 3);
 $grid->put($grid->key('slow', '/slow/x'), 3, 'third', 'third');
@@ -165,7 +174,8 @@ $grid->raise('slow', 4);    # as a worker does before it answers to a change
 request('POST', '/slow/y');
 $first = Punit::Client->new($n->port('http'))->send(GET => '/slow/x', token => $token);
 sleep 0.05;
-isnt(ask('/slow/x')->{body}, 'third', 'nor anybody once a worker has answered since: it may have been of something newer');
+isnt(ask('/slow/x')->{body}, 'third',
+    'nor anybody once a worker has answered since: it may have been of something newer');
 $first->receive('GET');
 $grid->generation('fresh', 2);
 $grid->put($grid->key('fresh', '/fresh/slow'), 1, 'old', 'previous');
@@ -182,7 +192,8 @@ cmp_ok(time - $start, '<', 2, 'without waiting');
 $grid->start;
 $grid->generation('sports', 5);
 $grid->put($grid->key('sports', '/sports'), 5, 'abc', 'back');
-ok(wait_until(sub { ($a = ask('/sports'))->{headers}{'punit-route'} eq 'grid' }), 'and with it again once it is back');
+ok(wait_until(sub { ($a = ask('/sports'))->{headers}{'punit-route'} eq 'grid' }),
+    'and with it again once it is back');
 is($a->{body}, 'back', 'which holds what was written since');
 
 # memcached that hangs
@@ -201,7 +212,8 @@ for (1 .. 10) {
     sleep 0.05;
 }
 $grid->signal('CONT');
-ok(wait_until(sub { ask('/sports')->{status} == 200 }), 'clients that went away meanwhile do no harm');
+ok(wait_until(sub { ask('/sports')->{status} == 200 }),
+    'clients that went away meanwhile do no harm');
 
 is($n->stop, '', 'the log is clean');
 done_testing;

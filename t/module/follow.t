@@ -23,67 +23,76 @@ my $most = 6 + 8;
 
 # every unit answers what the path tells it to: /user/<case>; %s is the unit
 my %cases = (
-    here     => { eu => 200, us => ['Punit-Owner' => 'eu; epoch=2'], ap => 200 },
-    us       => { eu => ['Punit-Owner' => 'us; epoch=2'], us => 200 },
-    round    => { eu => ['Punit-Owner' => 'us; epoch=2'], us => ['Punit-Owner' => 'ap; epoch=3'], ap => 200 },
-    circle   => { eu => ['Punit-Owner' => 'us; epoch=2'], us => ['Punit-Owner' => 'eu; epoch=2'] },
-    endless  => { eu => 'us', us => 'ap', ap => 'eu' },    # with an epoch one higher than the one it is asked with
-    given    => { eu => 'us', us => 'eu' },    # hand-overs given up: there and back, until epoch 9
-    turn     => { eu => 'us', us => 'ap', ap => 'eu' },    # the same, but the last names a unit and epoch of before
-    itself   => { us => ['Punit-Owner' => 'us; epoch=1'], eu => ['Punit-Owner' => 'us; epoch=2'] },
-    higher   => { us => ['Punit-Owner' => 'eu; epoch=4'], eu => ['Punit-Owner' => 'us; epoch=5'] },
-    nobody   => { eu => [], us => [] },
-    stranger => { eu => ['Punit-Owner' => 'mars; epoch=2'], us => ['Punit-Owner' => 'mars; epoch=2'] },
-    garbage  => { us => ['Punit-Owner' => 'eu epoch=2'] },
-    down     => { eu => ['Punit-Owner' => 'xx; epoch=2'] },
-    author   => { eu => ['Punit-Author' => 'us'], us => 200 },
-    gone     => { eu => ['Punit-Owner' => 'dead; epoch=7'] },
-    status   => { eu => ['Punit-Owner' => 'us; epoch=2'], us => 502 },
-    x        => { eu => ['Punit-Owner' => 'mute; epoch=2'] },
-    mine     => { eu => 200, us => 502 },    # of the others, tokens or the cache speak
-    unknown  => { eu => 401 },
-    last     => { us => 'ap', ap => 'us', eu => 200 },     # 421 but for the last, when us is away
-    behind   => { us => ['Punit-Owner' => 'dead; epoch=7'], eu => ['Punit-Owner' => 'us; epoch=1'] },
-    moved    => { eu => ['Punit-Owner' => 'us; epoch=9'], us => 200 },
-    broken   => { eu => ['Punit-Owner' => 'us; epoch=2'], us => 'broken' },
-    silent   => { eu => ['Punit-Owner' => 'mute; epoch=2'] },
+    here => { eu => 200, us => ['Punit-Owner' => 'eu; epoch=2'], ap => 200 },
+    us => { eu => ['Punit-Owner' => 'us; epoch=2'], us => 200 },
+    round => {
+        eu => ['Punit-Owner' => 'us; epoch=2'], us => ['Punit-Owner' => 'ap; epoch=3'], ap => 200
+    },
+    circle => { eu => ['Punit-Owner' => 'us; epoch=2'], us => ['Punit-Owner' => 'eu; epoch=2'] },
+    # with an epoch one higher than the one it is asked with
+    endless => { eu => 'us', us => 'ap', ap => 'eu' },
+    given => { eu => 'us', us => 'eu' },    # hand-overs given up: there and back, until epoch 9
+    # the same, but the last names a unit and epoch of before
+    turn => { eu => 'us', us => 'ap', ap => 'eu' },
+    itself => { us => ['Punit-Owner' => 'us; epoch=1'], eu => ['Punit-Owner' => 'us; epoch=2'] },
+    higher => { us => ['Punit-Owner' => 'eu; epoch=4'], eu => ['Punit-Owner' => 'us; epoch=5'] },
+    nobody => { eu => [], us => [] },
+    stranger =>
+        { eu => ['Punit-Owner' => 'mars; epoch=2'], us => ['Punit-Owner' => 'mars; epoch=2'] },
+    garbage => { us => ['Punit-Owner' => 'eu epoch=2'] },
+    down => { eu => ['Punit-Owner' => 'xx; epoch=2'] },
+    author => { eu => ['Punit-Author' => 'us'], us => 200 },
+    gone => { eu => ['Punit-Owner' => 'dead; epoch=7'] },
+    status => { eu => ['Punit-Owner' => 'us; epoch=2'], us => 502 },
+    x => { eu => ['Punit-Owner' => 'mute; epoch=2'] },
+    mine => { eu => 200, us => 502 },                 # of the others, tokens or the cache speak
+    unknown => { eu => 401 },
+    last => { us => 'ap', ap => 'us', eu => 200 },    # 421 but for the last, when us is away
+    behind => { us => ['Punit-Owner' => 'dead; epoch=7'], eu => ['Punit-Owner' => 'us; epoch=1'] },
+    moved => { eu => ['Punit-Owner' => 'us; epoch=9'], us => 200 },
+    broken => { eu => ['Punit-Owner' => 'us; epoch=2'], us => 'broken' },
+    silent => { eu => ['Punit-Owner' => 'mute; epoch=2'] },
     authored => { eu => ['Punit-Author' => 'xx'] },
-    busy     => { us => 503 },
+    busy => { us => 503 },
 );
 
 my (%unit, %count);
 for my $unit (qw(eu us ap)) {
-    $unit{$unit} = Punit::Backend->new(
-        sub {
-            my ($req) = @_;
-            my ($case) = $req->{uri} =~ m{^/\w+/(\w+)} or return [404];
-            my $a = $cases{$case}{$unit} // 500;
-            my ($epoch) = ($req->{headers}{'punit-owner'} // $req->{headers}{'x-epoch'} // 0) =~ /(\d+)$/;
-            my $on = [421, ['Punit-Owner' => "$a; epoch=" . (($epoch // 0) + 1)]];    # led on by a higher epoch
-            return [200, ['Content-Length' => 100, 'Punit-Owner' => "$unit; epoch=8"], 'begun'] if $a eq 'broken';
-            return $on if $case eq 'endless';
-            if ($case eq 'given') {
-                return $on if $epoch < 9;
-                $a = 200;
-            }
-            if ($case eq 'last' && $unit ne 'eu') {
-                return $epoch < $most ? $on : [502];
-            }
-            if ($case eq 'turn') {
-                return $epoch < $most ? $on : [421, ['Punit-Owner' => "$a; epoch=3"]];
-            }
-            $a = 200 if $case eq 'status' && ($req->{headers}{'x-route'} // '') eq 'stale';
-            return [401, ['WWW-Authenticate' => 'Bearer error="invalid_token"'], 'unknown'] if $a eq '401';
-            $a = [200] if $case eq 'higher' && $unit eq 'us' && $count{$req->{uri}}++;
-            return [421, $a] if ref $a && (!@$a || $a->[0] ne '200');
-            my $status = ref $a ? 200 : $a;
-            return [$status, ['Punit-Owner' => "$unit; epoch=8"], "$unit:$req->{method}:" . length $req->{body}];
+    $unit{$unit} = Punit::Backend->new(sub {
+        my ($req) = @_;
+        my ($case) = $req->{uri} =~ m{^/\w+/(\w+)} or return [404];
+        my $a = $cases{$case}{$unit} // 500;
+        my ($epoch) =
+            ($req->{headers}{'punit-owner'} // $req->{headers}{'x-epoch'} // 0) =~ /(\d+)$/;
+        my $on =
+            [421, ['Punit-Owner' => "$a; epoch=" . (($epoch // 0) + 1)]]; # led on by a higher epoch
+        return [200, ['Content-Length' => 100, 'Punit-Owner' => "$unit; epoch=8"], 'begun']
+            if $a eq 'broken';
+        return $on if $case eq 'endless';
+        if ($case eq 'given') {
+            return $on if $epoch < 9;
+            $a = 200;
         }
-    );
+        if ($case eq 'last' && $unit ne 'eu') {
+            return $epoch < $most ? $on : [502];
+        }
+        if ($case eq 'turn') {
+            return $epoch < $most ? $on : [421, ['Punit-Owner' => "$a; epoch=3"]];
+        }
+        $a = 200 if $case eq 'status' && ($req->{headers}{'x-route'} // '') eq 'stale';
+        return [401, ['WWW-Authenticate' => 'Bearer error="invalid_token"'], 'unknown']
+            if $a eq '401';
+        $a = [200] if $case eq 'higher' && $unit eq 'us' && $count{ $req->{uri} }++;
+        return [421, $a] if ref $a && (!@$a || $a->[0] ne '200');
+        my $status = ref $a ? 200 : $a;
+        return [$status, ['Punit-Owner' => "$unit; epoch=8"],
+            "$unit:$req->{method}:" . length $req->{body}];
+    });
 }
 
 my $dead = $n->foreign('dead');
-my $mute = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 16) or die "listen: $!";    # takes, and says nothing
+my $mute = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 16)
+    or die "listen: $!";    # takes, and says nothing
 
 $n->http(<<"EOF_CONF");
     punit_zone z 1m;
@@ -112,7 +121,8 @@ $n->http(<<"EOF_CONF");
         location /copy/ { punit_scope user; punit_stale unreachable; }
         location /late/ { punit_scope user; punit_forward \@late; }
         location /fresh/ { punit_scope user; punit_stale off; }
-        location /secret/ { punit_scope user; proxy_pass http://127.0.0.1:@{[$unit{eu}->port]}; error_page 404 = \@inner; }
+        location /secret/ { punit_scope user; proxy_pass http://127.0.0.1:@{[$unit{eu}->port]};
+            error_page 404 = \@inner; }
         location \@local {
             proxy_pass http://127.0.0.1:@{[$unit{eu}->port]};
             proxy_set_header X-Route \$punit_route;
@@ -155,11 +165,17 @@ $n->start;
 sub ask {
     my ($method, $path, $unit, %o) = @_;
     my $token = $o{token} // $keys->token(unit => $unit, epoch => $o{epoch} // 1);
-    return $n->ask($method, $path,
-        token => $token, headers => $o{headers}, body => $o{body}, port => $o{port} // 'http');
+    return $n->ask(
+        $method, $path,
+        token => $token, headers => $o{headers}, body => $o{body}, port => $o{port} // 'http'
+    );
 }
 
-sub tries { return map { my $u = $_; map { "$u $_->{method} $_->{uri}" } $unit{$u}->requests } qw(eu us ap) }
+sub tries {
+    return map {
+        my $u = $_; map {"$u $_->{method} $_->{uri}"} $unit{$u}->requests
+    } qw(eu us ap)
+}
 sub forget { $_->forget for values %unit; return }
 
 # the connection that waits at mute
@@ -177,7 +193,8 @@ my $token = $keys->token(unit => 'eu');
 ask(GET => '/user/us', 'eu', token => $token);
 forget();
 $a = ask(GET => '/user/us', 'eu', token => $token);
-is(join(',', tries()), 'us GET /user/us', 'what was learned is used: no second 421 for the same user');
+is(join(',', tries()), 'us GET /user/us',
+    'what was learned is used: no second 421 for the same user');
 
 forget();
 $a = ask(GET => '/user/here', 'us');
@@ -196,12 +213,15 @@ forget();
 $a = ask(POST => '/user/circle', 'eu', body => 'x');
 is($a->{status}, 508, 'a unit that was tried is not tried again without a higher epoch');
 is($a->{json}{type}, 'urn:punit:loop', 'the problem says so') or diag explain $a;
-is(join(',', tries()), 'eu POST /user/circle,eu POST /user/circle,us POST /user/circle', 'one more for the higher epoch');
+is(join(',', tries()), 'eu POST /user/circle,eu POST /user/circle,us POST /user/circle',
+    'one more for the higher epoch');
 
-is(ask(GET => '/user/higher', 'us')->{status}, 200, 'one that is named with a higher epoch is tried again');
+is(ask(GET => '/user/higher', 'us')->{status}, 200,
+    'one that is named with a higher epoch is tried again');
 forget();
 $a = ask(POST => '/user/given', 'eu', body => 'x' x 100_000);
-is($a->{body}, 'eu:POST:100000', 'hand-overs that are given up are followed there and back, with the body');
+is($a->{body}, 'eu:POST:100000',
+    'hand-overs that are given up are followed there and back, with the body');
 is(scalar(tries()), 9, 'with more tries than there are units: each named a higher epoch');
 forget();
 $a = ask(GET => '/user/endless', 'eu');
@@ -222,7 +242,8 @@ is(ask(GET => '/user/nobody', 'us')->{status}, 502, 'also from a peer');
 is(ask(GET => '/user/stranger', 'us')->{status}, 502, 'an owner that is no peer is an error');
 is(ask(GET => '/user/garbage', 'us')->{status}, 502, 'an owner that cannot be read is an error');
 is(ask(GET => '/user/busy', 'eu', port => 'lax')->{status}, 500, 'other errors pass');
-is(ask(GET => '/user/us', 'eu', port => 'lax')->{json}{type}, 'urn:punit:bad-owner', 'a 421 never reaches a client, even if nothing follows it');
+is(ask(GET => '/user/us', 'eu', port => 'lax')->{json}{type}, 'urn:punit:bad-owner',
+    'a 421 never reaches a client, even if nothing follows it');
 
 $a = ask(GET => '/user/down', 'eu');
 is($a->{status}, 503, 'followed to a peer that is down: 503, when the copy was refused');
@@ -233,7 +254,8 @@ $a = ask(POST => '/user/gone', 'eu', body => 'x');
 is($a->{status}, 503, 'a peer that refuses the connection: 503');
 is($a->{json}{type}, 'urn:punit:unit-unreachable', 'unit-unreachable');
 is($a->{headers}{'retry-after'}, 1, 'with Retry-After');
-is(ask(GET => '/user/status', 'us')->{json}{type}, 'urn:punit:unit-unreachable', 'a 502 of a peer is the same');
+is(ask(GET => '/user/status', 'us')->{json}{type}, 'urn:punit:unit-unreachable',
+    'a 502 of a peer is the same');
 is(ask(GET => '/user/busy', 'us')->{status}, 503, 'a 503 of a peer is its answer');
 $a = ask(GET => '/late/x', 'mute');
 is($a->{status}, 503, 'a peer that is silent: 503, when its time is up');
@@ -246,42 +268,53 @@ for my $unit ('dead', 'xx') {
     forget();
     for my $method (qw(GET POST)) {
         $a = ask($method => '/user/mine', $unit);
-        is("$a->{status} $a->{headers}{'punit-route'} $a->{headers}{'punit-unit'}", '200 local eu', "$unit cannot be asked for a $method: this unit owns him");
+        is("$a->{status} $a->{headers}{'punit-route'} $a->{headers}{'punit-unit'}", '200 local eu',
+            "$unit cannot be asked for a $method: this unit owns him");
     }
     is(join(',', tries()), 'eu GET /user/mine,eu POST /user/mine', 'and is asked once each');
     is(ask(GET => '/user/moved', $unit)->{headers}{'punit-unit'}, 'us', 'or it names another one');
     $a = ask(GET => '/user/unknown', $unit);
     is($a->{status}, 503, 'one whom it does not know is no stranger');
-    like($a->{json}{type}, qr/^urn:punit:unit-(?:unreachable|down)$/, 'the problem says who is away');
+    like($a->{json}{type}, qr/^urn:punit:unit-(?:unreachable|down)$/,
+        'the problem says who is away');
     is($a->{headers}{'www-authenticate'}, undef, 'and nothing about the token');
 }
 forget();
-is(ask(GET => '/user/behind', 'us')->{json}{type}, 'urn:punit:unit-unreachable', 'one that knows less than who was asked before makes no circle');
+is(ask(GET => '/user/behind', 'us')->{json}{type}, 'urn:punit:unit-unreachable',
+    'one that knows less than who was asked before makes no circle');
 is(scalar(tries()), 2, 'and that one is not asked again');
 forget();
-is(ask(GET => '/user/last', 'us')->{headers}{'punit-route'}, 'local', 'this unit is asked, too, when the last of the tries meets one that is away');
+is(ask(GET => '/user/last', 'us')->{headers}{'punit-route'}, 'local',
+    'this unit is asked, too, when the last of the tries meets one that is away');
 is(scalar(tries()), $most + 1, 'as one more');
 forget();
 $a = ask(GET => '/user/mine', 'us');
 is("$a->{status} $a->{headers}{'punit-route'}", '200 local', 'the same after a 502');
-is(join(',', tries()), 'eu GET /user/mine,us GET /user/mine', 'of a request that may be sent again');
+is(join(',', tries()), 'eu GET /user/mine,us GET /user/mine',
+    'of a request that may be sent again');
 forget();
-is(ask(POST => '/user/mine', 'us')->{json}{type}, 'urn:punit:unit-unreachable', 'but not of one that the unit may have done');
+is(ask(POST => '/user/mine', 'us')->{json}{type}, 'urn:punit:unit-unreachable',
+    'but not of one that the unit may have done');
 is(join(',', tries()), 'us POST /user/mine', 'which is not sent again');
-is(ask(POST => '/user/mine', 'us', headers => ['Idempotency-Key' => 'k1'])->{status}, 200, 'unless it has a key, by which it is done once');
+is(ask(POST => '/user/mine', 'us', headers => ['Idempotency-Key' => 'k1'])->{status}, 200,
+    'unless it has a key, by which it is done once');
 
 forget();
 $a = ask(GET => '/user/broken', 'eu');
 is($a->{status}, 0, 'an answer that breaks off is broken for the client') or diag explain $a;
-is(join(',', tries()), 'eu GET /user/broken,us GET /user/broken', 'and never replayed, once a byte of it came');
+is(join(',', tries()), 'eu GET /user/broken,us GET /user/broken',
+    'and never replayed, once a byte of it came');
 
 # a client that goes away, while a peer works for him: at once, and after a 421
 for my $path ('/user/work', '/user/silent') {
     my $token = $keys->token(unit => $path =~ /silent/ ? 'eu' : 'mute');
-    my $client = Punit::Client->new($n->port('http'))->send(POST => $path, token => $token, body => 'x');
+    my $client =
+        Punit::Client->new($n->port('http'))->send(POST => $path, token => $token, body => 'x');
     my $asked = taken();
     my $text = '';
-    until ($text =~ /\r\n\r\nx\z/) { IO::Select->new($asked)->can_read(10) && sysread $asked, $text, 65536, length $text or last }
+    until ($text =~ /\r\n\r\nx\z/) {
+        IO::Select->new($asked)->can_read(10) && sysread $asked, $text, 65536, length $text or last
+    }
     like($text, qr{^POST $path }, 'a peer works');
     $client->close;
     my $ended = IO::Select->new($asked)->can_read(10) && sysread $asked, $text, 65536;
@@ -306,7 +339,8 @@ forget();
 ask(GET => '/user/here', 'eu', token => $coach);
 is(join(',', tries()), 'eu GET /user/here', 'and is never learned as an owner');
 $a = ask(PUT => '/reference/authored', 'eu', body => 'x');
-is("$a->{status} $a->{json}{type}", '503 urn:punit:unit-down', 'a row whose author is marked down: 503');
+is("$a->{status} $a->{json}{type}", '503 urn:punit:unit-down',
+    'a row whose author is marked down: 503');
 
 is(ask(POST => '/public/us', 'eu')->{body}, 'us:POST:0', 'a 421 of a public location is followed');
 

@@ -1,5 +1,5 @@
-# The module's memcached client and a server that does what memcached does not, or does it slowly: the test itself. And
-# the two questions in one round trip, cut answers, large values.
+# The module's memcached client and a server that does what memcached does not, or does it slowly:
+# the test itself. And the two questions in one round trip, cut answers, large values.
 
 use strict;
 use warnings;
@@ -46,7 +46,11 @@ sub commands {
 # waits until the worker has read all that was written to it (unix(7), SIOCOUTQ)
 sub taken {
     my ($c) = @_;
-    return wait_until(sub { my $left = pack 'i', 0; ioctl($c, 0x5411, $left) or die "ioctl: $!"; return !unpack 'i', $left });
+    return wait_until(
+        sub {
+            my $left = pack 'i', 0; ioctl($c, 0x5411, $left)
+                or die "ioctl: $!"; return !unpack 'i', $left
+        });
 }
 
 # a generation is kept for 10 ms: only after that is it asked for again
@@ -58,7 +62,7 @@ subtest 'generation and document are asked for in one round trip' => sub {
     $g->start("unix:$fake_path");
     my $s = $g->ask('/training/x');
     my $c = accepted();
-    is_deeply [ commands($c, 2) ], [ 'punit:gen:training', doc_key('/training/x') ];
+    is_deeply [commands($c, 2)], ['punit:gen:training', doc_key('/training/x')];
     print $c hit(0, $g->{gen}), hit($g->{gen}, document('from the fake'));
     my $a = $s->receive('GET');
     is "$a->{body} " . route($a), 'from the fake grid';
@@ -69,7 +73,9 @@ subtest 'an answer in single octets is put together' => sub {
     my $s = $g->ask('/training/x');
     my $c = accepted();
     commands($c, 2);
-    for (split //, hit(0, $g->{gen}) . hit($g->{gen}, document('bit by bit'))) { syswrite $c, $_; sleep 0.001 }
+    for (split //, hit(0, $g->{gen}) . hit($g->{gen}, document('bit by bit'))) {
+        syswrite $c, $_; sleep 0.001
+    }
     is $s->receive('GET')->{body}, 'bit by bit';
 };
 
@@ -113,8 +119,11 @@ subtest 'a value for a client that went away is passed over' => sub {
 };
 
 subtest 'what is no answer ends the connection, and the request goes on without' => sub {
-    for my $text ("ERROR\r\n", "CLIENT_ERROR bad\r\n", "VALUE x 0 1\r\n1\r\nEND\r\n", "\r\n", 'x' x 2000, "VA 5 f1\r\nhelloXX",
-        "VA 999999999999 f1\r\n", "EN\r\nEN\r\nEN\r\nEN\r\n")
+    for my $text (
+        "ERROR\r\n", "CLIENT_ERROR bad\r\n", "VALUE x 0 1\r\n1\r\nEND\r\n", "\r\n", 'x' x 2000,
+        "VA 5 f1\r\nhelloXX",
+        "VA 999999999999 f1\r\n", "EN\r\nEN\r\nEN\r\nEN\r\n"
+        )
     {
         $g->start("unix:$fake_path");
         my $s = $g->ask('/training/x');

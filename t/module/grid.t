@@ -1,5 +1,5 @@
-# The module's memcached client with real ones: one pipelined connection a worker, several servers, and what it does when
-# they die or freeze.
+# The module's memcached client with real ones: one pipelined connection a worker, several servers,
+# and what it does when they die or freeze.
 
 use strict;
 use warnings;
@@ -27,14 +27,20 @@ my $timeout = 0.1;    # NGX_HTTP_PUNIT_GRID_TIMEOUT, s
 
 sub timed { my $t = time; my $a = $g->get(@_); return ($a, time - $t) }
 
-sub median { my @t = sort { $a <=> $b } @_; return $t[ @t / 2 ] }
+sub median {
+    my @t = sort { $a <=> $b } @_; return $t[@t / 2]
+}
 
 # ---- a real memcached
 
 my $socket = $g->dir . "/grid.sock";
-my $grid   = Punit::Grid->new($socket);
-my $idle   = 0;
-wait_until(sub { my $n = $grid->stat('curr_connections'); my $same = $n == $idle; $idle = $n; return $same });
+my $grid = Punit::Grid->new($socket);
+my $idle = 0;
+wait_until(
+    sub {
+        my $n = $grid->stat('curr_connections'); my $same = $n == $idle; $idle = $n;
+        return $same
+    });
 $grid->raise(training => $g->{gen});
 
 $g->start("unix:$socket");
@@ -71,7 +77,9 @@ subtest 'what is not there, or of another generation, goes to the worker' => sub
 };
 
 subtest 'an empty document and one of every size around the buffers arrive whole' => sub {
-    for my $n (0, 1, 1000, 8190, 8191, 8192, 8193, 16380, 16384, 16400, 32768, 65536, 100_000, 900_000) {
+    for my $n (0, 1, 1000, 8190, 8191, 8192, 8193, 16380, 16384, 16400, 32768, 65536, 100_000,
+        900_000)
+    {
         my $text = join '', map { chr(33 + ($_ * 7 + $n) % 90) } 1 .. $n;
         $g->publish($grid, "/training/size-$n", $text);
         my $a = $g->get("/training/size-$n");
@@ -79,25 +87,27 @@ subtest 'an empty document and one of every size around the buffers arrive whole
     }
 };
 
-subtest 'hundreds of requests at once share one connection, and none gets the answer of another' => sub {
+subtest 'hundreds of requests at once share one connection, and none gets the answer of another' =>
+    sub {
     $g->publish($grid, "/training/n$_", "document $_ " . 'x' x ($_ * 37 % 3000)) for 1 .. 150;
     my $wrong = 0;
     for my $round (1 .. 3) {
         my @s = map { $g->ask("/training/n$_") } 1 .. 150;
         for (1 .. 150) {
-            my $a = $s[ $_ - 1 ]->receive('GET');
-            $wrong++ if $a->{body} ne "document $_ " . 'x' x ($_ * 37 % 3000) || route($a) ne 'grid';
+            my $a = $s[$_ - 1]->receive('GET');
+            $wrong++
+                if $a->{body} ne "document $_ " . 'x' x ($_ * 37 % 3000) || route($a) ne 'grid';
         }
     }
     is $wrong, 0;
     ok connections($idle + 1), 'one connection';
-};
+    };
 
 subtest 'pipelined requests of one client are answered in order' => sub {
     my $s = $g->client;
     $s->send(GET => "/training/n$_") for 1 .. 30;
     my @got = map { $s->receive('GET')->{body} =~ /^document (\d+)/ ? $1 : '-' } 1 .. 30;
-    is_deeply \@got, [ 1 .. 30 ];
+    is_deeply \@got, [1 .. 30];
 };
 
 subtest 'clients that go away leave nothing behind' => sub {
@@ -110,7 +120,8 @@ subtest 'clients that go away leave nothing behind' => sub {
     is $g->get('/pid')->{body}, $pid, 'the worker lives';
 };
 
-subtest 'a memcached that died costs nothing but the hit, and is used again when it is back' => sub {
+subtest 'a memcached that died costs nothing but the hit, and is used again when it is back' =>
+    sub {
     $grid->stop('KILL');
     my ($wrong, @t) = (0);
     for (1 .. 20) {
@@ -125,12 +136,17 @@ subtest 'a memcached that died costs nothing but the hit, and is used again when
     $grid->raise(training => $g->{gen});
     $g->publish($grid, '/training/one', 'the first');
     ok wait_until(sub { route($g->get('/training/one')) eq 'grid' }), 'used again';
-};
+    };
 
 # stopped it is when all of its threads are
 sub freeze {
     $grid->signal('STOP');
-    $grid->until(sub { !grep { slurp($_, absent => '') !~ /\) T/ } glob "/proc/$grid->{pid}/task/*/stat" }, 'is frozen');
+    $grid->until(
+        sub {
+            !grep { slurp($_, absent => '') !~ /\) T/ } glob "/proc/$grid->{pid}/task/*/stat"
+        },
+        'is frozen'
+    );
     return;
 }
 
@@ -180,7 +196,9 @@ subtest 'one request tries a frozen memcached again, not all of them' => sub {
             return @t == 30 && $t[-1] >= $timeout && median(@t) < $t[-1] - $timeout / 2;
         },
         40
-    ), 'the others do not wait' or diag "@t";
+        ),
+        'the others do not wait'
+        or diag "@t";
     $grid->signal('CONT');
     ok wait_until(sub { route($g->get('/training/one')) eq 'grid' }), 'used again';
 };
@@ -205,7 +223,8 @@ subtest 'a reload under load fails no request and leaves no connection behind' =
     ok connections($connections), 'as many connections as before';
 };
 
-# ---- several servers: the same choice as libmemcached's (t/unit/ketama_test.c), here with the servers' text
+# ---- several servers: the same choice as libmemcached's (t/unit/ketama_test.c), here with the
+# servers' text
 
 sub ring {
     my @servers = @_;    # [host, port, weight]
@@ -214,7 +233,7 @@ sub ring {
     for my $i (0 .. $#servers) {
         my ($host, $port, $weight) = @{ $servers[$i] };
         for my $k (0 .. int($weight / $total * 40 * @servers + 1e-10) - 1) {
-            push @points, map { [ $_, $i ] } unpack 'V4', md5("$host:$port-$k");
+            push @points, map { [$_, $i] } unpack 'V4', md5("$host:$port-$k");
         }
     }
     return sort { $a->[0] <=> $b->[0] } @points;
@@ -236,7 +255,7 @@ subtest 'several servers: each key is read where libmemcached would have put it'
     }
     my $servers = join ' ', map { "server 127.0.0.1:$ports[$_] weight=" . ($_ + 1) . ';' } 0 .. 2;
     $g->start('grid', upstreams => "upstream grid { $servers }");
-    my @ring = ring(map { [ '127.0.0.1', $ports[$_], $_ + 1 ] } 0 .. 2);
+    my @ring = ring(map { ['127.0.0.1', $ports[$_], $_ + 1] } 0 .. 2);
     my ($wrong, %seen) = (0);
     for (1 .. 60) {
         my $body = $g->get("/training/k$_")->{body};
@@ -264,14 +283,20 @@ is $g->stop, '', 'the log is clean';
 
 # ---- mistakes of configuration
 
-sub config_error { my ($ok, $said) = $g->nginx->check($g->conf(@_)); return $ok ? 'accepted' : $said }
+my $only_weight = qr/expected only "weight"/;
+
+sub config_error {
+    my ($ok, $said) = $g->nginx->check($g->conf(@_)); return $ok ? 'accepted' : $said
+}
 
 subtest 'a grid that cannot be one fails nginx -t with the value and what was expected' => sub {
     like config_error('grid', upstreams => 'upstream grid { server 127.0.0.1; }'),
         qr/server "127\.0\.0\.1" of upstream "grid".*no port, expected "HOST:PORT" or "unix:PATH"/;
-    like config_error('grid', upstreams => 'upstream grid { server 127.0.0.1:1; server 127.0.0.1:2 down; }'),
-        qr/server "127\.0\.0\.1:2" of upstream "grid", which is a grid, is "down", expected only "weight"/;
-    like config_error('grid', upstreams => 'upstream grid { server 127.0.0.1:1; server 127.0.0.1:2 backup; }'),
+    like config_error('grid',
+        upstreams => 'upstream grid { server 127.0.0.1:1; server 127.0.0.1:2 down; }'),
+        qr/server "127\.0\.0\.1:2" of upstream "grid", which is a grid, is "down", $only_weight/;
+    like config_error('grid',
+        upstreams => 'upstream grid { server 127.0.0.1:1; server 127.0.0.1:2 backup; }'),
         qr/is "backup", expected only "weight"/;
     like config_error('nowhere.invalid'), qr/\[emerg\].*"?nowhere\.invalid/;
 };

@@ -16,11 +16,11 @@ use Punit::Tree qw(root);
 
 my $source = root();
 my $issuer = "$source/build/t/jwt_issue";
-my $made   = qx(make -s -C '$source' build/t/jwt_issue 2>&1);
+my $made = qx(make -s -C '$source' build/t/jwt_issue 2>&1);
 -x $issuer or BAIL_OUT("build/t/jwt_issue: $made");
 
-my $n    = Punit::Nginx->new;
-my $dir  = $n->dir;
+my $n = Punit::Nginx->new;
+my $dir = $n->dir;
 my $port = $n->port('http');
 mkdir $_ for "$dir/keys", "$dir/private";
 
@@ -105,27 +105,35 @@ CONF
 my $keeps_typ = system('pkg-config --atleast-version=1.12 libjwt') == 0;
 
 for my $alg (qw(HS256 RS256 RS384 RS512 ES256 ES384 ES512)) {
-    my $token  = token($alg);
+    my $token = token($alg);
     my $answer = ask($token);
-    my $typ    = $keeps_typ ? 'at+jwt' : 'JWT';
+    my $typ = $keeps_typ ? 'at+jwt' : 'JWT';
     is_deeply header($token), { alg => $alg, kid => $alg, typ => $typ }, "$alg: the header";
     is "$answer->{status} $answer->{body}", "200 user-$alg", "$alg: the token is accepted";
-    refused(token($alg, claims => { exp => time - 600 }),
-        'expired', "$alg: an expired token is refused");
+    refused(
+        token($alg, claims => { exp => time - 600 }),
+        'expired', "$alg: an expired token is refused"
+    );
     my $spoiled = $token =~ s/[.]([^.]{9})(.)([^.]*)$/".$1" . ($2 eq 'A' ? 'B' : 'A') . $3/er;
     refused($spoiled, 'signature', "$alg: another signature is refused");
 }
 is ask(token('ES256', typ => 'JWT'))->{status}, 200, 'the type JWT is accepted';
 
 subtest 'the algorithm is the key\'s, not the token\'s' => sub {
-    refused(token('HS256', kid => $_, key => "$dir/keys/$_.$_.pem"),
-        'algorithm', "HS256 with the public key of $_")
+    refused(
+        token('HS256', kid => $_, key => "$dir/keys/$_.$_.pem"),
+        'algorithm', "HS256 with the public key of $_"
+        )
         for qw(RS256 RS512 ES256 ES512);
-    refused(token('RS256', kid => $_, key => "$dir/private/RS256.pem"),
-        'algorithm', "RS256 under the key of $_")
+    refused(
+        token('RS256', kid => $_, key => "$dir/private/RS256.pem"),
+        'algorithm', "RS256 under the key of $_"
+        )
         for qw(RS384 ES256 HS256);
-    refused(token('ES256', kid => $_, key => "$dir/private/ES256.pem"),
-        'algorithm', "ES256 under the key of $_")
+    refused(
+        token('ES256', kid => $_, key => "$dir/private/ES256.pem"),
+        'algorithm', "ES256 under the key of $_"
+        )
         for qw(ES384 RS256 HS256);
     my %other_use = (kid => 'other-use', key => "$dir/private/RS256.pem");
     refused(token('RS256', %other_use), 'algorithm', 'RS256 with a key that is for RS512');

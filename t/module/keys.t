@@ -1,4 +1,5 @@
-# punit_keys and punit_jwks: what is taken, what fails nginx -t and with which words, and changing keys by reload.
+# punit_keys and punit_jwks: what is taken, what fails nginx -t and with which words, and changing
+# keys by reload.
 
 use strict;
 use warnings;
@@ -62,39 +63,48 @@ sub generate {
 sub ec { return generate('-algorithm', 'EC', '-pkeyopt', "ec_paramgen_curve:$_[0]") }
 
 my ($private, $p256) = ec('P-256');
-my (undef, $p384)    = ec('P-384');
-my (undef, $p521)    = ec('P-521');
-my (undef, $ed)      = generate('-algorithm', 'ed25519');
-my (undef, $rsa)     = generate('-algorithm', 'RSA', '-pkeyopt', 'rsa_keygen_bits:2048');
+my (undef, $p384) = ec('P-384');
+my (undef, $p521) = ec('P-521');
+my (undef, $ed) = generate('-algorithm', 'ed25519');
+my (undef, $rsa) = generate('-algorithm', 'RSA', '-pkeyopt', 'rsa_keygen_bits:2048');
 my (undef, $rsa1024) = generate('-algorithm', 'RSA', '-pkeyopt', 'rsa_keygen_bits:1024');
 my $secret = 'x' x 32;
 
 subtest 'every algorithm has its kind of key' => sub {
-    is check('punit_keys ' . keys_dir(
-        'eu-1.ES256.pem' => $p256, 'eu-2.ES384.pem' => $p384, 'us-1.ES512.pem' => $p521, 'a.EdDSA.pem' => $ed,
-        (map { ("r.$_.RS$_.pem" => $rsa, "p.$_.PS$_.pem" => $rsa) } 256, 384, 512), 's.HS256.secret' => $secret) . ';'), '';
+    is check(
+        'punit_keys ' . keys_dir(
+            'eu-1.ES256.pem' => $p256, 'eu-2.ES384.pem' => $p384, 'us-1.ES512.pem' => $p521,
+            'a.EdDSA.pem' => $ed,
+            (map { ("r.$_.RS$_.pem" => $rsa, "p.$_.PS$_.pem" => $rsa) } 256, 384, 512),
+            's.HS256.secret' => $secret
+            )
+            . ';'
+        ),
+        '';
 };
 
 subtest 'what is no key by its name is left alone' => sub {
-    is check('punit_keys ' . keys_dir('eu-1.ES256.pem' => $p256, '.eu-2.ES256.pem.swp' => 'x', 'README' => 'x') . ';'), '';
+    is check( 'punit_keys '
+            . keys_dir('eu-1.ES256.pem' => $p256, '.eu-2.ES256.pem.swp' => 'x', 'README' => 'x')
+            . ';'), '';
 };
 
 subtest 'a key that cannot be used fails with its file and what was expected' => sub {
     my @cases = (
-        [ 'eu-1.ES256.pem', $p384,    qr/its curve does not fit ES256, expected P-256/ ],
-        [ 'eu-1.RS256.pem', $p256,    qr/its type, EC, does not fit RS256/ ],
-        [ 'eu-1.ES256.pem', $ed,      qr/its type, ED25519, does not fit ES256/ ],
-        [ 'eu-1.RS256.pem', $rsa1024, qr/1024 bits, expected at least 2048/ ],
-        [ 'eu-1.ES256.pem', $private, qr/this is a private key, which does not belong here/ ],
-        [ 'eu-1.ES256.pem', "$p256$private", qr/more than one PEM/ ],
-        [ 'eu-1.ES256.pem', 'nonsense', qr/no PEM found, expected a public key/ ],
-        [ 'eu-1.ES256.pem', '',         qr/expected to be a file of 1 to 65536 bytes/ ],
-        [ 's.HS256.secret', 'short',    qr/the secret has 5 bytes, expected at least 32/ ],
-        [ 'eu-1.ES255.pem', $p256,      qr/invalid name of key/ ],
-        [ 'eu-1.pem',       $p256,      qr/invalid name of key/ ],
-        [ 'pem.pem',        $p256,      qr/invalid name of key/ ],
-        [ 's.HS256.pem',    $p256,      qr/invalid name of key/ ],
-        [ 's.ES256.secret', $secret,    qr/invalid name of key/ ],
+        ['eu-1.ES256.pem', $p384, qr/its curve does not fit ES256, expected P-256/],
+        ['eu-1.RS256.pem', $p256, qr/its type, EC, does not fit RS256/],
+        ['eu-1.ES256.pem', $ed, qr/its type, ED25519, does not fit ES256/],
+        ['eu-1.RS256.pem', $rsa1024, qr/1024 bits, expected at least 2048/],
+        ['eu-1.ES256.pem', $private, qr/this is a private key, which does not belong here/],
+        ['eu-1.ES256.pem', "$p256$private", qr/more than one PEM/],
+        ['eu-1.ES256.pem', 'nonsense', qr/no PEM found, expected a public key/],
+        ['eu-1.ES256.pem', '', qr/expected to be a file of 1 to 65536 bytes/],
+        ['s.HS256.secret', 'short', qr/the secret has 5 bytes, expected at least 32/],
+        ['eu-1.ES255.pem', $p256, qr/invalid name of key/],
+        ['eu-1.pem', $p256, qr/invalid name of key/],
+        ['pem.pem', $p256, qr/invalid name of key/],
+        ['s.HS256.pem', $p256, qr/invalid name of key/],
+        ['s.ES256.secret', $secret, qr/invalid name of key/],
     );
     for my $c (@cases) {
         my ($file, $text, $why) = @$c;
@@ -107,32 +117,42 @@ subtest 'a key that cannot be used fails with its file and what was expected' =>
 };
 
 subtest 'no directory, no key and no file are mistakes' => sub {
-    like check("punit_keys $dir/none;"), qr/\[emerg\].*"\Q$dir\E\/none" failed, expected a directory of keys .*in .*nginx\.conf:\d/;
+    like check("punit_keys $dir/none;"),
+        qr/\[emerg\].*"\Q$dir\E\/none" failed, expected a directory of keys .*in .*nginx\.conf:\d/;
     like check('punit_keys ' . keys_dir() . ';'), qr/\[emerg\] no key in .*expected files named/;
     like check("punit_jwks $dir/none;"), qr/\[emerg\].*"\Q$dir\E\/none" failed/;
 };
 
 my $jwk_ec = '{"kty":"EC","crv":"P-256","kid":"eu-9","use":"sig",'
-    . '"x":"04N0xi21hshyvBp7I167sbE_bXqyqkAPfefdklMO7wY","y":"UI8exy-C06a7DUnjIdENkxeFtHM4-l_41LqEw9nVgmw"}';
+    . '"x":"04N0xi21hshyvBp7I167sbE_bXqyqkAPfefdklMO7wY",'
+    . '"y":"UI8exy-C06a7DUnjIdENkxeFtHM4-l_41LqEw9nVgmw"}';
 
 subtest 'a JWK Set is taken, keys for something else in it are passed over' => sub {
-    spew("$dir/set.json", qq({"keys":[$jwk_ec,{"kty":"RSA","use":"enc","n":"AA","e":"AQAB"},{"kty":"new"}]}));
+    spew("$dir/set.json",
+        qq({"keys":[$jwk_ec,{"kty":"RSA","use":"enc","n":"AA","e":"AQAB"},{"kty":"new"}]}));
     is check("punit_jwks $dir/set.json;"), '';
-    is check("punit_jwks $dir/set.json; punit_keys " . keys_dir('eu-1.ES256.pem' => $p256) . ';'), '', 'beside a directory';
+    is check("punit_jwks $dir/set.json; punit_keys " . keys_dir('eu-1.ES256.pem' => $p256) . ';'),
+        '', 'beside a directory';
 };
 
 subtest 'a JWK Set that cannot be used fails with its file, the key and what was expected' => sub {
     my @cases = (
-        [ '{"keys":[',                                     qr/it is not JSON: line 1/ ],
-        [ '[]',                                            qr/expected a JWK Set/ ],
-        [ '{"keys":[]}',                                   qr/no key in .*\(0 skipped\)/ ],
-        [ '{"keys":[{"kty":"new"}]}',                      qr/no key in .*\(1 skipped\)/ ],
-        [ '{"keys":[{"kty":"oct","alg":"HS256","k":"AA"}]}', qr/key 1: it is symmetric/ ],
-        [ qq({"keys":[$jwk_ec,) . ($jwk_ec =~ s/eu-9","/eu-8","d":"AA","/r) . ']}', qr/key 2: it is a private key/ ],
-        [ qq({"keys":[$jwk_ec,$jwk_ec]}),                  qr/duplicate key "eu-9"/ ],
-        [ '{"keys":[' . ($jwk_ec =~ s/nVgmw/nVgnw/r) . ']}', qr/key 1: its members make no EC key/ ],
-        [ '{"keys":[' . ($jwk_ec =~ s/"P-256"/"P-384"/r) . ']}', qr/key 1: its members make no EC key/ ],
-        [ '{"keys":[{"kty":"EC","kty":"EC"}]}',            qr/it is not JSON.*duplicate/i ],
+        ['{"keys":[', qr/it is not JSON: line 1/],
+        ['[]', qr/expected a JWK Set/],
+        ['{"keys":[]}', qr/no key in .*\(0 skipped\)/],
+        ['{"keys":[{"kty":"new"}]}', qr/no key in .*\(1 skipped\)/],
+        ['{"keys":[{"kty":"oct","alg":"HS256","k":"AA"}]}', qr/key 1: it is symmetric/],
+        [
+            qq({"keys":[$jwk_ec,) . ($jwk_ec =~ s/eu-9","/eu-8","d":"AA","/r) . ']}',
+            qr/key 2: it is a private key/
+        ],
+        [qq({"keys":[$jwk_ec,$jwk_ec]}), qr/duplicate key "eu-9"/],
+        ['{"keys":[' . ($jwk_ec =~ s/nVgmw/nVgnw/r) . ']}', qr/key 1: its members make no EC key/],
+        [
+            '{"keys":[' . ($jwk_ec =~ s/"P-256"/"P-384"/r) . ']}',
+            qr/key 1: its members make no EC key/
+        ],
+        ['{"keys":[{"kty":"EC","kty":"EC"}]}', qr/it is not JSON.*duplicate/i],
     );
     for my $c (@cases) {
         spew("$dir/set.json", $c->[0]);
@@ -148,22 +168,27 @@ subtest 'a JWK Set that cannot be used fails with its file, the key and what was
 sub token {
     my ($kid, $key, %more) = @_;
     my $now = time;
-    my $more = join '', map { qq(,"$_":"$more{$_}") } keys %more;
+    my $more = join '', map {qq(,"$_":"$more{$_}")} keys %more;
     my $input = encode_base64url(qq({"alg":"HS256","typ":"at+jwt","kid":"$kid"})) . '.'
-        . encode_base64url(sprintf '{"sub":"u1","jti":"j","iat":%d,"exp":%d,"unit":"eu"%s}', $now - 5, $now + 60, $more);
+        . encode_base64url(sprintf '{"sub":"u1","jti":"j","iat":%d,"exp":%d,"unit":"eu"%s}',
+        $now - 5, $now + 60, $more);
     return "$input." . encode_base64url(hmac_sha256($input, $key));
 }
 
-sub ask { my ($token) = @_; return Punit::Client->once($port, GET => '/training/x', token => $token) }
+sub ask {
+    my ($token) = @_; return Punit::Client->once($port, GET => '/training/x', token => $token)
+}
 sub get { return ask(@_)->{status} }
 
 my $keys = keys_dir('eu-1.HS256.secret' => 'a' x 32);
 $n->http(conf("punit_keys $keys;"))->start;
 
-subtest 'a new key is taken by a reload, an old one goes with it, tokens of the one that stays stay good' => sub {
-    my $first  = token('eu-1', 'a' x 32);
+subtest
+    'a reload takes a new key and drops an old one, and tokens of the key that stays are good'
+    => sub {
+    my $first = token('eu-1', 'a' x 32);
     my $second = token('eu-2', 'b' x 32);
-    is get($first),  200;
+    is get($first), 200;
     is get($second), 401, 'not known yet';
     spew("$keys/eu-2.HS256.secret", 'b' x 32);
     $n->reload;
@@ -173,7 +198,7 @@ subtest 'a new key is taken by a reload, an old one goes with it, tokens of the 
     $n->reload;
     is get($first), 401, 'the old one is gone, though its verdict was kept';
     is get($second), 200;
-};
+    };
 
 subtest 'a key that was replaced under its name no longer vouches for old tokens' => sub {
     my $old = token('eu-2', 'b' x 32);
@@ -187,7 +212,8 @@ subtest 'a key that was replaced under its name no longer vouches for old tokens
 subtest 'a mistake at reload leaves the old keys in use' => sub {
     spew("$keys/eu-3.HS256.secret", 'short');
     $n->signal('HUP');
-    $n->until(sub { $n->log_text =~ /the secret has 5 bytes/ }, 'has refused the new configuration');
+    $n->until(sub { $n->log_text =~ /the secret has 5 bytes/ },
+        'has refused the new configuration');
     is get(token('eu-2', 'c' x 32)), 200;
     unlink "$keys/eu-3.HS256.secret";
 };
@@ -199,5 +225,6 @@ subtest 'claims of a refused token are nobody\'s' => sub {
 };
 
 unlike $n->log_text, qr/eyJ|aaaaaaaa|bbbbbbbb/, 'no token and no secret in the log';
-like $n->stop, qr/\A[^\n]*\[emerg\][^\n]*the secret has 5 bytes[^\n]*\n\z/, 'the log tells of the mistake and of nothing else';
+like $n->stop, qr/\A[^\n]*\[emerg\][^\n]*the secret has 5 bytes[^\n]*\n\z/,
+    'the log tells of the mistake and of nothing else';
 done_testing;

@@ -1,5 +1,5 @@
-# The life of its processes: reload under load, binary upgrade, graceful quit, crashed workers. No request fails,
-# nothing is left behind, and what was marked stays marked.
+# The life of its processes: reload under load, binary upgrade, graceful quit, crashed workers. No
+# request fails, nothing is left behind, and what was marked stays marked.
 
 use strict;
 use warnings;
@@ -50,7 +50,8 @@ sub conf {
         location /status { punit_status write=127.0.0.1; }
         location \@local { proxy_pass http://127.0.0.1:@{[$worker->port]}; }
         location \@slow { proxy_pass http://127.0.0.1:@{[$slow->port]}; }
-        location \@forward { proxy_pass http://\$punit_owner; proxy_http_version 1.1; proxy_set_header Connection ""; }
+        location \@forward { proxy_pass http://\$punit_owner; proxy_http_version 1.1;
+            proxy_set_header Connection ""; }
     }
 EOF_CONF
 }
@@ -62,11 +63,13 @@ sub ask {
 
 sub peer {
     my ($n, $id) = @_;
-    my ($p) = grep { $_->{id} eq $id } @{ (ask($n, GET => '/status')->{json} // {})->{peers} // [] };
+    my ($p) =
+        grep { $_->{id} eq $id } @{ (ask($n, GET => '/status')->{json} // {})->{peers} // [] };
     return $p // {};
 }
 
-# Clients that ask without a pause until they are told to end: (how many requests, what was wrong with some)
+# Clients that ask without a pause until they are told to end: (how many requests, what was wrong
+# with some)
 sub load {
     my ($n, $clients) = @_;
     my $enough = $n->dir . '/enough';
@@ -81,9 +84,11 @@ sub load {
             my $parent = getppid;
             while (!-e $enough && getppid == $parent) {
                 my $which = $count++ % 3;
-                my $a = ask($n, GET => '/x', headers => [Authorization => 'Bearer ' . ($tokens[$which] // 'bad')]);
+                my $a = ask($n, GET => '/x',
+                    headers => [Authorization => 'Bearer ' . ($tokens[$which] // 'bad')]);
                 my $got = "$a->{status} " . ($a->{status} == 200 ? $a->{body} : '');
-                push @wrong, $got . ($a->{error} // '') if $got ne ('200 eu', '200 us', '401 ')[$which];
+                push @wrong, $got . ($a->{error} // '')
+                    if $got ne ('200 eu', '200 us', '401 ')[$which];
             }
             print $write "$count @wrong\n";
             close $write;
@@ -129,7 +134,9 @@ subtest 'a reload under load fails no request and leaks no shared memory' => sub
     is shared($n->master), $before, 'as much shared memory as before';
 };
 
-subtest 'keys are changed under load, and tokens of the old one and of the new one are good while both are there' => sub {
+subtest
+    'while two keys are there, tokens of both are good under load'
+    => sub {
     my $end = load($n, 2);
     $n->{tokens}->hs256('eu-2');
     $n->reload;
@@ -139,8 +146,9 @@ subtest 'keys are changed under load, and tokens of the old one and of the new o
     is $wrong, '', "$count requests";
     unlink $n->dir . '/keys/eu-2.HS256.secret' or die $!;
     $n->reload;
-    is ask($n, GET => '/x', headers => [Authorization => "Bearer $_->[0]"])->{status}, $_->[1] for [$old, 200], [$new, 401];
-};
+    is ask($n, GET => '/x', headers => [Authorization => "Bearer $_->[0]"])->{status}, $_->[1]
+        for [$old, 200], [$new, 401];
+    };
 
 subtest 'nor does one that changes the size of the zone' => sub {
     my $before = shared($n->master);
@@ -154,7 +162,8 @@ subtest 'nor does one that changes the size of the zone' => sub {
 };
 
 subtest 'a binary upgrade under load fails no request, and a peer marked down stays so' => sub {
-    is ask($n, PUT => '/status/peers/ap', body => '{"state":"down"}')->{status}, 200, 'ap is marked down';
+    is ask($n, PUT => '/status/peers/ap', body => '{"state":"down"}')->{status}, 200,
+        'ap is marked down';
     my $since = peer($n, 'ap')->{since};
     my $old = $n->master;
     my @workers = $n->pids;
@@ -163,18 +172,26 @@ subtest 'a binary upgrade under load fails no request, and a peer marked down st
     $n->until(sub { $slow->requests }, 'has passed the slow request on');
 
     $n->signal('USR2');
-    $n->until(sub { ($n->current // $old) != $old && $n->pids == 2 }, 'has a new master with workers');
+    $n->until(sub { ($n->current // $old) != $old && $n->pids == 2 },
+        'has a new master with workers');
     ok !$n->gone($old), 'old and new serve side by side';
     kill 'QUIT', $old;
     is $flight->receive('GET')->{body}, 'slow', 'a request that the old one had begun is answered';
-    $n->until(sub { !grep { !$n->gone($_) } $old, @workers }, 'has none of the old processes', 30);
+    $n->until(
+        sub {
+            !grep { !$n->gone($_) } $old, @workers
+        },
+        'has none of the old processes',
+        30
+    );
 
     my ($count, $wrong) = $end->();
     is $wrong, '', "$count requests";
     is peer($n, 'ap')->{state}, 'down', 'what was marked is in the new shared memory';
     is peer($n, 'ap')->{since}, $since, 'since when it was';
     is peer($n, 'us')->{state}, 'up', 'the others are not marked';
-    is ask($n, PUT => '/status/peers/ap', body => '{"state":"up"}')->{status}, 200, 'it can be marked again';
+    is ask($n, PUT => '/status/peers/ap', body => '{"state":"up"}')->{status}, 200,
+        'it can be marked again';
     $n->reload;
     is peer($n, 'ap')->{state}, 'up', 'and a reload of the new binary keeps that';
 };
@@ -188,7 +205,12 @@ subtest 'who quits gracefully answers what has begun, then is gone' => sub {
     my @all = ($n->master, $n->pids);
     $n->signal('QUIT');
     is $flight->receive('GET')->{body}, 'slow', 'a request that had begun is answered';
-    $n->until(sub { !grep { !$n->gone($_) } @all }, 'is gone');
+    $n->until(
+        sub {
+            !grep { !$n->gone($_) } @all
+        },
+        'is gone'
+    );
     is ask($n, GET => '/status')->{status}, 0, 'nobody listens any more';
     is $n->stop, '', 'the log has no alert: no open socket was left';
 };
@@ -196,9 +218,11 @@ subtest 'who quits gracefully answers what has begun, then is gone' => sub {
 my $c = unit()->start;
 
 subtest 'a worker that dies while it writes the state leaves no lock behind' => sub {
-    my @fifos = map { $c->dir . "/state.$_" } $c->pids;    # where each would write; opening waits for a reader
+    my @fifos =
+        map { $c->dir . "/state.$_" } $c->pids; # where each would write; opening waits for a reader
     for (@fifos) { POSIX::mkfifo($_, 0666) or die "$_: $!"; chmod 0666, $_ }
-    my $put = Punit::Client->new($c->port('http'))->send(PUT => '/status/peers/ap', body => '{"state":"down"}');
+    my $put = Punit::Client->new($c->port('http'))
+        ->send(PUT => '/status/peers/ap', body => '{"state":"down"}');
     my $stuck;
     $c->until(
         sub {
@@ -209,10 +233,17 @@ subtest 'a worker that dies while it writes the state leaves no lock behind' => 
     );
     unlink @fifos;
     my $a = ask($c, PUT => '/status/peers/ap', body => '{"state":"down"}');
-    is "$a->{status} $a->{json}{type}", '503 urn:punit:state-busy', 'meanwhile it is locked for others';
+    is "$a->{status} $a->{json}{type}", '503 urn:punit:state-busy',
+        'meanwhile it is locked for others';
     kill 'KILL', $stuck;
-    $c->until(sub { my @now = $c->pids; @now == 2 && !grep { $_ == $stuck } @now }, 'has another worker');
-    is ask($c, PUT => '/status/peers/ap', body => '{"state":"down"}')->{status}, 200, 'then it is not';
+    $c->until(
+        sub {
+            my @now = $c->pids; @now == 2 && !grep { $_ == $stuck } @now
+        },
+        'has another worker'
+    );
+    is ask($c, PUT => '/status/peers/ap', body => '{"state":"down"}')->{status}, 200,
+        'then it is not';
     is peer($c, 'ap')->{state}, 'down', 'and the peer is marked';
 };
 
@@ -228,7 +259,12 @@ subtest 'workers that are killed under load leave nothing locked' => sub {
         my ($victim) = $c->pids;
         sleep 0.02 + rand 0.03;    # at any point of its work
         kill 'KILL', $victim;
-        $c->until(sub { my @now = $c->pids; @now == 2 && !grep { $_ == $victim } @now }, 'has another worker');
+        $c->until(
+            sub {
+                my @now = $c->pids; @now == 2 && !grep { $_ == $victim } @now
+            },
+            'has another worker'
+        );
     }
     my ($count) = $end->();
     my %token = map { $_ => $c->{tokens}->token(unit => $_) } qw(eu us);
@@ -238,12 +274,14 @@ subtest 'workers that are killed under load leave nothing locked' => sub {
     }
     is peer($c, 'ap')->{state}, 'down', 'the zone is as it was';
     $c->reload;
-    is ask($c, PUT => '/status/peers/ap', body => '{"state":"up"}')->{status}, 200, 'and can be changed';
+    is ask($c, PUT => '/status/peers/ap', body => '{"state":"up"}')->{status}, 200,
+        'and can be changed';
 };
 
 my $bad = $c->stop;
 $bad =~ s/.*worker process \d+ exited on signal 9\n//g;
-$bad =~ s/.*shared memory zone "z" was locked by \d+\n//g;    # nginx takes the lock from who was killed with it
+$bad =~ s/.*shared memory zone "z" was locked by \d+\n//g
+    ;    # nginx takes the lock from who was killed with it
 is $bad, '', 'the log tells of the killed and of nothing else';
 
 done_testing;

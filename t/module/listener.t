@@ -24,15 +24,15 @@ $keys->es256($_) for qw(eu-1 us-1);
 my $ca = Punit::Authority->new($dir, 'ca');
 $ca->certify($_) for qw(eu us xx);
 
-my $worker = Punit::Backend->new(
-    sub {
-        my ($req) = @_;
-        return [421, ['Punit-Owner' => 'us; epoch=7']] if $req->{uri} =~ /moved/;
-        return [421, ['Punit-Author' => 'us', 'Content-Type' => 'text/plain'], 'a body'] if $req->{uri} =~ /author/;
-        return [200, ['Punit-Owner' => 'eu; epoch=4'], 'eu'];
-    }
-);
-my $mover = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => "$dir/mover.sock") or die "mover: $!";
+my $worker = Punit::Backend->new(sub {
+    my ($req) = @_;
+    return [421, ['Punit-Owner' => 'us; epoch=7']] if $req->{uri} =~ /moved/;
+    return [421, ['Punit-Author' => 'us', 'Content-Type' => 'text/plain'], 'a body']
+        if $req->{uri} =~ /author/;
+    return [200, ['Punit-Owner' => 'eu; epoch=4'], 'eu'];
+});
+my $mover = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => "$dir/mover.sock")
+    or die "mover: $!";
 chmod 0777, "$dir/mover.sock";
 
 $n->http(<<"EOF_CONF");
@@ -83,16 +83,21 @@ EOF_CONF
 $n->start;
 
 my $token = $keys->token(unit => 'us', epoch => 3);
-my @from = ('Punit-From: us', 'Punit-Hops: 1', 'Punit-Client: 192.0.2.7', 'Punit-Owner: eu; epoch=5');
+my @from =
+    ('Punit-From: us', 'Punit-Hops: 1', 'Punit-Client: 192.0.2.7', 'Punit-Owner: eu; epoch=5');
 
 # (status, { headers }, body) by curl, as unit
 sub ask {
     my ($unit, $path, @headers) = @_;
-    my @cmd = ('curl', '-sS', '-i', '--max-time', 10, '--http1.1', '--resolve', 'eu:' . $n->port('peer') . ':127.0.0.1', '--cacert', "$dir/ca.pem",
+    my @cmd = (
+        'curl', '-sS', '-i', '--max-time', 10, '--http1.1', '--resolve',
+        'eu:' . $n->port('peer') . ':127.0.0.1', '--cacert', "$dir/ca.pem",
         $unit ? ('--cert', "$dir/$unit.pem", '--key', "$dir/$unit.key") : (),
-        (map { ('-H', $_) } @headers), 'https://eu:' . $n->port('peer') . $path);
+        (map { ('-H', $_) } @headers), 'https://eu:' . $n->port('peer') . $path
+    );
     open my $p, '-|', @cmd or die "curl: $!";
-    my $text = do { local $/; <$p> } // '';
+    my $text = do { local $/; <$p> }
+        // '';
     close $p;
     my ($head, $body) = split /\r\n\r\n/, $text, 2;
     my ($line, @lines) = split /\r\n/, $head // '';
@@ -101,7 +106,8 @@ sub ask {
     return ($status // 0, \%h, $body // '');
 }
 
-my ($status, $h, $body) = ask('us', '/x', "Authorization: Bearer $token", @from, 'X-Request-Id: abc-1');
+my ($status, $h, $body) =
+    ask('us', '/x', "Authorization: Bearer $token", @from, 'X-Request-Id: abc-1');
 is($status, 200, 'a peer with its certificate is answered');
 is($h->{'punit-owner'}, 'eu; epoch=4', 'and told who owns the user');
 is($h->{'x-request-id'}, 'abc-1', 'under the request id of the edge');
@@ -131,22 +137,34 @@ is($status, 502, 'a token that cannot be checked now: 502, so that the edge asks
 # curl does not mind an octet too many
 my $raw = do {
     open my $f, '>', "$dir/requests" or die $!;
-    print $f join "\r\n", 'GET /reference/author HTTP/1.1', 'Host: eu', "Authorization: Bearer $token", @from, "Connection: $_", '', '' for 'keep-alive', 'close';
+    print $f join "\r\n", 'GET /reference/author HTTP/1.1', 'Host: eu',
+        "Authorization: Bearer $token", @from, "Connection: $_", '', ''
+        for 'keep-alive', 'close';
     close $f;
-    `openssl s_client -quiet -connect 127.0.0.1:@{[$n->port('peer')]} -servername eu -cert $dir/us.pem -key $dir/us.key <$dir/requests 2>/dev/null`;
+    `openssl s_client -quiet -connect 127.0.0.1:@{[$n->port('peer')]} -servername eu \
+        -cert $dir/us.pem -key $dir/us.key <$dir/requests 2>/dev/null`;
 };
-is_deeply([ map { /^HTTP\/1\.1 (\d+) .*?\r\n\r\n(.*)/s ? "$1 $2" : $_ } split m{(?=HTTP/1\.1 )}, $raw ], [ '421 ', '421 ' ],
-    'nor does a byte of it follow: the connection is kept');
+is_deeply(
+    [map { /^HTTP\/1\.1 (\d+) .*?\r\n\r\n(.*)/s ? "$1 $2" : $_ } split m{(?=HTTP/1\.1 )}, $raw],
+    ['421 ', '421 '],
+    'nor does a byte of it follow: the connection is kept'
+);
 
 ($status, $h, $body) = ask('us', '/x', "Authorization: Bearer $token", 'Punit-Hops: 1');
 is($status, 403, 'without Punit-From: 403');
 like($body, qr/urn:punit:not-a-peer/, 'and a problem');
-is((ask('xx', '/x', "Authorization: Bearer $token", @from))[0], 403, 'a certificate of another name than Punit-From: 403');
-is((ask('xx', '/x', "Authorization: Bearer $token", 'Punit-From: xx', 'Punit-Hops: 1'))[0], 403, 'a certificate of who is no peer: 403');
-is((ask(undef, '/x', "Authorization: Bearer $token", @from))[0], 400, 'no certificate: refused by TLS');
-is((ask('us', '/x', "Authorization: Bearer $token", 'Punit-From: us'))[0], 400, 'without Punit-Hops: 400');
-is((ask('us', '/x', "Authorization: Bearer $token", 'Punit-From: us', 'Punit-Hops: 2'))[0], 508, 'forwarded twice: 508');
-is((ask('us', '/x', "Authorization: Bearer $token", @from, 'CDN-Loop: punit-us, punit-eu'))[0], 508, 'been here before: 508');
+is((ask('xx', '/x', "Authorization: Bearer $token", @from))[0], 403,
+    'a certificate of another name than Punit-From: 403');
+is((ask('xx', '/x', "Authorization: Bearer $token", 'Punit-From: xx', 'Punit-Hops: 1'))[0], 403,
+    'a certificate of who is no peer: 403');
+is((ask(undef, '/x', "Authorization: Bearer $token", @from))[0], 400,
+    'no certificate: refused by TLS');
+is((ask('us', '/x', "Authorization: Bearer $token", 'Punit-From: us'))[0], 400,
+    'without Punit-Hops: 400');
+is((ask('us', '/x', "Authorization: Bearer $token", 'Punit-From: us', 'Punit-Hops: 2'))[0], 508,
+    'forwarded twice: 508');
+is((ask('us', '/x', "Authorization: Bearer $token", @from, 'CDN-Loop: punit-us, punit-eu'))[0],
+    508, 'been here before: 508');
 is((ask('us', '/x', @from))[0], 401, 'a peer needs the token of the user, too');
 
 my $user = Punit::Token::uuid();
@@ -164,7 +182,8 @@ is($data, "l $user 1\n", 'as local');
 my $old = $keys->token(unit => 'us', epoch => 3, sub => Punit::Token::uuid());
 my $route = sub { $n->ask('GET', '/x', token => $old, port => 'public')->{headers}{'punit-route'} };
 is($route->(), 'forward', 'a token that names another unit: there');
-is((ask('us', '/x', "Authorization: Bearer $old", @from))[0], 200, 'a peer forwards for him, and he is owned here');
+is((ask('us', '/x', "Authorization: Bearer $old", @from))[0], 200,
+    'a peer forwards for him, and he is owned here');
 is($route->(), 'local', 'so this is known to this front too');
 
 is($n->stop, '', 'the log is clean');

@@ -23,7 +23,12 @@ $keys->es256($_) for qw(eu-1 us-1);
 
 my $path = $n->dir . '/mover.sock';
 my $worker = Punit::Backend->new(sub { [200, ['Punit-Owner' => 'eu; epoch=2']] });
-my $us = Punit::Backend->new(sub { $_[0]{uri} =~ /moved/ ? [421, ['Punit-Owner' => 'eu; epoch=2']] : [200, ['Punit-Owner' => 'us; epoch=4']] });
+my $us = Punit::Backend->new(
+    sub {
+        $_[0]{uri} =~ /moved/
+            ? [421, ['Punit-Owner' => 'eu; epoch=2']]
+            : [200, ['Punit-Owner' => 'us; epoch=4']]
+    });
 
 $n->http(<<"EOF_CONF");
     punit_zone z 1m;
@@ -97,7 +102,8 @@ my @users = map { Punit::Token::uuid() } 1 .. 100;
 my @tokens = map { $keys->token(unit => 'us', epoch => 1, sub => $_) } @users;
 ask($_) for @tokens;
 my %seen = map { /^f (\S+) us 4 1$/ ? ($1 => 1) : ($_ => 1) } told(1.5);
-is(join(' ', sort keys %seen), join(' ', sort @users), 'every user is told, whichever worker process had him');
+is(join(' ', sort keys %seen), join(' ', sort @users),
+    'every user is told, whichever worker process had him');
 
 my $mine = $keys->token(unit => 'eu', epoch => 2);
 is(ask($mine), 200, 'a request of a user owned here');

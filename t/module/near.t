@@ -1,4 +1,5 @@
-# The near cache: what a worker of NGINX keeps of the grid's documents, and when it must not be used.
+# The near cache: what a worker of NGINX keeps of the grid's documents, and when it must not be
+# used.
 
 use strict;
 use warnings;
@@ -72,19 +73,23 @@ sub documents_asked {
     my $status = counted();
     $code->();
     my $after = counted();
-    return ($grid->asked - $before, $after->{grid_near} - $status->{grid_near}, $after->{grid_hits} - $status->{grid_hits});
+    return ($grid->asked - $before, $after->{grid_near} - $status->{grid_near},
+        $after->{grid_hits} - $status->{grid_hits});
 }
 
 my $key = $grid->key('sports', '/sports');
 $grid->generation(sports => 7);
 $grid->put($key, 7, 'v7', 'seven');
 is(ask('/sports')->{body}, 'seven', 'a document that is read from the grid');
-my ($asked, $near, $hits) = documents_asked(sub { is(ask('/sports')->{body}, 'seven', 'and again') for 1 .. 50 });
+my ($asked, $near, $hits) =
+    documents_asked(sub { is(ask('/sports')->{body}, 'seven', 'and again') for 1 .. 50 });
 is("$near $hits", '50 0', 'is not read from it again');
 cmp_ok($asked, '<=', 50, 'its generation alone is asked for, and seldom');
-is(ask('/sports', 'If-None-Match' => '"v7"')->{status}, 304, 'If-None-Match is answered from there');
+is(ask('/sports', 'If-None-Match' => '"v7"')->{status}, 304,
+    'If-None-Match is answered from there');
 my $head = $n->ask('HEAD', '/sports', token => $token);
-is("$head->{status} $head->{headers}{'punit-route'} $head->{headers}{'content-length'}", '200 grid 5', 'and HEAD');
+is("$head->{status} $head->{headers}{'punit-route'} $head->{headers}{'content-length'}",
+    '200 grid 5', 'and HEAD');
 
 $other->generation(sports => 7);
 $other->put($key, 7, 'v7', 'of the other');
@@ -116,7 +121,9 @@ is(ask('/sports')->{body}, 'text 60', 'with it, it is again');
 $grid->generation(large => 1);
 $grid->put($grid->key('large', '/large'), 1, 'l', 'x' x 300_000);
 ask('/large');
-($asked, $near, $hits) = documents_asked(sub { is(length ask('/large')->{body}, 300_000, 'a large document') for 1 .. 3 });
+($asked, $near, $hits) =
+    documents_asked(sub { is(length ask('/large')->{body}, 300_000, 'a large document') for 1 .. 3 }
+    );
 is("$near $hits", '0 3', 'is not kept');
 
 # 4 MB are kept: 60 documents of 200 KB are more
@@ -126,16 +133,26 @@ for my $i (1 .. 60) {
     ask("/many?n=$i");
 }
 ($asked, $near, $hits) = documents_asked(sub { ask("/many?n=$_") for 1, 60 });
-is("$near $hits", '1 1', 'the least recently used one goes when there are too many, the last one stays');
+is("$near $hits", '1 1',
+    'the least recently used one goes when there are too many, the last one stays');
 is(substr(ask('/many?n=60')->{body}, 0, 4), '6060', 'and is itself');
 
 # one that is being sent is not taken away: a slow reader, while all others push it out
 $grid->put($grid->key('many', '/many', 'n=slow'), 1, 'slow', 's' x 200_000);
 ask('/many?n=slow');
-my @slow = map { Punit::Client->new($n->port('http'))->send(GET => '/many?n=slow', token => $token) } 1 .. 8;
+my @slow =
+    map { Punit::Client->new($n->port('http'))->send(GET => '/many?n=slow', token => $token) }
+    1 .. 8;
 ask("/many?n=$_") for 1 .. 60;
-is(join(' ', map { my $b = $_->receive('GET')->{body}; length($b) . ($b =~ /[^s]/ ? ' not it' : '') } @slow), join(' ', (200_000) x 8),
-    'what is being sent stays as it is');
+is(
+    join(
+        ' ',
+        map { my $b = $_->receive('GET')->{body}; length($b) . ($b =~ /[^s]/ ? ' not it' : '') }
+            @slow
+    ),
+    join(' ', (200_000) x 8),
+    'what is being sent stays as it is'
+);
 
 $grid->stop;
 sleep 0.03;

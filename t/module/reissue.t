@@ -17,22 +17,24 @@ my $n = Punit::Nginx->new(workers => 2);
 my $keys = Punit::Token->new($n->dir . '/keys');
 $keys->es256($_) for qw(eu-1 us-1);
 
-my $worker = Punit::Backend->new(
+my $worker = Punit::Backend->new(sub {
+    my ($req) = @_;
+    return [$req->{uri} =~ /created/ ? 201 : 200,
+        ['Punit-Owner' => 'eu; epoch=2', 'Punit-Token' => 'worker'], $req->{body}];
+});
+my $us = Punit::Backend->new(
     sub {
-        my ($req) = @_;
-        return [$req->{uri} =~ /created/ ? 201 : 200, ['Punit-Owner' => 'eu; epoch=2', 'Punit-Token' => 'worker'], $req->{body}];
-    }
-);
-my $us = Punit::Backend->new(sub { $_[0]{uri} =~ /theirs/ ? [200, ['Punit-Token' => 'made.at.us']] : [421, ['Punit-Owner' => 'eu; epoch=2']] });
-my $auth = Punit::Backend->new(
-    sub {
-        my $h = $_[0]{headers};
-        return [421, ['Punit-Owner' => 'us; epoch=9']] if ($h->{'x-sid'} // '') =~ /moved/;
-        return [200, [], "a token\nX: y"] if ($h->{'x-sid'} // '') =~ /garbage/;
-        return [200, [], "new.$h->{'x-jti'}." . 'x' x 1000] if $h->{'x-jti'} =~ /^jti/;
-        return [200, ['Content-Type' => 'application/jwt'], "new.$h->{'x-jti'}.$h->{'x-epoch'}"];
-    }
-);
+        $_[0]{uri} =~ /theirs/
+            ? [200, ['Punit-Token' => 'made.at.us']]
+            : [421, ['Punit-Owner' => 'eu; epoch=2']]
+    });
+my $auth = Punit::Backend->new(sub {
+    my $h = $_[0]{headers};
+    return [421, ['Punit-Owner' => 'us; epoch=9']] if ($h->{'x-sid'} // '') =~ /moved/;
+    return [200, [], "a token\nX: y"] if ($h->{'x-sid'} // '') =~ /garbage/;
+    return [200, [], "new.$h->{'x-jti'}." . 'x' x 1000] if $h->{'x-jti'} =~ /^jti/;
+    return [200, ['Content-Type' => 'application/jwt'], "new.$h->{'x-jti'}.$h->{'x-epoch'}"];
+});
 
 $n->http(<<"EOF_CONF");
     punit_zone z 1m;
@@ -71,7 +73,8 @@ $n->start;
 
 sub ask {
     my ($token, %o) = @_;
-    return $n->ask($o{method} // 'GET', $o{path} // '/x',
+    return $n->ask(
+        $o{method} // 'GET', $o{path} // '/x',
         token => $token, body => $o{body});
 }
 
@@ -89,10 +92,12 @@ $a = ask($token) for 1 .. 5;
 is($a->{headers}{'punit-token'}, "new.$jti.2", 'repeated for who goes on with the old token');
 is(scalar($auth->requests), 1, 'from the zone: the auth worker made it once');
 is(scalar($us->requests), 1, 'and the old unit is not asked any more');
-is(ask($keys->token(unit => 'eu', epoch => 2, sub => $user))->{headers}{'punit-token'}, undef, 'with the new token there is none');
+is(ask($keys->token(unit => 'eu', epoch => 2, sub => $user))->{headers}{'punit-token'}, undef,
+    'with the new token there is none');
 $a = ask($keys->token(unit => 'eu', epoch => 1, sub => $user));
 like($a->{headers}{'punit-token'}, qr/^new\..*\.2$/, 'an older epoch of this unit gets one');
-is(ask($token, path => '/reference')->{headers}{'punit-token'}, undef, 'reference data brings none');
+is(ask($token, path => '/reference')->{headers}{'punit-token'}, undef,
+    'reference data brings none');
 
 $auth->forget;
 my $moved = $keys->token(unit => 'us', sid => 'moved');
@@ -104,12 +109,15 @@ is(scalar($auth->requests), 1, 'and it is not asked for again at once');
 sleep 1.1;
 ask($moved);
 is(scalar($auth->requests), 2, 'but later');
-is(ask($keys->token(unit => 'us', sid => 'garbage'))->{headers}{'punit-token'}, undef, 'what is no token is not passed on');
-is(ask($keys->token(unit => 'us'), path => '/theirs')->{headers}{'punit-token'}, 'made.at.us', 'the one that a peer made is passed on');
+is(ask($keys->token(unit => 'us', sid => 'garbage'))->{headers}{'punit-token'}, undef,
+    'what is no token is not passed on');
+is(ask($keys->token(unit => 'us'), path => '/theirs')->{headers}{'punit-token'}, 'made.at.us',
+    'the one that a peer made is passed on');
 
 $auth->stop;
 $a = ask($keys->token(unit => 'us'));
-is("$a->{status} " . ($a->{headers}{'punit-token'} // 'none'), '200 none', 'the auth worker down: served without one');
+is("$a->{status} " . ($a->{headers}{'punit-token'} // 'none'), '200 none',
+    'the auth worker down: served without one');
 is(ask($token)->{headers}{'punit-token'}, "new.$jti.2", 'what was made is still there');
 
 # so many tokens do not fit: the oldest go, nothing breaks

@@ -1,4 +1,5 @@
-# Revocation: the token grid, the auth worker when that does not know, and what is refused when nobody does.
+# Revocation: the token grid, the auth worker when that does not know, and what is refused when
+# nobody does.
 
 use strict;
 use warnings;
@@ -21,22 +22,22 @@ $keys->es256('eu-1');
 
 my $socket = $n->dir . '/tokens.sock';
 my $memcached = Punit::Grid->new($socket);
-my $worker = Punit::Backend->new(sub { [200, [], $_[0]{method} . ' ' . $_[0]{body} . ' ' . ($_[0]{headers}{'x-user'} // '')] });
+my $worker = Punit::Backend->new(
+    sub { [200, [], $_[0]{method} . ' ' . $_[0]{body} . ' ' . ($_[0]{headers}{'x-user'} // '')] });
 
 # what the auth worker says is chosen by the token's sid
-my $auth = Punit::Backend->new(
-    sub {
-        my $sid = $_[0]{headers}{'x-sid'} // '';
-        return [200, ['Content-Type' => 'application/json'], '{"active":true,"x":1}'] if $sid =~ /good/;
-        return [200, ['Content-Type' => 'application/json'], '{"active":false,"reason":"revoked"}'] if $sid =~ /ended/;
-        return [200, [], 'active'] if $sid =~ /garbage/;
-        return [200, [], '{"active":1}'] if $sid =~ /number/;
-        return [200, [], 'x' x 100_000] if $sid =~ /large/;
-        return [200, ['Content-Length' => 99], '{"active":true}'] if $sid =~ /broken/;
-        return if $sid =~ /silent/;
-        return [503, [], '{}'];
-    }
-);
+my $auth = Punit::Backend->new(sub {
+    my $sid = $_[0]{headers}{'x-sid'} // '';
+    return [200, ['Content-Type' => 'application/json'], '{"active":true,"x":1}'] if $sid =~ /good/;
+    return [200, ['Content-Type' => 'application/json'], '{"active":false,"reason":"revoked"}']
+        if $sid =~ /ended/;
+    return [200, [], 'active'] if $sid =~ /garbage/;
+    return [200, [], '{"active":1}'] if $sid =~ /number/;
+    return [200, [], 'x' x 100_000] if $sid =~ /large/;
+    return [200, ['Content-Length' => 99], '{"active":true}'] if $sid =~ /broken/;
+    return if $sid =~ /silent/;
+    return [503, [], '{}'];
+});
 
 $n->http(<<"EOF_CONF");
     punit_zone z 1m;
@@ -59,7 +60,8 @@ $n->http(<<"EOF_CONF");
             proxy_set_header X-Jti \$punit_jti;
             proxy_read_timeout 1s;
         }
-        location \@local { proxy_pass http://127.0.0.1:@{[$worker->port]}; proxy_set_header X-User \$punit_user; }
+        location \@local { proxy_pass http://127.0.0.1:@{[$worker->port]};
+            proxy_set_header X-User \$punit_user; }
     }
     server {
         listen 127.0.0.1:@{[$n->port('alone')]};
@@ -73,8 +75,10 @@ $n->start;
 
 sub ask {
     my ($token, %o) = @_;
-    return $n->ask($o{method} // 'GET', $o{path} // '/x',
-        token => $token, body => $o{body}, port => $o{port} // 'http');
+    return $n->ask(
+        $o{method} // 'GET', $o{path} // '/x',
+        token => $token, body => $o{body}, port => $o{port} // 'http'
+    );
 }
 
 sub cache {
@@ -111,7 +115,8 @@ is(ask($good)->{status}, 200, 'and not again');
 is(asked(), 1, 'within punit_token_recheck');
 sleep 0.35;
 $a = ask($good, method => 'POST', body => 'body' x 10_000);
-is($a->{body}, 'POST ' . 'body' x 10_000 . ' a-user', 'a request with a body is asked about and keeps it');
+is($a->{body}, 'POST ' . 'body' x 10_000 . ' a-user',
+    'a request with a body is asked about and keeps it');
 is(asked(), 2, 'again after it');
 my ($req) = $auth->requests;
 is($req->{method}, 'GET', 'with a GET');
@@ -123,10 +128,12 @@ for my $sid (qw(garbage number large broken silent other)) {
     is($a->{headers}{'retry-after'}, 1, 'with Retry-After');
 }
 is(ask($keys->token(sid => 'other'), path => '/public')->{status}, 200, 'public: without a user');
-is(ask($keys->token(sid => 'other'), port => 'alone')->{status}, 200, 'without punit_introspect: not knowing is no refusal');
+is(ask($keys->token(sid => 'other'), port => 'alone')->{status}, 200,
+    'without punit_introspect: not knowing is no refusal');
 
 cache('j' x 200, 'revoked');
-is(ask($keys->token(jti => 'j' x 200, sid => 'good'))->{status}, 401, 'the longest jti there may be is found');
+is(ask($keys->token(jti => 'j' x 200, sid => 'good'))->{status}, 401,
+    'the longest jti there may be is found');
 
 $memcached->stop;
 my $before = asked();

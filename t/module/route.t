@@ -15,16 +15,29 @@ my $n = Punit::Nginx->new;
 my $keys = Punit::Token->new($n->dir . '/keys');
 $keys->es256($_) for qw(eu-1 us-1 zz-1);
 
-my $worker = Punit::Backend->new(
-    sub {
-        my ($req) = @_;
-        # of whom there is a copy, and ap is known to own him
-        return [421, ['Punit-Owner' => 'ap; epoch=1']] if $req->{uri} =~ /copy/ && $req->{headers}{'x-route'} ne 'stale';
-        return [200, ['Punit-Owner' => 'eu; epoch=3', 'Content-Type' => 'application/json', 'Punit-Unit' => 'lies'], '{"at":"eu"}'];
-    }
-);
+my $worker = Punit::Backend->new(sub {
+    my ($req) = @_;
+    # of whom there is a copy, and ap is known to own him
+    return [421, ['Punit-Owner' => 'ap; epoch=1']]
+        if $req->{uri} =~ /copy/ && $req->{headers}{'x-route'} ne 'stale';
+    return [
+        200,
+        [
+            'Punit-Owner' => 'eu; epoch=3', 'Content-Type' => 'application/json',
+            'Punit-Unit' => 'lies'
+        ],
+        '{"at":"eu"}'
+    ];
+});
 my $us = Punit::Backend->new(
-    sub { [200, ['Punit-Owner' => 'us; epoch=1', 'Punit-Unit' => 'mars', 'Punit-Route' => 'local', 'Punit-Author' => 'us'], 'us'] });
+    sub { [
+        200,
+        [
+            'Punit-Owner' => 'us; epoch=1', 'Punit-Unit' => 'mars', 'Punit-Route' => 'local',
+            'Punit-Author' => 'us'
+        ],
+        'us'
+    ] });
 my $ap = Punit::Backend->new(sub { [200, [], 'ap'] });
 
 $n->http(<<"EOF_CONF");
@@ -77,8 +90,10 @@ $n->start;
 
 sub ask {
     my ($method, $path, $token, @headers) = @_;
-    return $n->ask($method, $path,
-        token => $token, headers => \@headers);
+    return $n->ask(
+        $method, $path,
+        token => $token, headers => \@headers
+    );
 }
 
 my $mine = $keys->token(unit => 'eu', epoch => 3);
@@ -118,16 +133,22 @@ is($a->{headers}{'punit-route'}, 'stale', 'by the route stale');
 (undef, $req) = $worker->requests;
 is($req->{headers}{'x-route'}, 'stale', 'which the worker is told');
 is($req->{headers}{'x-epoch'}, undef, 'without an epoch');
-is(ask(GET => '/stale/copy', $keys->token(unit => 'zz'), 'Punit-Unit' => 'ap')->{status}, 503, 'but not with punit_stale off');
+is(ask(GET => '/stale/copy', $keys->token(unit => 'zz'), 'Punit-Unit' => 'ap')->{status}, 503,
+    'but not with punit_stale off');
 
-is(ask(GET => '/user/x', $keys->token(unit => 'zz'), 'Punit-Unit' => 'us')->{body}, 'us', 'the hint is asked when the claim names no unit we know');
-is(ask(GET => '/user/x', $keys->token(unit => 'zz'))->{headers}{'punit-route'}, 'local', 'without a hint, this unit is asked');
+is(ask(GET => '/user/x', $keys->token(unit => 'zz'), 'Punit-Unit' => 'us')->{body}, 'us',
+    'the hint is asked when the claim names no unit we know');
+is(ask(GET => '/user/x', $keys->token(unit => 'zz'))->{headers}{'punit-route'}, 'local',
+    'without a hint, this unit is asked');
 
 is(ask(GET => '/public/x')->{status}, 200, 'public needs no token');
 is(ask(GET => '/public/x', 'broken')->{status}, 200, 'and ignores a broken one');
-is(ask(GET => '/public/x', $keys->token(unit => 'us'))->{headers}{'punit-route'}, 'local', 'public is local whoever asks');
-is(ask(GET => '/reference/x', $keys->token(unit => 'us'))->{headers}{'punit-route'}, 'local', 'reference is local whoever asks');
-is(ask(POST => '/reference/x', $keys->token(unit => 'us'))->{headers}{'punit-route'}, 'local', 'also other methods');
+is(ask(GET => '/public/x', $keys->token(unit => 'us'))->{headers}{'punit-route'}, 'local',
+    'public is local whoever asks');
+is(ask(GET => '/reference/x', $keys->token(unit => 'us'))->{headers}{'punit-route'}, 'local',
+    'reference is local whoever asks');
+is(ask(POST => '/reference/x', $keys->token(unit => 'us'))->{headers}{'punit-route'}, 'local',
+    'also other methods');
 is(ask(GET => '/reference/x')->{status}, 401, 'reference needs a token');
 is(ask(GET => '/optional/x')->{status}, 200, 'unless it is optional');
 is(ask(GET => '/optional/x', 'broken')->{status}, 401, 'a broken one is refused there, too');
@@ -139,21 +160,27 @@ is($a->{headers}{'punit-route'}, undef, 'and no route');
 is($a->{headers}{'punit-unit'}, 'eu', 'from this unit');
 $a = ask(GET => '/user/x', $keys->spoiled($mine));
 is($a->{status}, 401, 'a token with another signature is 401');
-is($a->{headers}{'www-authenticate'}, 'Bearer realm="punit", error="invalid_token", error_description="signature"', 'invalid_token, RFC 6750');
+is($a->{headers}{'www-authenticate'},
+    'Bearer realm="punit", error="invalid_token", error_description="signature"',
+    'invalid_token, RFC 6750');
 is($a->{json}{type}, 'urn:punit:invalid-token', 'and a problem');
-is(ask(GET => '/user/x', $keys->token(exp => time - 5))->{json}{detail}, 'expired', 'an expired one is 401');
+is(ask(GET => '/user/x', $keys->token(exp => time - 5))->{json}{detail}, 'expired',
+    'an expired one is 401');
 is(ask(GET => '/user/x', $keys->token(aud => 'x'))->{status}, 401, 'another audience is 401');
 is(ask(GET => '/user/x', $keys->token(iss => 'x'))->{status}, 401, 'another issuer is 401');
-is(ask(GET => '/user/x', $keys->token(unit => 'us', kid => 'eu-1'))->{status}, 401, 'a key of another unit than the claim is 401');
+is(ask(GET => '/user/x', $keys->token(unit => 'us', kid => 'eu-1'))->{status}, 401,
+    'a key of another unit than the claim is 401');
 $keys->es256('eu-9', unpublished => 1);
 is(ask(GET => '/user/x', $keys->token(kid => 'eu-9'))->{status}, 401, 'a key nobody knows is 401');
 is(ask(GET => '/satisfy/x')->{status}, 401, '"satisfy any" does not step round');
 $a = ask(GET => '/coach/x', $mine);
 is($a->{status}, 403, 'punit_require: 403 without the claim');
 like($a->{headers}{'www-authenticate'}, qr/insufficient_scope/, 'insufficient_scope, RFC 6750');
-is(ask(GET => '/coach/x', $keys->token(roles => ['user', 'coach']))->{status}, 200, 'and 200 with it');
+is(ask(GET => '/coach/x', $keys->token(roles => ['user', 'coach']))->{status}, 200,
+    'and 200 with it');
 
-$a = ask(OPTIONS => '/user/x', undef, Origin => 'http://a', 'Access-Control-Request-Method' => 'PATCH');
+$a = ask(OPTIONS => '/user/x', undef, Origin => 'http://a',
+    'Access-Control-Request-Method' => 'PATCH');
 is($a->{status}, 204, 'OPTIONS needs no token');
 is($a->{headers}{'access-control-allow-origin'}, '*', 'any origin may ask');
 like($a->{headers}{'access-control-allow-methods'}, qr/PATCH/, 'with any method');
@@ -162,14 +189,22 @@ $a = ask(GET => '/user/x', $mine, Origin => 'http://a');
 like($a->{headers}{'access-control-expose-headers'}, qr/Punit-Token/, 'on the answer, too');
 
 $worker->forget;
-$a = ask(GET => '/user/x', $mine, 'Punit-From' => 'us', 'Punit-Client' => '1.2.3.4', 'X-Other' => 'a', 'Punit-Unit' => 'us', 'punit-owner' => 'x', 'X-Last' => 'b', 'Punit-Hops' => 1);
+$a =
+    ask(GET => '/user/x', $mine, 'Punit-From' => 'us', 'Punit-Client' => '1.2.3.4',
+    'X-Other' => 'a', 'Punit-Unit' => 'us', 'punit-owner' => 'x', 'X-Last' => 'b',
+    'Punit-Hops' => 1);
 ($req) = $worker->requests;
-is(join(' ', sort grep { /^punit|^x-(?:other|last)/ } keys %{ $req->{headers} }), 'punit-unit x-last x-other',
-    'Punit-* of clients is dropped but for the hint, and nothing else is');
+is(
+    join(' ', sort grep {/^punit|^x-(?:other|last)/} keys %{ $req->{headers} }),
+    'punit-unit x-last x-other',
+    'Punit-* of clients is dropped but for the hint, and nothing else is'
+);
 is($a->{headers}{'punit-route'}, 'local', 'the hint does not outweigh the claim');
 
-is(ask(GET => '/user/x', $mine, 'CDN-Loop' => 'other.net; a=1, punit-eu')->{status}, 508, 'what has been here before is 508');
-is(ask(GET => '/user/x', $mine, 'CDN-Loop' => 'other.net, punit-euro')->{status}, 200, 'a longer name is another');
+is(ask(GET => '/user/x', $mine, 'CDN-Loop' => 'other.net; a=1, punit-eu')->{status}, 508,
+    'what has been here before is 508');
+is(ask(GET => '/user/x', $mine, 'CDN-Loop' => 'other.net, punit-euro')->{status}, 200,
+    'a longer name is another');
 
 is($n->stop, '', 'the log is clean');
 done_testing;

@@ -1,6 +1,6 @@
-# The shipped configuration (conf/): what the module cannot do for whoever writes a location, it does there. Its
-# locations that forward and follow, its parameters for peers and its list of paths are used as they are; only the
-# addresses and the workers are the test's.
+# The shipped configuration (conf/): what the module cannot do for whoever writes a location, it
+# does there. Its locations that forward and follow, its parameters for peers and its list of paths
+# are used as they are; only the addresses and the workers are the test's.
 
 use strict;
 use warnings;
@@ -23,7 +23,8 @@ my $shipped = slurp('conf/templates/nginx/nginx.conf');
 # a location of the public side, as it is shipped
 sub location {
     my ($name) = @_;
-    my ($text) = $shipped =~ /^(        location \Q$name\E \{\n.*?^        \}\n)/ms or die "no location $name in nginx.conf";
+    my ($text) = $shipped =~ /^(        location \Q$name\E \{\n.*?^        \}\n)/ms
+        or die "no location $name in nginx.conf";
     return $text;
 }
 
@@ -36,21 +37,29 @@ copy('conf/punit_proxy_params', $dir) or die "punit_proxy_params: $!";
 Punit::Authority->new($dir, 'ca');
 
 # one program is every unit: Host says which is asked
-my $peers = Punit::Backend->new(
-    sub {
-        my ($req) = @_;
-        my $unit = $req->{headers}{host};
-        return [421, ['Punit-Owner' => 'ap; epoch=3']] if $req->{uri} =~ /round/ && $unit eq 'us';
-        return [200, ['X-Accel-Redirect' => '/profile/secret', 'X-Accel-Limit-Rate' => 1, 'X-Accel-Expires' => 100], 'accel'] if $req->{uri} =~ /accel/;
-        return [200, ['Punit-Owner' => "$unit; epoch=3"], "$unit $req->{method} " . length $req->{body}];
-    }
-);
+my $peers = Punit::Backend->new(sub {
+    my ($req) = @_;
+    my $unit = $req->{headers}{host};
+    return [421, ['Punit-Owner' => 'ap; epoch=3']] if $req->{uri} =~ /round/ && $unit eq 'us';
+    return [
+        200,
+        [
+            'X-Accel-Redirect' => '/profile/secret', 'X-Accel-Limit-Rate' => 1,
+            'X-Accel-Expires' => 100
+        ],
+        'accel'
+        ]
+        if $req->{uri} =~ /accel/;
+    return [200, ['Punit-Owner' => "$unit; epoch=3"],
+        "$unit $req->{method} " . length $req->{body}];
+});
 my $worker = Punit::Backend->new(sub { [421, ['Punit-Owner' => 'us; epoch=2']] });
 
 my $forward = location('@punit_forward') =~ s{https://}{http://}r;
 $forward =~ /include punit_proxy_params;/ or die 'no parameters for peers';
 my ($local) = location('@punit_local');
-my ($intercept) = $local =~ /(^ +recursive_error_pages.*?error_page[^;]*;)/ms or die 'nothing follows a 421 of a worker';
+my ($intercept) = $local =~ /(^ +recursive_error_pages.*?error_page[^;]*;)/ms
+    or die 'nothing follows a 421 of a worker';
 
 $n->http(<<"EOF_CONF");
     punit_zone z 1m;
@@ -71,7 +80,8 @@ $n->http(<<"EOF_CONF");
         punit_local \@punit_local;
         punit_forward \@punit_forward;
         location /profile { punit_scope user; }
-        location \@punit_local { proxy_pass http://127.0.0.1:@{[$worker->port]}; proxy_intercept_errors on; $intercept }
+        location \@punit_local { proxy_pass http://127.0.0.1:@{[$worker->port]};
+            proxy_intercept_errors on; $intercept }
         $forward
         @{[location('@punit_follow')]}
     }
@@ -80,12 +90,14 @@ $n->start;
 
 sub ask {
     my ($method, $path, $unit, %o) = @_;
-    return $n->ask($method, $path, body => $o{body},
-        
+    return $n->ask(
+        $method, $path, body => $o{body},
+
         token => $keys->token(unit => $unit, epoch => $o{epoch} // 1), headers => $o{headers});
 }
 
-is(ask(GET => '/profile', 'us', headers => [Host => 'punit.example'])->{body}, 'us GET 0', 'a peer is asked');
+is(ask(GET => '/profile', 'us', headers => [Host => 'punit.example'])->{body}, 'us GET 0',
+    'a peer is asked');
 my ($req) = $peers->requests;
 is($req->{headers}{host}, 'us', 'by its own name, which its certificate shows');
 is($req->{headers}{'punit-host'}, 'punit.example', "the client's Host travels beside it");
@@ -95,16 +107,20 @@ is($req->{headers}{'punit-client'}, '127.0.0.1', 'for whom');
 is($req->{headers}{'punit-owner'}, 'us; epoch=1', 'and why');
 is($req->{headers}{'cdn-loop'}, 'punit-eu', 'and where it has been');
 
-is(ask(GET => '/profile/round', 'eu')->{body}, 'ap GET 0', 'a second 421 is followed, to another peer than the first');
+is(ask(GET => '/profile/round', 'eu')->{body}, 'ap GET 0',
+    'a second 421 is followed, to another peer than the first');
 my $large = 'x' x 900_000;
-is(ask(POST => '/profile/round', 'eu', body => $large)->{body}, 'ap POST 900000', 'with the whole body');
-is(ask(PUT => '/profile/round', 'us', body => $large)->{body}, 'ap PUT 900000', 'also one that went to a peer first');
+is(ask(POST => '/profile/round', 'eu', body => $large)->{body}, 'ap POST 900000',
+    'with the whole body');
+is(ask(PUT => '/profile/round', 'us', body => $large)->{body}, 'ap PUT 900000',
+    'also one that went to a peer first');
 
 my $a = ask(GET => '/profile/accel', 'us');
 is("$a->{status} $a->{body}", '200 accel', "a peer's X-Accel-Redirect is not obeyed");
 
 $a = ask(POST => '/profile', 'dead', body => 'x');
-is("$a->{status} $a->{body}", '200 us POST 1', 'a peer that cannot be reached is followed like a 421, to whom this unit knows as owner');
+is("$a->{status} $a->{body}", '200 us POST 1',
+    'a peer that cannot be reached is followed like a 421, to whom this unit knows as owner');
 
 $peers->forget;
 ask(GET => '/profile/round', 'us') for 1 .. 10;
@@ -112,7 +128,9 @@ my %used = map { $_->{connection} => 1 } grep { $_->{headers}{host} eq 'us' } $p
 is(scalar(keys %used), 1, 'a kept connection survives ten answers of 421') or diag explain \%used;
 
 # every location that follows a 421 can do so twice, with the body; no upstream has a backup
-for my $text (map { /^( +)location .*?^\1\}/msg ? $& : () } $shipped =~ /(^        location \S+ \{\n.*?^        \}\n)/msg) {
+for my $text (map { /^( +)location .*?^\1\}/msg ? $& : () }
+    $shipped =~ /(^        location \S+ \{\n.*?^        \}\n)/msg)
+{
     my ($name) = $text =~ /location (\S+)/;
     next unless $text =~ /error_page\s+421/;
     like($text, qr/recursive_error_pages\s+on;/, "$name: recursive_error_pages");
@@ -123,10 +141,14 @@ for (['punit_proxy_params', 'proxy'], ['punit_fastcgi_params', 'fastcgi']) {
     my $text = slurp("conf/$file");
     like($text, qr/^${to}_request_buffering\s+on;/m, "$file: request buffering");
     my ($ignored) = $text =~ /^${to}_ignore_headers\s+([^;]*);/m;
-    is(join(' ', sort split ' ', $ignored // ''), join(' ', map { "X-Accel-$_" } qw(Buffering Charset Expires Limit-Rate Redirect)), "$file: no X-Accel header is obeyed");
+    is(join(' ', sort split ' ', $ignored // ''),
+        join(' ', map {"X-Accel-$_"} qw(Buffering Charset Expires Limit-Rate Redirect)),
+        "$file: no X-Accel header is obeyed");
 }
-like(slurp('conf/punit_fastcgi_params'), qr/^fastcgi_pass_request_headers\s+off;/m, 'a worker sees no header of a client');
-like(slurp('conf/punit_proxy_params'), qr/^proxy_ssl_verify\s+on;/m, "a peer's certificate is checked");
+like(slurp('conf/punit_fastcgi_params'), qr/^fastcgi_pass_request_headers\s+off;/m,
+    'a worker sees no header of a client');
+like(slurp('conf/punit_proxy_params'), qr/^proxy_ssl_verify\s+on;/m,
+    "a peer's certificate is checked");
 for my $file (glob 'conf/* conf/templates/nginx/*') {
     next if -d $file || $file =~ /json$/;
     unlike(slurp($file), qr/^\s*server\s[^#;{]*\bbackup\b/m, "$file: no backup server");

@@ -1,5 +1,6 @@
 #!/usr/bin/perl
-# Many who miss the same document at once: one of them asks the worker, the others wait for what it fills in.
+# Many who miss the same document at once: one of them asks the worker, the others wait for what it
+# fills in.
 
 use strict;
 use warnings;
@@ -29,17 +30,15 @@ my $grid = Punit::Grid->new($socket);
 sub key { my ($path) = @_; return $grid->key('sports', $path) }
 
 # As a worker does it: generation and document are in the grid before the answer.
-my $worker = Punit::Backend->new(
-    sub {
-        my ($req) = @_;
-        my $path = $req->{uri};
-        sleep $path =~ /slow/ ? 0.2 : 0.05;
-        return [404, [], 'none'] if $path =~ /none/;
-        $grid->raise(sports => 7);
-        $grid->put(key($path), 7, 'new', "filled $path");
-        return [200, ['Content-Type' => 'text/plain', ETag => '"new"'], "filled $path"];
-    }
-);
+my $worker = Punit::Backend->new(sub {
+    my ($req) = @_;
+    my $path = $req->{uri};
+    sleep $path =~ /slow/ ? 0.2 : 0.05;
+    return [404, [], 'none'] if $path =~ /none/;
+    $grid->raise(sports => 7);
+    $grid->put(key($path), 7, 'new', "filled $path");
+    return [200, ['Content-Type' => 'text/plain', ETag => '"new"'], "filled $path"];
+});
 
 # takes connections and never answers
 my $silent = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 16) or die $!;
@@ -50,7 +49,10 @@ $n->http(<<"EOF_CONF");
     punit_keys keys;
     punit_token_check off;
     punit_grid unix:$socket;
-    map \$http_x_silent \$worker { default 127.0.0.1:@{[$worker->port]}; 1 127.0.0.1:@{[$silent->sockport]}; }
+    map \$http_x_silent \$worker {
+        default 127.0.0.1:@{[$worker->port]};
+        1 127.0.0.1:@{[$silent->sockport]};
+    }
     server {
         listen 127.0.0.1:@{[$n->port('http')]} reuseport;
         punit_local \@local;
@@ -64,12 +66,17 @@ $n->start;
 
 sub client { return Punit::Client->new($n->port('http')) }
 
-sub start { my ($path, @headers) = @_; return client()->send(GET => $path, token => $token, headers => \@headers) }
+sub start {
+    my ($path, @headers) = @_;
+    return client()->send(GET => $path, token => $token, headers => \@headers)
+}
 sub end { my ($client) = @_; return $client->receive('GET') }
 sub ask { return end(start(@_)) }
 sub route { my ($a) = @_; return $a->{headers}{'punit-route'} // '-' }
 sub waited { return decode_json(client()->request(GET => '/status')->{body})->{grid_waited} }
-sub asked { my ($path) = @_; return scalar grep { $_->{uri} eq $path } $worker->requests }
+sub asked {
+    my ($path) = @_; return scalar grep { $_->{uri} eq $path } $worker->requests
+}
 
 sub flush { $grid->command('flush_all'); sleep 0.03; return }    # a generation is kept for 10 ms
 
@@ -82,13 +89,15 @@ sub of_both {
         my $c = client();
         push @{ $of{ $c->request(GET => '/pid')->{body} } }, $c;
     }
-    return map { @$_ } values %of;
+    return map {@$_} values %of;
 }
 
-subtest 'after a flush of memcached each document is asked for once, whoever and however many want it' => sub {
+subtest
+    'after a flush of memcached each document is asked for once, whoever and however many want it'
+    => sub {
     flush();
-    my @paths = map { "/sports/slow-$_" } 1 .. 3;
-    my @waiting = map { my $path = $paths[ $_ % 3 ]; [ $path, start($path) ] } 1 .. 60;
+    my @paths = map {"/sports/slow-$_"} 1 .. 3;
+    my @waiting = map { my $path = $paths[$_ % 3]; [$path, start($path)] } 1 .. 60;
     my (%wrong, %route);
     for (@waiting) {
         my ($path, $client) = @$_;
@@ -97,24 +106,25 @@ subtest 'after a flush of memcached each document is asked for once, whoever and
         $route{ route($a) }++;
     }
     is_deeply \%wrong, {}, 'all have it';
-    is_deeply [ map { asked($_) } @paths ], [ 1, 1, 1 ];
+    is_deeply [map { asked($_) } @paths], [1, 1, 1];
     is_deeply \%route, { local => 3, grid => 57 };
-};
+    };
 
 subtest 'those in another process wait, too' => sub {
     my @clients = of_both(5);
     flush();
     $_->send(GET => '/sports/slow-both', token => $token) for @clients;
-    is_deeply [ grep { $_ ne 'filled /sports/slow-both' } map { end($_)->{body} } @clients ], [];
+    is_deeply [grep { $_ ne 'filled /sports/slow-both' } map { end($_)->{body} } @clients], [];
     is asked('/sports/slow-both'), 1;
 };
 
-# Who is woken is counted before the process reads the next request; by his timer he would be counted later.
+# Who is woken is counted before the process reads the next request; by his timer he would be
+# counted later.
 subtest 'those in the same process are woken by the answer itself' => sub {
     my ($first, $other, $look) = of_both(3);
     my $counted = sub { decode_json($look->request(GET => '/status')->{body})->{grid_waited} };
     my ($waited, $late) = (0, 0);
-    for my $path (map { "/sports/slow-woken-$_" } 1 .. 8) {
+    for my $path (map {"/sports/slow-woken-$_"} 1 .. 8) {
         flush();
         my $before = $counted->();
         $first->send(GET => $path, token => $token);
@@ -138,7 +148,7 @@ subtest 'after a change, too, when the previous document is not for them' => sub
     my $first = start('/sports/slow-changed');
     wait_until(sub { asked('/sports/slow-changed') }) or die 'not asked for';
     my @others = map { start('/sports/slow-changed', 'If-None-Match' => '"another"') } 1 .. 10;
-    is_deeply [ map { end($_)->{body} } $first, @others ], [ ('filled /sports/slow-changed') x 11 ];
+    is_deeply [map { end($_)->{body} } $first, @others], [('filled /sports/slow-changed') x 11];
     is asked('/sports/slow-changed'), 1;
 };
 
@@ -157,7 +167,8 @@ subtest 'when the one who refills goes away another one does it' => sub {
     my $before = waited();
     my @others = map { start('/sports/slow-left') } 1 .. 10;
     $first->close;
-    is_deeply [ grep { $_ ne 'filled /sports/slow-left' } map { end($_)->{body} } @others ], [], 'all have it';
+    is_deeply [grep { $_ ne 'filled /sports/slow-left' } map { end($_)->{body} } @others], [],
+        'all have it';
     cmp_ok asked('/sports/slow-left'), '<=', 2, 'one more is asked for';
     cmp_ok waited() - $before, '>=', 9, 'the others have waited';
 };
@@ -168,7 +179,7 @@ subtest 'nobody waits for ever for a worker that does not answer' => sub {
     my $taken = $silent->accept;
     my $start = time;
     my @others = map { start('/sports/hangs') } 1 .. 10;
-    is_deeply [ map { end($_)->{body} } @others ], [ ('filled /sports/hangs') x 10 ];
+    is_deeply [map { end($_)->{body} } @others], [('filled /sports/hangs') x 10];
     cmp_ok time - $start, '>', 0.5, 'they have waited';
     $first->close;
 };
@@ -177,7 +188,7 @@ subtest 'what is not kept in the grid is waited for once, and then asked for by 
     flush();
     my $before = waited();
     my @all = map { start('/sports/none') } 1 .. 10;
-    is_deeply [ map { end($_)->{status} } @all ], [ (404) x 10 ];
+    is_deeply [map { end($_)->{status} } @all], [(404) x 10];
     cmp_ok waited() - $before, '<=', 9;
 };
 
@@ -197,7 +208,7 @@ subtest 'a worker process that quits answers those who wait' => sub {
     my @all = map { start('/sports/slow-quit') } 1 .. 10;
     wait_until(sub { asked('/sports/slow-quit') }) or die 'not asked for';
     $n->signal('QUIT');
-    is_deeply [ grep { $_ ne 'filled /sports/slow-quit' } map { end($_)->{body} } @all ], [];
+    is_deeply [grep { $_ ne 'filled /sports/slow-quit' } map { end($_)->{body} } @all], [];
 };
 
 is $n->stop, '', 'the log is clean';

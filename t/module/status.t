@@ -1,4 +1,5 @@
-# punit_status: counters, peers and servers of the grid; marking a peer, and what outlives a restart.
+# punit_status: counters, peers and servers of the grid; marking a peer, and what outlives a
+# restart.
 
 use strict;
 use warnings;
@@ -20,7 +21,13 @@ my $n = Punit::Nginx->new(workers => 2);
 my $keys = Punit::Token->new($n->dir . '/keys');
 $keys->es256($_) for qw(eu-1 us-1);
 # asked in place of a unit that is down, it says whose the user is
-my $worker = Punit::Backend->new(sub { my ($req) = @_; return $req->{headers}{'x-why'} eq 'lost' ? [421, ['Punit-Owner' => 'us; epoch=1']] : [200] });
+my $worker = Punit::Backend->new(
+    sub {
+        my ($req) = @_;
+        return $req->{headers}{'x-why'} eq 'lost'
+            ? [421, ['Punit-Owner' => 'us; epoch=1']]
+            : [200]
+    });
 my $us = Punit::Backend->new(sub { [200] });
 my $grid = $n->dir . '/grid.sock';
 my $memcached = Punit::Grid->new($grid);
@@ -73,7 +80,11 @@ sub user {
     return $n->ask('GET', '/x', token => $keys->token(unit => $unit))->{status};
 }
 
-sub peer { my ($id) = @_; my ($p) = grep { $_->{id} eq $id } @{ ask(GET => '/punit/status')->{json}{peers} }; return $p }
+sub peer {
+    my ($id) = @_;
+    my ($p) = grep { $_->{id} eq $id } @{ ask(GET => '/punit/status')->{json}{peers} };
+    return $p
+}
 
 $n->http(conf())->start;
 user('eu') for 1 .. 3;
@@ -100,13 +111,19 @@ like(peer('us')->{since}, qr/^\d{10}$/, 'and since when');
 
 $a = ask(GET => '/punit/status?format=prometheus');
 like($a->{headers}{'content-type'}, qr{^text/plain; version=0\.0\.4}, 'Prometheus text');
-like($a->{body}, qr/^punit_request_seconds_bucket\{unit="eu",route="local",le="\+Inf"\} 3$/m, 'with the histogram');
-like($a->{body}, qr/^punit_request_seconds_count\{unit="eu",route="forward"\} 2$/m, 'and its count');
+like($a->{body}, qr/^punit_request_seconds_bucket\{unit="eu",route="local",le="\+Inf"\} 3$/m,
+    'with the histogram');
+like($a->{body}, qr/^punit_request_seconds_count\{unit="eu",route="forward"\} 2$/m,
+    'and its count');
 like($a->{body}, qr/^punit_peer_up\{unit="eu",peer="us"\} 1$/m, 'and the peers');
 unlike($a->{body}, qr/^(?!#|[a-z_]+(?:\{[^}]*\})? [0-9.]+$).+/m, 'and nothing else in it');
 is(ask(HEAD => '/punit/status')->{status}, 200, 'HEAD is answered');
 
-sub server { my ($grid) = @_; my ($g) = grep { $_->{grid} eq $grid } @{ ask(GET => '/punit/status')->{json}{grids} }; return $g }
+sub server {
+    my ($grid) = @_;
+    my ($g) = grep { $_->{grid} eq $grid } @{ ask(GET => '/punit/status')->{json}{grids} };
+    return $g
+}
 
 is(server('grid')->{asked}, 0, 'a server of a grid that nobody asked has no counts');
 is(server('grid')->{state}, 'up', 'and is up');
@@ -136,9 +153,14 @@ is($b->{state}, 'down', 'a server that cannot be reached is down');
 is($b->{failed}, 1, 'after a failure');
 like($b->{since}, qr/^\d{10}$/, 'and since when');
 $a = ask(GET => '/punit/status?format=prometheus');
-like($a->{body}, qr/^punit_grid_server_up\{unit="eu",grid="grid",server="unix:\Q$grid\E"\} 1$/m, 'Prometheus text has the servers');
-like($a->{body}, qr/^punit_grid_server_up\{unit="eu",grid="127.0.0.1:$nobody",server="127.0.0.1:$nobody"\} 0$/m, 'those that are down too');
-like($a->{body}, qr/^punit_grid_server_total\{unit="eu",grid="grid",server="[^"]+",what="hits"\} 1$/m, 'and what is counted of them');
+like($a->{body}, qr/^punit_grid_server_up\{unit="eu",grid="grid",server="unix:\Q$grid\E"\} 1$/m,
+    'Prometheus text has the servers');
+like($a->{body},
+    qr/^punit_grid_server_up\{unit="eu",grid="127.0.0.1:$nobody",server="127.0.0.1:$nobody"\} 0$/m,
+    'those that are down too');
+like($a->{body},
+    qr/^punit_grid_server_total\{unit="eu",grid="grid",server="[^"]+",what="hits"\} 1$/m,
+    'and what is counted of them');
 unlike($a->{body}, qr/^(?!#|[a-z_]+(?:\{[^}]*\})? [0-9.]+$).+/m, 'and nothing else');
 
 $a = ask(PUT => '/punit/status/peers/us', '{"state":"down"}');
@@ -148,12 +170,14 @@ is(user('us'), 503, 'what is for it is 503, in every worker process') for 1 .. 4
 is(ask(PUT => '/punit/status/peers/us', '{"state":"up"}')->{status}, 200, 'and up again');
 is(user('us'), 200, 'what is for it is forwarded');
 
-is(ask(PUT => '/punit/status/peers/xx', '{"state":"down"}')->{status}, 404, 'an unknown peer is 404');
+is(ask(PUT => '/punit/status/peers/xx', '{"state":"down"}')->{status}, 404,
+    'an unknown peer is 404');
 is(ask(PUT => '/punit/status', '{"state":"down"}')->{status}, 404, 'no peer is 404');
 is(ask(PUT => '/punit/status/peers/us', '{"state":')->{status}, 400, 'broken JSON is 400');
 is(ask(PUT => '/punit/status/peers/us', '')->{status}, 400, 'no JSON is 400');
 is(ask(PUT => '/punit/status/peers/us', '{"state":"gone"}')->{status}, 422, 'another state is 422');
-is(ask(PUT => '/punit/status/peers/us', '{"state":"up","x":1}')->{status}, 422, 'unknown members are 422');
+is(ask(PUT => '/punit/status/peers/us', '{"state":"up","x":1}')->{status}, 422,
+    'unknown members are 422');
 is(ask(PUT => '/punit/status/peers/us', '[]')->{status}, 422, 'no object is 422');
 is(ask(PUT => '/punit/status/peers/us', 'x' x 5000)->{status}, 413, 'a large body is 413');
 $a = ask(POST => '/punit/status', '{}');
@@ -169,7 +193,8 @@ my $since = peer('us')->{since};
 my $local = ask(GET => '/punit/status')->{json}{routes}{local}{requests};
 $n->http(conf())->reload;
 is(peer('us')->{state}, 'down', 'a peer marked down stays so across a reload');
-is(ask(GET => '/punit/status')->{json}{routes}{local}{requests}, $local, 'which keeps the counters');
+is(ask(GET => '/punit/status')->{json}{routes}{local}{requests}, $local,
+    'which keeps the counters');
 is(server('grid')->{asked}, 6, 'and those of the grid');
 is(server("127.0.0.1:$nobody")->{state}, 'down', 'and what was seen of its servers');
 $n->http(conf(zone => '2m'))->reload;
@@ -198,12 +223,14 @@ print $f "us down 1700000000\nmars down 1\nap up\n\x00\n";
 close $f;
 $n->http(conf(zone => '2m'))->start;
 is(peer('us')->{since}, 1700000000, 'the state file is read');
-like($n->log_text, qr/line 2 of punit_state ".*state" is ignored, expected "<peer> down <seconds>"/, 'what it should not hold is ignored, with a word');
+like($n->log_text, qr/line 2 of punit_state ".*state" is ignored, expected "<peer> down <seconds>"/,
+    'what it should not hold is ignored, with a word');
 is($n->stop, '', 'the log is clean');
 
 $n->http(conf(state => ''))->start;
 ask(PUT => '/punit/status/peers/us', '{"state":"down"}');
 $n->http(conf(state => '', zone => '2m'))->reload;
-is(peer('us')->{state}, 'down', 'without punit_state, too, a zone of another size takes over what was marked');
+is(peer('us')->{state}, 'down',
+    'without punit_state, too, a zone of another size takes over what was marked');
 is($n->stop, '', 'the log is clean');
 done_testing;

@@ -36,13 +36,18 @@ subtest 'a user moves in full' => sub {
 };
 
 subtest 'he comes back with only what changed abroad, deletions included' => sub {
-    $x->write(us => $u, q{insert into note.item (user_id, n) values ($1, 1000)}, q{update note.item set body = 'changed'
-        where user_id = $1 and n in (7, 8)}, 'delete from note.item where user_id = $1 and n between 100 and 109');
+    $x->write(
+        us => $u, q{insert into note.item (user_id, n) values ($1, 1000)},
+        q{update note.item set body = 'changed'
+        where user_id = $1 and n in (7, 8)},
+        'delete from note.item where user_id = $1 and n between 100 and 109'
+    );
     my $r = $x->cross(us => eu => $u);
     is $r->{mode}, 'delta', 'a delta';
     is $r->{rows_sent}, 13, '3 rows and 10 tombstones';
     is $r->{tombs}, 10, 'of which 10 are tombstones';
-    is $x->one(eu => 'select count(*) from note.item where user_id = ?', $u), 241, '250 + 1 - 10 rows';
+    is $x->one(eu => 'select count(*) from note.item where user_id = ?', $u), 241,
+        '250 + 1 - 10 rows';
     is $x->digest(us => $u), $x->digest(eu => $u), 'the same rows at both';
 };
 
@@ -52,24 +57,32 @@ subtest 'nothing changed: nothing is sent' => sub {
     is $r->{mode}, 'delta', 'a delta';
 };
 
-subtest 'a key deleted and made again, and values swapped under a second unique key, arrive as they are' => sub {
+subtest
+    'a key deleted and made again, and values swapped under a second unique key, arrive as they are'
+    => sub {
     my $w = $x->user(eu => 3);
     $x->cross(eu => us => $w);
     my $id = $x->one(us => 'select id from note.item where user_id = ? and n = 1', $w);
     $x->write(us => $w, 'delete from note.item where user_id = $1 and n = 1');
-    $x->write(us => $w, "insert into note.item (user_id, id, n, body) values (\$1, '$id', 1, 'again')");
+    $x->write(us => $w,
+        "insert into note.item (user_id, id, n, body) values (\$1, '$id', 1, 'again')");
     $x->write(us => $w, 'update note.item set n = -n where user_id = $1 and n in (2, 3)');
-    $x->write(us => $w, 'update note.item set n = case n when -2 then 3 else 2 end where user_id = $1 and n < 0');
+    $x->write(us => $w,
+        'update note.item set n = case n when -2 then 3 else 2 end where user_id = $1 and n < 0');
     my $r = $x->cross(us => eu => $w);
-    is $x->one(eu => 'select body from note.item where user_id = ? and n = 1', $w), 'again', 'made again';
+    is $x->one(eu => 'select body from note.item where user_id = ? and n = 1', $w), 'again',
+        'made again';
     is $x->digest(us => $w), $x->digest(eu => $w), 'the same rows at both';
-};
+    };
 
 subtest 'what a cascade deleted is deleted at the copy' => sub {
     my $w = $x->user(eu => 0);
     my $b = $x->one(eu => 'select gen_random_uuid()');
-    $x->write(eu => $w, "insert into note.book values (\$1, '$b', 'diary', 0)",
-        "insert into note.item (user_id, n, book_id) select \$1, i, '$b' from generate_series(1, 4) i");
+    $x->write(
+        eu => $w, "insert into note.book values (\$1, '$b', 'diary', 0)",
+        "insert into note.item (user_id, n, book_id) select \$1, i, '$b'
+            from generate_series(1, 4) i"
+    );
     $x->cross(eu => us => $w);
     $x->write(us => $w, "delete from note.book where user_id = \$1 and id = '$b'");
     $x->cross(us => eu => $w);
@@ -79,9 +92,11 @@ subtest 'what a cascade deleted is deleted at the copy' => sub {
 
 subtest 'an idempotency record is found at the new owner' => sub {
     my $w = $x->user(eu => 0);
-    $x->write(eu => $w, q{select punit.dedup_store($1, 'key', 'POST /x', sha256('b'), 1, 201, '{}')});
+    $x->write(eu => $w,
+        q{select punit.dedup_store($1, 'key', 'POST /x', sha256('b'), 1, 201, '{}')});
     $x->cross(eu => us => $w);
-    is $x->one(us => q{select status from punit.dedup_find(?, 'key', 'POST /x', sha256('b'))}, $w), 201, 'found';
+    is $x->one(us => q{select status from punit.dedup_find(?, 'key', 'POST /x', sha256('b'))}, $w),
+        201, 'found';
 };
 
 subtest 'local activity at the owner makes FENCE BUSY until he is quiet' => sub {
@@ -90,18 +105,24 @@ subtest 'local activity at the owner makes FENCE BUSY until he is quiet' => sub 
     delete $x->{mover}{us};
     $us = $x->mover('us', PUNIT_MOVE_QUIET => '2s');
     $eu->local($w);
-    $x->wait_until('the report', sub { $x->one(eu => 'select count(*) from punit.local_seen where user_id = ?', $w) });
+    $x->wait_until('the report',
+        sub { $x->one(eu => 'select count(*) from punit.local_seen where user_id = ?', $w) });
     $us->foreign($w, 'eu', 1, 2);
     $x->wait_until('the copy', sub { $x->state(us => $w) ne '-' });
     is $x->state(eu => $w), 'OWNED 1', 'not moved at once';
     is $x->wait_state(us => $w, 'OWNED 2'), 'OWNED 2', 'moved once quiet';
-    my $age = $x->one(us => 'select extract(epoch from activated_at - started_at) from punit.move where user_id = ? ', $w);
+    my $age =
+        $x->one(us =>
+            'select extract(epoch from activated_at - started_at) from punit.move
+                where user_id = ? ',
+        $w);
     cmp_ok $age, '>', 1, 'after the time of quiet';
 };
 
 subtest 'who goes back after his last request here is not taken' => sub {
     my $w = $x->user(eu => 1);
-    $x->db('eu')->do(q{insert into punit.local_seen values (?, now() + interval '1 hour')}, undef, $w);
+    $x->db('eu')
+        ->do(q{insert into punit.local_seen values (?, now() + interval '1 hour')}, undef, $w);
     $us->foreign($w, 'eu', 1, 2);
     $x->wait_until('the copy', sub { $x->state(us => $w) ne '-' });
     $x->db('eu')->do('delete from punit.local_seen where user_id = ?', undef, $w);
@@ -134,28 +155,40 @@ subtest 'an operator asks at the old owner' => sub {
     my $w = $x->user(eu => 2);
     $x->db('eu')->do(q{select punit.request_move(?, 'us')}, undef, $w);
     is $x->wait_state(us => $w, 'OWNED 2'), 'OWNED 2', 'moved';
-    $x->wait_until('the record', sub { $x->one(eu => 'select result from punit.move where user_id = ?', $w) });
+    $x->wait_until('the record',
+        sub { $x->one(eu => 'select result from punit.move where user_id = ?', $w) });
     is $x->one(eu => 'select result from punit.move where user_id = ?', $w), 'passed', 'passed on';
 };
 
 subtest 'an operator\'s mistakes are named' => sub {
     my $w = $x->user(eu => 0);
-    for (['PU404', 'no such unit', $w, 'mars'], ['PU409', 'owned there already', $w, 'eu'],
-        ['PU401', 'no such user', $x->one(eu => 'select gen_random_uuid()'), 'us']) {
+    for (
+        ['PU404', 'no such unit', $w, 'mars'], ['PU409', 'owned there already', $w, 'eu'],
+        ['PU401', 'no such user', $x->one(eu => 'select gen_random_uuid()'), 'us'])
+    {
         my ($state, $what, @args) = @$_;
         my $db = $x->db('eu');
-        ok !eval { $db->do('select punit.request_move(?, ?)', undef, @args); 1 } && $db->state eq $state, $what;
+        ok !eval { $db->do('select punit.request_move(?, ?)', undef, @args); 1 }
+            && $db->state eq $state, $what;
     }
 };
 
 subtest 'other shapes are refused before any row is sent, and both are named' => sub {
     my $w = $x->user(eu => 2);
-    $x->db('us')->do(q{alter table note.book add column pages int; select punit.register_user_table('note.book')});
+    $x->db('us')
+        ->do(
+        q{alter table note.book add column pages int; select punit.register_user_table('note.book')}
+        );
     $us->foreign($w, 'eu', 1, 2);
     $x->wait_until('the refusal', sub { $us->log_text =~ /event=shape-differs user=\Q$w/ });
-    like $us->log_text, qr/shape-differs user=\Q$w\E[^\n]*pages integer[^\n]*at eu:[^\n]*note\.book\(id uuid/, 'the log names both';
+    like $us->log_text,
+        qr/shape-differs user=\Q$w\E[^\n]*pages integer[^\n]*at eu:[^\n]*note\.book\(id uuid/,
+        'the log names both';
     is $x->state(us => $w), '-', 'no row came';
-    $x->db('eu')->do(q{alter table note.book add column pages int; select punit.register_user_table('note.book')});
+    $x->db('eu')
+        ->do(
+        q{alter table note.book add column pages int; select punit.register_user_table('note.book')}
+        );
     is $x->wait_state(us => $w, 'OWNED 2'), 'OWNED 2', 'once they agree he moves by himself';
 };
 
@@ -171,7 +204,8 @@ subtest 'a missing reference row keeps him where he is until it comes' => sub {
 };
 
 subtest 'lines that are no reports are ignored and counted' => sub {
-    ok $us->send('nonsense', 'f', 'f xyz eu 1 1', 'l ', 'f ' . ('0' x 36) . ' eu 1 1', 'x' x 3000), 'sent';
+    ok $us->send('nonsense', 'f', 'f xyz eu 1 1', 'l ', 'f ' . ('0' x 36) . ' eu 1 1', 'x' x 3000),
+        'sent';
     my $w = $x->user(eu => 1);
     $x->cross(eu => us => $w);
     like $us->log_text, qr/event=datagram ignored_lines=\d/, 'counted';

@@ -13,7 +13,8 @@ my $x = Punit::Crossing->new(qw(eu us));
 my $eu = $x->mover('eu', PUNIT_MOVE_RESOLVE => '60s');
 my $us = $x->mover('us');
 
-# Keeps us from activating: a lock on the user's row there. Gives the session; its rollback lets ACTIVATE go on.
+# Keeps us from activating: a lock on the user's row there. Gives the session; its rollback lets
+# ACTIVATE go on.
 sub hold {
     my ($u) = @_;
     my $h = $x->pg('us')->dbh;
@@ -27,7 +28,8 @@ sub fenced {
     my (%o) = @_;
     my $u = $x->user(eu => 20);
     $us->foreign($u, 'eu', 1, 1);
-    $x->wait_until('the copy', sub { $x->state(us => $u) eq 'COPY 0' && $x->digest(us => $u) eq $x->digest(eu => $u) });
+    $x->wait_until('the copy',
+        sub { $x->state(us => $u) eq 'COPY 0' && $x->digest(us => $u) eq $x->digest(eu => $u) });
     $x->write(eu => $u, $o{write} // 'insert into note.item (user_id, n) values ($1, 21)');
     my $h = hold($u);
     $us->foreign($u, 'eu', 1, 1);
@@ -35,10 +37,15 @@ sub fenced {
     return ($u, $h);
 }
 
-# The message of us that waits at eu for this lock is lost: a server works on for a client that is dead.
+# The message of us that waits at eu for this lock is lost: a server works on for a client that is
+# dead.
 sub lose {
     my ($lock) = @_;
-    $x->db('eu')->do(q{select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = 'punit_peer_us'});
+    $x->db('eu')
+        ->do(
+        q{select pg_terminate_backend(pid, 5000) from pg_stat_activity
+            where usename = 'punit_peer_us'}
+        );
     $lock->rollback;
 }
 
@@ -46,7 +53,11 @@ sub lose {
 sub die_before_activate {
     my ($lock) = @_;
     $us->kill9;
-    $x->db('us')->do(q{select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = 'punit_mover'});
+    $x->db('us')
+        ->do(
+        q{select pg_terminate_backend(pid, 5000) from pg_stat_activity
+            where usename = 'punit_mover'}
+        );
     $lock->rollback;
 }
 
@@ -54,18 +65,21 @@ sub completed {
     my ($u) = @_;
     is $x->wait_state(us => $u, 'OWNED 2'), 'OWNED 2', 'us owns him';
     is $x->wait_state(eu => $u, 'COPY 2'), 'COPY 2', 'eu has a copy';
-    is $x->one(us => 'select count(*) from note.item where user_id = ?', $u), 21, 'with the row written last';
+    is $x->one(us => 'select count(*) from note.item where user_id = ?', $u), 21,
+        'with the row written last';
     is $x->digest(us => $u), $x->digest(eu => $u), 'the same rows at both';
 }
 
-subtest 'kill -9 of the new owner\'s mover between FENCE and ACTIVATE: the move is completed after its start' => sub {
+subtest
+    'a mover that is killed between FENCE and ACTIVATE completes the move after its start'
+    => sub {
     my ($u, $h) = fenced();
     die_before_activate($h);
     is $x->state(eu => $u), 'FENCED 1', 'hanging';
     is $x->write(eu => $u), undef, 'eu writes nothing';
     $us->start;
     completed($u);
-};
+    };
 
 subtest 'a crash after FENCE that takes the copy along: all rows are sent, while he waits' => sub {
     my ($u, $h) = fenced();
@@ -79,17 +93,24 @@ subtest 'a crash after FENCE that takes the copy along: all rows are sent, while
     like $us->log_text, qr/event=moved user=\Q$u\E .*final=full/, 'in full';
 };
 
-subtest 'FENCE was sent, the copy is gone and he is owned elsewhere by now: the record is not left in phase fence' => sub {
+subtest
+    'a move whose copy is gone and whose user another unit owns does not stay in phase fence'
+    => sub {
     my ($u, $h) = fenced();
     die_before_activate($h);
     my $db = $x->db('us');
     $db->do('select punit.user_clear(?)', undef, $u);
-    $db->do('update punit.own set ver = -1, fork = null, refused_epoch = 2 where user_id = ?', undef, $u);
-    $x->db('eu')->do(q{update punit.own set state = 'COPY', epoch = 4, fence_to = null, fence_epoch = null, owner_hint = null where user_id = ?}, undef, $u);
+    $db->do('update punit.own set ver = -1, fork = null, refused_epoch = 2 where user_id = ?',
+        undef, $u);
+    $x->db('eu')
+        ->do(
+        q{update punit.own set state = 'COPY', epoch = 4, fence_to = null, fence_epoch = null,
+            owner_hint = null where user_id = ?},
+        undef, $u);
     $us->start;
     $x->wait_until('another phase', sub { $x->record(us => $u)->{phase} ne 'fence' });
     isnt $x->record(us => $u)->{phase}, 'fence', 'the owner said that he is not';
-};
+    };
 
 subtest 'kill -9 of the old owner\'s PostgreSQL after FENCE: the same' => sub {
     my ($u, $h) = fenced();
@@ -120,7 +141,8 @@ subtest 'kill -9 of both movers after FENCE: the same' => sub {
 subtest 'the new owner dies after ACTIVATE, before RETIRE: RETIRE is sent after its start' => sub {
     my $u = $x->user(eu => 21);
     $us->foreign($u, 'eu', 1, 1);
-    $x->wait_until('the copy', sub { $x->state(us => $u) eq 'COPY 0' && $x->digest(us => $u) eq $x->digest(eu => $u) });
+    $x->wait_until('the copy',
+        sub { $x->state(us => $u) eq 'COPY 0' && $x->digest(us => $u) eq $x->digest(eu => $u) });
     # RETIRE waits for this lock: FENCE comes first, since the row is locked only once it is fenced
     my $h = $x->pg('us')->dbh;
     $h->begin_work;
@@ -135,10 +157,12 @@ subtest 'the new owner dies after ACTIVATE, before RETIRE: RETIRE is sent after 
     $us->kill9;
     lose($r);
     is $x->state(eu => $u), 'FENCED 1', 'eu does not know';
-    is $x->write(us => $u, q{update note.item set body = 'x' where user_id = $1 and n = 1}), 1, 'us serves him all the same';
+    is $x->write(us => $u, q{update note.item set body = 'x' where user_id = $1 and n = 1}), 1,
+        'us serves him all the same';
     $us->start;
     is $x->wait_state(eu => $u, 'COPY 2'), 'COPY 2', 'now it does';
-    ok $x->wait_until('the record', sub { ($x->record(us => $u)->{result} // '') eq 'moved' }), 'and the record is closed';
+    ok $x->wait_until('the record', sub { ($x->record(us => $u)->{result} // '') eq 'moved' }),
+        'and the record is closed';
 };
 
 subtest 'the new owner is killed in PULL: it pulls on from what it has' => sub {
@@ -150,21 +174,28 @@ subtest 'the new owner is killed in PULL: it pulls on from what it has' => sub {
     completed($u);
 };
 
-subtest 'what cannot be applied is refused for good: ABORT, and the old owner goes on at epoch + 2' => sub {
+subtest
+    'what cannot be applied is refused for good: ABORT, and the old owner goes on at epoch + 2' =>
+    sub {
     my $kind = $x->one(eu => 'select gen_random_uuid()');
-    my ($u, $h) = fenced(write => "insert into note.item (user_id, n, kind_id) values (\$1, 21, '$kind')");
+    my ($u, $h) =
+        fenced(write => "insert into note.item (user_id, n, kind_id) values (\$1, 21, '$kind')");
     $h->rollback;
     is $x->wait_state(eu => $u, 'OWNED 3'), 'OWNED 3', 'eu owns him';
     $x->wait_until('the record', sub { ($x->record(us => $u)->{result} // '') eq 'aborted' });
-    like $x->record(us => $u)->{error}, qr/^REFERENCE note\.item\.kind_id -> note\.kind: \Q$kind/, 'the record says why';
-    is $x->one(us => 'select refused_epoch from punit.own where user_id = ?', $u), 2, 'the refusal is kept';
+    like $x->record(us => $u)->{error}, qr/^REFERENCE note\.item\.kind_id -> note\.kind: \Q$kind/,
+        'the record says why';
+    is $x->one(us => 'select refused_epoch from punit.own where user_id = ?', $u), 2,
+        'the refusal is kept';
     is $x->write(eu => $u, 'delete from note.item where user_id = $1 and n = 1'), 2, 'eu writes';
     $x->db('us')->do(q{insert into note.kind values ('eu', ?)}, undef, $kind);
     $us->foreign($u, 'eu', 3, 2);
     is $x->wait_state(us => $u, 'OWNED 4'), 'OWNED 4', 'once the row is there he moves';
-};
+    };
 
-subtest 'who is asked for and has few rows comes with FENCE alone; a reference row that is missing is waited for without him' => sub {
+subtest
+    'a small user that is asked for needs no PULL, and a missing reference row delays no other'
+    => sub {
     my $u = $x->user(eu => 20);
     my $kind = $x->one(eu => 'select gen_random_uuid()');
     $x->write(eu => $u, "insert into note.item (user_id, n, kind_id) values (\$1, 21, '$kind')");
@@ -176,32 +207,40 @@ subtest 'who is asked for and has few rows comes with FENCE alone; a reference r
     my $id = $ask->($u);
     my $record = sub { $x->row(us => 'select * from punit.move where move_id = ?', $id) };
     is $x->wait_state(eu => $u, 'OWNED 3'), 'OWNED 3', 'what came with FENCE was refused';
-    ok $x->wait_until('the wait', sub { $record->()->{phase} eq 'wanted' && $record->()->{error} =~ /^REFERENCE/ }), 'he is still asked for';
+    ok $x->wait_until('the wait',
+        sub { $record->()->{phase} eq 'wanted' && $record->()->{error} =~ /^REFERENCE/ }),
+        'he is still asked for';
     my $tried = $record->()->{touched_at};
-    ok $x->wait_until('another try', sub { $record->()->{touched_at} ne $tried }), 'looked for again';
+    ok $x->wait_until('another try', sub { $record->()->{touched_at} ne $tried }),
+        'looked for again';
     is $x->state(eu => $u), 'OWNED 3', 'and not fenced again and again';
     is $x->write(eu => $u, 'delete from note.item where user_id = $1 and n = 1'), 2, 'eu writes';
     $x->db('us')->do(q{insert into note.kind values ('eu', ?)}, undef, $kind);
     is $x->wait_state(us => $u, 'OWNED 4'), 'OWNED 4', 'once the row is there he moves';
-    is $record->()->{result}, 'moved', 'by the record that asked for him' if $x->wait_until('the end', sub { $record->()->{result} });
+    is $record->()->{result}, 'moved', 'by the record that asked for him'
+        if $x->wait_until('the end', sub { $record->()->{result} });
     # nobody's reference is missing, nothing is in the way
     my $w = $x->user(eu => 20);
     $ask->($w);
     is $x->wait_state(us => $w, 'OWNED 2'), 'OWNED 2', 'moved';
-    is $x->row(us => 'select rounds, mode from punit.move where user_id = ?', $w)->{rounds}, 1, 'in one round';
+    is $x->row(us => 'select rounds, mode from punit.move where user_id = ?', $w)->{rounds}, 1,
+        'in one round';
     is $x->digest(us => $w), $x->digest(eu => $w), 'all of him';
-    ok $x->wait_until('the audit', sub { ($x->record(us => $w)->{audit} // '') eq 'same' }), 'audited';
+    ok $x->wait_until('the audit', sub { ($x->record(us => $w)->{audit} // '') eq 'same' }),
+        'audited';
     # too many for that: first a copy
     my $v = $x->user(eu => 150);
     $ask->($v);
     is $x->wait_state(us => $v, 'OWNED 2'), 'OWNED 2', 'who has more moves, too';
-    is $x->row(us => 'select rounds, busy from punit.move where user_id = ?', $v)->{rounds}, 2, 'in two rounds';
+    is $x->row(us => 'select rounds, busy from punit.move where user_id = ?', $v)->{rounds}, 2,
+        'in two rounds';
     is $x->record(us => $v)->{busy}, 0, 'which is not his fault';
-};
+    };
 
 subtest 'ABORT whose REFUSED is lost is told again after a start' => sub {
     my $kind = $x->one(eu => 'select gen_random_uuid()');
-    my ($u, $h) = fenced(write => "insert into note.item (user_id, n, kind_id) values (\$1, 21, '$kind')");
+    my ($u, $h) =
+        fenced(write => "insert into note.item (user_id, n, kind_id) values (\$1, 21, '$kind')");
     my $r = $x->pg('eu')->dbh;
     $r->begin_work;
     $r->do('select * from punit.own where user_id = ? for update', undef, $u);
@@ -217,10 +256,16 @@ subtest 'ABORT whose REFUSED is lost is told again after a start' => sub {
 subtest 'tables that change between FENCE and its answer: ABORT' => sub {
     my ($u, $h) = fenced();
     die_before_activate($h);
-    $x->db('eu')->do(q{alter table note.book add column pages int; select punit.register_user_table('note.book')});
+    $x->db('eu')
+        ->do(
+        q{alter table note.book add column pages int; select punit.register_user_table('note.book')}
+        );
     $us->start;
     is $x->wait_state(eu => $u, 'OWNED 3'), 'OWNED 3', 'eu owns him';
-    $x->db('us')->do(q{alter table note.book add column pages int; select punit.register_user_table('note.book')});
+    $x->db('us')
+        ->do(
+        q{alter table note.book add column pages int; select punit.register_user_table('note.book')}
+        );
 };
 
 # from here on the old owner asks after a second
@@ -232,7 +277,8 @@ subtest 'the new owner stays silent: RESOLVE before ACTIVATE gives him back at e
     my ($u, $h) = fenced();
     die_before_activate($h);
     is $x->wait_state(eu => $u, 'OWNED 3'), 'OWNED 3', 'eu owns him again';
-    is $x->one(us => 'select refused_epoch from punit.own where user_id = ?', $u), 2, 'us has promised';
+    is $x->one(us => 'select refused_epoch from punit.own where user_id = ?', $u), 2,
+        'us has promised';
     is $x->write(eu => $u), 2, 'eu writes';
     $us->start;
     # its unfinished record repeats FENCE, which tells it better
@@ -253,7 +299,8 @@ subtest 'RETIRE never comes: RESOLVE after ACTIVATE makes the old owner a copy' 
     is $x->wait_state(eu => $u, 'COPY 2'), 'COPY 2', 'eu has asked';
     $us->start;
     $x->wait_until('the record', sub { $x->record(us => $u)->{phase} eq 'done' });
-    is $x->record(us => $u)->{result}, 'moved', 'RETIRE repeated changes nothing and closes the record';
+    is $x->record(us => $u)->{result}, 'moved',
+        'RETIRE repeated changes nothing and closes the record';
 };
 
 subtest 'a peer that is away is logged once, and the move goes on when it is back' => sub {
@@ -261,7 +308,8 @@ subtest 'a peer that is away is logged once, and the move goes on when it is bac
     my $lines = () = $us->log_text =~ /event=peer-away peer=eu/g;
     $x->pg('eu')->stop('immediate');
     $us->foreign($u, 'eu', 1, 2);
-    $x->wait_until('the failure', sub { (() = $us->log_text =~ /event=peer-away peer=eu/g) > $lines });
+    $x->wait_until('the failure',
+        sub { (() = $us->log_text =~ /event=peer-away peer=eu/g) > $lines });
     sleep 0.5;
     is((() = $us->log_text =~ /event=peer-away peer=eu/g), $lines + 1, 'one line');
     $x->pg('eu')->start;
@@ -277,23 +325,31 @@ subtest 'an erased user: the message reaches the copy, and nothing revives him' 
     $us->foreign($u, 'eu', 1, 2);
     $x->wait_until('the record', sub { ($x->record(us => $u)->{result} // '') eq 'erased' });
     # the mesh's part: the row of the outbox comes to us
-    my $m = $x->row(eu => q{select * from punit.outbox where user_id = ? and target_unit = 'us'}, $u);
-    $x->db('us')->do(q{insert into punit.outbox (origin_unit, target_unit, seq, kind, user_id, payload)
-        overriding system value values (?, ?, ?, ?, ?, ?)}, undef, @$m{qw(origin_unit target_unit seq kind user_id payload)});
+    my $m =
+        $x->row(eu => q{select * from punit.outbox where user_id = ? and target_unit = 'us'}, $u);
+    $x->db('us')->do(
+        q{insert into punit.outbox (origin_unit, target_unit, seq, kind, user_id, payload)
+        overriding system value values (?, ?, ?, ?, ?, ?)}, undef,
+        @$m{qw(origin_unit target_unit seq kind user_id payload)});
     is $x->wait_state(us => $u, 'ERASED 1'), 'ERASED 1', 'erased at us';
     is $x->one(us => 'select count(*) from note.item where user_id = ?', $u), 0, 'no rows';
-    is $x->one(us => 'select count(*) from punit.outbox_ack where seq = ?', $m->{seq}), 1, 'acknowledged';
+    is $x->one(us => 'select count(*) from punit.outbox_ack where seq = ?', $m->{seq}), 1,
+        'acknowledged';
 };
 
-subtest 'who was erased here while FENCE\'s answer was on its way is not refused: the old owner would take him back' => sub {
+subtest
+    'a user erased here while FENCE is answered is not refused, or the old owner would resume'
+    => sub {
     $_->stop for $eu, $us;
     delete $x->{mover}{$_} for qw(eu us);
     $x->mover('eu', PUNIT_MOVE_RESOLVE => '60s');
-    # one session with eu, that of the copy: a new one would rehearse, and wait for the table before FENCE
+    # one session with eu, that of the copy: a new one would rehearse, and wait for the table before
+    # FENCE
     my $us = $x->mover('us', PUNIT_MOVERS => 1);
     my $u = $x->user(eu => 5);
     $us->foreign($u, 'eu', 1, 1);
-    $x->wait_until('the copy', sub { $x->state(us => $u) eq 'COPY 0' && $x->digest(us => $u) eq $x->digest(eu => $u) });
+    $x->wait_until('the copy',
+        sub { $x->state(us => $u) eq 'COPY 0' && $x->digest(us => $u) eq $x->digest(eu => $u) });
     # FENCE passes, the final read after it waits for this, and then cannot be answered
     $x->write(eu => $u, 'update note.item set n = -n where user_id = $1 and n = 1');
     my $h = $x->pg('eu')->dbh;
@@ -308,6 +364,6 @@ subtest 'who was erased here while FENCE\'s answer was on its way is not refused
     is $x->state(eu => $u), 'FENCED 1', 'eu does not own him again';
     is $x->state(us => $u), 'ERASED 2', 'he stays erased at us';
     $x->db('eu')->do('alter table punit.gone rename to dedup');
-};
+    };
 
 done_testing;

@@ -14,7 +14,10 @@ my $units = Punit::Units->start(env => { PUNIT_MOVE_DWELL => '1s', PUNIT_MOVE_QU
 sub move_to {
     my ($unit, $user) = @_;
     return $units->dbh($unit)->selectrow_hashref(
-        q{select * from punit.move where user_id = ? and result = 'moved' order by finished_at desc limit 1}, {}, $user->id);
+        q{select * from punit.move where user_id = ? and result = 'moved' order by finished_at desc
+            limit 1},
+        {}, $user->id
+    );
 }
 
 subtest 'the crossing of make run is as designed' => sub {
@@ -40,7 +43,8 @@ subtest 'a user who writes all the while loses nothing and sees no error' => sub
     }
     is_deeply [keys %status], [201], 'every write was answered 201' or diag explain \%status;
     ok $route{forward}, 'some were forwarded';
-    is_deeply [$user->posts('us')], [$user->written], 'each acknowledged write is there once, in order';
+    is_deeply [$user->posts('us')], [$user->written],
+        'each acknowledged write is there once, in order';
 };
 
 subtest 'coming back costs only what changed' => sub {
@@ -59,22 +63,24 @@ subtest 'coming back costs only what changed' => sub {
     is_deeply [$user->posts('eu')], [$user->written], 'and he has everything';
 };
 
-subtest 'a request repeated with its Idempotency-Key after a move gets the answer of before' => sub {
+subtest 'a request repeated with its Idempotency-Key after a move gets the answer of before' =>
+    sub {
     my $user = Punit::User->register($units, 'eu');
-    my %key  = (headers => { 'idempotency-key' => 'across-the-border' });
+    my %key = (headers => { 'idempotency-key' => 'across-the-border' });
     my $first = $user->ask('eu', POST => '/social/posts', { text => 'once' }, %key);
     is $first->{status}, 201, 'made at eu';
     $user->cross('us');
     my $again = $user->ask('us', POST => '/social/posts', { text => 'once' }, %key);
     is "$again->{status} $again->{unit} $again->{route}", '201 us local', 'repeated at us, by us';
     is $again->{content}, $first->{content}, 'the same answer';
-    is $user->ask('us', POST => '/social/posts', { text => 'twice' }, %key)->{status}, 422, 'another body under the key is refused';
+    is $user->ask('us', POST => '/social/posts', { text => 'twice' }, %key)->{status}, 422,
+        'another body under the key is refused';
     is_deeply [$user->posts('us')], ['once'], 'made once';
-};
+    };
 
 subtest 'an old token still finds its way' => sub {
     my $user = Punit::User->register($units, 'eu');
-    my $old  = $user->token;
+    my $old = $user->token;
     $user->cross('us');
     isnt $user->token, $old, 'he has a new token';
     for my $unit (qw(eu us ap)) {
@@ -82,14 +88,20 @@ subtest 'an old token still finds its way' => sub {
         is $answer->{status}, 200, "the old one is good at $unit";
         is $answer->{headers}{'punit-unit'}, 'us', 'and us answers';
     }
-    my @own = map { $units->dbh($_)->selectrow_array('select state from punit.own where user_id = ?', {}, $user->id) // '-' }
+    my @own = map {
+        $units->dbh($_)
+            ->selectrow_array('select state from punit.own where user_id = ?', {}, $user->id)
+            // '-'
+        }
         qw(eu us ap);
     is_deeply \@own, ['COPY', 'OWNED', '-'], 'one owner';
 };
 
 subtest 'the catalogue is the same in every unit and comes from the grid' => sub {
     my $user = Punit::User->register($units, 'eu');
-    my %count = map { $_ => $units->dbh($_)->selectrow_array('select count(*) from training.exercise') } qw(eu us ap);
+    my %count =
+        map { $_ => $units->dbh($_)->selectrow_array('select count(*) from training.exercise') }
+        qw(eu us ap);
     cmp_ok $count{eu}, '>', 50, "$count{eu} exercises";
     is_deeply [@count{qw(us ap)}], [@count{qw(eu eu)}], 'everywhere';
     for my $unit (qw(eu us ap)) {
@@ -100,7 +112,8 @@ subtest 'the catalogue is the same in every unit and comes from the grid' => sub
         is $second->{unit}, $unit, 'of this unit, with a token of another';
         is $second->{content}, $first->{content}, 'and the same';
         is $second->{headers}{etag}, $first->{headers}{etag}, 'etag too';
-        my $same = $user->ask($unit, GET => '/training/exercises?limit=7&level=expert', undef,
+        my $same = $user->ask(
+            $unit, GET => '/training/exercises?limit=7&level=expert', undef,
             headers => { 'if-none-match' => $first->{headers}{etag} });
         is $same->{status}, 304, 'who has it is told so';
     }
@@ -113,7 +126,8 @@ subtest 'login and refresh work at any unit' => sub {
         my $login = $units->http($unit, POST => '/auth/login', undef, $body);
         is $login->{status}, 200, "login at $unit";
         is $login->{json}{unit}, 'eu', 'by the owner';
-        my $refresh = $units->http($unit, POST => '/auth/refresh', undef, { refresh_token => $login->{json}{refresh_token} });
+        my $refresh = $units->http($unit, POST => '/auth/refresh', undef,
+            { refresh_token => $login->{json}{refresh_token} });
         is $refresh->{status}, 200, "refresh at $unit";
         isnt $refresh->{json}{refresh_token}, $login->{json}{refresh_token}, 'rotates';
     }
@@ -123,10 +137,13 @@ subtest 'login and refresh work at any unit' => sub {
 
 subtest 'a session that ends, ends in every unit' => sub {
     my $user = Punit::User->register($units, 'eu');
-    is $user->ask($_, GET => '/training/exercises?limit=1')->{status}, 200, "good at $_" for qw(eu us ap);
-    is $user->ask('us', POST => '/auth/logout')->{status}, 204, 'logout, at another unit than the owner';
+    is $user->ask($_, GET => '/training/exercises?limit=1')->{status}, 200, "good at $_"
+        for qw(eu us ap);
+    is $user->ask('us', POST => '/auth/logout')->{status}, 204,
+        'logout, at another unit than the owner';
     for my $unit (qw(eu us ap)) {
-        ok wait_until(sub { $user->ask($unit, GET => '/training/exercises?limit=1')->{status} == 401 }, 5),
+        ok wait_until(
+            sub { $user->ask($unit, GET => '/training/exercises?limit=1')->{status} == 401 }, 5),
             "refused at $unit";
     }
 };

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
-# Moves that nobody waits for: they take a share of the time (PUNIT_DRAIN_SHARE), and whoever turns up goes first.
-# PUNIT_TEST_QUEUE: how many are queued before him (10000).
+# Moves that nobody waits for: they take a share of the time (PUNIT_DRAIN_SHARE), and whoever turns
+# up goes first. PUNIT_TEST_QUEUE: how many are queued before him (10000).
 use strict;
 use warnings;
 use FindBin ();
@@ -19,13 +19,18 @@ $x->cross(eu => us => $_) for $x->user(eu => 1);
 # asked for at us, as ask_move does for a drain of eu
 sub ask {
     my ($paced, @users) = @_;
-    $x->db('us')->do(q{insert into punit.move (user_id, from_unit, to_unit, phase, asked, paced)
-        select u, 'eu', 'us', 'wanted', true, ? from unnest(?::uuid[]) u}, undef, $paced, \@users);
+    $x->db('us')->do(
+        q{insert into punit.move (user_id, from_unit, to_unit, phase, asked, paced)
+        select u, 'eu', 'us', 'wanted', true, ? from unnest(?::uuid[]) u}, undef, $paced, \@users
+    );
     $x->db('us')->do('notify punit_move');
     return;
 }
 
-sub owned { return $x->one(us => q{select count(*) from punit.own where state = 'OWNED' and user_id = any (?)}, \@_) }
+sub owned {
+    return $x->one(
+        us => q{select count(*) from punit.own where state = 'OWNED' and user_id = any (?)}, \@_)
+}
 
 sub until_owned {
     my (@users) = @_;
@@ -76,10 +81,14 @@ $us->start;
 subtest 'a user who turns up is moved at once, from the end of the queue or not in it' => sub {
     my $n = $ENV{PUNIT_TEST_QUEUE} // 10_000;
     my $queue = $x->db('eu')->selectcol_arrayref(
-        'select id from (select gen_random_uuid() as id from generate_series(1, ?)) u, punit.create_user(u.id)', undef, $n);
+        'select id from (select gen_random_uuid() as id
+            from generate_series(1, ?)) u, punit.create_user(u.id)',
+        undef, $n
+    );
     ask(1, @$queue);
     $x->wait_until('the first of the queue', sub { owned(@$queue) >= 1 });
-    for my $case ([ 'the last of the queue' => $queue->[-1] ], [ 'somebody else' => $x->user(eu => 3) ]) {
+    for my $case (['the last of the queue' => $queue->[-1]], ['somebody else' => $x->user(eu => 3)])
+    {
         my ($who, $u) = @$case;
         my $began = time;
         $us->foreign($u, 'eu', 1, 2);
@@ -88,7 +97,11 @@ subtest 'a user who turns up is moved at once, from the end of the queue or not 
     }
     cmp_ok owned(@$queue), '<', $n / 10, 'before most others';
     cmp_ok $us->stop, '<', 1, 'the end of the process ends the rest';
-    $x->db('us')->do(q{update punit.move set phase = 'done', result = 'cancelled', finished_at = now() where phase = 'wanted'});
+    $x->db('us')
+        ->do(
+        q{update punit.move set phase = 'done', result = 'cancelled',
+            finished_at = now() where phase = 'wanted'}
+        );
     $us->start;
 };
 

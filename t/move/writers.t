@@ -1,5 +1,6 @@
 #!/usr/bin/perl
-# A user who is written to all the time while he moves: nothing acknowledged is lost or doubled, no two owners.
+# A user who is written to all the time while he moves: nothing acknowledged is lost or doubled, no
+# two owners.
 use strict;
 use warnings;
 use FindBin ();
@@ -12,8 +13,9 @@ use Time::HiRes qw(time sleep);
 my $x = Punit::Crossing->new(qw(eu us ap));
 $x->mover($_, PUNIT_MOVE_QUIET => '0s', PUNIT_MOVE_DWELL => '0s') for qw(eu us ap);
 
-# A child that appends n = 1, 2, 3... to the user's list wherever he is owned, until it gets a line; it then prints
-# how many were acknowledged, how often a fence gave no row, and what else went wrong.
+# A child that appends n = 1, 2, 3... to the user's list wherever he is owned, until it gets a line;
+# it then prints how many were acknowledged, how often a fence gave no row, and what else went
+# wrong.
 sub writer {
     my ($u, @units) = @_;
     pipe my $from, my $out or die;
@@ -30,11 +32,16 @@ sub writer {
             last if select $r, undef, undef, 0;
             my $db = $db{ $units[$at] };
             my $got = eval {
-                $db->selectrow_arrayref(q{
-                    with fence as (update punit.own set ver = ver + 1, bump_xid = pg_current_xact_id()
+                $db->selectrow_arrayref(
+                    q{
+                    with fence as (update punit.own set ver = ver + 1,
+                        bump_xid = pg_current_xact_id()
                         where user_id = $1 and state = 'OWNED' returning ver, epoch),
                     w as (insert into note.item (user_id, n) select $1, $2 from fence returning n)
-                    select fence.epoch, w.n from (select) one left join fence on true left join w on true}, undef, $u, $n + 1);
+                    select fence.epoch, w.n from (select) one left join fence on true left
+                        join w on true},
+                    undef, $u, $n + 1
+                );
             };
             if (!$got) { $wrong++; sleep 0.01 }
             elsif (defined $got->[0]) {
@@ -58,9 +65,12 @@ sub writer {
     };
 }
 
-sub owners { my ($u, @units) = @_; return grep { $x->state($_ => $u) =~ /^OWNED/ } @units }
+sub owners {
+    my ($u, @units) = @_; return grep { $x->state($_ => $u) =~ /^OWNED/ } @units
+}
 
-subtest 'a writer running through 12 crossings loses nothing and sees only fences without a row' => sub {
+subtest 'a writer running through 12 crossings loses nothing and sees only fences without a row' =>
+    sub {
     my $u = $x->user(eu => 0);
     my $end = writer($u, qw(eu us));
     my ($from, $to) = qw(eu us);
@@ -74,13 +84,17 @@ subtest 'a writer running through 12 crossings loses nothing and sees only fence
     my ($n, $elsewhere, $wrong, $longest) = $end->();
     cmp_ok $n, '>', 50, "$n writes were acknowledged";
     is $wrong, 0, 'none failed';
-    is_deeply $x->db($from)->selectcol_arrayref('select n from note.item where user_id = ? order by n', undef, $u), [1 .. $n],
+    is_deeply $x->db($from)
+        ->selectcol_arrayref('select n from note.item where user_id = ? order by n', undef, $u),
+        [1 .. $n],
         'each is there once';
     is $x->one($from => 'select ver from punit.own where user_id = ?', $u), $n, 'ver counts them';
     is $x->state($from => $u), 'OWNED 13', 'after 12 hand-overs';
-    note "longest gap between two writes: $longest ms; fences without a row: $elsewhere; rows sent: $rows; BUSY: $busy";
+    note
+        "longest gap between two writes: $longest ms; fences without a row: $elsewhere; "
+        . "rows sent: $rows; BUSY: $busy";
     cmp_ok $rows, '<', 3 * $n, 'deltas, not copies';
-};
+    };
 
 subtest 'two units that race for a user: one owner' => sub {
     my $u = $x->user(eu => 0);
@@ -89,7 +103,8 @@ subtest 'two units that race for a user: one owner' => sub {
         my ($owner) = owners($u, qw(eu us ap)) or next;
         my $epoch = $x->one($owner => 'select epoch from punit.own where user_id = ?', $u);
         $x->mover($_)->foreign($u, $owner, $epoch, 2) for grep { $_ ne $owner } qw(eu us ap);
-        $x->wait_until('another owner', sub { my ($o) = owners($u, qw(eu us ap)); $o && $o ne $owner });
+        $x->wait_until('another owner',
+            sub { my ($o) = owners($u, qw(eu us ap)); $o && $o ne $owner });
     }
     my ($n, $elsewhere, $wrong) = $end->();
     # a mover started anew knows no requests: it ends what is under way and begins nothing
@@ -97,21 +112,34 @@ subtest 'two units that race for a user: one owner' => sub {
         $x->mover($unit)->stop;
         $x->mover($unit)->start;
     }
-    $x->wait_until('one owner and nothing under way', sub {
-        my @s = map { $x->state($_ => $u) } qw(eu us ap);
-        (grep { /^OWNED/ } @s) == 1 && !grep { /^FENCED/ } @s
-            and !grep { $x->one($_ => q{select count(*) from punit.move where user_id = ? and phase not in ('copy', 'done')}, $u) }
+    $x->wait_until(
+        'one owner and nothing under way',
+        sub {
+            my @s = map { $x->state($_ => $u) } qw(eu us ap);
+            (grep {/^OWNED/} @s) == 1 && !grep {/^FENCED/} @s
+                and !grep {
+                $x->one($_ =>
+                        q{select count(*) from punit.move where user_id = ?
+                            and phase not in ('copy', 'done')},
+                    $u)
+                }
                 qw(eu us ap);
-    });
+        });
     my ($owner) = owners($u, qw(eu us ap));
     is $wrong, 0, 'no write failed';
-    is_deeply $x->db($owner)->selectcol_arrayref('select n from note.item where user_id = ? order by n', undef, $u), [1 .. $n],
+    is_deeply $x->db($owner)
+        ->selectcol_arrayref('select n from note.item where user_id = ? order by n', undef, $u),
+        [1 .. $n],
         "each of $n writes is there once";
     # no epoch was owned at two units: the records name each once
     my %by;
     for my $unit (qw(eu us ap)) {
-        $by{$_}++ for @{ $x->db($unit)->selectcol_arrayref('select epoch + 1 from punit.move where user_id = ?
-            and activated_at is not null', undef, $u) };
+        $by{$_}++
+            for @{
+            $x->db($unit)->selectcol_arrayref(
+                'select epoch + 1 from punit.move where user_id = ?
+            and activated_at is not null', undef, $u
+            ) };
     }
     is_deeply [grep { $by{$_} > 1 } keys %by], [], 'no epoch was activated twice';
 };
@@ -120,11 +148,14 @@ subtest 'flip-flop of 20 users at once keeps every digest equal' => sub {
     my @u = map { $x->user(eu => 30) } 1 .. 20;
     for my $round (1 .. 6) {
         my ($from, $to) = $round % 2 ? qw(eu us) : qw(us eu);
-        $x->write($from => $_, "insert into note.item (user_id, n) values (\$1, 1000 + $round)",
-            "delete from note.item where user_id = \$1 and n = $round") for @u;
+        $x->write(
+            $from => $_, "insert into note.item (user_id, n) values (\$1, 1000 + $round)",
+            "delete from note.item where user_id = \$1 and n = $round"
+        ) for @u;
         $x->mover($to)->foreign($_, $from, $round, 2) for @u;
         for my $u (@u) {
-            $x->wait_until("move $round", sub { $x->state($to => $u) =~ /^OWNED/ && $x->state($from => $u) =~ /^COPY/ });
+            $x->wait_until("move $round",
+                sub { $x->state($to => $u) =~ /^OWNED/ && $x->state($from => $u) =~ /^COPY/ });
         }
     }
     my @different = grep { $x->digest(eu => $_) ne $x->digest(us => $_) } @u;

@@ -1,5 +1,6 @@
 #!/usr/bin/perl
-# The messages of the move as functions, called by hand in every order that a network can make of them.
+# The messages of the move as functions, called by hand in every order that a network can make of
+# them.
 use strict;
 use warnings;
 use FindBin ();
@@ -14,14 +15,18 @@ for my $pg (values %pg) {
     $d->do(q{
         set client_min_messages = warning;
         create schema note;
-        create table note.item (user_id uuid not null, id uuid not null default gen_random_uuid(), body text,
-            data jsonb, grades double precision[], kind_id uuid, marks bytea, ver bigint not null, primary key (user_id, id));
+        create table note.item (user_id uuid not null, id uuid not null default gen_random_uuid(),
+            body text,
+            data jsonb, grades double precision[], kind_id uuid, marks bytea, ver bigint not null,
+                primary key (user_id, id));
         create table note.kind (origin_unit text, id uuid, primary key (origin_unit, id));
         select punit.register_user_table('note.item');
         select punit.register_reference('note.item', 'kind_id', 'note.kind', 'id');
     });
 }
-for my $a (keys %pg) { $pg{$a}->know(map { $pg{$_} } grep { $_ ne $a } keys %pg) }
+for my $a (keys %pg) {
+    $pg{$a}->know(map { $pg{$_} } grep { $_ ne $a } keys %pg)
+}
 my %db = map { $_ => $pg{$_}->dbh } keys %pg;
 my %inc = map { $_ => ($db{$_}->selectrow_array('select incarnation from punit.me'))[0] } keys %pg;
 my $shape = ($db{eu}->selectrow_array('select md5(punit.shape())'))[0];
@@ -32,7 +37,10 @@ sub at { my ($s, $t) = @_; $link{"$s$t"} //= $pg{$s}->dbh("punit_peer_$t") }
 sub row { my ($h, $sql, @bind) = @_; $h->selectrow_hashref($sql, undef, @bind) }
 sub one { my ($h, $sql, @bind) = @_; ($h->selectrow_array($sql, undef, @bind))[0] }
 sub own { my ($unit, $u) = @_; row($db{$unit}, 'select * from punit.own where user_id = ?', $u) }
-sub state_of { my ($unit, $u) = @_; my $o = own($unit, $u) or return '-'; "$o->{state} $o->{epoch}" }
+sub state_of {
+    my ($unit, $u) = @_; my $o = own($unit, $u)
+        or return '-'; "$o->{state} $o->{epoch}"
+}
 
 sub user {
     my $u = one($db{eu}, 'select gen_random_uuid()');
@@ -45,7 +53,10 @@ sub add {
     my ($unit, $u, $body, $kind) = @_;
     $db{$unit}->begin_work;
     my $ver = one($db{$unit}, 'select ver from punit.bump(?)', $u);
-    $db{$unit}->do('insert into note.item (user_id, body, kind_id) values (?, ?, ?)', undef, $u, $body, $kind) if $ver;
+    $db{$unit}
+        ->do('insert into note.item (user_id, body, kind_id) values (?, ?, ?)', undef, $u, $body,
+        $kind)
+        if $ver;
     $db{$unit}->commit;
     return $ver;
 }
@@ -56,14 +67,18 @@ sub pull {
     my $c = own($t, $u) // { ver => -1 };
     my $h = at($s, $t);
     $h->do('begin isolation level repeatable read read only');
-    my $a = row($h, 'select * from punit.pull(?, ?, ?, ?, ?, ?, 0, false, ?)', $u, $o{base} // $c->{ver}, $o{fork} // $c->{fork},
+    my $a = row(
+        $h, 'select * from punit.pull(?, ?, ?, ?, ?, ?, 0, false, ?)', $u, $o{base} // $c->{ver},
+        $o{fork} // $c->{fork},
         $o{from} // $inc{$t}, $o{to} // $inc{$s}, $o{shape} // $shape, $o{final});
-    for my $p (@{ $db{$t}->selectall_arrayref('select * from punit.move_plan()', { Slice => {} }) }) {
+    for my $p (@{ $db{$t}->selectall_arrayref('select * from punit.move_plan()', { Slice => {} }) })
+    {
         $h->do($p->{copy_out});
         my $line;
         push @{ $a->{lines}{ $p->{tab} } }, $line while $h->pg_getcopydata($line) >= 0;
     }
-    @$a{qw(n digest needs)} = @{ row($h, 'select * from punit.pulled()') }{qw(n digest needs)} if !defined $a->{delta};
+    @$a{qw(n digest needs)} = @{ row($h, 'select * from punit.pulled()') }{qw(n digest needs)}
+        if !defined $a->{delta};
     $h->do('commit');
     return $a;
 }
@@ -71,7 +86,9 @@ sub pull {
 # applies such an answer at t; epoch: as ACTIVATE at that epoch
 sub apply {
     my ($t, $s, $u, $a, $epoch) = @_;
-    my $h = $link{"mover$t"} //= do { my $m = $pg{$t}->dbh('punit_mover'); $m->do('set session_replication_role = replica'); $m };
+    my $h = $link{"mover$t"} //= do {
+        my $m = $pg{$t}->dbh('punit_mover'); $m->do('set session_replication_role = replica'); $m
+    };
     my $plan = $h->selectall_arrayref('select * from punit.move_plan()', { Slice => {} });
     $h->do('set client_min_messages = warning');
     $h->do($_->{stage}) for @$plan;
@@ -79,13 +96,17 @@ sub apply {
         # what the mover does with the rows of FENCE's answer
         local $h->{PrintError} = 0;
         return eval {
-            one($h, 'select punit.take(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 10, 0, 0, 0, 0, ?)', $u, $s, $inc{$s}, $inc{$t},
+            one(
+                $h, 'select punit.take(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 10, 0, 0, 0, 0, ?)', $u,
+                $s, $inc{$s}, $inc{$t},
                 @$a{qw(base ver fork gc_ver n digest)}, $epoch, $a->{delta});
         } // ($h->state eq 'PU409' ? $h->errstr =~ /ERROR:  (.*)/ && $1 : die $@);
     }
     $h->begin_work;
-    my $r = one($h, 'select punit.apply_open(?, ?, ?, ?, ?, ?, ?, ?, ?)', $u, $s, $inc{$s}, $inc{$t},
-        $a->{full_copy}, $a->{base}, $a->{ver}, $a->{fork}, $epoch);
+    my $r = one(
+        $h, 'select punit.apply_open(?, ?, ?, ?, ?, ?, ?, ?, ?)', $u, $s, $inc{$s}, $inc{$t},
+        $a->{full_copy}, $a->{base}, $a->{ver}, $a->{fork}, $epoch
+    );
     if ($r eq 'OK') {
         for my $p (@$plan) {
             $h->do($a->{full_copy} ? $p->{direct_in} : $p->{stage_in});
@@ -97,8 +118,10 @@ sub apply {
             $h->do($_->{remove}), $h->do($_->{enter}) for @$plan;
         }
         $r = defined $epoch
-            ? one($h, 'select punit.activate(?, ?, ?, ?, ?, ?, ?, ?, ?, 10)', $u, $s, @$a{qw(ver fork gc_ver n digest needs)}, $epoch)
-            : one($h, 'select punit.copy_close(?, ?, ?, ?, ?, ?, ?, ?)', $u, $s, @$a{qw(ver fork gc_ver n digest needs)});
+            ? one($h, 'select punit.activate(?, ?, ?, ?, ?, ?, ?, ?, ?, 10)', $u, $s,
+            @$a{qw(ver fork gc_ver n digest needs)}, $epoch)
+            : one($h, 'select punit.copy_close(?, ?, ?, ?, ?, ?, ?, ?)', $u, $s,
+            @$a{qw(ver fork gc_ver n digest needs)});
     }
     $r eq 'OK' ? $h->commit : $h->rollback;
     $h->do('truncate ' . join ', ', map { $_->{staged} } @$plan);
@@ -108,13 +131,28 @@ sub apply {
 sub fence {
     my ($s, $t, $u, $epoch, %o) = @_;
     my $c = own($t, $u) // { ver => -1 };
-    return row(at($s, $t), 'select * from punit.fence(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)', $u, $epoch, $o{base} // $c->{ver},
-        $c->{fork}, $o{from} // $inc{$t}, $o{to} // $inc{$s}, $o{shape} // $shape, $o{max} // 100, $o{quiet} // 0, $o{dwell} // 0);
+    return row(
+        at($s, $t), 'select * from punit.fence(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)', $u, $epoch,
+        $o{base} // $c->{ver},
+        $c->{fork}, $o{from} // $inc{$t}, $o{to} // $inc{$s}, $o{shape} // $shape, $o{max} // 100,
+        $o{quiet} // 0, $o{dwell} // 0
+    );
 }
-sub retire  { my ($s, $t, $u, $e) = @_; one(at($s, $t), 'select punit.retire(?, ?, ?, ?)',  $u, $e, $inc{$t}, $inc{$s}) }
-sub refused { my ($s, $t, $u, $e) = @_; one(at($s, $t), 'select punit.refused(?, ?, ?, ?)', $u, $e, $inc{$t}, $inc{$s}) }
-sub resolve { my ($t, $s, $u, $e) = @_; one(at($t, $s), 'select punit.resolve(?, ?, ?, ?)', $u, $e, $inc{$s}, $inc{$t}) }
-sub settle  { my ($s, $t, $u, $e, $a) = @_; one($db{$s}, 'select punit.settle(?, ?, ?, ?)', $u, $t, $e, $a) }
+sub retire {
+    my ($s, $t, $u, $e) = @_;
+    one(at($s, $t), 'select punit.retire(?, ?, ?, ?)', $u, $e, $inc{$t}, $inc{$s})
+}
+sub refused {
+    my ($s, $t, $u, $e) = @_;
+    one(at($s, $t), 'select punit.refused(?, ?, ?, ?)', $u, $e, $inc{$t}, $inc{$s})
+}
+sub resolve {
+    my ($t, $s, $u, $e) = @_;
+    one(at($t, $s), 'select punit.resolve(?, ?, ?, ?)', $u, $e, $inc{$s}, $inc{$t})
+}
+sub settle {
+    my ($s, $t, $u, $e, $a) = @_; one($db{$s}, 'select punit.settle(?, ?, ?, ?)', $u, $t, $e, $a)
+}
 
 # PULL, FENCE, ACTIVATE, RETIRE; gives the answer of the final read
 sub move {
@@ -147,7 +185,8 @@ subtest 'a hand-over: COPY, FENCED, OWNED one epoch later, COPY that knows where
     is state_of(eu => $u), 'COPY 2', 'eu keeps a copy';
     is own(eu => $u)->{owner_hint}, 'us', 'and knows where he went';
     is add(us => $u, 'abroad'), 2, 'us writes';
-    is one($db{us}, q{select epoch from punit.home where origin_unit = 'us' and user_id = ?}, $u), 2, 'the directory is told';
+    is one($db{us}, q{select epoch from punit.home where origin_unit = 'us' and user_id = ?}, $u),
+        2, 'the directory is told';
 };
 
 subtest 'back home only what changed abroad is sent, deletions too' => sub {
@@ -157,38 +196,47 @@ subtest 'back home only what changed abroad is sent, deletions too' => sub {
     add(us => $u, 'abroad');
     $db{us}->begin_work;
     $db{us}->do('select * from punit.bump(?)', undef, $u);
-    $db{us}->do(q{delete from note.item where user_id = ? and body in ('row 3', 'row 4')}, undef, $u);
+    $db{us}
+        ->do(q{delete from note.item where user_id = ? and body in ('row 3', 'row 4')}, undef, $u);
     $db{us}->commit;
     my $p = pull('us', 'eu', $u);
     ok !$p->{full_copy}, 'a delta';
     is @{ $p->{lines}{'note.item'} }, 1, 'one row';
     is @{ $p->{lines}{'punit.tomb'} }, 2, 'two tombstones';
     is apply('eu', 'us', $u, $p), 'OK', 'applied, the digest of the whole copy agrees';
-    is one($db{eu}, 'select count(*) from note.item where user_id = ?', $u), 20, '1 + 20 + 1 - 2 rows';
+    is one($db{eu}, 'select count(*) from note.item where user_id = ?', $u), 20,
+        '1 + 20 + 1 - 2 rows';
 };
 
 subtest 'a row deleted and made again with its key arrives as it is now' => sub {
     my $u = user();
     my $id = one($db{eu}, 'select id from note.item where user_id = ?', $u);
     move(eu => us => $u);
-    for (['delete from note.item where user_id = ? and id = ?'], [q{insert into note.item (user_id, id, body) values (?, ?, 'again')}]) {
+    for (['delete from note.item where user_id = ? and id = ?'],
+        [q{insert into note.item (user_id, id, body) values (?, ?, 'again')}])
+    {
         $db{us}->begin_work;
         $db{us}->do('select * from punit.bump(?)', undef, $u);
         $db{us}->do($_->[0], undef, $u, $id);
         $db{us}->commit;
     }
     move(us => eu => $u);
-    is_deeply $db{eu}->selectcol_arrayref('select body from note.item where user_id = ?', undef, $u), ['again'], 'the new row';
+    is_deeply $db{eu}
+        ->selectcol_arrayref('select body from note.item where user_id = ?', undef, $u), ['again'],
+        'the new row';
 };
 
 subtest 'idempotency records travel with the user' => sub {
     my $u = user();
     $db{eu}->begin_work;
     my $ver = one($db{eu}, 'select ver from punit.bump(?)', $u);
-    $db{eu}->do(q{select punit.dedup_store(?, 'k', 'POST /x', sha256('b'), ?, 201, '{"a":1}')}, undef, $u, $ver);
+    $db{eu}
+        ->do(q{select punit.dedup_store(?, 'k', 'POST /x', sha256('b'), ?, 201, '{"a":1}')}, undef,
+        $u, $ver);
     $db{eu}->commit;
     move(eu => us => $u);
-    is row($db{us}, q{select * from punit.dedup_find(?, 'k', 'POST /x', sha256('b'))}, $u)->{body}, '{"a":1}', 'found abroad';
+    is row($db{us}, q{select * from punit.dedup_find(?, 'k', 'POST /x', sha256('b'))}, $u)->{body},
+        '{"a":1}', 'found abroad';
 };
 
 subtest 'FENCE repeated gives the same answer' => sub {
@@ -209,13 +257,17 @@ subtest 'FENCE at another epoch, with an older fork or base changes nothing' => 
     is state_of(eu => $u), 'OWNED 1', 'eu owns him';
 };
 
-subtest 'FENCE of somebody of whom there is no copy: all of his few rows come with its answer' => sub {
+subtest 'FENCE of somebody of whom there is no copy: all of his few rows come with its answer' =>
+    sub {
     my $u = user();
     add(eu => $u, "row $_") for 1 .. 5;
     $db{eu}->begin_work;
     my $kept = one($db{eu}, 'select ver from punit.bump(?)', $u);
-    $db{eu}->do(q{select punit.dedup_store(?, 'key-' || i, 'POST /x', sha256('x'), ?, 201, '{}') from generate_series(1, 8) i},
-        undef, $u, $kept);
+    $db{eu}->do(
+        q{select punit.dedup_store(?, 'key-' || i, 'POST /x', sha256('x'), ?, 201, '{}')
+            from generate_series(1, 8) i},
+        undef, $u, $kept
+    );
     $db{eu}->commit;
     is fence(eu => us => $u, 1, max => 5)->{detail}, 'rows', 'too many rows';
     is fence(eu => us => $u, 1, max => 7)->{detail}, 'rows', 'too many kept answers';
@@ -227,14 +279,18 @@ subtest 'FENCE of somebody of whom there is no copy: all of his few rows come wi
     is state_of(us => $u), '-', 'not taken';
     is apply('us', 'eu', $u, $a, 2), 'OK', 'taken';
     is state_of(us => $u), 'OWNED 2', 'us owns him';
-    is_deeply row($db{us}, 'select * from punit.user_digest(?, -1)', $u), row($db{eu}, 'select * from punit.user_digest(?, -1)', $u), 'the same';
-    is one($db{us}, 'select count(*) from punit.dedup where user_id = ?', $u), 8, 'kept answers, too';
+    is_deeply row($db{us}, 'select * from punit.user_digest(?, -1)', $u),
+        row($db{eu}, 'select * from punit.user_digest(?, -1)', $u), 'the same';
+    is one($db{us}, 'select count(*) from punit.dedup where user_id = ?', $u), 8,
+        'kept answers, too';
     # somebody with many, whom a crash after FENCE has forgotten here
     my $w = user();
     apply('us', 'eu', $w, pull('eu', 'us', $w));
     $db{eu}->begin_work;
     my $ver = one($db{eu}, 'select ver from punit.bump(?)', $w);
-    $db{eu}->do(q{insert into note.item (user_id, body) select ?, 'x' from generate_series(1, 1100)}, undef, $w);
+    $db{eu}
+        ->do(q{insert into note.item (user_id, body) select ?, 'x' from generate_series(1, 1100)},
+        undef, $w);
     $db{eu}->commit;
     is fence(eu => us => $w, 1, max => 2000)->{result}, 'FENCED', 'fenced';
     $db{us}->do('select punit.user_clear(?)', undef, $w);
@@ -243,9 +299,11 @@ subtest 'FENCE of somebody of whom there is no copy: all of his few rows come wi
     is $a->{delta}, undef, 'they come as COPYs';
     is apply('us', 'eu', $w, $a, 2), 'OK', 'taken';
     is one($db{us}, 'select count(*) from note.item where user_id = ?', $w), 1101, 'all of them';
-};
+    };
 
-subtest 'FENCE answers BUSY while the user is active here, too new here, or has too many rows to send' => sub {
+subtest
+    'FENCE answers BUSY while the user is active here, too new here, or has too many rows to send'
+    => sub {
     my $u = user();
     apply('us', 'eu', $u, pull('eu', 'us', $u));
     $db{eu}->do('select punit.saw_local(array[?::uuid])', undef, $u);
@@ -259,7 +317,7 @@ subtest 'FENCE answers BUSY while the user is active here, too new here, or has 
     is fence(eu => us => $u, 1, max => 4)->{detail}, 'rows', 'too many rows';
     is state_of(eu => $u), 'OWNED 1', 'nothing changed';
     is fence(eu => us => $u, 1, max => 5)->{result}, 'FENCED', 'exactly as many as allowed';
-};
+    };
 
 subtest 'FENCE gives up after 50 ms behind a running writer' => sub {
     my $u = user();
@@ -273,7 +331,8 @@ subtest 'FENCE gives up after 50 ms behind a running writer' => sub {
     $w->disconnect;
 };
 
-subtest 'a late PULL changes nothing: not an owner, not a copy ahead of it, not an erased user' => sub {
+subtest 'a late PULL changes nothing: not an owner, not a copy ahead of it, not an erased user' =>
+    sub {
     my $u = user();
     my $late = pull('eu', 'us', $u);
     move(eu => us => $u);
@@ -285,9 +344,10 @@ subtest 'a late PULL changes nothing: not an owner, not a copy ahead of it, not 
     is apply('eu', 'us', $u, $older), 'VERSION', 'stays there when the answer at ver 2 comes late';
     $db{us}->do('select punit.erase_user(?)', undef, $u);
     is apply('us', 'eu', $u, $late), 'ERASED', 'erased';
-};
+    };
 
-subtest 'RESOLVE before ACTIVATE refuses it for good, and the old owner has him at epoch + 2' => sub {
+subtest 'RESOLVE before ACTIVATE refuses it for good, and the old owner has him at epoch + 2' =>
+    sub {
     my $u = user();
     apply('us', 'eu', $u, pull('eu', 'us', $u));
     fence(eu => us => $u, 1);
@@ -296,11 +356,12 @@ subtest 'RESOLVE before ACTIVATE refuses it for good, and the old owner has him 
     is settle(eu => us => $u, 2, 'REFUSED'), 'UNFENCED', 'unfenced';
     is state_of(eu => $u), 'OWNED 3', 'epoch 1 + 2';
     is apply('us', 'eu', $u, $final, 2), 'REFUSED', 'the late answer of FENCE activates nothing';
-    is settle(eu => us => $u, 2, 'REFUSED'), 'UNCHANGED', 'and the refusal repeated changes nothing';
+    is settle(eu => us => $u, 2, 'REFUSED'), 'UNCHANGED',
+        'and the refusal repeated changes nothing';
     is add(eu => $u, 'on'), 2, 'eu writes on';
     move(eu => us => $u);
     is state_of(us => $u), 'OWNED 4', 'he can move later';
-};
+    };
 
 subtest 'RESOLVE at a unit that never heard of the user stores the refusal' => sub {
     my $u = user();
@@ -336,8 +397,10 @@ subtest 'messages from or to another incarnation are void' => sub {
     is pull('eu', 'us', $u, to => $other)->{result}, 'VOID', 'PULL to another';
     is pull('eu', 'us', $u, from => $other)->{result}, 'VOID', 'PULL from another';
     is fence(eu => us => $u, 1, to => $other)->{result}, 'VOID', 'FENCE';
-    like one(at('eu', 'us'), 'select punit.retire(?, 2, ?, ?)', $u, $other, $inc{eu}), qr/^VOID/, 'RETIRE';
-    like one(at('eu', 'us'), 'select punit.resolve(?, 2, ?, ?)', $u, $inc{us}, $other), qr/^VOID/, 'RESOLVE';
+    like one(at('eu', 'us'), 'select punit.retire(?, 2, ?, ?)', $u, $other, $inc{eu}), qr/^VOID/,
+        'RETIRE';
+    like one(at('eu', 'us'), 'select punit.resolve(?, 2, ?, ?)', $u, $inc{us}, $other), qr/^VOID/,
+        'RESOLVE';
     my $p = pull('eu', 'us', $u);
     local $inc{eu} = $other;
     is apply('us', 'eu', $u, $p), 'VOID', 'and so is an answer';
@@ -356,7 +419,8 @@ subtest 'a missing reference row keeps the copy back, and stops ACTIVATE' => sub
     apply('us', 'eu', $u, pull('eu', 'us', $u));
     my $kind = one($db{eu}, 'select gen_random_uuid()');
     add(eu => $u, 'new kind', $kind);
-    like apply('us', 'eu', $u, pull('eu', 'us', $u)), qr/^REFERENCE .*\Q$kind/, 'PULL is not applied';
+    like apply('us', 'eu', $u, pull('eu', 'us', $u)), qr/^REFERENCE .*\Q$kind/,
+        'PULL is not applied';
     fence(eu => us => $u, 1);
     my $final = pull('eu', 'us', $u, final => 1);
     like apply('us', 'eu', $u, $final, 2), qr/^REFERENCE/, 'ACTIVATE neither';
@@ -369,8 +433,12 @@ subtest 'a missing reference row keeps the copy back, and stops ACTIVATE' => sub
     # what the sender does not know of it does not look for
     my $v = user();
     add(eu => $v, 'a kind', $kind);
-    $db{us}->do(q{create table note.color (id uuid primary key); select punit.register_reference('note.item', 'id', 'note.color', 'id')});
-    is apply('us', 'eu', $v, pull('eu', 'us', $v)), 'REFERENCE note.item.id -> note.color is not looked at where the rows come from',
+    $db{us}->do(
+        q{create table note.color (id uuid primary key);
+            select punit.register_reference('note.item', 'id', 'note.color', 'id')}
+    );
+    is apply('us', 'eu', $v, pull('eu', 'us', $v)),
+        'REFERENCE note.item.id -> note.color is not looked at where the rows come from',
         'a reference registered here only is missing, too';
     $db{us}->do(q{delete from punit.user_reference where col = 'id'; select punit.weave()});
     is apply('us', 'eu', $v, pull('eu', 'us', $v)), 'OK', 'without it nothing is in the way';
@@ -381,12 +449,22 @@ subtest 'values of every kind come unchanged by COPY and with the answer to FENC
     my $odd = sub {
         $db{eu}->begin_work;
         $db{eu}->do('select punit.bump(?)', undef, $u);
-        $db{eu}->do(q{insert into note.item (user_id, body, data, grades, marks) select ?, b, d, g, m from (values
-            (E'tab\t newline\n "quotes" \\\\ and \\N', 'null'::jsonb, array['NaN', '-Infinity', 0.1]::float8[], '\x00ff'::bytea),
-            ('', '[1.50, "\\u00e9", null]', '[2:3]={1,null}', ''), (null, null, null, null)) x (b, d, g, m)}, undef, $u);
+        $db{eu}->do(
+            q{insert into note.item (user_id, body, data, grades, marks) select ?, b, d, g, m
+                from (values
+            (E'tab\t newline\n "quotes" \\\\ and \\N', 'null'::jsonb, array['NaN', '-Infinity',
+                0.1]::float8[], '\x00ff'::bytea),
+            ('', '[1.50, "\\u00e9", null]', '[2:3]={1,null}', ''), (null, null, null, null)) x (b,
+                d, g, m)},
+            undef, $u
+        );
         $db{eu}->commit;
     };
-    my $all = sub { one($db{ $_[0] }, 'select string_agg(i::text, chr(10) order by id) from note.item i where user_id = ?', $u) };
+    my $all = sub {
+        one($db{ $_[0] },
+            'select string_agg(i::text, chr(10) order by id) from note.item i where user_id = ?',
+            $u)
+    };
     $odd->();
     apply('us', 'eu', $u, pull('eu', 'us', $u));
     is $all->('us'), $all->('eu'), 'a copy';
@@ -400,7 +478,9 @@ subtest 'a hand-over is rehearsed, and nothing is left of it' => sub {
     my $h = $pg{us}->dbh('punit_mover');
     $h->do('set session_replication_role = replica');
     $h->do('select punit.warm(), punit.rehearse()');
-    is one($db{us}, q{select count(*) from punit.own where user_id = '00000000-0000-0000-0000-000000000000'}), 0, 'nobody';
+    is one($db{us},
+        q{select count(*) from punit.own where user_id = '00000000-0000-0000-0000-000000000000'}),
+        0, 'nobody';
 };
 
 subtest 'a difference that the digest shows stops ACTIVATE' => sub {
@@ -431,7 +511,8 @@ subtest 'an erased user stays erased through every late message' => sub {
     apply('us', 'eu', $u, $late);
     is one($db{eu}, 'select punit.erase_user(?)', $u), 1, 'erased at the owner';
     is one($db{eu}, 'select count(*) from note.item where user_id = ?', $u), 0, 'no rows';
-    is one($db{eu}, q{select count(*) from punit.outbox where user_id = ? and kind = 'erase'}, $u), 2, 'both peers are told';
+    is one($db{eu}, q{select count(*) from punit.outbox where user_id = ? and kind = 'erase'}, $u),
+        2, 'both peers are told';
     is pull('eu', 'us', $u)->{result}, 'ERASED', 'PULL';
     is fence(eu => us => $u, 1)->{result}, 'ERASED', 'FENCE';
     is settle(eu => us => $u, 2, 'REFUSED'), 'UNCHANGED', 'REFUSED';
@@ -441,39 +522,70 @@ subtest 'an erased user stays erased through every late message' => sub {
     is one($db{us}, 'select count(*) from note.item where user_id = ?', $u), 0, 'nothing came back';
 };
 
-subtest 'a move that was begun is found again; a warm copy that led to nothing is closed after the window' => sub {
+subtest
+    'a move that has begun is found again, and an unused warm copy is closed after the window'
+    => sub {
     my ($u, $v, $w) = map { user() } 1 .. 3;
-    my $add = sub { $db{us}->do(q{insert into punit.move (user_id, from_unit, to_unit, phase, touched_at)
-        values (?, 'eu', 'us', ?, now() - ? * interval '1 minute')}, undef, @_) };
+    my $add = sub {
+        $db{us}->do(
+            q{insert into punit.move (user_id, from_unit, to_unit, phase, touched_at)
+        values (?, 'eu', 'us', ?, now() - ? * interval '1 minute')}, undef, @_
+        )
+    };
     $add->($u, 'fence', 60);
     $add->($v, 'copy', 60);
     $add->($w, 'copy', 0);
-    my %found = map { $_ => 1 } @{ $db{us}->selectcol_arrayref('select user_id from punit.unfinished()') };
-    is_deeply [map { $found{$_} // 0 } $u, $v, $w], [1, 0, 0], 'FENCE may have been sent for the first';
+    my %found =
+        map { $_ => 1 } @{ $db{us}->selectcol_arrayref('select user_id from punit.unfinished()') };
+    is_deeply [map { $found{$_} // 0 } $u, $v, $w], [1, 0, 0],
+        'FENCE may have been sent for the first';
     $db{us}->do('select punit.tidy(600)');
-    is_deeply [map { one($db{us}, 'select coalesce(result, phase) from punit.move where user_id = ?', $_) } $u, $v, $w],
+    is_deeply [
+        map { one($db{us}, 'select coalesce(result, phase) from punit.move where user_id = ?', $_) }
+            $u,
+        $v, $w
+        ],
         ['fence', 'copied', 'copy'], 'only the old warm copy is closed';
     my $t = row($db{us}, 'select * from punit.task(?)', $u);
-    is "$t->{state} $t->{ver} $t->{phase} $t->{unit}", 'COPY -1 fence eu', 'and the mover is told where to go on';
-};
+    is "$t->{state} $t->{ver} $t->{phase} $t->{unit}", 'COPY -1 fence eu',
+        'and the mover is told where to go on';
+    };
 
-subtest 'a unit that is away keeps nobody waiting but its own: the sweeper finds the others behind any number of its users' => sub {
+subtest
+    'a unit that is away delays only its own users: the sweeper finds the others behind them'
+    => sub {
     my ($late, $wanted) = map { one($db{eu}, 'select gen_random_uuid()') } 1, 2;
     $db{eu}->begin_work;
-    $db{eu}->do(q{insert into punit.own (user_id, state, epoch, ver, fork, fence_to, fence_epoch, touched_at)
-        select gen_random_uuid(), 'FENCED', 1, 0, gen_random_uuid(), 'us', 2, now() - interval '2 hours' from generate_series(1, 1100)});
-    $db{eu}->do(q{insert into punit.own (user_id, state, epoch, ver, fork, fence_to, fence_epoch, touched_at)
-        values (?, 'FENCED', 1, 0, gen_random_uuid(), 'ap', 2, now() - interval '1 hour')}, undef, $late);
-    $db{eu}->do(q{insert into punit.move (user_id, from_unit, to_unit, phase, started_at)
-        select gen_random_uuid(), 'us', 'eu', 'wanted', now() - interval '2 hours' from generate_series(1, 10100)});
-    $db{eu}->do(q{insert into punit.move (user_id, from_unit, to_unit, phase) values (?, 'ap', 'eu', 'wanted')}, undef, $wanted);
-    my %hanging = map { $_ => 1 } @{ $db{eu}->selectcol_arrayref('select user_id from punit.hanging(1)') };
-    my %unfinished = map { $_ => 1 } @{ $db{eu}->selectcol_arrayref('select user_id from punit.unfinished()') };
+    $db{eu}->do(
+        q{insert into punit.own (user_id, state, epoch, ver, fork, fence_to, fence_epoch,
+            touched_at)
+        select gen_random_uuid(), 'FENCED', 1, 0, gen_random_uuid(), 'us', 2,
+            now() - interval '2 hours' from generate_series(1, 1100)}
+    );
+    $db{eu}->do(
+        q{insert into punit.own (user_id, state, epoch, ver, fork, fence_to, fence_epoch,
+            touched_at)
+        values (?, 'FENCED', 1, 0, gen_random_uuid(), 'ap', 2, now() - interval '1 hour')}, undef,
+        $late
+    );
+    $db{eu}->do(
+        q{insert into punit.move (user_id, from_unit, to_unit, phase, started_at)
+        select gen_random_uuid(), 'us', 'eu', 'wanted', now() - interval '2 hours'
+            from generate_series(1, 10100)}
+    );
+    $db{eu}->do(
+        q{insert into punit.move (user_id, from_unit, to_unit, phase)
+            values (?, 'ap', 'eu', 'wanted')},
+        undef, $wanted);
+    my %hanging =
+        map { $_ => 1 } @{ $db{eu}->selectcol_arrayref('select user_id from punit.hanging(1)') };
+    my %unfinished =
+        map { $_ => 1 } @{ $db{eu}->selectcol_arrayref('select user_id from punit.unfinished()') };
     $db{eu}->rollback;
     ok $hanging{$late}, 'who is fenced to another unit';
     cmp_ok scalar keys %hanging, '<=', 1001, 'and not all at once of the one that is away';
     ok $unfinished{$wanted}, 'whose move comes from another unit';
-};
+    };
 
 subtest 'the unit to talk to is that of the highest epoch' => sub {
     my $u = user();
@@ -486,9 +598,14 @@ subtest 'the unit to talk to is that of the highest epoch' => sub {
 
 subtest 'a peer has no rights but the messages and the reading of users\' rows' => sub {
     my $h = at('eu', 'us');
-    for my $sql ('update punit.own set epoch = 9', 'delete from note.item', 'select punit.retire_to(gen_random_uuid(), \'us\', 2)',
-        'select punit.settle(gen_random_uuid(), \'us\', 2, \'REFUSED\')', 'select punit.erased(gen_random_uuid(), 1)',
-        'select punit.request_move(gen_random_uuid(), \'us\')', 'select * from punit.peer') {
+    for my $sql (
+        'update punit.own set epoch = 9', 'delete from note.item',
+        'select punit.retire_to(gen_random_uuid(), \'us\', 2)',
+        'select punit.settle(gen_random_uuid(), \'us\', 2, \'REFUSED\')',
+        'select punit.erased(gen_random_uuid(), 1)',
+        'select punit.request_move(gen_random_uuid(), \'us\')', 'select * from punit.peer'
+        )
+    {
         ok !eval { $h->do($sql); 1 } && $h->state eq '42501', $sql;
     }
 };

@@ -14,7 +14,7 @@ use Punit::Tree qw(program root);
 use Punit::Worker;
 
 my $root = root();
-my $dir  = directory('schema');
+my $dir = directory('schema');
 my $user = '0b6f2f0e-0000-4000-8000-000000000001';
 
 my ($release) = reverse glob "$root/t/sql/release/*.tar.gz";
@@ -59,7 +59,7 @@ sub dump_of {
     return $text;
 }
 
-my $pg  = Punit::Postgres->new(unit => 'eu');
+my $pg = Punit::Postgres->new(unit => 'eu');
 my $sql = tree($pg);
 my ($status, $output, $dbh);
 
@@ -76,30 +76,38 @@ sub exits {
 }
 
 # ---- an empty database
-exits(3, qr/would apply tables\/010-schema\.sql.*files would be applied/s,
-    'a dry run on nothing names each file', '--dry-run');
+exits(
+    3, qr/would apply tables\/010-schema\.sql.*files would be applied/s,
+    'a dry run on nothing names each file', '--dry-run'
+);
 $dbh = $pg->dbh;
 is one(q{select to_regnamespace('punit')}), undef, 'and makes nothing';
-exits(0, qr/applied tables\/010-schema\.sql\n.*applied functions\/punit\/unit\.sql\n/s,
-    'a fresh install');
+exits(
+    0, qr/applied tables\/010-schema\.sql\n.*applied functions\/punit\/unit\.sql\n/s,
+    'a fresh install'
+);
 exits(0, qr/nothing to do/, 'nothing to do');
 exits(0, qr/nothing to do/, 'a dry run finds nothing to do, and exits with 0', '--dry-run');
 is_deeply $dbh->selectrow_arrayref('select version, serves from punit.schema_version'),
-    [ map { slurp("$sql/VERSION") =~ /^$_ (\d+)/m } qw(version serves) ], 'the version is recorded';
+    [map { slurp("$sql/VERSION") =~ /^$_ (\d+)/m } qw(version serves)], 'the version is recorded';
 my $fresh = dump_of($pg);
-my %kept  = (sql => $sql);
+my %kept = (sql => $sql);
 $pg->add_user($user, 'Ann');
 
 # ---- functions
 my $profile = "$sql/functions/profile/profile.sql";
-my $living  = slurp($profile);
+my $living = slurp($profile);
 
 edit($profile, q{'UTC')}, q{'Europe/Vienna')});
-exits(3, qr/would apply functions\/profile\/profile\.sql/, 'a dry run names a changed file',
-    '--dry-run');
+exits(
+    3, qr/would apply functions\/profile\/profile\.sql/, 'a dry run names a changed file',
+    '--dry-run'
+);
 is one(q{select profile.time_zone_of(?)}, $user), 'UTC', 'and changes no function';
-exits(0, qr/applied functions\/profile\/profile\.sql\n.*1 of \d+ files/s,
-    'a changed function is applied, and no other file');
+exits(
+    0, qr/applied functions\/profile\/profile\.sql\n.*1 of \d+ files/s,
+    'a changed function is applied, and no other file'
+);
 is one(q{select profile.time_zone_of(?)}, $user), 'Europe/Vienna', 'it does what it says now';
 
 spurt($profile, $living . <<'SQL');
@@ -116,8 +124,10 @@ create or replace function profile.greeting(p_user uuid, p_word text) returns te
 language sql stable as $$ select p_word $$;
 grant execute on function profile.greeting(uuid, text) to punit_profile;
 SQL
-exits(0, qr/dropped function profile\.greeting\(uuid,boolean\)/,
-    'a changed signature drops the old function');
+exits(
+    0, qr/dropped function profile\.greeting\(uuid,boolean\)/,
+    'a changed signature drops the old function'
+);
 is one(q{select array_agg(oid::regprocedure::text)::text from pg_proc where proname = 'greeting'}),
     '{"profile.greeting(uuid,text)"}', 'which is gone';
 is one(q{select proacl::text from pg_proc where proname = 'greeting'}),
@@ -135,8 +145,10 @@ exits(0, qr/1 of/, 'a changed return type is applied');
 is one(q{select pg_get_function_result(oid) from pg_proc where proname = 'greeting'}), 'integer',
     'and seen';
 spurt($profile, $living);
-exits(0, qr/dropped function profile\.greeting\(uuid,text\)/,
-    'a function that left its file is dropped');
+exits(
+    0, qr/dropped function profile\.greeting\(uuid,text\)/,
+    'a function that left its file is dropped'
+);
 
 $dbh->do('drop function profile.time_zone_of(uuid) cascade');
 exits(0, qr/applied functions\/profile\/profile\.sql/, 'what somebody dropped is made again');
@@ -155,34 +167,48 @@ SQL
 exits(0, qr/applied functions\/profile\/zz\.sql/, 'a file that needs a later one runs after it');
 is one('select profile.early()'), 2, 'both work';
 unlink "$sql/functions/profile/zz.sql";
-exits(1, qr/cannot drop function profile\.late\(\).*function profile\.early\(\) depends on/s,
-    'an object that another needs is not dropped: the error names both');
+exits(
+    1, qr/cannot drop function profile\.late\(\).*function profile\.early\(\) depends on/s,
+    'an object that another needs is not dropped: the error names both'
+);
 is one('select profile.early()'), 2, 'and nothing has changed';
 unlink "$sql/functions/profile/aa.sql";
-exits(0, qr/dropped function profile\.early\(\)\n.*dropped function profile\.late\(\)/s,
-    'files that left the tree take their objects along');
+exits(
+    0, qr/dropped function profile\.early\(\)\n.*dropped function profile\.late\(\)/s,
+    'files that left the tree take their objects along'
+);
 is dump_of($pg), $fresh, 'the schema is what a fresh one is';
 
-spurt("$sql/functions/profile/zz.sql",
+spurt(
+    "$sql/functions/profile/zz.sql",
     "create or replace function punit.rfc3339(p_at timestamptz) returns text\n"
-    . "language sql stable strict parallel safe return 'now';\n");
-exits(1, qr/both functions\/profile\/zz\.sql and functions\/punit\/time\.sql make or change/,
-    'two files for one function are refused');
+        . "language sql stable strict parallel safe return 'now';\n"
+);
+exits(
+    1, qr/both functions\/profile\/zz\.sql and functions\/punit\/time\.sql make or change/,
+    'two files for one function are refused'
+);
 spurt("$sql/functions/profile/zz.sql", "create table profile.misplaced ();\n");
-exits(1, qr/zz\.sql makes profile\.misplaced: tables belong into tables/,
-    'a table in functions/ is refused');
+exits(
+    1, qr/zz\.sql makes profile\.misplaced: tables belong into tables/,
+    'a table in functions/ is refused'
+);
 
 # ---- errors: all or nothing, with file and line
 spurt("$sql/tables/990-first.sql", "create table profile.first ();\n");
 for my $case (
-    [ "create function profile.bad() returns int\nlanguage sql as \$\$\n"
+    [
+        "create function profile.bad() returns int\nlanguage sql as \$\$\n"
             . "    select nowhere\n\$\$;\n",
-        qr/zz\.sql line 3: column "nowhere"/, 'a column in a body' ],
-    [ "-- \x{c3}\x{a4}\n\nselekt 1;\n", qr/zz\.sql line 3: syntax error/, 'a syntax error' ],
-    [ "select 1;\n\nselect 1 / 0;\n", qr/zz\.sql line 3: division by zero/, 'a division by zero' ],
-    [ "create function profile.bad() returns int language plpgsql as \$\$\nbegin\n    retrun 1;\n"
-            . "end \$\$;\n", qr/zz\.sql line 3: syntax error/, 'a syntax error in PL/pgSQL' ],
-    [ "select 1;\ncommit;\n", qr/zz\.sql line 2: a file may not end the transaction/, 'a commit' ],
+        qr/zz\.sql line 3: column "nowhere"/, 'a column in a body'
+    ],
+    ["-- \x{c3}\x{a4}\n\nselekt 1;\n", qr/zz\.sql line 3: syntax error/, 'a syntax error'],
+    ["select 1;\n\nselect 1 / 0;\n", qr/zz\.sql line 3: division by zero/, 'a division by zero'],
+    [
+        "create function profile.bad() returns int language plpgsql as \$\$\nbegin\n    retrun 1;\n"
+            . "end \$\$;\n", qr/zz\.sql line 3: syntax error/, 'a syntax error in PL/pgSQL'
+    ],
+    ["select 1;\ncommit;\n", qr/zz\.sql line 2: a file may not end the transaction/, 'a commit'],
     )
 {
     my ($text, $pattern, $name) = @$case;
@@ -195,24 +221,32 @@ unlink "$sql/functions/profile/zz.sql";
 # ---- tables
 exits(0, qr/applied tables\/990-first\.sql/, 'a new table');
 spurt("$sql/tables/990-first.sql", "create table profile.first (changed int);\n");
-exits(1, qr/tables\/990-first\.sql was changed after it was applied/,
-    'an altered file of tables/ is refused by name');
+exits(
+    1, qr/tables\/990-first\.sql was changed after it was applied/,
+    'an altered file of tables/ is refused by name'
+);
 unlink "$sql/tables/990-first.sql";
-exits(1, qr/tables\/990-first\.sql was applied here and is not among the files/,
-    'so is one that left the tree');
+exits(
+    1, qr/tables\/990-first\.sql was applied here and is not among the files/,
+    'so is one that left the tree'
+);
 spurt("$sql/tables/990-first.sql", "create table profile.first ();\n");
 spurt("$sql/tables/990-again.sql", "select 1;\n");
 exits(1, qr/have the same number/, 'two files with one number are refused');
 unlink "$sql/tables/990-again.sql";
 spurt("$sql/tables/995-drop.sql", "drop table profile.first;\ndrop view metrics.known_type;\n");
-exits(0, qr/applied tables\/995-drop\.sql\n.*applied functions\/metrics\/type\.sql/s,
-    'a file of tables/ may drop a view: its file makes it again');
+exits(
+    0, qr/applied tables\/995-drop\.sql\n.*applied functions\/metrics\/type\.sql/s,
+    'a file of tables/ may drop a view: its file makes it again'
+);
 
 version($sql, 8, 2);
 exits(0, qr/version 8/, 'the version alone rises');
 version($sql, 7, 2);
-exits(1, qr/schema version 8, which is newer than version 7 of these files/,
-    'a database that is newer than the files is refused');
+exits(
+    1, qr/schema version 8, which is newer than version 7 of these files/,
+    'a database that is newer than the files is refused'
+);
 
 # ---- programs
 version($sql, 8, 1);
@@ -222,7 +256,7 @@ my $client = $worker->fcgi;
 
 sub answer { return $client->request(GET => '/profile', user => $user)->{status} }
 
-sub refusals { return [ $worker->log_text =~ /^(.*event=schema-refused.*)$/mg ] }
+sub refusals { return [$worker->log_text =~ /^(.*event=schema-refused.*)$/mg] }
 
 is answer(), 200, 'a program serves on a newer schema that serves its version';
 version($sql, 9, 9);
@@ -237,12 +271,21 @@ $dbh->do('update punit.schema_version set version = 9, serves = 1');
 ok $worker->until(sub { answer() == 200 }, 'served'), 'it serves again without a restart';
 for my $program (qw(mover gridd)) {
     my $process = Punit::Server->new(
-        cmd => [ program("punit-$program") ], log => "$dir/$program.log",
-        env => { PUNIT_UNIT => 'eu', PUNIT_PG => $pg->conninfo, PUNIT_GRID => '127.0.0.1:1',
-            PUNIT_TOKEN_GRID => '127.0.0.1:1', PUNIT_SOCKET => "$dir/$program.sock" },
+        cmd => [program("punit-$program")], log => "$dir/$program.log",
+        env => {
+            PUNIT_UNIT => 'eu', PUNIT_PG => $pg->conninfo, PUNIT_GRID => '127.0.0.1:1',
+            PUNIT_TOKEN_GRID => '127.0.0.1:1', PUNIT_SOCKET => "$dir/$program.sock"
+        },
     )->start;
-    ok $process->until(sub { one(q{select count(*) from pg_stat_activity
-        where usename = 'punit_' || ? and query !~ 'schema_version'}, $program) }, 'connects'),
+    ok $process->until(
+        sub {
+            one(
+                q{select count(*) from pg_stat_activity
+        where usename = 'punit_' || ? and query !~ 'schema_version'}, $program
+            )
+        },
+        'connects'
+        ),
         "$program works on this schema";
     $process->stop;
     $dbh->do('alter table punit.schema_version rename to no_version');
@@ -280,8 +323,10 @@ insert into punit.user_table (tab) values ('profile.note');
 update punit.exporter set tabs = tabs || '{profile.note}' where service = 'profile';
 alter table profile.profile add column motto text;
 SQL
-    edit("$tree/functions/profile/profile.sql", q{'sports', to_json(p.sports))},
-        q{'sports', to_json(p.sports), 'motto', p.motto)});
+    edit(
+        "$tree/functions/profile/profile.sql", q{'sports', to_json(p.sports))},
+        q{'sports', to_json(p.sports), 'motto', p.motto)}
+    );
     version($tree, $program + 1, $program);
     return;
 }
@@ -297,13 +342,22 @@ next_release($brand_sql);
 is $was[0], 0, 'the next release, fresh' or diag $was[1];
 is dump_of($old) =~ s/'us'/'ap'/gr, dump_of($brand), 'an upgraded schema is what a fresh one is';
 my $db = $old->dbh;
-like $db->selectrow_array(q{select profile.document(p)::text from profile.profile p
-    where user_id = ?}, undef, $user), qr/Ann.*motto/,
+like $db->selectrow_array(
+    q{select profile.document(p)::text from profile.profile p
+    where user_id = ?}, undef, $user
+    ),
+    qr/Ann.*motto/,
     'the user is there, and has what is new';
-ok !eval { $db->do(q{insert into profile.note (user_id, id) values (?, gen_random_uuid())}, undef,
-    $user); 1 }, 'the new table has its guard';
+ok !eval {
+    $db->do(
+        q{insert into profile.note (user_id, id) values (?, gen_random_uuid())}, undef,
+        $user
+    ); 1
+}, 'the new table has its guard';
 my $served = Punit::Worker->new($old, 'profile');
-is($served->fcgi->request(GET => '/profile', user => $user)->{json}{name}, 'Ann',
-    'and the program of this release serves the user');
+is(
+    $served->fcgi->request(GET => '/profile', user => $user)->{json}{name}, 'Ann',
+    'and the program of this release serves the user'
+);
 
 done_testing;

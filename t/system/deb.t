@@ -18,7 +18,9 @@ for my $tool (qw(dpkg-deb dpkg-buildpackage dpkg-query dh_nginx)) {
 
 my $said = qx(make -C '$source' deb 2>&1);
 is($?, 0, 'make deb') or BAIL_OUT($said);
-chomp(my $version = do { open my $f, '<', "$source/VERSION" or die $!; <$f> });
+chomp(
+    my $version = do { open my $f, '<', "$source/VERSION" or die $!; <$f> }
+);
 chomp(my $arch = qx(dpkg --print-architecture));
 my @packages = ('punit', 'libnginx-mod-http-punit');
 my %deb = map { $_ => "$source/build/deb/${_}_${version}_$arch.deb" } @packages;
@@ -26,28 +28,36 @@ my %deb = map { $_ => "$source/build/deb/${_}_${version}_$arch.deb" } @packages;
 my (%needs, %file);
 for my $package (@packages) {
     my %is = map { /^([\w-]+): (.*)/ ? ($1 => $2) : () } qx(dpkg-deb --field '$deb{$package}');
-    is("$is{Package} $is{Version} $is{Architecture}",
-        "$package $version $arch", "$package: its name, version and architecture");
+    is(
+        "$is{Package} $is{Version} $is{Architecture}",
+        "$package $version $arch", "$package: its name, version and architecture"
+    );
     $needs{$package} = { map { /^([\w.-]+)/ ? ($1 => $_) : () } split /, /, $is{Depends} };
     unlike($is{Depends}, qr/-dev\b/, "$package: nothing that only builds need");
 }
 ok($needs{punit}{$_}, "punit needs $_")
     for qw(nginx postgresql-15 memcached libpq5 libjansson4 libsodium23 libmemcached11 libjwt0);
-is($needs{punit}{'libnginx-mod-http-punit'},
-    "libnginx-mod-http-punit (= $version)", 'and the module of its own version');
+is(
+    $needs{punit}{'libnginx-mod-http-punit'},
+    "libnginx-mod-http-punit (= $version)", 'and the module of its own version'
+);
 my ($abi) = qx(dpkg-query -W -f '\${Provides}' nginx) =~ /(nginx-abi[^, ]*)/;
 ok($needs{'libnginx-mod-http-punit'}{$abi}, "the module needs the nginx that it is for, $abi");
 
-for (map { qx(dpkg-deb --contents '$deb{$_}') } @packages) {
+for (map {qx(dpkg-deb --contents '$deb{$_}')} @packages) {
     my ($mode, $owner, $path) = (split ' ', $_, 6)[0, 1, 5];
     chomp $path;
     $file{ $path =~ s{^\.}{}r } = { mode => $mode, owner => $owner };
 }
-is_deeply([ grep { $file{$_}{owner} ne 'root/root' } sort keys %file ], [], 'everything is root\'s');
-is_deeply([ grep { $file{$_}{mode} =~ /^-.{4}w|^-.{7}w|s|t/ } sort keys %file ],
-    [], 'nobody else may write to a file');
-is_deeply([ grep { m{/etc/|/home|/usr/local|/var/} } sort keys %file ],
-    [], 'all files are where packages have them');
+is_deeply([grep { $file{$_}{owner} ne 'root/root' } sort keys %file], [], 'everything is root\'s');
+is_deeply(
+    [grep { $file{$_}{mode} =~ /^-.{4}w|^-.{7}w|s|t/ } sort keys %file],
+    [], 'nobody else may write to a file'
+);
+is_deeply(
+    [grep {m{/etc/|/home|/usr/local|/var/}} sort keys %file],
+    [], 'all files are where packages have them'
+);
 ok($file{"/usr/share/doc/$_"}, "$_ is there")
     for 'punit/copyright', 'libnginx-mod-http-punit/copyright', 'punit/changelog.gz';
 
@@ -60,13 +70,17 @@ is(system("sh -n '$dir/punit/$_'"), 0, "$_ is a script") for qw(postinst prerm p
 is(system("sh -n '$dir/libnginx-mod-http-punit/$_'"), 0, "$_ of the module is a script")
     for qw(prerm postrm);
 ok(!-e "$dir/libnginx-mod-http-punit/postinst", 'Debian\'s own NGINX does not load the module');
-is(do { local (@ARGV, $/) = "$dir/root/usr/share/nginx/modules-available/mod-http-punit.conf"; <> },
-    "load_module modules/ngx_http_punit_module.so;\n", 'but an operator can enable it there');
+is(
+    do { local (@ARGV, $/) = "$dir/root/usr/share/nginx/modules-available/mod-http-punit.conf"; <> }
+    ,
+    "load_module modules/ngx_http_punit_module.so;\n",
+    'but an operator can enable it there'
+);
 
 my (@missing, $n);
 for my $unit (glob "$dir/root/lib/systemd/system/punit*") {
     open my $f, '<', $unit or die "$unit: $!";
-    for (grep { /^Exec/ } <$f>) {
+    for (grep {/^Exec/} <$f>) {
         for my $program (m{(/usr/bin/punit-[\w%]+)}g) {
             $n++;
             push @missing, grep { !$file{$_} }
@@ -79,7 +93,8 @@ ok($n, 'the units of systemd start programs');
 is_deeply(\@missing, [], 'which are all there');
 if (grep { -x "$_/systemd-analyze" } split /:/, $ENV{PATH}) {
     my $verified = qx(systemd-analyze verify --root='$dir/root' --man=no punit.target 2>&1);
-    unlike($verified, qr/Unknown|Failed to parse|Invalid/, 'systemd can read them') or diag $verified;
+    unlike($verified, qr/Unknown|Failed to parse|Invalid/, 'systemd can read them')
+        or diag $verified;
 }
 
 if (grep { -x "$_/lintian" } split /:/, $ENV{PATH}) {
@@ -99,8 +114,10 @@ SKIP: {
         --ca '$dir/ca' --pepper '$dir/pepper' 2>&1);
     is($?, 0, 'a unit is made with what is in the packages') or diag $made;
     my $module = "$dir/root/usr/lib/nginx/modules/ngx_http_punit_module.so";
-    like(scalar qx(grep -rh load_module '$dir/eu/nginx'), qr{load_module\s+"?\Q$module\E},
-        'with the module');
+    like(
+        scalar qx(grep -rh load_module '$dir/eu/nginx'), qr{load_module\s+"?\Q$module\E},
+        'with the module'
+    );
 }
 
 done_testing;

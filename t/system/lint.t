@@ -16,7 +16,8 @@ use Punit::Tree qw(root);
 my $dir = directory('lint');
 
 # A copy of the tree as git knows it, so that nothing here touches the tree itself.
-my ($listed, $list) = capture('git', '-C', root(), 'ls-files', '--cached', '--others', '--exclude-standard');
+my ($listed, $list) =
+    capture('git', '-C', root(), 'ls-files', '--cached', '--others', '--exclude-standard');
 plan skip_all => 'not a clone' if $listed;
 for my $file (grep { -f root() . "/$_" } split /\n/, $list) {
     make_path(dirname("$dir/$file"));
@@ -24,7 +25,8 @@ for my $file (grep { -f root() . "/$_" } split /\n/, $list) {
     chmod 0755, "$dir/$file" if -x root() . "/$file";
 }
 
-# Runs one check over one file of the copy. Returns whether it failed, and the lines that it printed.
+# Runs one check over one file of the copy. Returns whether it failed, and the lines that it
+# printed.
 sub lint {
     my ($check, $file) = @_;
     my ($status, $said) = capture('make', '-s', '-C', $dir, "lint-$check", "FILES=$file");
@@ -46,48 +48,73 @@ sub found {
     return;
 }
 
-sub line { my ($text) = @_; return sub { append($_[0], "$text\n") } }
+sub line {
+    my ($text) = @_; return sub { append($_[0], "$text\n") }
+}
 
 my $long = 'x' x 101;
 my $service = 'workers/profile/profile.c';
 my $module = 'ngx_punit_module/ngx_http_punit_module.c';
 
-found(width => $service, line("/* $long */"), 'the line has 107 columns, more than 100', 'a long line in C');
-found(width => $module, line('/* ' . 'x' x 74 . ' */'), 'the line has 80 columns, more than 79',
-    'a line of the module that is longer than those of NGINX');
+found(width => $service, line("/* $long */"), 'the line has 107 columns, more than 100',
+    'a long line in C');
+found(
+    width => $module, line('/* ' . 'x' x 74 . ' */'), 'the line has 80 columns, more than 79',
+    'a line of the module that is longer than those of NGINX'
+);
 found(width => $_, line("-- $long"), 'the line has 104 columns', "a long line in $_")
     for 'sql/900.sql', 't/sql/guard.t', 'demo/units';
 
-found(spacing => $service, line('int x; '), 'a blank ends the line', 'a blank at the end of a line');
+found(spacing => $service, line('int x; '), 'a blank ends the line',
+    'a blank at the end of a line');
 found(spacing => $service, line("\tint x;"), 'a tab', 'a tab');
-found(spacing => $_, line("\n\nint\nf(void)\n{\n    return 0;\n}\n\nint x;"), '1 blank lines after a function',
-    "one blank line after a function in $_")
+found(
+    spacing => $_, line("\n\nint\nf(void)\n{\n    return 0;\n}\n\nint x;"),
+    '1 blank lines after a function',
+    "one blank line after a function in $_"
+    )
     for $service, $module;
 
-found(size => $service, line("int x;\n" x 700), 'the file has \d+ lines, more than 600', 'a file of more than 600 lines');
+found(size => $service, line("int x;\n" x 700), 'the file has \d+ lines, more than 600',
+    'a file of more than 600 lines');
 
-found(format => $_, line("\n\nint\nf(void)\n{\n  return 0;\n}"), 'not in the format', "a wrong indent in $_")
+found(format => $_, line("\n\nint\nf(void)\n{\n  return 0;\n}"), 'not in the format',
+    "a wrong indent in $_")
     for $service, 'punitctl/main.c';
 
-found(includes => 'workers/lib/base/clock.c', line('#include "lib/pg/pool.h"'), 'includes lib/pg/pool.h',
-    'a base that includes the database');
-found(includes => 'workers/lib/http/route.c', line('#include "auth/auth.h"'), 'includes auth/auth.h, but lib knows no service',
-    'a library that includes a service');
-found(includes => $service, line('#include "auth/auth.h"'), 'includes auth/auth.h, but a service knows itself',
-    'a service that includes another one');
-found(includes => $service, line('#include <ngx_http_punit_jwt.h>'), 'includes ngx_http_punit_jwt.h',
-    'a service that includes the module');
-found(includes => 'punitctl/main.c', line('#include "mover/mover.h"'), 'includes mover/mover.h', 'punitctl that includes the mover');
-found(includes => $service, line('#include <stdio.h>'), '<stdio.h> after a header in ""', 'headers in the wrong order');
+found(
+    includes => 'workers/lib/base/clock.c', line('#include "lib/pg/pool.h"'),
+    'includes lib/pg/pool.h',
+    'a base that includes the database'
+);
+found(
+    includes => 'workers/lib/http/route.c', line('#include "auth/auth.h"'),
+    'includes auth/auth.h, but lib knows no service',
+    'a library that includes a service'
+);
+found(
+    includes => $service, line('#include "auth/auth.h"'),
+    'includes auth/auth.h, but a service knows itself',
+    'a service that includes another one'
+);
+found(
+    includes => $service, line('#include <ngx_http_punit_jwt.h>'), 'includes ngx_http_punit_jwt.h',
+    'a service that includes the module'
+);
+found(includes => 'punitctl/main.c', line('#include "mover/mover.h"'), 'includes mover/mover.h',
+    'punitctl that includes the mover');
+found(includes => $service, line('#include <stdio.h>'), '<stdio.h> after a header in ""',
+    'headers in the wrong order');
 
-found(critic => 't/lib/Punit/Wait.pm', line("open my \$f, '<', 'x';"), 'Return value of "open" ignored', 'an open that is not checked');
+found(critic => 't/lib/Punit/Wait.pm', line("open my \$f, '<', 'x';"),
+    'Return value of "open" ignored', 'an open that is not checked');
 
 {
     my ($failed, @said) = do {
         append("$dir/.ci/run", "rm \$undefined/*\n");
         lint('shell', '.ci/run');
     };
-    ok $failed && grep({ /\.ci\/run line \d+/ } @said), 'a shell script with a fault';
+    ok $failed && grep({/\.ci\/run line \d+/} @said), 'a shell script with a fault';
 }
 
 done_testing;

@@ -1,5 +1,6 @@
 #!/usr/bin/perl
-# Who decides about login names when a unit is added to a running system: one unit for each name, the same everywhere.
+# Who decides about login names when a unit is added to a running system: one unit for each name,
+# the same everywhere.
 use strict;
 use warnings;
 use FindBin ();
@@ -11,11 +12,14 @@ use Test::More;
 my $units = Punit::Units->start(units => ['eu', 'us']);
 my $n = 0;
 
-sub arbiters { return $units->dbh($_[0])->selectcol_arrayref('select unit from auth.bucket order by bucket') }
+sub arbiters {
+    return $units->dbh($_[0])->selectcol_arrayref('select unit from auth.bucket order by bucket')
+}
 
 sub register {
     my ($unit, $email) = @_;
-    my $answer = $units->http($unit, POST => '/auth/register', undef,
+    my $answer = $units->http(
+        $unit, POST => '/auth/register', undef,
         { email => $email, password => 'correct horse battery', name => 'Ann' });
     return $answer->{status};
 }
@@ -26,17 +30,18 @@ my %in;
 $in{$_}++ for @$before;
 is_deeply(\%in, { eu => 128, us => 128 }, 'to both');
 
-my @names = map { "name-$_\@example.org" } 1 .. 12;
+my @names = map {"name-$_\@example.org"} 1 .. 12;
 is(register($_ % 2 ? 'eu' : 'us', $names[$_]), 201, "$names[$_] registers") for 0 .. $#names;
 
 # ---- a third unit comes
 push @{ $units->{units} }, 'ap';
 my $output = $units->up;
-like($output, qr/^ap: login names: arbiters as at (?:eu|us)$/m, 'the new unit takes the arbiters over from a peer');
+like($output, qr/^ap: login names: arbiters as at (?:eu|us)$/m,
+    'the new unit takes the arbiters over from a peer');
 is_deeply(arbiters($_), $before, "$_: each bucket has the arbiter it had") for 'eu', 'us', 'ap';
 
 is(register('ap', $_), 409, "$_ is taken at the new unit too") for @names;
-my @new = map { "new-$_\@example.org" } 1 .. 6;
+my @new = map {"new-$_\@example.org"} 1 .. 6;
 is(register('ap', $_), 201, "$_ registers at the new unit") for @new;
 is(register($_, $new[0]), 409, "and is then taken at $_") for 'eu', 'us';
 
@@ -54,8 +59,10 @@ subtest 'a unit that cannot ask its peers has no arbiters, so nobody registers t
     ($status, $said) = $units->punitctl('ap', 'mesh', 'join', '--within', '5');
     isnt($status, 0, 'mesh join does not pretend');
     $units->process($_, 'postgres', 'up') for 'eu', 'us';
-    ok(wait_until(sub { ($units->punitctl('ap', 'mesh', 'join', '--within', '20'))[0] == 0 }, 40),
-        'with the peers back it joins');
+    ok(
+        wait_until(sub { ($units->punitctl('ap', 'mesh', 'join', '--within', '20'))[0] == 0 }, 40),
+        'with the peers back it joins'
+    );
     is_deeply(arbiters('ap'), $before, 'and has their arbiters');
     is(register('ap', 'late@example.org'), 201, 'now he registers');
 };

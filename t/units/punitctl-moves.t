@@ -10,8 +10,10 @@ use Punit::Units;
 use Punit::Wait qw(wait_until);
 use Test::More;
 
-my $units = Punit::Units->start(units => ['eu', 'us'],
-    env => { PUNIT_MOVE_QUIET => '100ms', PUNIT_MOVE_DWELL => '100ms', PUNIT_MOVE_RESOLVE => '1s' });
+my $units = Punit::Units->start(
+    units => ['eu', 'us'],
+    env => { PUNIT_MOVE_QUIET => '100ms', PUNIT_MOVE_DWELL => '100ms', PUNIT_MOVE_RESOLVE => '1s' }
+);
 my ($eu, $us) = map { $units->dbh($_) } qw(eu us);
 
 # A user owned at eu with some rows.
@@ -20,23 +22,35 @@ sub user {
     my ($u) = $eu->selectrow_array('select gen_random_uuid()');
     $eu->begin_work;
     $eu->do('select punit.create_user(?)', undef, $u);
-    $eu->do(q{insert into social.post (user_id, id, text, ver) select ?, gen_random_uuid(), 'post ' || i, 0 from generate_series(1, ?) i},
-        undef, $u, $rows) if $rows;
+    $eu->do(
+        q{insert into social.post (user_id, id, text, ver)
+            select ?, gen_random_uuid(), 'post ' || i, 0 from generate_series(1, ?) i},
+        undef, $u, $rows
+    ) if $rows;
     $eu->commit;
     return $u;
 }
 
-sub json { my ($status, $output) = $units->punitctl(@_, '--json'); return ($status, eval { decode_json($output) } // { output => $output }) }
-sub state { my ($db, $u) = @_; return ($db->selectrow_array('select state from punit.own where user_id = ?', undef, $u))[0] // '-' }
+sub json {
+    my ($status, $output) = $units->punitctl(@_, '--json');
+    return ($status, eval { decode_json($output) } // { output => $output })
+}
+sub state {
+    my ($db, $u) = @_;
+    return ($db->selectrow_array('select state from punit.own where user_id = ?', undef, $u))[0]
+        // '-'
+}
 
 my $u = user(40);
 my ($status, $said);
 
 # ---- dry run
-wait_until(sub { $us->selectrow_array('select true from punit.home where user_id = ?', undef, $u) }, 20);
+wait_until(sub { $us->selectrow_array('select true from punit.home where user_id = ?', undef, $u) },
+    20);
 ($status, $said) = json('us', 'move', $u, '--to', 'us', '--dry-run');
 is($status, 0, 'move --dry-run succeeds') or diag explain $said;
-is("$said->{from} $said->{to} $said->{mode} $said->{rows}", 'eu us full 40', 'it says whence, whither, how and how many rows');
+is("$said->{from} $said->{to} $said->{mode} $said->{rows}", 'eu us full 40',
+    'it says whence, whither, how and how many rows');
 cmp_ok($said->{bytes}, '>', 40 * 36, 'and bytes');
 cmp_ok($said->{estimate_ms}, '>', 0, 'and about how long');
 is(state($us, $u), '-', 'and moves nobody');
@@ -49,39 +63,55 @@ wait_until(sub { state($eu, $u) eq 'COPY' }, 10);
 ($status, $said) = json('eu', 'verify', $u);
 is($status, 0, 'verify finds the same at both') or diag explain $said;
 is($said->{compared}, 1, 'having compared');
-is_deeply([map { "$_->{unit} $_->{n}" } @{ $said->{units} }], ['eu 40', 'us 40'], '40 rows each');
-($status, $said) = $units->punitctl('eu', 'verify', '00000000-0000-4000-8000-000000000000', '--json');
-ok($status == 1 && $said =~ /"good": false/, 'verify of a user whom no unit holds is no success') or diag $said;
+is_deeply([map {"$_->{unit} $_->{n}"} @{ $said->{units} }], ['eu 40', 'us 40'], '40 rows each');
+($status, $said) =
+    $units->punitctl('eu', 'verify', '00000000-0000-4000-8000-000000000000', '--json');
+ok($status == 1 && $said =~ /"good": false/, 'verify of a user whom no unit holds is no success')
+    or diag $said;
 is(($units->punitctl('eu', 'verify'))[0], 2, 'verify without a user or --all is a misuse');
 
-$eu->do(q{set session_replication_role = replica; delete from social.post where user_id = '} . $u . q{' and text = 'post 7';
-    set session_replication_role = origin});
+$eu->do(
+          q{set session_replication_role = replica; delete from social.post where user_id = '}
+        . $u
+        . q{' and text = 'post 7';
+    set session_replication_role = origin}
+);
 ($status, $said) = json('eu', 'verify', $u);
-is("$status $said->{different} $said->{faults}[0]{fault}", '1 1 rows differ', 'a row less at one of them is found: exit code 1');
+is("$status $said->{different} $said->{faults}[0]{fault}", '1 1 rows differ',
+    'a row less at one of them is found: exit code 1');
 ($status, $said) = $units->punitctl('us', 'verify', '--all');
 is($status, 1, 'also by --all') or diag $said;
 like($said, qr/\Q$u\E: rows differ/, 'which names him');
 # the copy is made anew by the next move in full
-$eu->do(q{update punit.own set touched_at = now() - interval '40 days' where user_id = ?}, undef, $u);
+$eu->do(q{update punit.own set touched_at = now() - interval '40 days' where user_id = ?}, undef,
+    $u);
 $eu->do('select punit.evict_copies(86400)');
 is(($units->punitctl('us', 'verify', '--all'))[0], 0, 'once that copy is gone all is well');
 
 # util-linux's script gives it a terminal
-my $terminal = sub { my $command = join ' ', $units->dir . '/app/bin/punitctl', @_; return scalar qx(script -qefc "$command" /dev/null </dev/null) };
-like($terminal->('verify', '--all', '--dir', $units->dir . '/us'), qr/\d+ users, 0 differ\r\e\[K/, 'on a terminal verify --all shows how far it is');
+my $terminal = sub {
+    my $command = join ' ', $units->dir . '/app/bin/punitctl', @_;
+    return scalar qx(script -qefc "$command" /dev/null </dev/null)
+};
+like($terminal->('verify', '--all', '--dir', $units->dir . '/us'), qr/\d+ users, 0 differ\r\e\[K/,
+    'on a terminal verify --all shows how far it is');
 unlike(($units->punitctl('us', 'verify', '--all'))[1], qr/\e/, 'elsewhere it does not');
 
 # ---- moves, cancel
 ($status, $said) = json('us', 'moves', '--user', $u);
-is("$said->{moves}[0]{phase} $said->{moves}[0]{result} $said->{moves}[0]{rows}", 'done moved 40', 'moves says what was');
+is("$said->{moves}[0]{phase} $said->{moves}[0]{result} $said->{moves}[0]{rows}", 'done moved 40',
+    'moves says what was');
 ($status, $said) = json('us', 'cancel', $u);
-is("$status " . (grep { $_->{answer} ne 'none' } @{ $said->{units} }), '1 0', 'nothing to cancel: exit code 1');
+is("$status " . (grep { $_->{answer} ne 'none' } @{ $said->{units} }), '1 0',
+    'nothing to cancel: exit code 1');
 $units->process('us', 'mover', 'down');
 my $w = user(3);
-wait_until(sub { $us->selectrow_array('select true from punit.home where user_id = ?', undef, $w) }, 20);
-is(($units->punitctl('us', 'move', $w, '--to', 'us'))[0], 0, 'a move is asked for while the mover is down');
+wait_until(sub { $us->selectrow_array('select true from punit.home where user_id = ?', undef, $w) },
+    20);
+is(($units->punitctl('us', 'move', $w, '--to', 'us'))[0], 0,
+    'a move is asked for while the mover is down');
 ($status, $said) = json('us', 'moves');
-is_deeply([map { "$_->{user_id} $_->{phase}" } @{ $said->{moves} }], ["$w wanted"], 'moves lists it');
+is_deeply([map {"$_->{user_id} $_->{phase}"} @{ $said->{moves} }], ["$w wanted"], 'moves lists it');
 ($status, $said) = json('eu', 'cancel', $w);
 is($status, 0, 'it is cancelled from the other unit') or diag explain $said;
 is(($units->punitctl('us', 'moves'))[1], "us: no moves\n", 'and off the list');
@@ -96,21 +126,34 @@ is($status, 1, 'and to a unit that exists') or diag $said;
 ($status, $said) = json('eu', 'drain', 'eu', '--to', 'us', '--within', '0');
 is($status, 1, 'a drain that is cut off says that users are left: exit code 1');
 cmp_ok($said->{left}, '>', 0, "$said->{left} are left");
-my $owned = sub { $eu->selectrow_array(q{select count(*) from punit.own where state in ('OWNED', 'FENCED')}) };
+my $owned = sub {
+    $eu->selectrow_array(q{select count(*) from punit.own where state in ('OWNED', 'FENCED')})
+};
 my $asked = $eu->selectrow_array('select count(*) from punit.drain_user');
 ok(wait_until(sub { $owned->() == $n + 1 - $asked }, 60), "who is asked leaves, the $asked of them")
     or diag $owned->() . " of $n are there";
 ($status, $said) = json('eu', 'drain', 'eu', '--to', 'us', '--within', '0');
-is_deeply([ @$said{qw(moved left)} ], [ 0, $n + 1 - $asked ], 'called again it counts who left in between once') or diag explain $said;
+is_deeply([@$said{qw(moved left)}], [0, $n + 1 - $asked],
+    'called again it counts who left in between once')
+    or diag explain $said;
 ($status, $said) = json('eu', 'drain', 'eu', '--to', 'us', '--within', '120');
 is($status, 0, 'called again it goes on to the end') or diag explain $said;
 is($said->{left}, 0, 'nobody is left');
 note sprintf '%d users in %.1f s, %.0f/s', $said->{moved}, $said->{seconds}, $said->{rate};
 is($owned->(), 0, 'the database agrees');
-is($us->selectrow_array(q{select count(*) from punit.own where state = 'OWNED'}), $n + 2, 'all are at us');
+is($us->selectrow_array(q{select count(*) from punit.own where state = 'OWNED'}), $n + 2,
+    'all are at us');
 is($us->selectrow_array('select count(*) from punit.drain_user'), 0, 'nothing is on record there');
-ok(wait_until(sub { !$us->selectrow_array(q{select count(*) from punit.move where phase not in ('done', 'copy')}) }, 20),
-    'no move is under way');
+ok(
+    wait_until(
+        sub {
+            !$us->selectrow_array(
+                q{select count(*) from punit.move where phase not in ('done', 'copy')})
+        },
+        20
+    ),
+    'no move is under way'
+);
 ($status, $said) = json('eu', 'verify', '--all');
 is($status, 0, 'verify --all is content') or diag explain $said;
 is($said->{users}, $n + 1, 'with every one of them');
@@ -118,7 +161,8 @@ is($said->{users}, $n + 1, 'with every one of them');
 # whoever comes back is not moved until the drain is ended
 my $report = sub {
     require IO::Socket::UNIX;
-    IO::Socket::UNIX->new(Type => Socket::SOCK_DGRAM(), Peer => $units->dir . '/eu/sock/mover.sock')->send("f $w us 2 2\n");
+    IO::Socket::UNIX->new(Type => Socket::SOCK_DGRAM(), Peer => $units->dir . '/eu/sock/mover.sock')
+        ->send("f $w us 2 2\n");
 };
 $report->();
 ($status) = $units->punitctl('eu', 'move', $u, '--to', 'eu', '--wait');
@@ -130,7 +174,9 @@ ok(wait_until(sub { $report->(); state($eu, $w) eq 'OWNED' }, 20), 'then they ma
 # ---- two at once, and one that is ended while it runs
 user(1) for 1 .. 40;
 my $here = $owned->();
-my @both = map { $units->punitctl_begin('eu', 'drain', 'eu', '--to', 'us', '--fast', '--within', '60') } 1, 2;
+my @both =
+    map { $units->punitctl_begin('eu', 'drain', 'eu', '--to', 'us', '--fast', '--within', '60') } 1,
+    2;
 for my $one (@both) {
     ($status, $said) = $one->();
     is($status, 0, 'of two drains at once each sees the end') or diag $said;
@@ -140,8 +186,10 @@ is($owned->(), 0, "all $here have left");
 $units->process('us', 'mover', 'down');
 user(1) for 1 .. 5;
 my $waits = $units->punitctl_begin('eu', 'drain', 'eu', '--to', 'us', '--within', '60');
-ok(wait_until(sub { $eu->selectrow_array('select count(*) from punit.drain_user') == 5 }, 20),
-    'a drain waits for a unit that takes nobody');
+ok(
+    wait_until(sub { $eu->selectrow_array('select count(*) from punit.drain_user') == 5 }, 20),
+    'a drain waits for a unit that takes nobody'
+);
 my $since = time;
 is(($units->punitctl('eu', 'drain', 'eu', '--end'))[0], 0, 'it is ended by another call');
 ($status, $said) = $waits->();

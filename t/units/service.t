@@ -17,11 +17,14 @@ use Punit::Units;
 use Punit::Wait qw(wait_until);
 
 my $source = root();
-my $tree   = directory('tree');
+my $tree = directory('tree');
 
 # With what was built already, so that only the new service is compiled.
-my @parts = (qw(Makefile VERSION config conf demo ngx_punit_module punitctl sql workers),
-    grep { -e "$source/$_" } map { "build/$_" } qw(bin lib obj nginx/.configured ngx_http_punit_module.so));
+my @parts = (
+    qw(Makefile VERSION config conf demo ngx_punit_module punitctl sql workers),
+    grep { -e "$source/$_" }
+        map {"build/$_"} qw(bin lib obj nginx/.configured ngx_http_punit_module.so)
+);
 system("cd '$source' && tar -c @parts | tar -x -p -C '$tree'") == 0 or die "copy: $?";
 
 sub write_file {
@@ -80,24 +83,43 @@ EOF_SQL
 is(system("'$source/t/lint/services' '$tree'"), 0, 'the list of services is in order');
 
 my $units = Punit::Units->start(units => ['eu', 'us'], source => $tree);
-is($units->http('eu', GET => '/trails/health')->{status}, 200, 'NGINX knows the new service, and it answers');
+is($units->http('eu', GET => '/trails/health')->{status}, 200,
+    'NGINX knows the new service, and it answers');
 is($units->http('eu', GET => '/huts')->{content}, '["hut"]', 'under its second path too');
 
 my ($status, $state) = $units->punitctl('eu', 'status', '--json');
-is_deeply([map { $_->{state} } grep { $_->{name} eq 'trails' } @{ decode_json($state)->{processes} }], ['up'],
-    'punitctl status lists its process');
+is_deeply(
+    [map { $_->{state} } grep { $_->{name} eq 'trails' } @{ decode_json($state)->{processes} }],
+    ['up'],
+    'punitctl status lists its process'
+);
 
-my ($id) = $units->dbh('eu')->selectrow_array(q{insert into trails.trail (name) values ('Karwendel') returning id});
-my $token = $units->http('eu', POST => '/auth/register', undef,
-    { email => 'ada@example.org', password => 'correct horse battery', name => 'Ada' })->{json}{access_token};
+my ($id) = $units->dbh('eu')
+    ->selectrow_array(q{insert into trails.trail (name) values ('Karwendel') returning id});
+my $token = $units->http(
+    'eu', POST => '/auth/register', undef,
+    { email => 'ada@example.org', password => 'correct horse battery', name => 'Ada' }
+)->{json}{access_token};
 is($units->http('eu', GET => "/trails/$id")->{status}, 401, 'its reference data needs a token');
 is($units->http('eu', GET => "/trails/$id", $token)->{json}{name}, 'Karwendel', 'which a user has');
-ok(wait_until(sub { ($units->http('us', GET => "/trails/$id", $token)->{headers}{'punit-route'} // '') eq 'grid' }, 10),
-    'and the grid of the other unit answers too');
+ok(
+    wait_until(
+        sub {
+            ($units->http('us', GET => "/trails/$id", $token)->{headers}{'punit-route'} // '') eq
+                'grid'
+        },
+        10
+    ),
+    'and the grid of the other unit answers too'
+);
 
-is(system("make -s -C '$tree' install prefix=/usr DESTDIR='$tree/root' >/dev/null"), 0, 'it is installed');
-like(scalar qx(cat '$tree/root/usr/share/punit/conf/systemd/punit.target'), qr/\bpunit\@trails\.service\b/,
-    'and systemd starts it');
+is(system("make -s -C '$tree' install prefix=/usr DESTDIR='$tree/root' >/dev/null"), 0,
+    'it is installed');
+like(
+    scalar qx(cat '$tree/root/usr/share/punit/conf/systemd/punit.target'),
+    qr/\bpunit\@trails\.service\b/,
+    'and systemd starts it'
+);
 
 # ---- a service that is listed twice
 write_file('conf/services', "trails    /paths\n");

@@ -19,7 +19,8 @@ sub feed { my ($user, $unit) = @_; return join '|', reverse $user->posts($unit) 
 sub follow {
     my ($user, $unit, $author, $method) = @_;
     my $answer = $user->ask($unit, $method // 'PUT', '/social/following/' . $author->id);
-    is $answer->{status}, 204, ($method // 'PUT') . " following at $unit" or diag $answer->{content};
+    is $answer->{status}, 204, ($method // 'PUT') . " following at $unit"
+        or diag $answer->{content};
 }
 
 sub followers {
@@ -37,16 +38,26 @@ sub publish {
 
 # Nothing is under way or has failed.
 sub settled {
-    return wait_until(sub {
-        !grep { $units->one($_, 'select (select count(*) from punit.outbox) + (select count(*) from punit.inbox_late)') } qw(eu us ap)
-    }, 15);
+    return wait_until(
+        sub {
+            !grep {
+                $units->one($_,
+                    'select (select count(*) from punit.outbox) + (select count(*)
+                        from punit.inbox_late)'
+                )
+            } qw(eu us ap)
+        },
+        15
+    );
 }
 
-subtest 'followers in other units see a post within a second, each once, their own posts too' => sub {
+subtest 'followers in other units see a post within a second, each once, their own posts too' =>
+    sub {
     my $author = register('eu');
     my @readers = map { [$_ => register($_)] } qw(us us ap eu);
     follow($_->[1], $_->[0], $author) for @readers;
-    ok wait_until(sub { followers($author, 'eu') == @readers }, 5), 'the author hears of all of them';
+    ok wait_until(sub { followers($author, 'eu') == @readers }, 5),
+        'the author hears of all of them';
     publish($readers[0][1], 'us', 'my own');
     for my $n (1 .. 3) {
         publish($author, 'eu', "hello $n");
@@ -58,27 +69,33 @@ subtest 'followers in other units see a post within a second, each once, their o
         cmp_ok time - $start, '<', 1, "post $n is everywhere within a second";
     }
     ok settled(), 'all messages are acknowledged and deleted';
-    is feed($readers[0][1], 'us'), 'hello 3|hello 2|hello 1|my own', 'newest first with the own ones';
-    is feed($_->[1], $_->[0]), 'hello 3|hello 2|hello 1', "once each at $_->[0]" for @readers[1 .. 3];
+    is feed($readers[0][1], 'us'), 'hello 3|hello 2|hello 1|my own',
+        'newest first with the own ones';
+    is feed($_->[1], $_->[0]), 'hello 3|hello 2|hello 1', "once each at $_->[0]"
+        for @readers[1 .. 3];
     my $answer = $readers[1][1]->ask('us', GET => '/social/feed');
     is $answer->{route}, 'local', 'read where the reader lives';
     is $answer->{json}{items}[0]{author_id}, $author->id, 'and says whose it is';
-};
+    };
 
 subtest 'who begins to follow gets the newest posts, who ceases to loses them' => sub {
     my ($author, $reader) = (register('eu'), register('us'));
     publish($author, 'eu', 'before');
     follow($reader, 'us', $author);
-    ok wait_until(sub { feed($reader, 'us') eq 'before' }, 5), 'what was posted before' or diag feed($reader, 'us');
+    ok wait_until(sub { feed($reader, 'us') eq 'before' }, 5), 'what was posted before'
+        or diag feed($reader, 'us');
     follow($reader, 'us', $author, 'DELETE');
     is feed($reader, 'us'), '', 'gone at once';
     ok wait_until(sub { followers($author, 'eu') == 0 }, 5), 'the author hears of that';
     publish($author, 'eu', 'after');
     ok settled();
     is feed($reader, 'us'), '', 'nothing more comes';
-    is $reader->ask('us', DELETE => '/social/following/' . $author->id)->{status}, 404, 'twice is 404';
-    is $reader->ask('us', PUT => '/social/following/' . $reader->id)->{status}, 422, 'nobody follows himself';
-    is $reader->ask('us', PUT => '/social/following/00000000-0000-4000-8000-000000000001')->{status}, 404, 'nor nobody';
+    is $reader->ask('us', DELETE => '/social/following/' . $author->id)->{status}, 404,
+        'twice is 404';
+    is $reader->ask('us', PUT => '/social/following/' . $reader->id)->{status}, 422,
+        'nobody follows himself';
+    is $reader->ask('us', PUT => '/social/following/00000000-0000-4000-8000-000000000001')
+        ->{status}, 404, 'nor nobody';
 };
 
 subtest 'a deleted post leaves the feeds' => sub {
@@ -87,7 +104,8 @@ subtest 'a deleted post leaves the feeds' => sub {
     ok wait_until(sub { followers($author, 'eu') == 1 }, 5);
     my $id = publish($author, 'eu', 'a mistake');
     ok wait_until(sub { feed($reader, 'us') eq 'a mistake' }, 5);
-    is $reader->ask('us', GET => "/social/posts/$id")->{json}{text}, 'a mistake', 'a reader may read it alone';
+    is $reader->ask('us', GET => "/social/posts/$id")->{json}{text}, 'a mistake',
+        'a reader may read it alone';
     is $author->ask('eu', DELETE => "/social/posts/$id")->{status}, 204;
     ok wait_until(sub { feed($reader, 'us') eq '' }, 5), 'gone there';
     is $reader->ask('us', GET => "/social/posts/$id")->{status}, 404;
@@ -109,7 +127,9 @@ subtest 'likes of many at the same moment are counted right, and the feeds show 
             # on and off, twice on; the last word counts
             for my $method (qw(PUT PUT DELETE PUT DELETE PUT)) {
                 my $http = HTTP::Tiny->new(timeout => 15);
-                my $a = $http->request($method, 'http://127.0.0.1:' . $units->port($fan->[0]) . "/social/posts/$id/like",
+                my $a = $http->request(
+                    $method,
+                    'http://127.0.0.1:' . $units->port($fan->[0]) . "/social/posts/$id/like",
                     { headers => { authorization => 'Bearer ' . $fan->[1]->token } });
                 $bad++ if $a->{status} != 204;
             }
@@ -120,12 +140,16 @@ subtest 'likes of many at the same moment are counted right, and the feeds show 
     my $failed = 0;
     for (@children) { waitpid $_, 0; $failed++ if $? }
     is $failed, 0, 'all were answered 204';
-    is $fans[0][1]->ask('eu', DELETE => "/social/posts/$id/like")->{status}, 204, 'one takes it back';
-    is $fans[0][1]->ask('eu', DELETE => "/social/posts/$id/like")->{status}, 404, 'which can be done once';
+    is $fans[0][1]->ask('eu', DELETE => "/social/posts/$id/like")->{status}, 204,
+        'one takes it back';
+    is $fans[0][1]->ask('eu', DELETE => "/social/posts/$id/like")->{status}, 404,
+        'which can be done once';
     my $want = @fans - 1;
     my $count = sub { $_[0]->ask($_[1], GET => "/social/posts/$id")->{json}{likes} };
-    ok wait_until(sub { $count->($author, 'eu') == $want }, 5), 'the author counts right' or diag $count->($author, 'eu');
-    ok wait_until(sub { $count->($fans[2][1], 'ap') == $want }, 5), 'a reader elsewhere sees it' or diag $count->($fans[2][1], 'ap');
+    ok wait_until(sub { $count->($author, 'eu') == $want }, 5), 'the author counts right'
+        or diag $count->($author, 'eu');
+    ok wait_until(sub { $count->($fans[2][1], 'ap') == $want }, 5), 'a reader elsewhere sees it'
+        or diag $count->($fans[2][1], 'ap');
     ok settled();
     is $count->($author, 'eu'), $want, 'and so it stays';
     ok $fans[1][1]->ask('us', GET => "/social/posts/$id")->{json}{liked}, 'who likes it is told so';
@@ -149,7 +173,8 @@ subtest 'authors and followers who move keep all of it' => sub {
     publish($author, 'us', 'three');
     ok wait_until(sub { feed($reader, 'ap') eq 'three|two|one' }, 5), 'his posts go on';
     is $reader->ask('ap', DELETE => "/social/posts/$id/like")->{status}, 204;
-    ok wait_until(sub { $author->ask('us', GET => "/social/posts/$id")->{json}{likes} == 0 }, 5), 'a like taken back finds him';
+    ok wait_until(sub { $author->ask('us', GET => "/social/posts/$id")->{json}{likes} == 0 }, 5),
+        'a like taken back finds him';
 };
 
 subtest 'posts written while author and reader cross borders are there once, all of them' => sub {
@@ -179,8 +204,10 @@ subtest 'a message that fails stops nothing behind it, and is noted' => sub {
     ok wait_until(sub { followers($author, 'eu') == 1 }, 5);
     publish($author, 'eu', 'behind it');
     ok wait_until(sub { feed($reader, 'us') eq 'behind it' }, 5), 'what came later had its effect';
-    like $units->one('us', q{select error from punit.inbox_late where kind = 'no-such-kind'}), qr/no handler/, 'the failure is noted';
-    is $units->one('us', q{select count(*) from punit.outbox where kind = 'no-such-kind'}), 1, 'the message waits to be tried again';
+    like $units->one('us', q{select error from punit.inbox_late where kind = 'no-such-kind'}),
+        qr/no handler/, 'the failure is noted';
+    is $units->one('us', q{select count(*) from punit.outbox where kind = 'no-such-kind'}), 1,
+        'the message waits to be tried again';
     $units->dbh('eu')->do(q{delete from punit.outbox where kind = 'no-such-kind'});
 };
 
@@ -193,8 +220,20 @@ subtest 'nothing is lost or doubled when PostgreSQL of either side is killed' =>
         kill KILL => $units->pid($victim, 'postgres');
         $author->post('eu', seconds => 20) for 1 .. 5;
     }
-    ok wait_until(sub { eval { scalar(@{[ $reader->posts('us') ]}) == 20 } }, 30), 'all arrive';
-    ok wait_until(sub { eval { settled() } }, 30), 'and are acknowledged';
+    ok wait_until(
+        sub {
+            eval { scalar(@{ [$reader->posts('us')] }) == 20 }
+        },
+        30
+        ),
+        'all arrive';
+    ok wait_until(
+        sub {
+            eval { settled() }
+        },
+        30
+        ),
+        'and are acknowledged';
     is_deeply [$reader->posts('us')], [$author->written], 'once each, in order';
 };
 

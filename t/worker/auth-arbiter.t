@@ -1,5 +1,5 @@
-# A login name exists once in the whole system: two units, whose databases the mesh does not join here, so that each
-# test says itself what has already arrived.
+# A login name exists once in the whole system: two units, whose databases the mesh does not join
+# here, so that each test says itself what has already arrived.
 
 use strict;
 use warnings;
@@ -10,10 +10,11 @@ use Punit::AuthWorker;
 use Punit::Postgres;
 use Punit::Server qw(directory);
 
-my %pg   = map { $_ => Punit::Postgres->new(unit => $_)->apply('punit', 'auth', 'profile') } qw(eu us);
+my %pg =
+    map { $_ => Punit::Postgres->new(unit => $_)->apply('punit', 'auth', 'profile') } qw(eu us);
 $pg{eu}->know($pg{us});
 $pg{us}->know($pg{eu});
-my %db   = map { $_ => $pg{$_}->dbh } qw(eu us);
+my %db = map { $_ => $pg{$_}->dbh } qw(eu us);
 $_->do(q(select auth.assign_buckets('{eu,us}'))) for values %db;
 my $keys = directory('keys');
 my %auth = map { $_ => Punit::AuthWorker->new($pg{$_}, keys => $keys) } qw(eu us);
@@ -31,9 +32,12 @@ sub address {
 
 sub register {
     my ($unit, $email, %more) = @_;
-    return $auth{$unit}->post('/auth/register', { email => $email, password => 'correct horse', name => 'U', %more });
+    return $auth{$unit}->post('/auth/register',
+        { email => $email, password => 'correct horse', name => 'U', %more });
 }
-sub login { return $auth{ $_[0] }->post('/auth/login', { email => $_[1], password => 'correct horse' }) }
+sub login {
+    return $auth{ $_[0] }->post('/auth/login', { email => $_[1], password => 'correct horse' })
+}
 
 # the directory's entry at a unit: user, where he registered, who authored it
 sub entry {
@@ -49,11 +53,15 @@ sub people { return $db{ $_[0] }->selectrow_array('select count(*) from punit.ow
 # what the mesh would bring
 sub replicate_home {
     my ($user, $from, $to) = @_;
-    $db{$to}->do('insert into punit.home (origin_unit, user_id, epoch) values (?, ?, 1)', undef, $from, $user);
+    $db{$to}
+        ->do('insert into punit.home (origin_unit, user_id, epoch) values (?, ?, 1)', undef, $from,
+        $user);
 }
 
 sub problem { return join ' ', $_[0]{status}, ($_[0]{json} // {})->{type} // '-' }
-sub redirected { return join ' ', $_[0]{status}, $_[0]{headers}{'punit-owner'} // '-', length $_[0]{body} }
+sub redirected {
+    return join ' ', $_[0]{status}, $_[0]{headers}{'punit-owner'} // '-', length $_[0]{body}
+}
 
 my $email = address('us');
 my $born = register(eu => $email);
@@ -64,10 +72,12 @@ is people('us'), 0, 'he lives at eu alone';
 is login(eu => $email)->{status}, 200, 'he logs in at eu, before the mesh has brought his name';
 
 is problem(register(eu => $email)), '409 urn:punit:name-taken', 'his name is taken at eu';
-is redirected(register(us => $email)), '421 eu; epoch=1 0', 'us, which has not heard of him, leaves the decision to eu';
+is redirected(register(us => $email)), '421 eu; epoch=1 0',
+    'us, which has not heard of him, leaves the decision to eu';
 is redirected(login(us => $email)), '421 eu; epoch=1 0', 'a login at us goes to eu';
 replicate_home($born->{json}{user_id}, 'eu', 'us');
-is problem(register(us => $email)), '409 urn:punit:name-taken', 'once it has heard, his name is taken at us too';
+is problem(register(us => $email)), '409 urn:punit:name-taken',
+    'once it has heard, his name is taken at us too';
 is redirected(login(us => $email)), '421 eu; epoch=1 0', 'and a login still goes to eu';
 
 # ---- at the same moment
@@ -77,15 +87,18 @@ is redirected(login(us => $email)), '421 eu; epoch=1 0', 'and a login still goes
         my $both = address($arbiter);
         my @answers = map { $_->[0]->collect($_->[1]) } map {
             my $fcgi = $auth{$_}->fcgi;
-            [$fcgi, $fcgi->send_only(POST => '/auth/register',
-                body => { email => $both, password => 'correct horse', name => 'U' })]
+            [
+                $fcgi,
+                $fcgi->send_only(
+                    POST => '/auth/register',
+                    body => { email => $both, password => 'correct horse', name => 'U' })]
         } qw(eu us eu us);
         my @statuses = map { $_->{status} } @answers;
-        $won  += grep { $_ == 201 } @statuses;
+        $won += grep { $_ == 201 } @statuses;
         $lost += grep { $_ == 409 || $_ == 421 } @statuses;
         diag "@statuses" if grep { $_ != 201 && $_ != 409 && $_ != 421 } @statuses;
     }
-    is $won,  2, 'of requests for one name at two units at once exactly one makes the account';
+    is $won, 2, 'of requests for one name at two units at once exactly one makes the account';
     is $lost, 6, 'the others are told or sent there';
 }
 
@@ -98,12 +111,14 @@ is redirected(login(us => $email)), '421 eu; epoch=1 0', 'and a login still goes
     is problem(login(eu => $half)), '401 urn:punit:bad-credentials', 'a claim alone lets nobody in';
     is redirected(register(us => $half)), '421 eu; epoch=1 0', 'another unit does not finish it';
     my $again = register(eu => $half);
-    is_deeply [$again->{status}, $again->{json}{user_id}], [201, $user], 'the same request again gives the account it began';
+    is_deeply [$again->{status}, $again->{json}{user_id}], [201, $user],
+        'the same request again gives the account it began';
     is problem(register(eu => $half)), '409 urn:punit:name-taken', 'once';
 }
 
 # ---- names of nobody
-is problem(login(eu => address('us'))), '401 urn:punit:bad-credentials', 'a name of nobody is refused after asking us';
+is problem(login(eu => address('us'))), '401 urn:punit:bad-credentials',
+    'a name of nobody is refused after asking us';
 is problem(login(us => address('us'))), '401 urn:punit:bad-credentials', 'and at us itself';
 
 # ---- buckets that the units do not agree on
@@ -113,7 +128,8 @@ is problem(login(us => address('us'))), '401 urn:punit:bad-credentials', 'and at
     $db{us}->do(q(update auth.bucket set unit = 'eu' where bucket = ?), undef, $bucket);
     my $before = people('eu');
     my $answer = register(eu => $disputed);
-    is problem($answer), '503 urn:punit:try-later', 'while units do not agree who keeps a name nobody gets it';
+    is problem($answer), '503 urn:punit:try-later',
+        'while units do not agree who keeps a name nobody gets it';
     is people('eu'), $before, 'and nothing is half done';
     $db{us}->do(q(update auth.bucket set unit = 'us' where bucket = ?), undef, $bucket);
     is register(eu => $disputed)->{status}, 201, 'afterwards somebody does';
@@ -127,7 +143,8 @@ is problem(login(us => address('us'))), '401 urn:punit:bad-credentials', 'and at
     my $before = people('eu');
     my $start = time;
     my $answer = register(eu => $slow);
-    is problem($answer), '503 urn:punit:unit-unreachable', 'an arbiter that does not answer in time';
+    is problem($answer), '503 urn:punit:unit-unreachable',
+        'an arbiter that does not answer in time';
     cmp_ok time - $start, '<', 4, 'is waited for 2 s';
     is people('eu'), $before, 'nothing is half done';
     $db{us}->rollback;
@@ -146,7 +163,8 @@ is problem(login(us => address('us'))), '401 urn:punit:bad-credentials', 'and at
     is problem($answer), '503 urn:punit:unit-unreachable', 'with the arbiter down nobody registers';
     ok $answer->{headers}{'retry-after'}, 'but may come back';
     is people('eu'), $before, 'nothing is half done';
-    is problem(login(eu => $first)), '503 urn:punit:unit-unreachable', 'whether a name has an account cannot be told';
+    is problem(login(eu => $first)), '503 urn:punit:unit-unreachable',
+        'whether a name has an account cannot be told';
     is register(eu => $second)->{status}, 201, 'names of other arbiters are free';
     is login(eu => $second)->{status}, 200, 'and known names log in';
 
@@ -159,7 +177,8 @@ is problem(login(us => address('us'))), '401 urn:punit:bad-credentials', 'and at
     is register(eu => $first)->{status}, 201, 'when it is back the same request succeeds';
 }
 
-is join('', map { $_->stop; $_->log_text =~ /example\.org|horse/ ? 'secret' : '' } values %auth), '',
+is join('', map { $_->stop; $_->log_text =~ /example\.org|horse/ ? 'secret' : '' } values %auth),
+    '',
     'the logs hold no address and no password';
 
 $db{eu}->disconnect;

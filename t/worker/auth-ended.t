@@ -7,13 +7,15 @@ use Test::More;
 use Punit::Postgres;
 use Punit::Wait qw(wait_until);
 
-my $pg  = Punit::Postgres->new(unit => 'eu')->apply('punit', 'auth');
+my $pg = Punit::Postgres->new(unit => 'eu')->apply('punit', 'auth');
 my $dbh = $pg->dbh;
 my $auth = $pg->dbh('punit_auth');
-my ($jti, $sid, $user) = map { "$_$_$_$_$_$_$_$_-0000-4000-8000-000000000000" } 1 .. 3;
+my ($jti, $sid, $user) = map {"$_$_$_$_$_$_$_$_-0000-4000-8000-000000000000"} 1 .. 3;
 
 sub active {
-    return $auth->selectrow_array('select auth.is_active(?, ?, ?, ?)', undef, @_) ? 'active' : 'revoked';
+    return $auth->selectrow_array('select auth.is_active(?, ?, ?, ?)', undef, @_)
+        ? 'active'
+        : 'revoked';
 }
 
 sub heard {
@@ -41,20 +43,30 @@ is active(undef, undef, $user, 2), 'revoked', 'tokens of a lower generation are 
 is active(undef, undef, $user, 3), 'active', 'tokens of this one are good';
 
 $dbh->do(q(set session_replication_role = replica));
-$dbh->do(q(insert into auth.ended (origin_unit, kind, subject, exp) values ('us', 'jti', ?, to_timestamp(4000000000))),
-    undef, $user);
+$dbh->do(
+    q(insert into auth.ended (origin_unit, kind, subject, exp)
+        values ('us', 'jti', ?, to_timestamp(4000000000))),
+    undef, $user
+);
 $dbh->do(q(set session_replication_role = origin));
 is heard(), "jti $user 4000000000", 'what the mesh brings is announced too';
 
 $dbh->do(q(insert into auth.ended (origin_unit, kind, subject, exp)
-           select u, 'jti', gen_random_uuid(), now() - interval '1 hour' from unnest('{eu,us}'::text[]) u,
+           select u, 'jti', gen_random_uuid(), now() - interval '1 hour'
+               from unnest('{eu,us}'::text[]) u,
                   generate_series(1, 30)));
-$auth->do(q(select auth.record_end('jti', gen_random_uuid(), null, now() + interval '1 hour'))) for 1 .. 2;
+$auth->do(q(select auth.record_end('jti', gen_random_uuid(), null, now() + interval '1 hour')))
+    for 1 .. 2;
 is_deeply $dbh->selectall_arrayref(
-    'select origin_unit, count(*) from auth.ended where exp < now() group by 1 order by 1'), [['us', 30]],
+    'select origin_unit, count(*) from auth.ended where exp < now() group by 1 order by 1'
+    ),
+    [['us', 30]],
     'what has expired goes, where it came from';
 
-ok !eval { $auth->do(q(insert into auth.ended (kind, subject, exp) values ('jti', gen_random_uuid(), now()))); 1 },
+ok !eval {
+    $auth->do(
+        q(insert into auth.ended (kind, subject, exp) values ('jti', gen_random_uuid(), now()))); 1
+},
     'the service does not write the table itself';
 
 $_->disconnect for $auth, $dbh;

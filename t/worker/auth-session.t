@@ -10,20 +10,24 @@ use Punit::Postgres;
 use Punit::Grid;
 use Punit::Session;
 
-my $pg   = Punit::Postgres->new(unit => 'eu')->apply('punit', 'auth', 'profile');
-my $dbh  = $pg->dbh;
+my $pg = Punit::Postgres->new(unit => 'eu')->apply('punit', 'auth', 'profile');
+my $dbh = $pg->dbh;
 my $auth = Punit::AuthWorker->new($pg);
 $dbh->do(q(select auth.assign_buckets('{eu}')));
 
 my $n = 0;
 sub someone {
-    my $a = $auth->post('/auth/register', { email => 'user' . ++$n . '@example.org', password => 'correct horse', name => 'U' });
+    my $a = $auth->post('/auth/register',
+        { email => 'user' . ++$n . '@example.org', password => 'correct horse', name => 'U' });
     return $a->{json};
 }
-sub login   { return $auth->post('/auth/login', { email => "user$n\@example.org", password => 'correct horse' })->{json} }
+sub login {
+    return $auth->post('/auth/login',
+        { email => "user$n\@example.org", password => 'correct horse' })->{json}
+}
 sub refresh { return $auth->post('/auth/refresh', { refresh_token => $_[0] }) }
-sub as      { return Punit::AuthWorker::as($_[0]{access_token}) }
-sub claims  { return Punit::AuthWorker::claims($_[0]{access_token}) }
+sub as { return Punit::AuthWorker::as($_[0]{access_token}) }
+sub claims { return Punit::AuthWorker::claims($_[0]{access_token}) }
 
 sub active {
     my $a = $auth->get('/punit/introspect', as($_[0]));
@@ -35,8 +39,12 @@ sub age {
     my ($user, $seconds) = @_;
     $dbh->begin_work;
     $dbh->do('select punit.bump(?)', undef, $user);
-    $dbh->do('update auth.refresh set rotated_at = rotated_at - make_interval(secs => ?) where user_id = ?', undef,
-        $seconds, $user);
+    $dbh->do(
+        'update auth.refresh set rotated_at = rotated_at - make_interval(secs => ?)
+          where user_id = ?',
+        undef,
+        $seconds, $user
+    );
     $dbh->commit;
 }
 
@@ -56,12 +64,13 @@ sub age {
     is refresh($first->{refresh_token})->{status}, 401, 'an old refresh token is refused';
     is refresh($third->{refresh_token})->{status}, 401, 'and ends its whole family';
     is active($_), 'revoked', 'access tokens too' for $first, $second, $third;
-    is $dbh->selectrow_array('select count(*) from auth.session where user_id = ?', undef, $first->{user_id}), 0,
+    is $dbh->selectrow_array('select count(*) from auth.session where user_id = ?', undef,
+        $first->{user_id}), 0,
         'the session is gone';
 }
 {
     my $first = someone();
-    my $lost  = refresh($first->{refresh_token})->{json};
+    my $lost = refresh($first->{refresh_token})->{json};
     age($first->{user_id}, 9);
     my $again = refresh($first->{refresh_token});
     is $again->{status}, 200, 'who lost the answer may repeat within 10 s';
@@ -83,34 +92,42 @@ sub age {
     my $me = someone();
     my $forged = $me->{refresh_token};
     substr $forged, 40, 10, 'AAAAAAAAAA';
-    my $before = $dbh->selectrow_array('select ver from punit.own where user_id = ?', undef, $me->{user_id});
+    my $before =
+        $dbh->selectrow_array('select ver from punit.own where user_id = ?', undef, $me->{user_id});
     is refresh($forged)->{status}, 401, 'a made-up token is refused';
-    is $dbh->selectrow_array('select ver from punit.own where user_id = ?', undef, $me->{user_id}), $before,
+    is $dbh->selectrow_array('select ver from punit.own where user_id = ?', undef, $me->{user_id}),
+        $before,
         'and writes nothing';
     is refresh($me->{refresh_token})->{status}, 200, 'nor does it end the session of him it names';
     is refresh($_)->{status}, 401, 'a text that is no refresh token is refused'
-        for 'x', 'x' x 80, substr($me->{refresh_token}, 0, 79), '00000000' . substr($me->{refresh_token}, 8);
+        for 'x', 'x' x 80, substr($me->{refresh_token}, 0, 79),
+        '00000000' . substr($me->{refresh_token}, 8);
     is $auth->post('/auth/refresh', {})->{status}, 422, 'a body without one is invalid';
-    is $auth->post('/auth/refresh', { refresh_token => 'x' x 201 })->{status}, 422, 'so is one that is far too long';
+    is $auth->post('/auth/refresh', { refresh_token => 'x' x 201 })->{status}, 422,
+        'so is one that is far too long';
 }
 {
     my $me = someone();
     $dbh->begin_work;
     $dbh->do('select punit.bump(?)', undef, $me->{user_id});
-    $dbh->do(q(update auth.session set expires_at = now() - interval '1 s' where user_id = ?), undef, $me->{user_id});
+    $dbh->do(q(update auth.session set expires_at = now() - interval '1 s' where user_id = ?),
+        undef, $me->{user_id});
     $dbh->commit;
     is refresh($me->{refresh_token})->{status}, 401, 'a session not used for 30 days has ended';
 }
 {
     my $me = someone();
     my $answers = join ' ', sort map { $auth->fcgi->collect($_)->{status} }
-        map { $auth->fcgi->send_only(POST => '/auth/refresh', body => { refresh_token => $me->{refresh_token} }) } 1 .. 4;
+        map {
+        $auth->fcgi->send_only(POST => '/auth/refresh',
+            body => { refresh_token => $me->{refresh_token} })
+        } 1 .. 4;
     is $answers, '200 200 200 200', 'four tabs that refresh at once all get a pair';
 }
 
 # ---- logout
 {
-    my $me    = someone();
+    my $me = someone();
     my $other = login();
     my $newer = refresh($me->{refresh_token})->{json};
     is $auth->post('/auth/logout', undef)->{status}, 401, 'logout takes a token';
@@ -120,35 +137,54 @@ sub age {
     is active($newer), 'revoked', 'as have the others of the session';
     is refresh($newer->{refresh_token})->{status}, 401, 'it cannot be refreshed';
     is active($other), 'active', 'other sessions go on';
-    is $auth->post('/auth/logout', undef, as($me))->{status}, 204, 'logging out twice is no mistake';
-    is $dbh->selectrow_array(q(select count(*) from auth.ended where kind = 'jti' and subject in (?, ?)), undef,
-        claims($me)->{jti}, claims($newer)->{jti}), 2, 'each token of the session is named once';
+    is $auth->post('/auth/logout', undef, as($me))->{status}, 204,
+        'logging out twice is no mistake';
+    is $dbh->selectrow_array(
+        q(select count(*) from auth.ended where kind = 'jti' and subject in (?, ?)), undef,
+        claims($me)->{jti}, claims($newer)->{jti}
+        ),
+        2, 'each token of the session is named once';
 }
 {
     # handed over to us: nothing of him is written here any more
     my $me = someone();
-    $dbh->do(q(update punit.own set state = 'COPY', owner_hint = 'us', epoch = 2 where user_id = ?), undef, $me->{user_id});
-    my $ver = $dbh->selectrow_array('select ver from punit.own where user_id = ?', undef, $me->{user_id});
-    is $auth->post('/auth/logout', undef, as($me))->{status}, 204, 'a unit that does not own the user takes his logout';
+    $dbh->do(q(update punit.own set state = 'COPY', owner_hint = 'us', epoch = 2 where user_id = ?),
+        undef, $me->{user_id});
+    my $ver =
+        $dbh->selectrow_array('select ver from punit.own where user_id = ?', undef, $me->{user_id});
+    is $auth->post('/auth/logout', undef, as($me))->{status}, 204,
+        'a unit that does not own the user takes his logout';
     is active($me), 'revoked', 'which ends his token';
     is_deeply $dbh->selectrow_arrayref(
-        q(select origin_unit, exp > now() + interval '29 days' from auth.ended where kind = 'session' and subject = ?), undef,
-        claims($me)->{sid}), ['eu', 1], 'and his session, for as long as it could be refreshed';
-    is $dbh->selectrow_array('select ver from punit.own where user_id = ?', undef, $me->{user_id}), $ver,
+        q(select origin_unit, exp > now() + interval '29 days' from auth.ended
+            where kind = 'session' and subject = ?),
+        undef,
+        claims($me)->{sid}
+        ),
+        ['eu', 1], 'and his session, for as long as it could be refreshed';
+    is $dbh->selectrow_array('select ver from punit.own where user_id = ?', undef, $me->{user_id}),
+        $ver,
         'without writing to his rows';
     my $moved = refresh($me->{refresh_token});
-    is_deeply [@{$moved}{qw(status body)}, $moved->{headers}{'punit-owner'}], [421, '', 'us; epoch=2'],
+    is_deeply [@{$moved}{qw(status body)}, $moved->{headers}{'punit-owner'}],
+        [421, '', 'us; epoch=2'],
         'a refresh is sent to his owner';
     my $there = $auth->post('/auth/login', { email => "user$n\@example.org", password => 'wrong' });
-    is_deeply [@{$there}{qw(status body)}, $there->{headers}{'punit-owner'}], [421, '', 'us; epoch=2'],
+    is_deeply [@{$there}{qw(status body)}, $there->{headers}{'punit-owner'}],
+        [421, '', 'us; epoch=2'],
         'so is a login';
     my $token = $auth->get('/punit/reissue', as($me));
-    is_deeply [@{$token}{qw(status body)}, $token->{headers}{'punit-owner'}], [421, '', 'us; epoch=2'],
+    is_deeply [@{$token}{qw(status body)}, $token->{headers}{'punit-owner'}],
+        [421, '', 'us; epoch=2'],
         'and a token is not issued again';
 
-    $dbh->do(q(update punit.own set state = 'OWNED', epoch = 3, owner_hint = null where user_id = ?), undef, $me->{user_id});
-    is refresh($me->{refresh_token})->{status}, 401, 'the owner honours a logout that another unit took';
-    is_deeply $auth->get('/auth/sessions', as($me))->{json}{items}, [], 'and shows the session no more';
+    $dbh->do(
+        q(update punit.own set state = 'OWNED', epoch = 3, owner_hint = null where user_id = ?),
+        undef, $me->{user_id});
+    is refresh($me->{refresh_token})->{status}, 401,
+        'the owner honours a logout that another unit took';
+    is_deeply $auth->get('/auth/sessions', as($me))->{json}{items}, [],
+        'and shows the session no more';
 }
 
 {
@@ -157,7 +193,9 @@ sub age {
     $dbh->do('listen punit_ended');
     1 while $dbh->pg_notifies;
     $dbh->do('set session_replication_role = replica');
-    $dbh->do(q(insert into auth.ended (origin_unit, kind, subject, exp) values ('us', 'session', ?, now() + interval '1 day')),
+    $dbh->do(
+        q(insert into auth.ended (origin_unit, kind, subject, exp)
+            values ('us', 'session', ?, now() + interval '1 day')),
         undef, claims($me)->{sid});
     $dbh->do('set session_replication_role = origin');
     my @heard;
@@ -173,14 +211,16 @@ sub age {
     my $first = someone();
     my $second = login();
     my $list = $auth->get('/auth/sessions', as($second))->{json};
-    is_deeply [map { $_->{id} } @{ $list->{items} }], [claims($second)->{sid}, claims($first)->{sid}],
+    is_deeply [map { $_->{id} } @{ $list->{items} }],
+        [claims($second)->{sid}, claims($first)->{sid}],
         'a user sees where he is logged in, newest first';
     is_deeply [map { $_->{current} ? 1 : 0 } @{ $list->{items} }], [1, 0], 'and which one this is';
     is $list->{items}[0]{client}, '127.0.0.1', 'and from where';
     is $list->{next}, undef, 'there are no more';
     my $page = $auth->get('/auth/sessions?limit=1', as($second))->{json};
     my $rest = $auth->get("/auth/sessions?limit=1&cursor=$page->{next}", as($second))->{json};
-    is_deeply [map { $_->{id} } @{ $page->{items} }, @{ $rest->{items} }], [map { $_->{id} } @{ $list->{items} }],
+    is_deeply [map { $_->{id} } @{ $page->{items} }, @{ $rest->{items} }],
+        [map { $_->{id} } @{ $list->{items} }],
         'page by page too';
     my $path = '/auth/sessions/' . claims($first)->{sid};
     is $auth->delete($path, as($second))->{status}, 204, 'he ends another session';
@@ -195,18 +235,24 @@ sub age {
     login() for 1 .. 2;
     $dbh->begin_work;
     $dbh->do('select punit.bump(?)', undef, $stranger->{user_id});
-    $dbh->do('select auth.add_session(?, gen_random_uuid(), gen_random_uuid(), now(), sha256(?::bytea), sha256(?::bytea), null)', undef,
-        $stranger->{user_id}, "a$_", "b$_") for 1 .. 110;
+    $dbh->do(
+        'select auth.add_session(?, gen_random_uuid(), gen_random_uuid(), now(), sha256(?::bytea),
+            sha256(?::bytea), null)',
+        undef,
+        $stranger->{user_id}, "a$_", "b$_"
+    ) for 1 .. 110;
     $dbh->commit;
     login();
-    is $dbh->selectrow_array('select count(*) from auth.session where user_id = ?', undef, $stranger->{user_id}), 100,
+    is $dbh->selectrow_array('select count(*) from auth.session where user_id = ?', undef,
+        $stranger->{user_id}), 100,
         'nobody has more than 100';
 }
 
 # ---- everything at once, by an operator
 {
     my ($me, $too) = (someone(), login());
-    is $dbh->selectrow_array('select auth.end_user(?)', undef, $me->{user_id}), 2, 'an operator logs a user out everywhere';
+    is $dbh->selectrow_array('select auth.end_user(?)', undef, $me->{user_id}), 2,
+        'an operator logs a user out everywhere';
     is active($_), 'revoked', 'no token is good' for $me, $too;
     is active(login()), 'active', 'but that of a new login';
 }
@@ -218,27 +264,33 @@ sub age {
     $dbh->do('update punit.own set epoch = 5 where user_id = ?', undef, $me->{user_id});
     my %p = (as($me), PUNIT_ROLES => 'user coach', PUNIT_GEN => 7, PUNIT_CLAIM_UNIT => 'us');
     my $answer = $auth->call(PUT => '/punit/reissue', undef, %p);
-    is $answer->{status}, 200, 'a token is issued again, whatever the method of the request it is for';
+    is $answer->{status}, 200,
+        'a token is issued again, whatever the method of the request it is for';
     is $answer->{headers}{'content-type'}, 'application/jwt', 'as a JWT';
     is $answer->{headers}{'punit-owner'}, 'eu; epoch=5', 'by the owner';
     my $new = Punit::AuthWorker::claims($answer->{body});
-    is_deeply [@$new{qw(sub jti sid iat exp)}], [@$old{qw(sub jti sid iat exp)}], 'the same token, living no longer';
+    is_deeply [@$new{qw(sub jti sid iat exp)}], [@$old{qw(sub jti sid iat exp)}],
+        'the same token, living no longer';
     is_deeply [@$new{qw(unit epoch gen roles)}], ['eu', 5, 7, ['user', 'coach']],
         'with the same rights, of this unit and epoch';
     is $auth->get('/punit/reissue', PUNIT_USER => $me->{user_id})->{status}, 409,
         'a token without session or end is not issued again';
-    is $auth->get('/punit/reissue', %p, PUNIT_USER => '99999999-0000-4000-8000-000000000000')->{status}, 409,
+    is $auth->get('/punit/reissue', %p, PUNIT_USER => '99999999-0000-4000-8000-000000000000')
+        ->{status}, 409,
         'nor that of a user nobody knows';
 }
 
 # ---- keys
 {
     my $me = someone();
-    my $ask = sub { $auth->post('/auth/introspect', { token => $_[0] }, PUNIT_CLIENT => '', @_[1 .. $#_]) };
+    my $ask = sub {
+        $auth->post('/auth/introspect', { token => $_[0] }, PUNIT_CLIENT => '', @_[1 .. $#_])
+    };
     my $set = $auth->get('/auth/keys');
     is_deeply [map { $_->{kid} } @{ $set->{json}{keys} }], ['eu-1'], 'the unit shows its keys';
     is $set->{headers}{'content-type'}, 'application/jwk-set+json', 'as RFC 7517 says';
-    is $auth->call(GET => '/auth/keys', undef, PUNIT_IF_NONE_MATCH => $set->{headers}{etag})->{status}, 304, 'once is enough';
+    is $auth->call(GET => '/auth/keys', undef, PUNIT_IF_NONE_MATCH => $set->{headers}{etag})
+        ->{status}, 304, 'once is enough';
 
     is $ask->($me->{access_token})->{json}{active}, 1, 'a worker asks for a token';
     is $ask->($me->{access_token})->{json}{sub}, $me->{user_id}, 'and learns whose it is';
@@ -247,7 +299,8 @@ sub age {
     is $ask->($me->{access_token} . 'A')->{body}, '{"active":false}', 'nor of a changed one';
     $auth->add_key(2)->stop;
     $auth->start;
-    is_deeply [map { $_->{kid} } @{ $auth->get('/auth/keys')->{json}{keys} }], ['eu-1', 'eu-2'], 'a new key is shown';
+    is_deeply [map { $_->{kid} } @{ $auth->get('/auth/keys')->{json}{keys} }], ['eu-1', 'eu-2'],
+        'a new key is shown';
     is Punit::AuthWorker::head(login()->{access_token})->{kid}, 'eu-2', 'and signs';
     is $ask->($me->{access_token})->{json}{active}, 1, 'tokens of the old one stay good';
     $auth->post('/auth/logout', undef, as($me));
@@ -258,7 +311,8 @@ sub age {
 {
     my $dir = $auth->dir;
     my $memcached = Punit::Grid->new("$dir/tokens.sock");
-    my $worker = Punit::AuthWorker->new($pg, env => { PUNIT_TOKEN_GRID => "unix:$dir/tokens.sock" });
+    my $worker =
+        Punit::AuthWorker->new($pg, env => { PUNIT_TOKEN_GRID => "unix:$dir/tokens.sock" });
     my $grid = sub { return $memcached->get("punit:tok:$_[0]") // 'nothing' };
     my $me = someone();
     my $jti = claims($me)->{jti};
@@ -277,10 +331,13 @@ sub age {
 
     my $hot = someone();
     $memcached->signal('STOP');
-    is $worker->get('/punit/introspect', as($hot))->{json}{active}, 1, 'a frozen grid refuses nobody';
-    is $worker->post('/auth/logout', undef, as($hot))->{status}, 204, 'and keeps nobody from logging out';
+    is $worker->get('/punit/introspect', as($hot))->{json}{active}, 1,
+        'a frozen grid refuses nobody';
+    is $worker->post('/auth/logout', undef, as($hot))->{status}, 204,
+        'and keeps nobody from logging out';
     $memcached->signal('CONT')->stop;
-    is $worker->get('/punit/introspect', as($hot))->{json}{active}, 0, 'nor does a dead one let ended tokens in';
+    is $worker->get('/punit/introspect', as($hot))->{json}{active}, 0,
+        'nor does a dead one let ended tokens in';
 }
 
 # ---- PostgreSQL away
@@ -289,8 +346,10 @@ sub age {
     $dbh->disconnect;
     $pg->stop('immediate');
     my $down = $auth->get('/punit/introspect', as($me));
-    is_deeply [$down->{status}, $down->{headers}{'retry-after'}], [503, 1], 'without PostgreSQL nobody knows';
-    is $auth->post('/auth/login', { email => 'user1@example.org', password => 'correct horse' })->{status}, 503,
+    is_deeply [$down->{status}, $down->{headers}{'retry-after'}], [503, 1],
+        'without PostgreSQL nobody knows';
+    is $auth->post('/auth/login', { email => 'user1@example.org', password => 'correct horse' })
+        ->{status}, 503,
         'and nobody logs in';
     $pg->start;
     my $end = time + 10;

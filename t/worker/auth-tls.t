@@ -28,18 +28,22 @@ my $n = 0;
 sub register {
     my ($cert, $ca) = @_;
     my $worker = Punit::AuthWorker->new($eu, env => { $authority{$ca}->environment($cert) });
-    my $answer = $worker->post('/auth/register',
+    my $answer = $worker->post(
+        '/auth/register',
         { email => 'user' . ++$n . '@example.org', password => 'correct horse', name => 'U' });
     $worker->stop;
     return $answer->{status};
 }
 
 peer($us->peer_conninfo(1));
-is register('eu', 'ca'), 201, 'a conninfo without TLS settings and role is completed with this unit\'s';
-is $there->selectrow_array('select string_agg(unit, $$ $$) from auth.name'), 'eu', 'the name is recorded there';
+is register('eu', 'ca'), 201,
+    'a conninfo without TLS settings and role is completed with this unit\'s';
+is $there->selectrow_array('select string_agg(unit, $$ $$) from auth.name'), 'eu',
+    'the name is recorded there';
 is register('forged', 'ca'), 503, 'a certificate of another authority is not taken by the arbiter';
 is register('ap', 'ca'), 503, 'nor that of another unit';
-is register('eu', 'other'), 503, 'an arbiter that this unit\'s authority has not certified is not asked';
+is register('eu', 'other'), 503,
+    'an arbiter that this unit\'s authority has not certified is not asked';
 (my $wrong = $us->peer_conninfo(1)) =~ s/host=us/host=ap/;
 peer($wrong);
 is register('eu', 'ca'), 503, 'nor one that shows the name of another unit';

@@ -1,5 +1,6 @@
 #!/usr/bin/perl
-# gridd keeps generations and ended tokens true on every memcached server, whatever of them is away for a while.
+# gridd keeps generations and ended tokens true on every memcached server, whatever of them is away
+# for a while.
 use strict;
 use warnings;
 use Test::More;
@@ -20,8 +21,10 @@ my $tokens = Punit::Grid->new("$dir/tokens.sock");
 my $gridd;
 
 sub generation { return scalar $dbh->selectrow_array(q{select punit.generation_of('sports')}) }
-sub known      { return map { $_->get('punit:gen:sports') // 'none' } @memcached }
-sub token      { return $tokens->get("punit:tok:$_[0]") // 'none' }
+sub known {
+    return map { $_->get('punit:gen:sports') // 'none' } @memcached
+}
+sub token { return $tokens->get("punit:tok:$_[0]") // 'none' }
 
 # Waits for the condition; gives the seconds it took, dies after 10.
 sub seconds_until {
@@ -37,39 +40,52 @@ sub soon {
     ok defined $took && $took < $limit, $name or diag $took // $@;
 }
 
-sub all_are { my $g = generation(); return sub { !grep { $_ ne $g } known() } }
+sub all_are {
+    my $g = generation(); return sub {
+        !grep { $_ ne $g } known()
+    }
+}
 
 my $n = 0;
 sub end_token {
     my (%o) = @_;
     my $jti = sprintf '0b6f2f0e-0000-4000-8000-%012d', ++$n;
-    $dbh->do('select auth.record_end(?, ?, null, now() + ?::interval)', undef, $o{kind} // 'jti', $jti, $o{in} // '15 min');
+    $dbh->do('select auth.record_end(?, ?, null, now() + ?::interval)', undef, $o{kind} // 'jti',
+        $jti, $o{in} // '15 min');
     return $jti;
 }
 
 my $before = end_token();
-$gridd = Punit::Server->new(cmd => [program('punit-gridd')], log => "$dir/gridd.log",
-    env => { PUNIT_UNIT => 'eu', PUNIT_PG => $pg->conninfo, PUNIT_GRID => "unix:$dir/grid1.sock unix:$dir/grid2.sock",
-        PUNIT_TOKEN_GRID => "unix:$dir/tokens.sock" })->start;
+$gridd = Punit::Server->new(
+    cmd => [program('punit-gridd')], log => "$dir/gridd.log",
+    env => {
+        PUNIT_UNIT => 'eu', PUNIT_PG => $pg->conninfo,
+        PUNIT_GRID => "unix:$dir/grid1.sock unix:$dir/grid2.sock",
+        PUNIT_TOKEN_GRID => "unix:$dir/tokens.sock"
+    })->start;
 
 # ---- generations
 soon(all_are(), 5, 'after the start every server has the generation');
 $dbh->do(q{insert into sports.sport (name, category, met) values ('Curling', 'ice', 4)});
 soon(all_are(), 0.5, 'a change is there at its NOTIFY, not at the next second');
 $dbh->do('set session_replication_role = replica');
-$dbh->do(q{insert into sports.sport (origin_unit, name, category, met) values ('us', 'Golf', 'lawn', 3)});
+$dbh->do(
+    q{insert into sports.sport (origin_unit, name, category, met) values ('us', 'Golf', 'lawn', 3)}
+);
 $dbh->do('set session_replication_role = origin');
 soon(all_are(), 0.5, 'a replicated change too');
 
 my $end = time + 4.5;
 my $gaps = 0;
-while (time < $end) { $gaps++ if grep { $_ eq 'none' } known(); sleep 0.1 }
+while (time < $end) {
+    $gaps++ if grep { $_ eq 'none' } known(); sleep 0.1
+}
 is $gaps, 0, 'it stays there for longer than its 3 s to live';
 
 my $ahead = generation() + 100;
 $memcached[0]->set('punit:gen:sports', 0, $ahead, 3);
 sleep 1.3;
-is +(known())[0], $ahead, 'an older generation is never written over a newer one';
+is + (known())[0], $ahead, 'an older generation is never written over a newer one';
 soon(all_are(), 4, 'which is not kept alive either');
 
 $memcached[1]->flush;
@@ -84,12 +100,14 @@ $memcached[0]->start;
 soon(all_are(), 3, 'a server that is back has it again');
 $memcached[1]->signal('STOP');
 $dbh->do(q{update sports.sport set name = 'Curling 3' where origin_unit = 'eu'});
-soon(sub { $memcached[0]->get('punit:gen:sports') eq generation() }, 1, 'a frozen server does not hold up the other one');
+soon(sub { $memcached[0]->get('punit:gen:sports') eq generation() }, 1,
+    'a frozen server does not hold up the other one');
 $memcached[1]->signal('CONT');
 soon(all_are(), 3, 'and is served when it goes on');
 
 # ---- tokens
-soon(sub { token($before) eq 'revoked' }, 2, 'what had ended before the start is in the token grid');
+soon(sub { token($before) eq 'revoked' }, 2,
+    'what had ended before the start is in the token grid');
 my $jti = end_token();
 soon(sub { token($jti) eq 'revoked' }, 0.5, 'what ends is there at once');
 my $brief = end_token(in => '2 s');
@@ -105,7 +123,8 @@ my $after = end_token();
 soon(sub { token($after) eq 'revoked' }, 0.5, 'the next one follows');
 is token($expired), 'none', 'an expired token is not written';
 is token($session), 'none', 'a session is no token';
-$dbh->do(q{select pg_notify('punit_ended', ?)}, undef, $_) for 'jti', 'jti x', 'nonsense', '', 'jti ' . 'x' x 36 . ' 99999999999';
+$dbh->do(q{select pg_notify('punit_ended', ?)}, undef, $_)
+    for 'jti', 'jti x', 'nonsense', '', 'jti ' . 'x' x 36 . ' 99999999999';
 $after = end_token();
 soon(sub { token($after) eq 'revoked' }, 0.5, 'malformed notifications do no harm');
 
@@ -114,12 +133,19 @@ my $missed = end_token();
 sleep 0.2;
 unlink "$dir/tokens.sock";
 $tokens->start;
-soon(sub { token($missed) eq 'revoked' && token($before) eq 'revoked' }, 3, 'after memcached was away all that has ended is written again');
+soon(sub { token($missed) eq 'revoked' && token($before) eq 'revoked' }, 3,
+    'after memcached was away all that has ended is written again');
 
 # ---- PostgreSQL away
 $dbh->disconnect;
 $pg->kill9;
-soon(sub { 2 == grep { $_ eq 'none' } known() }, 5, 'without PostgreSQL the generation expires: the grid misses rather than lies');
+soon(
+    sub {
+        2 == grep { $_ eq 'none' } known()
+    },
+    5,
+    'without PostgreSQL the generation expires: the grid misses rather than lies'
+);
 $pg->start;
 $dbh = $pg->dbh;
 $missed = end_token();
@@ -135,7 +161,8 @@ soon(sub { token($jti) eq 'revoked' }, 1, 'and listens');
 my $log = $gridd->log_text;
 my %lines;
 $lines{$1}++ while $log =~ /event=(\S+)/g;
-is $lines{'database-down'}, $lines{'database-up'}, 'the log has one line for each change of PostgreSQL';
+is $lines{'database-down'}, $lines{'database-up'},
+    'the log has one line for each change of PostgreSQL';
 is $lines{'grid-down'}, $lines{'grid-up'}, 'and of memcached';
 cmp_ok scalar(() = $log =~ /\n/g), '<', 30, 'and none a second' or diag $log;
 

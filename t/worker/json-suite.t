@@ -1,5 +1,6 @@
-# JSONTestSuite (github.com/nst/JSONTestSuite), every text of it as the body of every POST, PUT and PATCH of every
-# service: what is JSON is never refused as malformed, what is none never taken, and nothing breaks.
+# JSONTestSuite (github.com/nst/JSONTestSuite), every text of it as the body of every POST, PUT and
+# PATCH of every service: what is JSON is never refused as malformed, what is none never taken, and
+# nothing breaks.
 use strict;
 use warnings;
 use FindBin ();
@@ -15,7 +16,8 @@ use Punit::Tree qw(program);
 use Punit::Worker;
 
 my $folder = dirname(abs_path(__FILE__)) . '/../../../shared/data/JSONTestSuite/test_parsing';
-plan skip_all => 'JSONTestSuite is not there: ../shared/data/JSONTestSuite beside the checkout' if !-d $folder;
+plan skip_all => 'JSONTestSuite is not there: ../shared/data/JSONTestSuite beside the checkout'
+    if !-d $folder;
 
 my %text;
 for my $path (glob "$folder/*.json") {
@@ -30,14 +32,16 @@ my $user = 'b0000000-0000-4000-8000-000000000001';
 $db->do(q(select auth.assign_buckets('{eu}')));
 $db->do('select punit.create_user(?)', undef, $user);
 
-# [METHOD, path] of what takes a body at a service; of what there is one of many, one that is not there.
+# [METHOD, path] of what takes a body at a service; of what there is one of many, one that is not
+# there.
 sub takers {
     my ($service) = @_;
     open my $table, '-|', program("punit-$service"), '--routes' or die $!;
-    my @takers = map { [ (split)[0, 1] ] } grep { /^(?:POST|PUT|PATCH) / } <$table>;
+    my @takers = map { [(split)[0, 1]] } grep {/^(?:POST|PUT|PATCH) /} <$table>;
     close $table or die "punit-$service --routes: $?";
     $_->[1] =~ s/\{\w+:uuid\}/b0000000-0000-4000-8000-000000000009/ for @takers;
-    return grep { $_->[1] !~ m{^/auth/logout$|/like$|^/social/following/} } @takers;    # those take none
+    return
+        grep { $_->[1] !~ m{^/auth/logout$|/like$|^/social/following/} } @takers;  # those take none
 }
 
 cmp_ok scalar(keys %text), '>', 300, 'all texts are there';
@@ -46,14 +50,19 @@ $kind{ substr $_, 0, 1 }++ for keys %text;
 ok $kind{y} && $kind{n} && $kind{i}, 'of each kind';
 
 for my $service (services()) {
-    my $fcgi = $service eq 'auth' ? Punit::AuthWorker->new($pg)->fcgi : Punit::Worker->new($pg, $service)->{fcgi};
+    my $fcgi =
+        $service eq 'auth'
+        ? Punit::AuthWorker->new($pg)->fcgi
+        : Punit::Worker->new($pg, $service)->{fcgi};
     for (takers($service)) {
         my ($method, $path) = @$_;
         subtest "$method $path" => sub {
             my (%status, @wrong);
             for my $name (sort keys %text) {
                 my $a = eval {
-                    $fcgi->request($method => $path, body => $text{$name}, user => $user, roles => 'user coach editor', keep => 1,
+                    $fcgi->request(
+                        $method => $path, body => $text{$name}, user => $user,
+                        roles => 'user coach editor', keep => 1,
                         params => { PUNIT_CLIENT => '' });
                 };
                 my $status = $a ? $a->{status} : 0;

@@ -1,5 +1,6 @@
 #!/usr/bin/perl
-# A worker's log: a line for each request, kept for a moment and written together; none is lost at the end.
+# A worker's log: a line for each request, kept for a moment and written together; none is lost at
+# the end.
 use strict;
 use warnings;
 use Test::More;
@@ -8,51 +9,83 @@ use Time::HiRes qw(sleep time);
 use Punit::Postgres;
 use Punit::Worker;
 
-my $pg  = Punit::Postgres->new(unit => 'eu');
+my $pg = Punit::Postgres->new(unit => 'eu');
 $pg->apply('punit', 'profile');
-my $dbh  = $pg->dbh;
+my $dbh = $pg->dbh;
 my $user = '0b6f2f0e-0000-4000-8000-000000000001';
 $dbh->begin_work;
 $dbh->do('select punit.create_user(?)', undef, $user);
 $dbh->do('select profile.create(?, ?)', undef, $user, 'Ann');
 $dbh->commit;
 
+my $time = qr{\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z};
 my $profile = Punit::Worker->new($pg, 'profile');
-sub get { my ($id, %o) = @_; return $profile->request(GET => '/profile', user => $user, keep => 1, params => { PUNIT_REQUEST_ID => $id }, %o) }
+sub get {
+    my ($id, %o) = @_;
+    return $profile->request(GET => '/profile', user => $user, keep => 1,
+        params => { PUNIT_REQUEST_ID => $id }, %o)
+}
 sub logged { return $profile->log_text =~ /event=request request="([^"]*)"/g }
 
 subtest 'an answered request is in the log soon, with all that is said of it' => sub {
     is get('one')->{status}, 200, 'answered';
     my $start = time;
-    $profile->until(sub { grep { $_ eq 'one' } logged() }, 'logs it');
+    $profile->until(
+        sub {
+            grep { $_ eq 'one' } logged()
+        },
+        'logs it'
+    );
     cmp_ok time - $start, '<', 1, 'soon';
-    my ($line) = grep { /request="one"/ } split /\n/, $profile->log_text;
-    like $line, qr{^ts=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z level=info service=profile event=request request="one" user=$user method=GET}, 'request and user';
+    my ($line) = grep {/request="one"/} split /\n/, $profile->log_text;
+    like $line,
+        qr{^ts=$time level=info service=profile event=request request="one" user=$user method=GET},
+        'request and user';
     like $line, qr{ route="/profile" status=200 problem=- ms=\d+$}, 'route, status, time';
 };
 
 subtest 'of requests one after another: a line for each, in their order' => sub {
-    my @ids = map { "many-$_" } 1 .. 1500;
+    my @ids = map {"many-$_"} 1 .. 1500;
     get($_) for @ids;
-    $profile->until(sub { grep { $_ eq $ids[-1] } logged() }, 'logs the last');
-    is_deeply [ grep { /^many-/ } logged() ], \@ids, 'none is lost, none is out of place';
-    is_deeply [ grep { !/^ts=\S+ level=\w+ service=profile event=/ } split /\n/, $profile->log_text ], [], 'all lines are whole';
+    $profile->until(
+        sub {
+            grep { $_ eq $ids[-1] } logged()
+        },
+        'logs the last'
+    );
+    is_deeply [grep {/^many-/} logged()], \@ids, 'none is lost, none is out of place';
+    is_deeply [grep { !/^ts=\S+ level=\w+ service=profile event=/ } split /\n/, $profile->log_text],
+        [], 'all lines are whole';
 };
 
 subtest 'requests at the same time: whole lines, one for each' => sub {
     my $each = $profile->connection;    # a connection of its own
-    my @running = map { my $n = $_; $each->send_only(GET => '/profile', user => $user, params => { PUNIT_REQUEST_ID => "beside-$n" }) } 1 .. 24;
-    is_deeply [ grep { $each->collect($_)->{status} != 200 } @running ], [], 'answered';
-    $profile->until(sub { 24 == grep { /^beside-/ } logged() }, 'logs all of them');
-    is_deeply [ sort grep { /^beside-/ } logged() ], [ sort map { "beside-$_" } 1 .. 24 ], 'each once';
+    my @running = map {
+        my $n = $_; $each->send_only(GET => '/profile', user => $user,
+            params => { PUNIT_REQUEST_ID => "beside-$n" })
+    } 1 .. 24;
+    is_deeply [grep { $each->collect($_)->{status} != 200 } @running], [], 'answered';
+    $profile->until(
+        sub {
+            24 == grep {/^beside-/} logged()
+        },
+        'logs all of them'
+    );
+    is_deeply [sort grep {/^beside-/} logged()], [sort map {"beside-$_"} 1 .. 24], 'each once';
 };
 
 subtest 'what fails is said before the requests that met it' => sub {
     $pg->kill9;
     get($_) for 'before-1', 'before-2';
-    $profile->until(sub { grep { $_ eq 'before-2' } logged() }, 'logs the last');
+    $profile->until(
+        sub {
+            grep { $_ eq 'before-2' } logged()
+        },
+        'logs the last'
+    );
     my @said = $profile->log_text =~ /event=(database-down|request request="before-\d")/g;
-    is_deeply \@said, [ 'database-down', 'request request="before-1"', 'request request="before-2"' ], 'what it is, then the requests that met it'
+    is_deeply \@said, ['database-down', 'request request="before-1"', 'request request="before-2"'],
+        'what it is, then the requests that met it'
         or diag $profile->log_text;
     $pg->start;
     $profile->until(sub { get('again')->{status} == 200 }, 'serves again');
@@ -60,11 +93,12 @@ subtest 'what fails is said before the requests that met it' => sub {
 
 subtest 'what is kept is written at the end' => sub {
     for my $round (1 .. 5) {
-        my @ids = map { "end-$round-$_" } 1 .. 20;
+        my @ids = map {"end-$round-$_"} 1 .. 20;
         get($_) for @ids;
         $profile->signal('TERM');
         $profile->until(sub { !$profile->alive }, 'ends');
-        is_deeply [ grep { /^end-$round-/ } logged() ], \@ids, "all of it, before the process is gone ($round)";
+        is_deeply [grep {/^end-$round-/} logged()], \@ids,
+            "all of it, before the process is gone ($round)";
         my @events = $profile->log_text =~ /event=(\S+)/g;
         is $events[-1], 'stop', 'and the end is the last line';
         $profile->fcgi->close_kept;

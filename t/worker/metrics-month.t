@@ -21,23 +21,41 @@ sub user {
     return $id;
 }
 
-sub store { my ($user, @at) = @_; return $metrics->post('/metrics/samples', [ map { { type_id => $type, at => $_, value => 1 } } @at ], user => $user) }
+sub store {
+    my ($user, @at) = @_;
+    return $metrics->post('/metrics/samples',
+        [map { { type_id => $type, at => $_, value => 1 } } @at], user => $user)
+}
 
 # The partitions, without those that stand ready for this month and the next.
 sub partitions {
-    my %ready = map { $_ => 1 } @{ $db->selectcol_arrayref(
-        q(select to_char(now() at time zone 'UTC' + m * interval '1 month', 'YYYY_MM') from generate_series(0, 1) m)) };
-    return join ' ', grep { !$ready{$_} } map { s/.*sample_//r } @{ $db->selectcol_arrayref(
-        q(select inhrelid::regclass::text from pg_inherits where inhparent = 'metrics.sample'::regclass order by 1)) };
+    my %ready = map { $_ => 1 } @{
+        $db->selectcol_arrayref(
+            q(select to_char(now() at time zone 'UTC' + m * interval '1 month', 'YYYY_MM')
+                from generate_series(0, 1) m)
+        ) };
+    return join ' ', grep { !$ready{$_} } map {s/.*sample_//r} @{
+        $db->selectcol_arrayref(
+            q(select inhrelid::regclass::text from pg_inherits
+                where inhparent = 'metrics.sample'::regclass order by 1)
+        ) };
 }
 
-sub counts { return join ' ', map { "$_->[0]=$_->[1]" } @{ $db->selectall_arrayref(
-    q(select replace(tableoid::regclass::text, 'metrics.sample_', ''), count(*) from metrics.sample where user_id = ? group by 1 order by 1), undef, $_[0]) } }
+sub counts {
+    return join ' ', map {"$_->[0]=$_->[1]"} @{
+        $db->selectall_arrayref(
+            q(select replace(tableoid::regclass::text, 'metrics.sample_', ''), count(*)
+                from metrics.sample where user_id = ? group by 1 order by 1),
+            undef, $_[0]) }
+}
 
 subtest 'this month and the next stand ready' => sub {
     is $db->selectrow_array(q(select count(*) from punit.month)), 2;
     $db->do('delete from punit.month where first > now()');
-    my ($next) = $db->selectrow_array(q(select to_char(date_trunc('month', now() at time zone 'UTC') + interval '1 month', 'YYYY_MM')));
+    my ($next) = $db->selectrow_array(
+        q(select to_char(date_trunc('month', now() at time zone 'UTC') + interval '1 month',
+            'YYYY_MM'))
+    );
     $db->do("drop table metrics.sample_$next");
     is $db->selectrow_array('select punit.months_ahead()'), 1, 'what is missing is made';
     is $db->selectrow_array('select punit.months_ahead()'), 0, 'once';
@@ -46,7 +64,8 @@ subtest 'this month and the next stand ready' => sub {
 
 subtest 'a month is made when its first sample comes, and months are those of UTC' => sub {
     my $user = user();
-    is store($user, '2024-02-29T23:59:59.999Z', '2024-03-01T00:30:00+01:00', '2024-03-01T00:00:00Z')->{status}, 201;
+    is store($user, '2024-02-29T23:59:59.999Z', '2024-03-01T00:30:00+01:00', '2024-03-01T00:00:00Z')
+        ->{status}, 201;
     is partitions(), '2024_02 2024_03';
     is counts($user), '2024_02=2 2024_03=1';
     is store($user, '2024-02-01T00:00:00Z')->{status}, 201, 'and then it is there';
@@ -55,10 +74,10 @@ subtest 'a month is made when its first sample comes, and months are those of UT
 
 subtest 'what is far away shares two partitions' => sub {
     my $user = user();
-    is store($user, map { "$_-07-01T00:00:00Z" } 1900, 1950, 2019, 2040, 2199)->{status}, 201;
+    is store($user, map {"$_-07-01T00:00:00Z"} 1900, 1950, 2019, 2040, 2199)->{status}, 201;
     is counts($user), '2040_01=2 early=3';
-    is_deeply [ map { $_->{at} } $metrics->items('/metrics/samples', user => $user) ],
-        [ map { "$_-07-01T00:00:00.000Z" } 1900, 1950, 2019, 2040, 2199 ];
+    is_deeply [map { $_->{at} } $metrics->items('/metrics/samples', user => $user)],
+        [map {"$_-07-01T00:00:00.000Z"} 1900, 1950, 2019, 2040, 2199];
 };
 
 subtest 'a request over many months is stored whole or not at all' => sub {
@@ -76,25 +95,38 @@ subtest 'many who come with the first samples of the same months at once are all
     my @at = map { sprintf '2036-%02d-15T12:00:00Z', $_ } 1 .. 12;
     my @running = map {
         my $user = $_;
-        $metrics->{fcgi}->send_only(POST => '/metrics/samples', user => $user, body => [ map { { type_id => $type, at => $_, value => 1 } } @at ])
+        $metrics->{fcgi}->send_only(POST => '/metrics/samples', user => $user,
+            body => [map { { type_id => $type, at => $_, value => 1 } } @at])
     } @users;
     is join(' ', map { $metrics->{fcgi}->collect($_)->{status} } @running), join(' ', (201) x 8);
-    is $db->selectrow_array(q(select count(*) from metrics.sample where at >= '2036-01-01Z' and at < '2037-01-01Z')), 96;
+    is $db->selectrow_array(
+        q(select count(*) from metrics.sample where at >= '2036-01-01Z' and at < '2037-01-01Z')),
+        96;
 };
 
 subtest 'no service has rights on a partition, and the guard stands before the table' => sub {
     my $user = user();
     store($user, '2024-02-10T00:00:00Z');
     my $role = $pg->dbh('punit_metrics');
-    for ('select * from metrics.sample_2024_02', 'delete from metrics.sample_2024_02', 'truncate metrics.sample_2024_02',
-        qq(insert into metrics.sample_2024_02 (user_id, type_id, at, value, ver) values ('$user', '$type', '2024-02-11Z', 1, 1)))
+    for (
+        'select * from metrics.sample_2024_02', 'delete from metrics.sample_2024_02',
+        'truncate metrics.sample_2024_02',
+        qq(insert into metrics.sample_2024_02 (user_id, type_id, at, value, ver)
+            values ('$user', '$type', '2024-02-11Z', 1, 1))
+        )
     {
         ok !eval { $role->do($_); 1 }, $_;
         is $role->state, '42501';
     }
-    ok !eval { $role->do(qq(insert into metrics.sample (user_id, type_id, at, value, ver) values ('$user', '$type', '2024-02-11Z', 1, 1))); 1 }, 'unfenced';
+    ok !eval {
+        $role->do(
+            qq(insert into metrics.sample (user_id, type_id, at, value, ver)
+                values ('$user', '$type', '2024-02-11Z', 1, 1))
+        ); 1
+    }, 'unfenced';
     is $role->state, 'PU500';
-    ok !eval { $role->do(qq(delete from metrics.sample where user_id = '$user')); 1 }, 'unfenced deletion';
+    ok !eval { $role->do(qq(delete from metrics.sample where user_id = '$user')); 1 },
+        'unfenced deletion';
     is $role->state, 'PU500';
 };
 
@@ -105,15 +137,18 @@ subtest 'a deleted sample leaves a tombstone of the table, not of the partition'
     $db->do('select punit.bump(?)', undef, $user);
     $db->do('delete from metrics.sample where user_id = ?', undef, $user);
     $db->commit;
-    is_deeply $db->selectcol_arrayref('select tab from punit.tomb where user_id = ?', undef, $user), ['metrics.sample'];
+    is_deeply $db->selectcol_arrayref('select tab from punit.tomb where user_id = ?', undef, $user),
+        ['metrics.sample'];
 };
 
 subtest 'partitions are no part of the shape that units compare' => sub {
     unlike $db->selectrow_array('select punit.shape()'), qr/sample_/;
     my ($list) = $db->selectrow_array('select punit.months()');
     like $list, qr/^metrics\.sample:-infinity,(?:20\d\d-\d\d-01,?)+$/;
-    is $db->selectrow_array('select punit.have_months(?)', undef, $list), 0, 'what another unit lists and is here is not made again';
-    is $db->selectrow_array('select punit.have_months(?)', undef, 'metrics.sample:2031-05-01,2031-06-01 other.table:2031-05-01'), 2;
+    is $db->selectrow_array('select punit.have_months(?)', undef, $list), 0,
+        'what another unit lists and is here is not made again';
+    is $db->selectrow_array('select punit.have_months(?)', undef,
+        'metrics.sample:2031-05-01,2031-06-01 other.table:2031-05-01'), 2;
 };
 
 done_testing;

@@ -30,79 +30,107 @@ sub user {
 # samples: time => value
 sub store {
     my ($user, %samples) = @_;
-    my $a = $metrics->post('/metrics/samples',
-        [ map { { type_id => $steps, at => $_, value => $samples{$_} } } keys %samples ], user => $user);
+    my $a = $metrics->post(
+        '/metrics/samples',
+        [map { { type_id => $steps, at => $_, value => $samples{$_} } } keys %samples],
+        user => $user
+    );
     $a->{status} == 201 or die "$a->{status} $a->{body}";
 }
 
 sub summary {
     my ($user, $bucket, $rest, %o) = @_;
-    return map { $_->{start} =~ s/:00\.000Z//r . ' ' . $_->{end} =~ s/:00\.000Z//r . " $_->{count} $_->{sum}" }
-        $metrics->items("/metrics/summary?type=$steps&bucket=$bucket" . ($rest // ''), user => $user, %o);
+    return map {
+              $_->{start} =~ s/:00\.000Z//r . ' '
+            . $_->{end} =~ s/:00\.000Z//r
+            . " $_->{count} $_->{sum}"
+        }
+        $metrics->items("/metrics/summary?type=$steps&bucket=$bucket" . ($rest // ''),
+        user => $user, %o);
 }
 
 subtest 'a bucket has count, least, greatest, mean and sum' => sub {
     my $user = user();
-    store($user, '2026-03-01T08:00:00Z' => 10, '2026-03-01T09:00:00Z' => 20, '2026-03-01T10:00:00Z' => 60);
+    store($user, '2026-03-01T08:00:00Z' => 10, '2026-03-01T09:00:00Z' => 20,
+        '2026-03-01T10:00:00Z' => 60);
     my ($item) = $metrics->items("/metrics/summary?type=$steps&bucket=day", user => $user);
-    is_deeply $item, { start => '2026-03-01T00:00:00.000Z', end => '2026-03-02T00:00:00.000Z', count => 3, min => 10,
-        max => 60, avg => 30, sum => 90 };
+    is_deeply $item, {
+        start => '2026-03-01T00:00:00.000Z', end => '2026-03-02T00:00:00.000Z', count => 3,
+        min => 10,
+        max => 60, avg => 30, sum => 90
+    };
 };
 
 subtest 'days begin at midnight where the user is' => sub {
     my %samples = ('2026-01-01T04:59:00Z' => 1, '2026-01-01T05:00:00Z' => 2);
-    my ($in_utc, $in_york, $in_kolkata) = map { user($_) } undef, 'America/New_York', 'Asia/Kolkata';
+    my ($in_utc, $in_york, $in_kolkata) = map { user($_) } undef, 'America/New_York',
+        'Asia/Kolkata';
     store($_, %samples) for $in_utc, $in_york, $in_kolkata;
-    is_deeply [ summary($in_utc, 'day') ], ['2026-01-01T00:00 2026-01-02T00:00 2 3'], 'no zone: UTC';
-    is_deeply [ summary($in_york, 'day') ],
-        [ '2025-12-31T05:00 2026-01-01T05:00 1 1', '2026-01-01T05:00 2026-01-02T05:00 1 2' ];
-    is_deeply [ summary($in_kolkata, 'hour') ], [ '2026-01-01T04:30 2026-01-01T05:30 2 3' ], 'half-hour zones have their hours';
+    is_deeply [summary($in_utc, 'day')], ['2026-01-01T00:00 2026-01-02T00:00 2 3'], 'no zone: UTC';
+    is_deeply [summary($in_york, 'day')],
+        ['2025-12-31T05:00 2026-01-01T05:00 1 1', '2026-01-01T05:00 2026-01-02T05:00 1 2'];
+    is_deeply [summary($in_kolkata, 'hour')], ['2026-01-01T04:30 2026-01-01T05:30 2 3'],
+        'half-hour zones have their hours';
 };
 
-subtest 'the day summer time begins has 23 hours, the day it ends 25, and no sample falls out' => sub {
+subtest 'the day summer time begins has 23 hours, the day it ends 25, and no sample falls out' =>
+    sub {
     my $user = user('Europe/Berlin');
     # a sample each hour from midnight to midnight, local
-    store($user, map { sprintf('2026-03-%02dT%02d:30:00Z', 28 + int((23 + $_) / 24), (23 + $_) % 24) => 1 } 0 .. 22);
-    store($user, map { sprintf('2026-10-%02dT%02d:30:00Z', 24 + int((22 + $_) / 24), (22 + $_) % 24) => 1 } 0 .. 24);
-    is_deeply [ summary($user, 'day') ],
-        [ '2026-03-28T23:00 2026-03-29T22:00 23 23', '2026-10-24T22:00 2026-10-25T23:00 25 25' ];
+    store($user,
+        map { sprintf('2026-03-%02dT%02d:30:00Z', 28 + int((23 + $_) / 24), (23 + $_) % 24) => 1 }
+            0 .. 22);
+    store($user,
+        map { sprintf('2026-10-%02dT%02d:30:00Z', 24 + int((22 + $_) / 24), (22 + $_) % 24) => 1 }
+            0 .. 24);
+    is_deeply [summary($user, 'day')],
+        ['2026-03-28T23:00 2026-03-29T22:00 23 23', '2026-10-24T22:00 2026-10-25T23:00 25 25'];
     my @hours = summary($user, 'hour', '&from=2026-10-24T22:00:00Z&limit=500');
     is scalar(@hours), 25, 'the hour that comes twice is two buckets';
-    is_deeply [ @hours[ 2 .. 3 ] ], [ '2026-10-25T00:00 2026-10-25T01:00 1 1', '2026-10-25T01:00 2026-10-25T02:00 1 1' ];
-    is_deeply [ summary($user, 'month') ],
-        [ '2026-02-28T23:00 2026-03-31T22:00 23 23', '2026-09-30T22:00 2026-10-31T23:00 25 25' ], 'months across the change';
-};
+    is_deeply [@hours[2 .. 3]],
+        ['2026-10-25T00:00 2026-10-25T01:00 1 1', '2026-10-25T01:00 2026-10-25T02:00 1 1'];
+    is_deeply [summary($user, 'month')],
+        ['2026-02-28T23:00 2026-03-31T22:00 23 23', '2026-09-30T22:00 2026-10-31T23:00 25 25'],
+        'months across the change';
+    };
 
 subtest 'weeks begin on Monday' => sub {
     my $user = user('Europe/Berlin');
     store($user, '2026-03-01T22:59:00Z' => 1, '2026-03-01T23:00:00Z' => 2);
-    is_deeply [ summary($user, 'week') ],
-        [ '2026-02-22T23:00 2026-03-01T23:00 1 1', '2026-03-01T23:00 2026-03-08T23:00 1 2' ];
+    is_deeply [summary($user, 'week')],
+        ['2026-02-22T23:00 2026-03-01T23:00 1 1', '2026-03-01T23:00 2026-03-08T23:00 1 2'];
 };
 
 subtest 'from and to cut samples, empty buckets are left out, pages follow each other' => sub {
     my $user = user('Asia/Tokyo');
     store($user, map { sprintf('2026-04-%02dT12:00:00Z', $_) => $_ } 1 .. 3, 5 .. 9);
-    my $sums = sub { join ' ', map { (split)[3] } summary($user, 'day', @_) };
+    my $sums = sub {
+        join ' ', map { (split)[3] } summary($user, 'day', @_)
+    };
     is $sums->('&from=2026-04-02T00:00:00Z&to=2026-04-08T00:00:00Z'), '2 3 5 6 7';
     is $sums->('&limit=3'), '1 2 3 5 6 7 8 9';
     my $step = 0;
-    is $sums->('&limit=3', between => sub { store($user, '2026-04-04T12:00:00Z' => 4) if !$step++ }), '1 2 3 4 5 6 7 8 9',
+    is $sums->('&limit=3',
+        between => sub { store($user, '2026-04-04T12:00:00Z' => 4) if !$step++ }),
+        '1 2 3 4 5 6 7 8 9',
         'also while samples come';
 };
 
 subtest 'a moment that is not of this user or type is not counted' => sub {
     my ($he, $she) = (user(), user());
     store($_, '2026-03-01T08:00:00Z' => 1) for $he, $she;
-    my ($other) = map { $_->{id} } grep { $_->{name} eq 'Distance' } $metrics->items('/metrics/types');
-    $metrics->post('/metrics/samples', [ { type_id => $other, at => '2026-03-01T08:00:00Z', value => 5 } ], user => $he);
-    is_deeply [ summary($he, 'day') ], ['2026-03-01T00:00 2026-03-02T00:00 1 1'];
+    my ($other) =
+        map { $_->{id} } grep { $_->{name} eq 'Distance' } $metrics->items('/metrics/types');
+    $metrics->post('/metrics/samples',
+        [{ type_id => $other, at => '2026-03-01T08:00:00Z', value => 5 }], user => $he);
+    is_deeply [summary($he, 'day')], ['2026-03-01T00:00 2026-03-02T00:00 1 1'];
 };
 
 subtest 'type and bucket are needed' => sub {
     my $user = user();
     is $metrics->get("/metrics/summary?$_", user => $user)->{status}, 400, $_
-        for "type=$steps", 'bucket=day', "type=$steps&bucket=year", 'type=x&bucket=day', "type=$steps&bucket=day&from=noon";
+        for "type=$steps", 'bucket=day', "type=$steps&bucket=year", 'type=x&bucket=day',
+        "type=$steps&bucket=day&from=noon";
 };
 
 done_testing;

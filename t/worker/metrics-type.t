@@ -19,8 +19,9 @@ subtest 'the first types are there once, however often they are sown' => sub {
     cmp_ok $n, '>=', 12;
     is $db->selectrow_array('select metrics.seed()'), 0;
     is scalar($metrics->items('/metrics/types?limit=5')), $n;
-    my ($pressure) = grep { $_->{name} eq 'Systolic blood pressure' } $metrics->items('/metrics/types');
-    is_deeply [ @$pressure{qw(unit min max)} ], [ 'mm[Hg]', 30, 350 ];
+    my ($pressure) =
+        grep { $_->{name} eq 'Systolic blood pressure' } $metrics->items('/metrics/types');
+    is_deeply [@$pressure{qw(unit min max)}], ['mm[Hg]', 30, 350];
 };
 
 subtest 'one type has a strong ETag, and If-None-Match gives 304 until it changes' => sub {
@@ -34,17 +35,19 @@ subtest 'one type has a strong ETag, and If-None-Match gives 304 until it change
 };
 
 subtest 'what is wrong with a body is told by pointers' => sub {
-    my $a = $metrics->post('/metrics/types', { name => 'x', unit => 'beats per minute', min => 'low', colour => 1 }, @editor);
+    my $a = $metrics->post('/metrics/types',
+        { name => 'x', unit => 'beats per minute', min => 'low', colour => 1 }, @editor);
     is $a->{status}, 422;
-    is_deeply [ sort split / /, $a->{pointers} ], [qw(/colour /min /unit)];
-    is $metrics->post('/metrics/types', type(min => 2, max => 1), @editor)->{pointers}, '/max', 'max below min';
+    is_deeply [sort split / /, $a->{pointers}], [qw(/colour /min /unit)];
+    is $metrics->post('/metrics/types', type(min => 2, max => 1), @editor)->{pointers}, '/max',
+        'max below min';
     my $path = $metrics->post('/metrics/types', type(), @editor)->{headers}{location};
     is $metrics->put($path, type(min => 2, max => 1), @editor)->{pointers}, '/max', 'in PUT too';
 };
 
 subtest 'only an editor writes' => sub {
     my $path = $metrics->post('/metrics/types', type(), @editor)->{headers}{location};
-    for ([ POST => '/metrics/types', type() ], [ PUT => $path, type() ], [ DELETE => $path, undef ]) {
+    for ([POST => '/metrics/types', type()], [PUT => $path, type()], [DELETE => $path, undef]) {
         is $metrics->call(@$_, user => $editor[1], roles => 'user coach')->{status}, 403, $_->[0];
         is $metrics->call(@$_)->{status}, 401, "$_->[0] without a user";
     }
@@ -52,13 +55,16 @@ subtest 'only an editor writes' => sub {
 
 subtest 'the same Idempotency-Key makes one type' => sub {
     my $a = $metrics->post('/metrics/types', type(name => 'Once'), @editor, key => 't1');
-    is $metrics->post('/metrics/types', type(name => 'Once'), @editor, key => 't1')->{body}, $a->{body};
-    is $metrics->post('/metrics/types', type(name => 'Twice'), @editor, key => 't1')->{json}{type}, 'urn:punit:key-reused';
+    is $metrics->post('/metrics/types', type(name => 'Once'), @editor, key => 't1')->{body},
+        $a->{body};
+    is $metrics->post('/metrics/types', type(name => 'Twice'), @editor, key => 't1')->{json}{type},
+        'urn:punit:key-reused';
     is scalar(grep { $_->{name} =~ /Once|Twice/ } $metrics->items('/metrics/types')), 1;
 };
 
 subtest 'a retired type leaves the list, keeps its address, and a PUT brings it back' => sub {
-    my $path = $metrics->post('/metrics/types', type(name => 'Phlogiston'), @editor)->{headers}{location};
+    my $path =
+        $metrics->post('/metrics/types', type(name => 'Phlogiston'), @editor)->{headers}{location};
     is $metrics->delete($path, @editor)->{status}, 204 for 1 .. 2;
     ok !grep { $_->{name} eq 'Phlogiston' } $metrics->items('/metrics/types');
     ok $metrics->get($path)->{json}{retired_at};
@@ -69,9 +75,12 @@ subtest 'a retired type leaves the list, keeps its address, and a PUT brings it 
 subtest 'a type of another unit is changed there: 421 with its author' => sub {
     my $id = 'a0000000-0000-4000-8000-000000000001';
     $db->do('set session_replication_role = replica');
-    $db->do(q{insert into metrics.type (origin_unit, id, name, unit) values ('us', ?, 'Height', '[ft_i]')}, undef, $id);
+    $db->do(
+        q{insert into metrics.type (origin_unit, id, name, unit)
+            values ('us', ?, 'Height', '[ft_i]')},
+        undef, $id);
     $db->do('set session_replication_role = origin');
-    for ([ 'PUT', type() ], [ 'DELETE', undef ]) {
+    for (['PUT', type()], ['DELETE', undef]) {
         my $a = $metrics->call($_->[0], "/metrics/types/$id", $_->[1], @editor);
         is $a->{status}, 421, $_->[0];
         is $a->{headers}{'punit-author'}, 'us';

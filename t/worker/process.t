@@ -11,9 +11,9 @@ use Punit::Server;
 use Punit::Wait qw(wait_until);
 use Punit::Worker;
 
-my $pg  = Punit::Postgres->new(unit => 'eu');
+my $pg = Punit::Postgres->new(unit => 'eu');
 $pg->apply('punit', 'profile');
-my $dbh  = $pg->dbh;
+my $dbh = $pg->dbh;
 my $user = $pg->add_user('0b6f2f0e-0000-4000-8000-000000000001', 'Ann');
 
 my $profile = Punit::Worker->new($pg, 'profile');
@@ -24,7 +24,8 @@ sub get { return $profile->request(GET => '/profile', user => $user, @_) }
 # Runs the program until it ends by itself; gives its exit code and what it logged.
 sub ends {
     my (%e) = @_;
-    my $p = Punit::Server->new(cmd => $profile->{cmd}, log => "$dir/ends-" . int(rand 1e9) . '.log',
+    my $p = Punit::Server->new(
+        cmd => $profile->{cmd}, log => "$dir/ends-" . int(rand 1e9) . '.log',
         env => { %{ $profile->{env} }, %e })->start;
     wait_until(sub { !$p->alive }, 10);
     my $status = $p->alive ? 'runs' : $p->{status} >> 8;
@@ -40,12 +41,16 @@ like $log, qr/level=error .*event=socket .*another process listens/, 'and says s
 is get()->{status}, 200, 'the first one goes on';
 
 # field 41 of proc(5)'s stat is the scheduling policy; of all threads
-my @policies = map { open my $f, '<', $_ or die "$_: $!"; (split ' ', (readline $f) =~ s/.*\) //r)[38] } glob "/proc/$profile->{pid}/task/*/stat";
-is_deeply [ grep { $_ != 3 } @policies[1 .. $#policies] ], [], 'its threads are of SCHED_BATCH: they do not push aside what serves others';
+my @policies =
+    map { open my $f, '<', $_ or die "$_: $!"; (split ' ', (readline $f) =~ s/.*\) //r)[38] }
+    glob "/proc/$profile->{pid}/task/*/stat";
+is_deeply [grep { $_ != 3 } @policies[1 .. $#policies]], [],
+    'its threads are of SCHED_BATCH: they do not push aside what serves others';
 
 ($status, $log) = ends(PUNIT_UNIT => 'EU 1');
 is $status, 1, 'a malformed unit ends the start';
-like $log, qr/variable=PUNIT_UNIT value="EU 1" expected=/, 'naming variable, value and what was expected';
+like $log, qr/variable=PUNIT_UNIT value="EU 1" expected=/,
+    'naming variable, value and what was expected';
 ($status, $log) = ends(PUNIT_PG => '');
 like $log, qr/variable=PUNIT_PG/, 'a missing variable is named';
 ($status, $log) = ends(PUNIT_GRID => 'nonsense', PUNIT_SOCKET => "$dir/other.sock");
@@ -58,9 +63,15 @@ $dbh->begin_work;
 $dbh->do('select from punit.own where user_id = ? for update', undef, $user);
 my $running = $profile->send_only(PATCH => '/profile', user => $user, body => { name => 'Bea' });
 my $other = $pg->dbh;
-$profile->until(sub {
-    $other->selectrow_array("select count(*) from pg_stat_activity where usename = 'punit_profile' and wait_event_type = 'Lock'");
-}, 'runs a request');
+$profile->until(
+    sub {
+        $other->selectrow_array(
+            "select count(*) from pg_stat_activity where usename = 'punit_profile'
+                and wait_event_type = 'Lock'"
+        );
+    },
+    'runs a request'
+);
 my $idle = $profile->connection;
 $idle->request(GET => '/profile/health', keep => 1);
 my $start = time;
@@ -80,27 +91,42 @@ is get()->{json}{name}, 'Bea', 'it can be started again at once';
 $dbh->begin_work;
 $dbh->do('select from punit.own where user_id = ? for update', undef, $user);
 $running = $profile->send_only(PATCH => '/profile', user => $user, body => { name => 'Cleo' });
-$profile->until(sub {
-    $other->selectrow_array("select count(*) from pg_stat_activity where usename = 'punit_profile' and wait_event_type = 'Lock'");
-}, 'runs a request');
+$profile->until(
+    sub {
+        $other->selectrow_array(
+            "select count(*) from pg_stat_activity where usename = 'punit_profile'
+                and wait_event_type = 'Lock'"
+        );
+    },
+    'runs a request'
+);
 $start = time;
 $profile->stop('TERM');
-cmp_ok time - $start, '<', 2.2, 'a request that does not end does not keep it from ending within 2 s';
+cmp_ok time - $start, '<', 2.2,
+    'a request that does not end does not keep it from ending within 2 s';
 $dbh->rollback;
 $profile->collect($running);
 
 $profile->start;
 $profile->stop('KILL');
 ok -S $socket, 'killed it leaves its socket behind';
-$profile->start->until(sub { eval { get()->{status} == 200 } }, 'listens again');
+$profile->start->until(
+    sub {
+        eval { get()->{status} == 200 }
+    },
+    'listens again'
+);
 pass 'which the next one replaces';
 
 # ---- many at once
-my @many = map { $profile->send_only(PATCH => '/profile', user => $user, body => { name => "n$_" }) } 1 .. 24;
+my @many =
+    map { $profile->send_only(PATCH => '/profile', user => $user, body => { name => "n$_" }) }
+    1 .. 24;
 my %count;
 $count{ $profile->collect($_)->{status} }++ for @many;
 is_deeply \%count, { 200 => 24 }, 'more clients than threads and connections are all served';
 is $dbh->selectrow_array('select ver from punit.own where user_id = ?', undef, $user),
-    24 + 2, 'each write has bumped once (those of before and the one that outlived its worker too)' or diag 'see PROTOCOL.md';
+    24 + 2, 'each write has bumped once (those of before and the one that outlived its worker too)'
+    or diag 'see PROTOCOL.md';
 
 done_testing;

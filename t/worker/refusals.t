@@ -12,8 +12,8 @@ use Punit::Wait qw(wait_until);
 use Test::More;
 
 my $units = Punit::Units->start(units => ['eu', 'us']);
-my $user  = Punit::User->register($units, 'eu');
-my %pids  = map { $_ => nginx_workers($_) } qw(eu us);
+my $user = Punit::User->register($units, 'eu');
+my %pids = map { $_ => nginx_workers($_) } qw(eu us);
 
 # Worker processes of a unit's NGINX.
 sub nginx_workers {
@@ -26,9 +26,11 @@ sub nginx_workers {
 sub problem_is {
     my ($answer, $status, $type, $name) = @_;
     is $answer->{status}, $status, "$name: $status" or diag $answer->{content};
-    like $answer->{headers}{'content-type'} // '', qr{^application/problem\+json}, "$name: a problem";
+    like $answer->{headers}{'content-type'} // '', qr{^application/problem\+json},
+        "$name: a problem";
     is eval { $answer->{json}{type} } // '', "urn:punit:$type", "$name: $type" if $type;
-    unlike $answer->{content}, qr{/(?:var|tmp|home|usr)/|select |insert |pg_}i, "$name: nothing of the inside leaks";
+    unlike $answer->{content}, qr{/(?:var|tmp|home|usr)/|select |insert |pg_}i,
+        "$name: nothing of the inside leaks";
     return;
 }
 
@@ -43,7 +45,9 @@ sub signed {
 sub sign_with {
     my ($key, $kid, $claims) = @_;
     for my $name (keys %$claims) { delete $claims->{$name} if !defined $claims->{$name} }
-    my $text = join '.', map { encode_base64url(encode_json($_)) } { alg => 'ES256', typ => 'at+jwt', kid => $kid }, $claims;
+    my $text = join '.',
+        map { encode_base64url(encode_json($_)) } { alg => 'ES256', typ => 'at+jwt', kid => $kid },
+        $claims;
     my $in = File::Temp->new;
     print {$in} $text;
     close $in;
@@ -58,36 +62,44 @@ subtest 'tokens' => sub {
     my $good = $user->token;
     my ($head, $body, $signature) = split /[.]/, $good;
     my %bad = (
-        'none'                   => undef,
-        'empty'                  => '',
-        'not a token'            => 'abc',
-        'two parts'              => "$head.$body",
-        'four parts'             => "$good.x",
-        'cut short'              => substr($good, 0, -5),
-        'padded'                 => "$good==",
-        'another signature'      => "$head.$body." . encode_base64url('x' x 64),
-        'another payload'        => "$head." . encode_base64url(encode_json({ %{ $user->claims }, roles => ['coach'] })) . ".$signature",
-        'alg none'               => encode_base64url('{"alg":"none","typ":"at+jwt"}') . ".$body.",
-        'expired'                => signed('eu', exp => time - 3600),
-        'without exp'            => signed('eu', exp => undef),
-        'of a foreign key'       => sign_with($forged, 'eu-1', $user->claims),
-        'of an unknown key'      => sign_with($forged, 'xx-1', $user->claims),
-        'of another audience'    => signed('eu', aud => 'elsewhere'),
-        'HS256 by a public key'  => do {
+        'none' => undef,
+        'empty' => '',
+        'not a token' => 'abc',
+        'two parts' => "$head.$body",
+        'four parts' => "$good.x",
+        'cut short' => substr($good, 0, -5),
+        'padded' => "$good==",
+        'another signature' => "$head.$body." . encode_base64url('x' x 64),
+        'another payload' => "$head."
+            . encode_base64url(encode_json({ %{ $user->claims }, roles => ['coach'] }))
+            . ".$signature",
+        'alg none' => encode_base64url('{"alg":"none","typ":"at+jwt"}') . ".$body.",
+        'expired' => signed('eu', exp => time - 3600),
+        'without exp' => signed('eu', exp => undef),
+        'of a foreign key' => sign_with($forged, 'eu-1', $user->claims),
+        'of an unknown key' => sign_with($forged, 'xx-1', $user->claims),
+        'of another audience' => signed('eu', aud => 'elsewhere'),
+        'HS256 by a public key' => do {
             my ($public) = glob $units->dir . '/eu/keys/eu-1.ES256.pem';
             my $text = encode_base64url('{"alg":"HS256","typ":"at+jwt","kid":"eu-1"}') . ".$body";
-            "$text." . encode_base64url(hmac_sha256($text, do { local (@ARGV, $/) = $public; <> }));
+            "$text." . encode_base64url(hmac_sha256(
+                $text,
+                do { local (@ARGV, $/) = $public; <> }
+            ));
         },
     );
     for my $what (sort keys %bad) {
         for my $unit (qw(eu us)) {
             my $answer = $units->http($unit, GET => '/profile', $bad{$what});
             problem_is($answer, 401, undef, "$what at $unit");
-            like $answer->{headers}{'www-authenticate'} // '', qr/^Bearer\b/, "$what at $unit: WWW-Authenticate";
+            like $answer->{headers}{'www-authenticate'} // '', qr/^Bearer\b/,
+                "$what at $unit: WWW-Authenticate";
         }
     }
-    is $units->http($_, GET => '/profile', $good)->{status}, 200, "the good one is good at $_" for qw(eu us);
-    is $units->http('eu', GET => '/auth/keys', 'broken')->{status}, 200, 'a broken one is ignored where none is needed';
+    is $units->http($_, GET => '/profile', $good)->{status}, 200, "the good one is good at $_"
+        for qw(eu us);
+    is $units->http('eu', GET => '/auth/keys', 'broken')->{status}, 200,
+        'a broken one is ignored where none is needed';
 };
 
 subtest 'a valid token that names an unknown unit' => sub {
@@ -104,9 +116,11 @@ subtest 'a valid token that names an unknown unit' => sub {
     for my $unit (qw(eu us)) {
         ok wait_until(sub { $units->http($unit, GET => '/profile', $token)->{status} == 200 }, 10),
             "served at $unit, where the user is known";
-        my $stranger = sign_with($mars, 'mars-1',
+        my $stranger = sign_with(
+            $mars, 'mars-1',
             { %{ $user->claims }, unit => 'mars', sub => '11111111-2222-4333-8444-555555555555' });
-        problem_is($units->http($unit, GET => '/profile', $stranger), 401, 'unknown-user', "an unknown user at $unit");
+        problem_is($units->http($unit, GET => '/profile', $stranger), 401, 'unknown-user',
+            "an unknown user at $unit");
         is $units->http($unit, GET => '/profile', signed('eu', unit => 'mars'))->{status}, 401,
             "a key of eu does not speak for mars at $unit";
     }
@@ -114,43 +128,60 @@ subtest 'a valid token that names an unknown unit' => sub {
 };
 
 subtest 'headers of units do not come in from outside' => sub {
-    for my $header ('Punit-User', 'Punit_User', 'Punit-From', 'Punit-Roles', 'Punit-Owner', 'PUNIT-EPOCH') {
-        my $answer = $units->http('eu', GET => '/profile', undef, undef, headers => { $header => $user->id });
+    for my $header ('Punit-User', 'Punit_User', 'Punit-From', 'Punit-Roles', 'Punit-Owner',
+        'PUNIT-EPOCH')
+    {
+        my $answer = $units->http('eu', GET => '/profile', undef, undef,
+            headers => { $header => $user->id });
         is $answer->{status}, 401, "$header opens nothing";
     }
-    my $answer = $user->ask('eu', GET => '/profile', undef, headers => { 'Punit-Owner' => 'us; epoch=99', 'Punit-Hops' => '9' });
+    my $answer = $user->ask('eu', GET => '/profile', undef,
+        headers => { 'Punit-Owner' => 'us; epoch=99', 'Punit-Hops' => '9' });
     is $answer->{status}, 200, 'and confuses nothing';
     is $answer->{headers}{'punit-owner'}, undef, 'Punit-Owner does not go out either';
 };
 
 subtest 'bodies' => sub {
     for my $unit (qw(eu us)) {
-        problem_is($user->ask($unit, POST => '/social/posts', '{"text":'), 400, undef, "broken JSON at $unit");
-        problem_is($user->ask($unit, POST => '/social/posts', '{"text":"a","text":"b"}'), 422, undef, "a member twice at $unit");
+        problem_is($user->ask($unit, POST => '/social/posts', '{"text":'), 400, undef,
+            "broken JSON at $unit");
+        problem_is($user->ask($unit, POST => '/social/posts', '{"text":"a","text":"b"}'), 422,
+            undef, "a member twice at $unit");
         my $wrong = $user->ask($unit, POST => '/social/posts', { text => 'a', colour => 'red' });
         problem_is($wrong, 422, undef, "an unknown member at $unit");
         is $wrong->{json}{errors}[0]{pointer}, '/colour', 'and which';
-        problem_is($user->ask($unit, POST => '/social/posts', { text => 1 }), 422, undef, "a wrong type at $unit");
-        problem_is($user->ask($unit, POST => '/social/posts', 'text=a', headers => { 'content-type' => 'text/plain' }),
-            415, undef, "not JSON at $unit");
-        problem_is($user->ask($unit, POST => '/social/posts', { text => 'x' x (1 << 20) }), 413, undef, "over 1 MiB at $unit");
+        problem_is($user->ask($unit, POST => '/social/posts', { text => 1 }), 422, undef,
+            "a wrong type at $unit");
+        problem_is(
+            $user->ask(
+                $unit, POST => '/social/posts', 'text=a',
+                headers => { 'content-type' => 'text/plain' }
+            ),
+            415, undef,
+            "not JSON at $unit"
+        );
+        problem_is($user->ask($unit, POST => '/social/posts', { text => 'x' x (1 << 20) }), 413,
+            undef, "over 1 MiB at $unit");
     }
 };
 
 subtest 'paths and methods' => sub {
-    problem_is($user->ask('eu', GET => '/social/nowhere'), 404, undef, 'an unknown path of a service');
+    problem_is($user->ask('eu', GET => '/social/nowhere'), 404, undef,
+        'an unknown path of a service');
     problem_is($user->ask('eu', GET => '/nowhere'), 404, undef, 'a path of no service');
     my $answer = $user->ask('eu', DELETE => '/social/feed');
     problem_is($answer, 405, undef, 'a method that is not for it');
     like $answer->{headers}{allow} // '', qr/\bGET\b/, 'says which are';
-    problem_is($user->ask('eu', POST => '/training/exercises', {}), 403, undef, 'what only a coach may do');
+    problem_is($user->ask('eu', POST => '/training/exercises', {}), 403, undef,
+        'what only a coach may do');
     is $units->http('eu', GET => $_, $user->token)->{status}, 404, "$_ is not for clients"
         for '/punit/introspect', '/punit/reissue';
 };
 
 subtest 'an Authorization header of any length' => sub {
     for my $length (0 .. 64, 1000, 8000, 15000) {
-        my $answer = $units->http('eu', GET => '/profile', undef, undef, headers => { authorization => substr 'Bearer ' . 'a' x $length, 0, $length });
+        my $answer = $units->http('eu', GET => '/profile', undef, undef,
+            headers => { authorization => substr 'Bearer ' . 'a' x $length, 0, $length });
         is $answer->{status}, 401, "of $length bytes" if $answer->{status} != 401;
     }
     pass 'is answered 401';

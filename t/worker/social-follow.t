@@ -1,5 +1,5 @@
-# Social: whom a user follows and what he likes, as one unit's worker answers; what a worker leaves for the inbox is
-# worked off by the test.
+# Social: whom a user follows and what he likes, as one unit's worker answers; what a worker leaves
+# for the inbox is worked off by the test.
 use strict;
 use warnings;
 use FindBin ();
@@ -21,10 +21,25 @@ sub user {
 }
 
 sub deliver { 1 while $db->selectrow_array('select done from punit.work_off(1000)'); return }
-sub follow { my ($user, $author) = @_; is $social->put("/social/following/$author", undef, user => $user)->{status}, 204, 'follows'; return }
-sub people { my ($user, $list) = @_; return join ',', map { $_->{user_id} } $social->items("/social/$list?limit=2", user => $user) }
-sub feed { my ($user) = @_; return join ',', map { $_->{text} } $social->items('/social/feed?limit=2', user => $user) }
-sub add { my ($user, $text) = @_; return $social->post('/social/posts', { text => $text }, user => $user)->{json}{id} }
+sub follow {
+    my ($user, $author) = @_;
+    is $social->put("/social/following/$author", undef, user => $user)->{status}, 204, 'follows';
+    return
+}
+sub people {
+    my ($user, $list) = @_; return join ',',
+        map { $_->{user_id} }
+        $social->items("/social/$list?limit=2", user => $user)
+}
+sub feed {
+    my ($user) = @_; return join ',',
+        map { $_->{text} }
+        $social->items('/social/feed?limit=2', user => $user)
+}
+sub add {
+    my ($user, $text) = @_;
+    return $social->post('/social/posts', { text => $text }, user => $user)->{json}{id}
+}
 
 subtest 'lists of people are newest first and come in pages' => sub {
     my ($user, @authors) = map { user() } 1 .. 5;
@@ -66,12 +81,14 @@ subtest 'what one cannot see one cannot like' => sub {
     my $seen = $social->get("/social/posts/$post", user => $user)->{json};
     is $seen->{likes}, 1, 'twice is once';
     ok $seen->{liked};
-    ok !$social->get("/social/posts/$post", user => $author)->{json}{liked}, 'the author does not like it himself';
+    ok !$social->get("/social/posts/$post", user => $author)->{json}{liked},
+        'the author does not like it himself';
     is $social->put("/social/posts/$post/like", undef, user => $author)->{status}, 204, 'but may';
     deliver();
     is $social->get("/social/posts/$post", user => $user)->{json}{likes}, 2;
     $social->delete("/social/following/$author", user => $user);
-    is $social->delete("/social/posts/$post/like", user => $user)->{status}, 204, 'a like can be taken back without seeing it';
+    is $social->delete("/social/posts/$post/like", user => $user)->{status}, 204,
+        'a like can be taken back without seeing it';
     deliver();
     is $social->get("/social/posts/$post", user => $author)->{json}{likes}, 1;
 };
@@ -82,7 +99,10 @@ subtest 'one post is one message to a unit, however many follow there' => sub {
     deliver();
     add($author, 'to all');
     $db->do('select punit.work_off(0)');
-    is $db->selectrow_array(q{select count(*) || ' ' || max(cardinality(users)) from punit.outbox where kind = 'social-post'}), '1 29';
+    is $db->selectrow_array(
+        q{select count(*) || ' ' || max(cardinality(users)) from punit.outbox
+            where kind = 'social-post'}
+    ), '1 29';
     deliver();
     is feed($_), 'to all' for @fans;
 };
@@ -91,13 +111,18 @@ subtest 'a user who is owned elsewhere is sent there, and nothing is written' =>
     my ($user, $author) = (user(), user());
     my $post = add($user, 'x');
     deliver();
-    $db->do(q{update punit.own set state = 'COPY', epoch = 4, owner_hint = 'us' where user_id = ?}, undef, $user);
-    for ([ PUT => "/social/following/$author" ], [ DELETE => "/social/following/$author" ], [ GET => '/social/following' ],
-        [ GET => '/social/followers' ], [ PUT => "/social/posts/$post/like" ], [ DELETE => "/social/posts/$post/like" ])
+    $db->do(q{update punit.own set state = 'COPY', epoch = 4, owner_hint = 'us' where user_id = ?},
+        undef, $user);
+    for (
+        [PUT => "/social/following/$author"], [DELETE => "/social/following/$author"],
+        [GET => '/social/following'],
+        [GET => '/social/followers'], [PUT => "/social/posts/$post/like"],
+        [DELETE => "/social/posts/$post/like"])
     {
         is $social->call(@$_, undef, user => $user)->{status}, 421, "@$_";
     }
-    is $db->selectrow_array('select count(*) from punit.outbox where user_id = ?', undef, $user), 0, 'no message';
+    is $db->selectrow_array('select count(*) from punit.outbox where user_id = ?', undef, $user),
+        0, 'no message';
 };
 
 done_testing;

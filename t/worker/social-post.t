@@ -27,7 +27,11 @@ sub add {
     return $a;
 }
 
-sub feed { my ($user, $query, %o) = @_; return join ',', map { $_->{text} } $social->items('/social/feed' . ($query // ''), user => $user, %o) }
+sub feed {
+    my ($user, $query, %o) = @_; return join ',',
+        map { $_->{text} }
+        $social->items('/social/feed' . ($query // ''), user => $user, %o)
+}
 
 subtest 'a post is read as it was written, at its own address' => sub {
     my $user = user();
@@ -45,11 +49,16 @@ subtest 'the feed is newest first and stable while posts come and go' => sub {
     my %path = map { $_ => add($user, $_)->{headers}{location} } 'a' .. 'f';
     is feed($user), 'f,e,d,c,b,a';
     my $step = 0;
-    is feed($user, '?limit=2', between => sub {
-        return if $step++;
-        $social->delete($path{e}, user => $user);    # the page's last post
-        add($user, 'g');
-    }), 'f,e,d,c,b,a';
+    is feed(
+        $user,
+        '?limit=2',
+        between => sub {
+            return if $step++;
+            $social->delete($path{e}, user => $user);    # the page's last post
+            add($user, 'g');
+        }
+        ),
+        'f,e,d,c,b,a';
     is feed($user), 'g,f,d,c,b,a';
 };
 
@@ -62,12 +71,15 @@ subtest 'a user deletes only what is his' => sub {
     is $social->delete($path, user => $he)->{status}, 204;
     is $social->delete($path, user => $he)->{status}, 404;
     is feed($he), '';
-    is_deeply $db->selectcol_arrayref('select tab from punit.tomb where user_id = ?', undef, $he), ['social.post'];
+    is_deeply $db->selectcol_arrayref('select tab from punit.tomb where user_id = ?', undef, $he),
+        ['social.post'];
 };
 
 subtest 'what is wrong with a body is told by pointers, and nothing is written' => sub {
     my $user = user();
-    my $pointers = sub { my $a = $social->post('/social/posts', $_[0], user => $user); "$a->{status} $a->{pointers}" };
+    my $pointers = sub {
+        my $a = $social->post('/social/posts', $_[0], user => $user); "$a->{status} $a->{pointers}"
+    };
     is $pointers->({}), '422 /text', 'no text';
     is $pointers->({ text => '' }), '422 /text', 'an empty one';
     is $pointers->({ text => 'x' x 5001 }), '422 /text', 'too long';
@@ -91,15 +103,19 @@ subtest 'the same Idempotency-Key makes one post, another body under it is refus
 subtest 'a user who is owned elsewhere is sent there, and nothing is written' => sub {
     my $user = user();
     my $path = add($user, 'here')->{headers}{location};
-    $db->do(q{update punit.own set state = 'COPY', epoch = 4, owner_hint = 'us' where user_id = ?}, undef, $user);
-    for ([ POST => '/social/posts', { text => 'x' } ], [ GET => '/social/feed', undef ], [ GET => $path, undef ],
-        [ DELETE => $path, undef ])
+    $db->do(q{update punit.own set state = 'COPY', epoch = 4, owner_hint = 'us' where user_id = ?},
+        undef, $user);
+    for (
+        [POST => '/social/posts', { text => 'x' }], [GET => '/social/feed', undef],
+        [GET => $path, undef],
+        [DELETE => $path, undef])
     {
         my $a = $social->call(@$_, user => $user);
         is $a->{status}, 421, "$_->[0] $_->[1]";
         is $a->{headers}{'punit-owner'}, 'us; epoch=4';
     }
-    is_deeply $db->selectcol_arrayref('select text from social.post where user_id = ?', undef, $user), ['here'];
+    is_deeply $db->selectcol_arrayref('select text from social.post where user_id = ?', undef,
+        $user), ['here'];
     is $social->get($path, user => $user, route => 'stale')->{json}{text}, 'here',
         'but a copy answers while the owner is down';
 };

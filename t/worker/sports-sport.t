@@ -23,8 +23,8 @@ subtest 'the first sports are there once, however often they are sown' => sub {
 
 subtest 'the list is by name and says name, category and metabolic equivalent' => sub {
     my @items = $sports->items('/sports');
-    is_deeply [ map { $_->{name} } @items ], [ sort map { $_->{name} } @items ];
-    is_deeply [ sort keys %{ $items[0] } ], [qw(category id met name)];
+    is_deeply [map { $_->{name} } @items], [sort map { $_->{name} } @items];
+    is_deeply [sort keys %{ $items[0] }], [qw(category id met name)];
     my ($run) = grep { $_->{name} eq 'Running' } @items;
     is $run->{met}, 9.8;
 };
@@ -41,12 +41,12 @@ subtest 'one sport has a strong ETag, and If-None-Match gives 304 until it chang
 subtest 'what is wrong with a body is told by pointers' => sub {
     my $a = $sports->post('/sports', { name => 'x', met => 31, kind => 1 }, @editor);
     is $a->{status}, 422;
-    is_deeply [ sort split / /, $a->{pointers} ], [qw(/category /kind /met)];
+    is_deeply [sort split / /, $a->{pointers}], [qw(/category /kind /met)];
 };
 
 subtest 'only an editor writes' => sub {
     my $path = $sports->post('/sports', sport(name => 'Curling'), @editor)->{headers}{location};
-    for ([ POST => '/sports', sport() ], [ PUT => $path, sport() ], [ DELETE => $path, undef ]) {
+    for ([POST => '/sports', sport()], [PUT => $path, sport()], [DELETE => $path, undef]) {
         is $sports->call(@$_, user => $editor[1], roles => 'user coach')->{status}, 403, $_->[0];
         is $sports->call(@$_)->{status}, 401, "$_->[0] without a user";
     }
@@ -57,7 +57,8 @@ subtest 'the same Idempotency-Key makes one sport' => sub {
     my $a = $sports->post('/sports', sport(name => 'Once'), @editor, key => 's1');
     is $a->{status}, 201;
     is $sports->post('/sports', sport(name => 'Once'), @editor, key => 's1')->{body}, $a->{body};
-    is $sports->post('/sports', sport(name => 'Twice'), @editor, key => 's1')->{json}{type}, 'urn:punit:key-reused';
+    is $sports->post('/sports', sport(name => 'Twice'), @editor, key => 's1')->{json}{type},
+        'urn:punit:key-reused';
     is scalar(grep { $_->{name} =~ /Once|Twice/ } $sports->items('/sports')), 1;
 };
 
@@ -73,10 +74,13 @@ subtest 'a retired sport leaves the list, keeps its address, and a PUT brings it
 subtest 'a sport of another unit is changed there: 421 with its author' => sub {
     my $id = 'a0000000-0000-4000-8000-000000000001';
     $db->do('set session_replication_role = replica');
-    $db->do(q{insert into sports.sport (origin_unit, id, name, category, met) values ('us', ?, 'Baseball', 'ball', 5)},
-        undef, $id);
+    $db->do(
+        q{insert into sports.sport (origin_unit, id, name, category, met)
+            values ('us', ?, 'Baseball', 'ball', 5)},
+        undef, $id
+    );
     $db->do('set session_replication_role = origin');
-    for ([ 'PUT', sport() ], [ 'DELETE', undef ]) {
+    for (['PUT', sport()], ['DELETE', undef]) {
         my $a = $sports->call($_->[0], "/sports/$id", $_->[1], @editor);
         is $a->{status}, 421, $_->[0];
         is $a->{headers}{'punit-author'}, 'us';

@@ -22,7 +22,8 @@ sub grid { my ($key) = @_; return reverse $memcached->get($key) }
 
 sub generation { return ($db->selectrow_array(q{select punit.generation_of('training')}))[0] }
 
-my $path = $training->post('/training/exercises', { name => 'Press', level => 'beginner', category => 'strength' }, @coach)
+my $path = $training->post('/training/exercises',
+    { name => 'Press', level => 'beginner', category => 'strength' }, @coach)
     ->{headers}{location};
 
 subtest 'a document is filled as it was answered, with the generation it was read at' => sub {
@@ -34,28 +35,31 @@ subtest 'a document is filled as it was answered, with the generation it was rea
 
 subtest 'a list is a document too' => sub {
     my $a = $training->get('/training/exercises?level=beginner', grid_key => "${key}1");
-    is +(grid("${key}1"))[1], "$a->{headers}{etag} application/json\n$a->{body}";
+    is + (grid("${key}1"))[1], "$a->{headers}{etag} application/json\n$a->{body}";
 };
 
 subtest 'a coach\'s change raises the generation in the grid before he has his answer' => sub {
     my ($before) = grid($key);
-    $training->put($path, { name => 'Bench press', level => 'beginner', category => 'strength' }, @coach);
-    is +(grid('punit:gen:training'))[1], generation();
+    $training->put($path, { name => 'Bench press', level => 'beginner', category => 'strength' },
+        @coach);
+    is + (grid('punit:gen:training'))[1], generation();
     isnt $before, generation() % 2**32, 'the document of before counts as a miss';
     $training->get($path, grid_key => $key);
-    like +(grid($key))[1], qr/Bench press/;
-    is +(grid($key))[0], generation() % 2**32 || 1;
+    like + (grid($key))[1], qr/Bench press/;
+    is + (grid($key))[0], generation() % 2**32 || 1;
 };
 
 subtest 'errors are not filled' => sub {
-    $training->get('/training/exercises/00000000-0000-4000-8000-000000000000', grid_key => "${key}2");
-    is_deeply [ grid("${key}2") ], [];
+    $training->get('/training/exercises/00000000-0000-4000-8000-000000000000',
+        grid_key => "${key}2");
+    is_deeply [grid("${key}2")], [];
 };
 
 subtest 'without the grid the documents are answered all the same' => sub {
     $memcached->stop;
     is $training->get($path, grid_key => $key)->{status}, 200;
-    is $training->put($path, { name => 'Press', level => 'beginner', category => 'strength' }, @coach)->{status}, 200;
+    is $training->put($path, { name => 'Press', level => 'beginner', category => 'strength' },
+        @coach)->{status}, 200;
 };
 
 done_testing;

@@ -19,9 +19,10 @@ use MIME::Base64 qw(decode_base64url);
 use Punit::File qw(spew);
 use Punit::Server qw(directory);
 
-my $pepper = '42' x 32;     # the same in all units
+my $pepper = '42' x 32;    # the same in all units
 
-# pg: Punit::Postgres; keys => DIR: where the public keys of all units are; env => {...}: further variables
+# pg: Punit::Postgres; keys => DIR: where the public keys of all units are; env => {...}: further
+# variables
 sub new {
     my ($class, $pg, %o) = @_;
     my $dir = directory('auth');
@@ -29,8 +30,10 @@ sub new {
     make_path("$dir/private", $keys);
     spew("$dir/private/pepper", "$pepper\n");
     _make_key("$dir/private", $keys, $pg->unit . '-1');
-    my $self = $class->SUPER::new($pg, 'auth',
-        PUNIT_DIR => $dir, PUNIT_GRID => '', PUNIT_TOKEN_GRID => '', PUNIT_PRIVATE => "$dir/private",
+    my $self = $class->SUPER::new(
+        $pg, 'auth',
+        PUNIT_DIR => $dir, PUNIT_GRID => '', PUNIT_TOKEN_GRID => '',
+        PUNIT_PRIVATE => "$dir/private",
         PUNIT_KEYS => $keys, %{ $o{env} // {} });
     @$self{qw(unit keys)} = ($pg->unit, $keys);
     return $self;
@@ -46,8 +49,10 @@ sub add_key {
 sub _make_key {
     my ($private, $public, $kid) = @_;
     my $file = "$private/$kid.ES256.key.pem";
-    system("openssl genpkey -quiet -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out $file"
-         . " && openssl pkey -in $file -pubout -out $public/$kid.ES256.pem") == 0 or croak 'openssl';
+    system(
+        "openssl genpkey -quiet -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out $file"
+            . " && openssl pkey -in $file -pubout -out $public/$kid.ES256.pem"
+    ) == 0 or croak 'openssl';
     return;
 }
 
@@ -62,13 +67,16 @@ sub call {
 sub as {
     my ($token) = @_;
     my $c = claims($token);
-    return (PUNIT_USER => $c->{sub}, PUNIT_JTI => $c->{jti}, PUNIT_GEN => $c->{gen}, PUNIT_EPOCH => $c->{epoch},
-        PUNIT_ROLES => join(' ', @{ $c->{roles} }), PUNIT_CLAIM_SID => $c->{sid}, PUNIT_CLAIM_EXP => $c->{exp},
+    return (
+        PUNIT_USER => $c->{sub}, PUNIT_JTI => $c->{jti}, PUNIT_GEN => $c->{gen},
+        PUNIT_EPOCH => $c->{epoch},
+        PUNIT_ROLES => join(' ', @{ $c->{roles} }), PUNIT_CLAIM_SID => $c->{sid},
+        PUNIT_CLAIM_EXP => $c->{exp},
         PUNIT_CLAIM_IAT => $c->{iat}, PUNIT_CLAIM_UNIT => $c->{unit});
 }
 
 sub claims { return decode_json(decode_base64url((split /\./, $_[0])[1])) }
-sub head   { return decode_json(decode_base64url((split /\./, $_[0])[0])) }
+sub head { return decode_json(decode_base64url((split /\./, $_[0])[0])) }
 
 # The keyed hash that stands for an address in the directory, as hex for decode(?, 'hex').
 sub hash { return unpack 'H*', hmac_sha256(lc $_[0], pack 'H*', $pepper) }

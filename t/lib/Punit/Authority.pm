@@ -2,11 +2,11 @@ package Punit::Authority;
 
 # A certificate authority of a test's own, in a directory.
 #
-#   my $ca = Punit::Authority->new($dir, 'ca');       # ca.pem, ca.key; by itself a certificate for the name `ca`
+#   my $ca = Punit::Authority->new($dir, 'ca');  # ca.pem, ca.key: good for a server `ca` too
 #   $ca->certify('eu');                               # eu.pem, eu.key: CN and DNS name eu
 #   $ca->certify('forged', 'eu');                     # forged.pem: of the same name
-#   $ca->files('eu')                                  # { ca, cert, key }, as Punit::Postgres takes them
-#   $ca->environment('eu')                            # PUNIT_TLS_CERT and the others, as programs take them
+#   $ca->files('eu')  # { ca, cert, key }, as Punit::Postgres takes them
+#   $ca->environment('eu')  # PUNIT_TLS_CERT and the others, as programs take them
 
 use strict;
 use warnings;
@@ -20,19 +20,24 @@ my @key = qw(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes);
 sub new {
     my ($class, $dir, $name) = @_;
     my $self = bless { dir => $dir, name => $name }, $class;
-    _openssl('req', '-x509', @key, '-days', 2, '-subj', "/CN=$name", '-keyout', "$dir/$name.key",
-        '-out', "$dir/$name.pem");
+    _openssl(
+        'req', '-x509', @key, '-days', 2, '-subj', "/CN=$name", '-keyout', "$dir/$name.key",
+        '-out', "$dir/$name.pem"
+    );
     return $self;
 }
 
 sub certify {
     my ($self, $file, $cn) = @_;
     $cn //= $file;
-    my ($to, $ca) = map { "$self->{dir}/$_" } $file, $self->{name};
+    my ($to, $ca) = map {"$self->{dir}/$_"} $file, $self->{name};
     spew("$to.ext", "subjectAltName=DNS:$cn\n");
     _openssl('req', '-new', @key, '-subj', "/CN=$cn", '-keyout', "$to.key", '-out', "$to.csr");
-    _openssl('x509', '-req', '-in', "$to.csr", '-CA', "$ca.pem", '-CAkey', "$ca.key", '-CAcreateserial', '-days', 2,
-        '-extfile', "$to.ext", '-out', "$to.pem");
+    _openssl(
+        'x509', '-req', '-in', "$to.csr", '-CA', "$ca.pem", '-CAkey', "$ca.key", '-CAcreateserial',
+        '-days', 2,
+        '-extfile', "$to.ext", '-out', "$to.pem"
+    );
     chmod 0600, "$to.key";
     return $self;
 }

@@ -1,13 +1,14 @@
 package Punit::Backend;
 
-# An HTTP server of a test's own, in place of a worker or a peer. What it answers is a Perl sub, called in one
-# process for all connections, so it may keep state; what it was asked is kept for the test to read.
+# An HTTP server of a test's own, in place of a worker or a peer. What it answers is a Perl sub,
+# called in one process for all connections, so it may keep state; what it was asked is kept for the
+# test to read.
 #
 #   my $b = Punit::Backend->new(sub { my ($req) = @_; return [200, ['X-A' => 1], 'body'] });
 #   $b->port;  $b->requests   # [{ method, uri, headers => {}, body, connection => a number }]
 #
-# The sub may return nothing to close the connection without an answer; an answer whose own Content-Length is not
-# that of its body is cut off.
+# The sub may return nothing to close the connection without an answer; an answer whose own
+# Content-Length is not that of its body is cut off.
 
 use strict;
 use warnings;
@@ -32,7 +33,8 @@ sub port { return $_[0]{port} }
 
 sub launch {
     my ($self) = @_;
-    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $self->{port} // 0, Listen => 128, ReuseAddr => 1)
+    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $self->{port} // 0,
+        Listen => 128, ReuseAddr => 1)
         or croak "listen: $!";
     $self->{port} = $listen->sockport;
     $self->{pid} = fork // croak "fork: $!";
@@ -48,7 +50,8 @@ sub stop { my ($self) = @_; return $self->SUPER::stop('KILL') }
 
 sub requests {
     my ($self) = @_;
-    return map { JSON::PP::decode_json($_) } grep { /\n\z/ } split /^/, slurp($self->{asked}->filename);
+    return map { JSON::PP::decode_json($_) } grep {/\n\z/} split /^/,
+        slurp($self->{asked}->filename);
 }
 
 sub forget {

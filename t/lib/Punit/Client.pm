@@ -1,6 +1,7 @@
 package Punit::Client;
 
-# An HTTP/1.1 client that hides nothing: headers go out as given, answers come back with all of theirs.
+# An HTTP/1.1 client that hides nothing: headers go out as given, answers come back with all of
+# theirs.
 #
 #   my $c = Punit::Client->new(8101);                # kept open from request to request
 #   my $a = $c->request(GET => '/profile', token => $t, headers => ['X-A' => 1], body => '...');
@@ -35,9 +36,11 @@ sub request {
 
 sub send {
     my ($self, $method, $path, %o) = @_;
-    $self->{socket} //= IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port}, Timeout => 5)
+    $self->{socket} //=
+        IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port}, Timeout => 5)
         or return $self;
-    my @headers = (defined $o{token} ? (Authorization => "Bearer $o{token}") : (), @{ $o{headers} // [] });
+    my @headers =
+        (defined $o{token} ? (Authorization => "Bearer $o{token}") : (), @{ $o{headers} // [] });
     my $text = "$method $path HTTP/1.1\r\n";
     $text .= "Host: localhost\r\n" unless grep { lc eq 'host' } @headers;
     while (my ($name, $value) = splice @headers, 0, 2) {
@@ -69,7 +72,8 @@ sub receive {
     }
     ($head, $buf) = split /\r\n\r\n/, $buf, 2;
     my ($line, @lines) = split /\r\n/, $head;
-    my ($status) = $line =~ m{^HTTP/1\.[01] (\d{3})} or return $self->_failed("bad status line: $line");
+    my ($status) = $line =~ m{^HTTP/1\.[01] (\d{3})}
+        or return $self->_failed("bad status line: $line");
     for (@lines) {
         my ($name, $value) = /^([^:]+):\s*(.*)$/ or return $self->_failed("bad header: $_");
         $name = lc $name;
@@ -111,14 +115,18 @@ sub receive {
         $self->close;
     }
     $self->close if lc($h{connection} // '') eq 'close';
-    my $json = ($h{'content-type'} // '') =~ /json/ && length $body ? eval { JSON::PP::decode_json($body) } : undef;
+    my $json =
+        ($h{'content-type'} // '') =~ /json/ && length $body
+        ? eval { JSON::PP::decode_json($body) }
+        : undef;
     return { status => $status, headers => \%h, body => $body, json => $json };
 }
 
 sub _more {
     my ($self, $buf) = @_;
     my $left = $self->{end} - time;
-    return "no answer in $self->{timeout} s" if $left <= 0 || !IO::Select->new($self->{socket})->can_read($left);
+    return "no answer in $self->{timeout} s"
+        if $left <= 0 || !IO::Select->new($self->{socket})->can_read($left);
     my $n = $self->{socket}->sysread($$buf, 65536, length $$buf);
     return defined $n ? ($n ? undef : 'connection closed') : "read: $!";
 }

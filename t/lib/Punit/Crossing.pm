@@ -1,7 +1,8 @@
 package Punit::Crossing;
 
-# Units for tests of the move: a PostgreSQL each with the schema punit, two users' tables and one reference table,
-# which know each other; movers are started by the test. Everything a test asks of a user's state is here.
+# Units for tests of the move: a PostgreSQL each with the schema punit, two users' tables and one
+# reference table, which know each other; movers are started by the test. Everything a test asks of
+# a user's state is here.
 
 use strict;
 use warnings;
@@ -15,10 +16,13 @@ my $tables = q{
     set client_min_messages = warning;
     create schema note;
     create table note.kind (origin_unit text, id uuid, primary key (origin_unit, id));
-    create table note.book (user_id uuid not null, id uuid not null, title text, ver bigint not null,
+    create table note.book (user_id uuid not null, id uuid not null, title text,
+        ver bigint not null,
         primary key (user_id, id));
-    create table note.item (user_id uuid not null, id uuid not null default gen_random_uuid(), book_id uuid, n int not null,
-        body text, kind_id uuid, at timestamptz not null default now(), ver bigint not null, primary key (user_id, id),
+    create table note.item (user_id uuid not null, id uuid not null default gen_random_uuid(),
+        book_id uuid, n int not null,
+        body text, kind_id uuid, at timestamptz not null default now(), ver bigint not null,
+            primary key (user_id, id),
         unique (user_id, n),
         foreign key (user_id, book_id) references note.book (user_id, id) on delete cascade);
     create index on note.item (user_id, ver);
@@ -64,12 +68,20 @@ sub db {
 
 sub mover {
     my ($self, $unit, %env) = @_;
-    return $self->{mover}{$unit} //= Punit::Mover->new($self->{pg}{$unit},
-        PUNIT_MOVE_QUIET => '100ms', PUNIT_MOVE_DWELL => '100ms', PUNIT_MOVE_RESOLVE => '1s', %env);
+    return $self->{mover}{$unit} //= Punit::Mover->new(
+        $self->{pg}{$unit},
+        PUNIT_MOVE_QUIET => '100ms', PUNIT_MOVE_DWELL => '100ms', PUNIT_MOVE_RESOLVE => '1s', %env
+    );
 }
 
-sub one { my ($self, $unit, $sql, @bind) = @_; return ($self->db($unit)->selectrow_array($sql, undef, @bind))[0] }
-sub row { my ($self, $unit, $sql, @bind) = @_; return $self->db($unit)->selectrow_hashref($sql, undef, @bind) }
+sub one {
+    my ($self, $unit, $sql, @bind) = @_;
+    return ($self->db($unit)->selectrow_array($sql, undef, @bind))[0]
+}
+sub row {
+    my ($self, $unit, $sql, @bind) = @_;
+    return $self->db($unit)->selectrow_hashref($sql, undef, @bind)
+}
 
 # A user owned by `unit` with `rows` rows.
 sub user {
@@ -78,8 +90,12 @@ sub user {
     my $db = $self->db($unit);
     $db->begin_work;
     $db->do('select punit.create_user(?)', undef, $u);
-    $db->do('insert into note.item (user_id, n, body) select ?, i, md5(i::text) from generate_series(1, ?) i', undef, $u,
-        $rows // 0);
+    $db->do(
+        'insert into note.item (user_id, n, body) select ?, i, md5(i::text)
+            from generate_series(1, ?) i',
+        undef, $u,
+        $rows // 0
+    );
     $db->commit;
     return $u;
 }
@@ -100,21 +116,27 @@ sub write {
 # "OWNED 2", "COPY 0"; "-" without a row
 sub state {
     my ($self, $unit, $u) = @_;
-    my $o = $self->row($unit, 'select state, epoch from punit.own where user_id = ?', $u) or return '-';
+    my $o = $self->row($unit, 'select state, epoch from punit.own where user_id = ?', $u)
+        or return '-';
     return "$o->{state} $o->{epoch}";
 }
 
 sub digest {
     my ($self, $unit, $u) = @_;
     return join ' ', $self->db($unit)->selectrow_array(
-        'select n, digest, (select ver from punit.own where user_id = $1) from punit.user_digest($1, -1)', undef, $u);
+        'select n, digest, (select ver from punit.own where user_id = $1)
+            from punit.user_digest($1, -1)',
+        undef, $u
+    );
 }
 
 # The newest record of a move of the user to the unit.
 sub record {
     my ($self, $unit, $u) = @_;
-    return $self->row($unit, 'select * from punit.move where user_id = ? and to_unit = punit.self()
-                              order by started_at desc limit 1', $u) // {};
+    return $self->row(
+        $unit, 'select * from punit.move where user_id = ? and to_unit = punit.self()
+                              order by started_at desc limit 1', $u
+    ) // {};
 }
 
 # Waits until the code gives true; dies with what was awaited after `seconds`.
@@ -127,22 +149,30 @@ sub wait_until {
 sub wait_state {
     my ($self, $unit, $u, $state, $seconds) = @_;
     my $got = '';
-    eval { $self->wait_until("$state at $unit", sub { ($got = $self->state($unit, $u)) eq $state }, $seconds) };
+    eval {
+        $self->wait_until("$state at $unit", sub { ($got = $self->state($unit, $u)) eq $state },
+            $seconds)
+    };
     return $got;
 }
 
-# Reports requests of the user at `to` until he is owned there and the old owner knows; gives the move's record.
+# Reports requests of the user at `to` until he is owned there and the old owner knows; gives the
+# move's record.
 sub cross {
     my ($self, $from, $to, $u) = @_;
     my $epoch = $self->one($from, 'select epoch from punit.own where user_id = ?', $u);
     my $next = 0;
-    $self->wait_until("the move of $u to $to", sub {
-        if (time > $next) {
-            $self->mover($to)->foreign($u, $from, $epoch, 2);
-            $next = time + 0.1;
-        }
-        $self->state($to, $u) =~ /^OWNED/ && $self->state($from, $u) =~ /^COPY/ && $self->record($to, $u)->{phase} eq 'done';
-    });
+    $self->wait_until(
+        "the move of $u to $to",
+        sub {
+            if (time > $next) {
+                $self->mover($to)->foreign($u, $from, $epoch, 2);
+                $next = time + 0.1;
+            }
+            $self->state($to, $u) =~ /^OWNED/
+                && $self->state($from, $u) =~ /^COPY/
+                && $self->record($to, $u)->{phase} eq 'done';
+        });
     return $self->record($to, $u);
 }
 

@@ -6,8 +6,9 @@ package Punit::FastCGI;
 #   my $answer = $fcgi->request(GET => '/profile', user => $uuid);
 #   $answer->{status}, $answer->{headers}{'content-type'}, $answer->{body}, $answer->{json}
 #
-# Options: query, body (text, or a reference that becomes JSON), type (default application/json when there is a
-# body), user, roles, epoch, route, key, none_match, grid_key, params => {NAME => value}, keep => 1, timeout (s).
+# Options: query, body (text, or a reference that becomes JSON), type (default application/json when
+# there is a body), user, roles, epoch, route, key, none_match, grid_key, params => {NAME => value},
+# keep => 1, timeout (s).
 
 use strict;
 use warnings;
@@ -37,8 +38,10 @@ sub request {
         REQUEST_METHOD => $method, PUNIT_PATH => $path, QUERY_STRING => $o{query} // '',
         CONTENT_TYPE => $o{type} // (defined $body ? 'application/json' : ''),
         CONTENT_LENGTH => defined $body ? length $body : '',
-        PUNIT_USER => $o{user} // '', PUNIT_ROLES => $o{roles} // 'user', PUNIT_EPOCH => $o{epoch} // '',
-        PUNIT_ROUTE => $o{route} // 'local', PUNIT_FROM => $o{from} // '', PUNIT_IDEMPOTENCY_KEY => $o{key} // '',
+        PUNIT_USER => $o{user} // '', PUNIT_ROLES => $o{roles} // 'user',
+        PUNIT_EPOCH => $o{epoch} // '',
+        PUNIT_ROUTE => $o{route} // 'local', PUNIT_FROM => $o{from} // '',
+        PUNIT_IDEMPOTENCY_KEY => $o{key} // '',
         PUNIT_IF_NONE_MATCH => $o{none_match} // '', PUNIT_GRID_KEY => $o{grid_key} // '',
         PUNIT_REQUEST_ID => 'test-' . ++$serial, PUNIT_CLIENT => '127.0.0.1',
         %{ $o{params} // {} },
@@ -46,7 +49,8 @@ sub request {
     my $s = delete $self->{kept} // $self->_connect;
     my $flags = $o{keep} ? 1 : 0;
     my $start = time;
-    my $out = _record($BEGIN, pack 'nCx5', 1, $flags) . _stream($PARAMS, join '', map { _pair($_, $params{$_}) } sort keys %params)
+    my $out = _record($BEGIN, pack 'nCx5', 1, $flags)
+        . _stream($PARAMS, join '', map { _pair($_, $params{$_}) } sort keys %params)
         . _stream($STDIN, $body // '');
     my $answer = _exchange($s, $out, $o{timeout} // patience(20));
     $answer->{ms} = (time - $start) * 1000;
@@ -60,7 +64,8 @@ sub send_only {
     my $pid = open my $from, '-|';
     croak "fork: $!" unless defined $pid;
     if (!$pid) {
-        my $answer = eval { $self->request($method, $path, %o) } // { status => 0, error => "$@", headers => {}, body => '' };
+        my $answer = eval { $self->request($method, $path, %o) }
+            // { status => 0, error => "$@", headers => {}, body => '' };
         delete $answer->{json};
         print $json->encode($answer);
         require POSIX;
@@ -96,7 +101,8 @@ sub _exchange {
     while (!$ended) {
         my $left = $end - time;
         croak 'no answer in time' if $left <= 0;
-        my ($can_read, $can_write) = IO::Select->select($reader, length $out ? $reader : undef, undef, $left);
+        my ($can_read, $can_write) =
+            IO::Select->select($reader, length $out ? $reader : undef, undef, $left);
         if ($can_write && @$can_write) {
             my $n = syswrite $s, $out, 65536;
             substr $out, 0, $n, '' if $n;
@@ -105,7 +111,8 @@ sub _exchange {
         }
         if ($can_read && @$can_read) {
             my $n = sysread $s, $in, 65536, length $in;
-            croak 'connection closed before the answer' if defined $n && $n == 0 || !defined $n && !$!{EAGAIN};
+            croak 'connection closed before the answer'
+                if defined $n && $n == 0 || !defined $n && !$!{EAGAIN};
         }
         while (length $in >= 8) {
             my (undef, $type, undef, $len, $pad) = unpack 'CCnnC', $in;
@@ -125,7 +132,8 @@ sub _exchange {
     }
     my $status = (delete $headers{status} // 200) + 0;
     $body //= '';
-    return { status => $status, headers => \%headers, body => $body, json => scalar eval { $json->decode($body) } };
+    return { status => $status, headers => \%headers, body => $body,
+        json => scalar eval { $json->decode($body) } };
 }
 
 sub _record {

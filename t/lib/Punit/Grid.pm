@@ -1,11 +1,12 @@
 package Punit::Grid;
 
-# A memcached that stands in for a unit's grid. The test writes to it as punit-gridd and the workers do.
+# A memcached that stands in for a unit's grid. The test writes to it as punit-gridd and the workers
+# do.
 #
 #   my $grid = Punit::Grid->new("$dir/grid.sock");                # or '127.0.0.1:PORT'
-#   $grid->generation(sports => 7);                               # and nobody has an older one any more
+#   $grid->generation(sports => 7);  # and nobody has an older one any more
 #   $grid->put($grid->key('sports', '/sports', 'level=a'), 7, 'etag', '{"items":[]}');
-#   $grid->asked;                                                 # keys that it was asked for so far
+#   $grid->asked;  # keys that it was asked for so far
 
 use strict;
 use warnings;
@@ -33,7 +34,7 @@ sub new {
 
 sub key {
     my ($self, $service, $path, @args) = @_;
-    return "punit:doc:$service:" . sha256_hex("GET\n$path\n" . join '', map { "$_\n" } @args);
+    return "punit:doc:$service:" . sha256_hex("GET\n$path\n" . join '', map {"$_\n"} @args);
 }
 
 sub put {

@@ -1,7 +1,7 @@
 package Punit::GridUnit;
 
-# NGINX whose reference data, /training/..., comes from a grid, or else from a location that says "local"; and what
-# stands in that grid.
+# NGINX whose reference data, /training/..., comes from a grid, or else from a location that says
+# "local"; and what stands in that grid.
 #
 #   my $g = Punit::GridUnit->new;
 #   $g->start("unix:$socket");                     # stops what ran before
@@ -28,7 +28,7 @@ sub new {
 }
 
 sub nginx { return $_[0]{nginx} }
-sub dir   { return $_[0]{nginx}->dir }
+sub dir { return $_[0]{nginx}->dir }
 
 sub conf {
     my ($self, $grid, %o) = @_;
@@ -61,11 +61,14 @@ sub start {
     return $self;
 }
 
-# What is wrong with the log, but for a server that could not be connected to (nginx: crit for unix sockets).
+# What is wrong with the log, but for a server that could not be connected to (nginx: crit for unix
+# sockets).
 sub stop {
     my ($self) = @_;
     my $bad = $self->{nginx}->stop;
-    return $bad . join '', grep { /\[crit\](?!.*connect\(\) to unix)|open socket/ } map { /(.*\n)/g } $self->{nginx}->log_text;
+    return $bad . join '',
+        grep {/\[crit\](?!.*connect\(\) to unix)|open socket/}
+        map {/(.*\n)/g} $self->{nginx}->log_text;
 }
 
 sub client { my ($self) = @_; return Punit::Client->new($self->{port}) }
@@ -86,7 +89,7 @@ sub publish {
 
 sub route { my ($a) = @_; return $a->{headers}{'punit-route'} // '-' }
 
-sub doc_key  { return 'punit:doc:training:' . sha256_hex("GET\n$_[0]\n") }
+sub doc_key { return 'punit:doc:training:' . sha256_hex("GET\n$_[0]\n") }
 sub document { my ($text) = @_; return qq("etag-) . sha256_hex($text) . qq(" text/plain\n$text) }
 
 1;

@@ -3,7 +3,7 @@ package Punit::Memcached;
 # What is said to a memcached, over a connection for each command.
 #
 #   my $m = Punit::Memcached->new("$dir/grid.sock");     # or '127.0.0.1:11211'
-#   $m->set($key, 7, 'text');  my ($value, $flags) = $m->get($key);  $m->stat('cmd_get');  $m->flush;
+#   $m->set($key, 7, 'text');  my ($value, $flags) = $m->get($key); $m->stat('cmd_get'); $m->flush;
 #
 # `get`, `stat` and `command` return nothing if it cannot be connected to.
 
@@ -23,14 +23,16 @@ sub address { return $_[0]{address} }
 sub connect {
     my ($self) = @_;
     my $address = $self->address;
-    return $address =~ m{^/} ? IO::Socket::UNIX->new(Peer => $address) : IO::Socket::INET->new(PeerAddr => $address);
+    return $address =~ m{^/}
+        ? IO::Socket::UNIX->new(Peer => $address)
+        : IO::Socket::INET->new(PeerAddr => $address);
 }
 
 # A command, and its data; returns the connection, from which the answer comes.
 sub say {
     my ($self, @lines) = @_;
     my $s = $self->connect or return;
-    print {$s} map { "$_\r\n" } @lines;
+    print {$s} map {"$_\r\n"} @lines;
     $s->flush;
     return $s;
 }
@@ -55,7 +57,8 @@ sub get {
 # seconds: how long it lives; by default for ever
 sub set {
     my ($self, $key, $flags, $value, $seconds) = @_;
-    my $answer = $self->command("set $key $flags " . ($seconds // 0) . ' ' . length $value, $value) // croak $self->address . ": $!";
+    my $answer = $self->command("set $key $flags " . ($seconds // 0) . ' ' . length $value, $value)
+        // croak $self->address . ": $!";
     $answer eq "STORED\r\n" or croak "set $key: $answer";
     return;
 }

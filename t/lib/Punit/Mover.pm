@@ -1,7 +1,7 @@
 package Punit::Mover;
 
-# A real punit-mover beside a Punit::Postgres. The test sends it the datagrams that the NGINX module sends, and kills it
-# in the ways that it needs.
+# A real punit-mover beside a Punit::Postgres. The test sends it the datagrams that the NGINX module
+# sends, and kills it in the ways that it needs.
 
 use strict;
 use warnings;
@@ -19,7 +19,8 @@ sub new {
     my $self = $class->SUPER::new(
         cmd => [$ENV{PUNIT_MOVER_PROGRAM} // program('punit-mover')],
         log => $pg->dir . '/mover.log', datagrams => $socket,
-        env => { PUNIT_UNIT => $pg->unit, PUNIT_PG => $pg->conninfo, PUNIT_SOCKET => $socket, %env },
+        env =>
+            { PUNIT_UNIT => $pg->unit, PUNIT_PG => $pg->conninfo, PUNIT_SOCKET => $socket, %env },
     );
     return $self->start;
 }
@@ -46,7 +47,7 @@ sub kill9 { my ($self) = @_; return $self->stop('KILL') }
 sub send {
     my ($self, @lines) = @_;
     my $s = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Peer => $self->{datagrams}) or return 0;
-    return defined $s->send(join '', map { "$_\n" } @lines);
+    return defined $s->send(join '', map {"$_\n"} @lines);
 }
 
 # `count` requests here of a user owned by `unit`

@@ -1,13 +1,13 @@
 package Punit::Nginx;
 
-# NGINX with the built module, for a test: own directory, free ports, an unprivileged user. It is waited for,
-# stopped by its pid, and its log must hold no alert, emerg or sanitizer report.
+# NGINX with the built module, for a test: own directory, free ports, an unprivileged user. It is
+# waited for, stopped by its pid, and its log must hold no alert, emerg or sanitizer report.
 #
-#   my $n = Punit::Nginx->new;                    # its directory is $n->dir, ports are $n->port('http')
+#   my $n = Punit::Nginx->new;  # its directory is $n->dir, ports are $n->port('http')
 #   $n->http("punit_zone z 1m; ... server { listen 127.0.0.1:@{[$n->port('http')]}; }");
-#   $n->start;  $n->reload;  $n->stop;            # stop gives what is wrong with the log, '' if nothing
+#   $n->start;  $n->reload;  $n->stop;  # stop gives what is wrong with the log, '' if nothing
 #   my ($ok, $text) = $n->check($http);           # nginx -t
-#   Punit::Nginx->new(daemon => 1)                # goes into the background, so that it can be upgraded (USR2)
+#   Punit::Nginx->new(daemon => 1)  # goes into the background, so that it can be upgraded (USR2)
 
 use strict;
 use warnings;
@@ -24,15 +24,19 @@ use Punit::Server qw(directory free_port);
 use Punit::Tree qw(module);
 
 my $nginx = $ENV{PUNIT_NGINX} // 'nginx';
-($nginx) = grep { -x } map { "$_/nginx" } split(/:/, $ENV{PATH}), '/usr/sbin' if $nginx !~ m{/};    # USR2 knows no PATH
-my $preload = $ENV{PUNIT_PRELOAD};    # the sanitizers' libraries, when only the module was built with them
+($nginx) = grep {-x} map {"$_/nginx"} split(/:/, $ENV{PATH}), '/usr/sbin'
+    if $nginx !~ m{/};    # USR2 knows no PATH
+my $preload =
+    $ENV{PUNIT_PRELOAD};    # the sanitizers' libraries, when only the module was built with them
 
 sub new {
     my ($class, %o) = @_;
     my $dir = directory('nginx');
     make_path("$dir/logs", "$dir/tmp");
-    my $self = Punit::Server::new($o{daemon} ? 'Punit::Nginx::Daemon' : $class,
-        dir => $dir, log => "$dir/logs/output.log", ports => {}, workers => 1, %o);
+    my $self = Punit::Server::new(
+        $o{daemon} ? 'Punit::Nginx::Daemon' : $class,
+        dir => $dir, log => "$dir/logs/output.log", ports => {}, workers => 1, %o
+    );
     !module() or copy(module(), "$dir/module.so") or croak module() . ": $!, build it first";
     return $self;
 }
@@ -45,7 +49,8 @@ sub port {
     return $self->{ports}{$name} //= free_port($self->{held} //= []);    # held until all are known
 }
 
-# One request on a connection of its own: to the port named http, or as `port` says. The rest as of Punit::Client.
+# One request on a connection of its own: to the port named http, or as `port` says. The rest as of
+# Punit::Client.
 sub ask {
     my ($self, $method, $path, %o) = @_;
     return Punit::Client->once($self->port(delete $o{port} // 'http'), $method, $path, %o);
@@ -56,7 +61,8 @@ sub http {
     my ($self, $text) = @_;
     delete $self->{held};
     my $dir = $self->{dir};
-    my $temp = join "\n", map { "    ${_}_temp_path tmp/$_;" } qw(client_body proxy fastcgi uwsgi scgi);
+    my $temp = join "\n",
+        map {"    ${_}_temp_path tmp/$_;"} qw(client_body proxy fastcgi uwsgi scgi);
     spew("$dir/nginx.conf", <<"EOF_CONF");
 @{[module() ? "load_module $dir/module.so;" : '']}
 pid $dir/nginx.pid;
@@ -69,7 +75,8 @@ daemon @{[$self->{daemon} ? 'on' : 'off']};
 @{[$self->{main} // '']}
 events { worker_connections 512; }
 http {
-    log_format t '\$request|\$status|\$punit_route|\$punit_owner|\$punit_user|\$punit_verdict|\$punit_why';
+    log_format t '\$request|\$status|\$punit_route|\$punit_owner|'
+                 '\$punit_user|\$punit_verdict|\$punit_why';
     access_log $dir/logs/access.log t;
 $temp
 $text
@@ -83,10 +90,12 @@ sub _command {
     my ($self, @more) = @_;
 
     # nginx ends without freeing its arrays of connections and events, which would count as leaks
-    my @environment = ('env', 'ASAN_OPTIONS=' . join(':', 'detect_leaks=0', $ENV{ASAN_OPTIONS} // ()),
+    my @environment = (
+        'env', 'ASAN_OPTIONS=' . join(':', 'detect_leaks=0', $ENV{ASAN_OPTIONS} // ()),
         $preload ? "LD_PRELOAD=$preload" : ());
     my $dir = $self->{dir};
-    return (as_punit(), @environment, $nginx, '-p', $dir, '-e', "$dir/logs/error.log", '-c', "$dir/nginx.conf", @more);
+    return (as_punit(), @environment, $nginx, '-p', $dir, '-e', "$dir/logs/error.log", '-c',
+        "$dir/nginx.conf", @more);
 }
 
 # nginx -t: (accepted, what it said)
@@ -116,7 +125,10 @@ sub ready {
 }
 
 # The port of this name is somebody else's, or nobody's: it is not waited for.
-sub foreign { my ($self, $name) = @_; my $port = $self->port($name); $self->{not_listening}{$port} = 1; return $port }
+sub foreign {
+    my ($self, $name) = @_; my $port = $self->port($name); $self->{not_listening}{$port} = 1;
+    return $port
+}
 
 sub master { my ($self) = @_; return $self->{pid} }
 
@@ -132,24 +144,38 @@ sub reload {
     my ($self) = @_;
     my %old = map { $_ => 1 } $self->pids;
     $self->signal('HUP');
-    $self->until(sub { my @new = grep { !$old{$_} } $self->pids; @new >= $self->{workers} }, 'has new workers');
-    $self->until(sub { !grep { $old{$_} } $self->pids }, 'has ended its old workers', 30);
+    $self->until(
+        sub {
+            my @new = grep { !$old{$_} } $self->pids; @new >= $self->{workers}
+        },
+        'has new workers'
+    );
+    $self->until(
+        sub {
+            !grep { $old{$_} } $self->pids
+        },
+        'has ended its old workers',
+        30
+    );
     return $self;
 }
 
-sub logs { my ($self) = @_; return map { "$self->{dir}/logs/$_" } qw(error.log output.log) }
+sub logs {
+    my ($self) = @_; return map {"$self->{dir}/logs/$_"} qw(error.log output.log)
+}
 
 sub log_text {
     my ($self, $name) = @_;
     return slurp("$self->{dir}/logs/" . ($name // 'error.log'), absent => '');
 }
 
-# Quits. Returns what is wrong with its logs, '' if nothing. The test judges that, so its end does not.
+# Quits. Returns what is wrong with its logs, '' if nothing. The test judges that, so its end does
+# not.
 sub stop {
     my ($self, $signal) = @_;
     return '' unless $self->{runs};
     $self->end($signal);
-    my $bad = join '', map { s/^[^:]+: //r } $self->complaints;
+    my $bad = join '', map {s/^[^:]+: //r} $self->complaints;
     $self->{judged} = 1;
     return $bad;
 }
@@ -166,7 +192,8 @@ sub quit { my ($self, $signal) = @_; return $self->SUPER::stop($signal) }
 sub complaints {
     my ($self) = @_;
     return if $self->{judged};
-    return ($self->SUPER::complaints, $self->{ended} ? "$self->{dir}: ended with status $self->{ended}\n" : ());
+    return ($self->SUPER::complaints,
+        $self->{ended} ? "$self->{dir}: ended with status $self->{ended}\n" : ());
 }
 
 # What stands in the directory belongs to the user that all of it runs as.
@@ -216,9 +243,15 @@ sub alive { my ($self) = @_; return $self->{pid} && !$self->gone($self->{pid}) }
 # Both masters of an upgrade that has not ended.
 sub quit {
     my ($self, $signal) = @_;
-    my @pids = map { slurp("$self->{dir}/$_", absent => '') =~ /^(\d+)/ } 'nginx.pid', 'nginx.pid.oldbin';
+    my @pids = map { slurp("$self->{dir}/$_", absent => '') =~ /^(\d+)/ } 'nginx.pid',
+        'nginx.pid.oldbin';
     kill $signal, @pids;
-    wait_until(sub { !grep { !$self->gone($_) } @pids }, 10) or kill 'KILL', map { $_, $self->pids($_) } @pids;
+    wait_until(
+        sub {
+            !grep { !$self->gone($_) } @pids
+        },
+        10
+    ) or kill 'KILL', map { $_, $self->pids($_) } @pids;
     return 0;
 }
 

@@ -1,7 +1,7 @@
 package Punit::Postgres;
 
-# A PostgreSQL of a test's own: made in a temporary directory, listening on a unix socket, and on 127.0.0.1 with TLS
-# when asked.
+# A PostgreSQL of a test's own: made in a temporary directory, listening on a unix socket, and on
+# 127.0.0.1 with TLS when asked.
 #
 #   my $pg = Punit::Postgres->new(unit => 'eu');
 #   $pg->apply('punit', 'training');
@@ -21,26 +21,31 @@ use Punit::File qw(append slurp spew);
 use Punit::Server qw(directory free_port);
 use Punit::Tree qw(program root);
 
-# unit: id for punit.me; tcp => 1: also 127.0.0.1 on a free port; tls => {ca, cert, key}: hostssl with client
-# certificates, CN = unit id -> punit_peer_<id>; settings => {name => value} for postgresql.conf
+# unit: id for punit.me; tcp => 1: also 127.0.0.1 on a free port; tls => {ca, cert, key}: hostssl
+# with client certificates, CN = unit id -> punit_peer_<id>; settings => {name => value} for
+# postgresql.conf
 sub new {
     my ($class, %o) = @_;
     my ($bin) = grep { -x "$_/initdb" } sort { $b cmp $a } glob '/usr/lib/postgresql/*/bin';
     croak 'no PostgreSQL under /usr/lib/postgresql' unless $bin;
     my $dir = directory('pg');
     my $self = $class->SUPER::new(
-        unit => $o{unit} // 'eu', tls_peers => $o{tls} ? 1 : 0, dir => $dir, bin => $bin, user => (punit_user())[0],
+        unit => $o{unit} // 'eu', tls_peers => $o{tls} ? 1 : 0, dir => $dir, bin => $bin,
+        user => (punit_user())[0],
         sock => "$dir/sock", listens => free_port(), log => "$dir/postgres.log", stop_limit => 60,
         cwd => $dir, cmd => [as_punit(), "$bin/postgres", '-D', "$dir/data"],
     );
     make_path($self->{sock});
     chown((punit_user())[1, 2], $self->{sock});
     chmod 0777, $self->{sock};
-    $self->_run("$bin/initdb", '-D', "$dir/data", '-U', 'postgres', '-A', 'trust', '-E', 'UTF8',
-        '--locale=C.UTF-8', '--no-sync', '--no-instructions');
+    $self->_run(
+        "$bin/initdb", '-D', "$dir/data", '-U', 'postgres', '-A', 'trust', '-E', 'UTF8',
+        '--locale=C.UTF-8', '--no-sync', '--no-instructions'
+    );
     $self->_configure(%o);
     $self->start;
-    my $dbh = DBI->connect($self->dsn('template1'), 'postgres', '', { RaiseError => 1, PrintError => 0 });
+    my $dbh =
+        DBI->connect($self->dsn('template1'), 'postgres', '', { RaiseError => 1, PrintError => 0 });
     $dbh->do('create database punit');
     $dbh->disconnect;
     return $self;
@@ -70,19 +75,20 @@ sub _configure {
     elsif ($o{tcp}) {
         $hba .= "host all all 127.0.0.1/32 trust\n";
     }
-    append("$data/postgresql.conf", map { "$_ = $set{$_}\n" } sort keys %set);
+    append("$data/postgresql.conf", map {"$_ = $set{$_}\n"} sort keys %set);
     spew("$data/pg_hba.conf", $hba);
     return;
 }
 
-sub dir  { $_[0]{dir} }
+sub dir { $_[0]{dir} }
 sub sock { $_[0]{sock} }
 sub port { $_[0]{listens} }
 sub unit { $_[0]{unit} }
 
 sub dsn {
     my ($self, $db) = @_;
-    return sprintf 'dbi:Pg:host=%s;port=%d;dbname=%s', $self->{sock}, $self->{listens}, $db // 'punit';
+    return sprintf 'dbi:Pg:host=%s;port=%d;dbname=%s', $self->{sock}, $self->{listens},
+        $db // 'punit';
 }
 
 # conninfo for libpq over the unix socket
@@ -101,7 +107,8 @@ sub peer_conninfo {
 # A handle that dies on errors; role defaults to the superuser. Each call is a session of its own.
 sub dbh {
     my ($self, $role) = @_;
-    return DBI->connect($self->dsn, $role // 'postgres', '',
+    return DBI->connect(
+        $self->dsn, $role // 'postgres', '',
         { RaiseError => 1, PrintError => 0, AutoCommit => 1, pg_enable_utf8 => 1, PrintWarn => 0 });
 }
 
@@ -124,7 +131,7 @@ sub sql {
     my %wanted = map { $_ => $known{$_} || croak "no schema $_" } @schemas;
     my $sql = "$self->{dir}/sql";
     remove_tree($sql);
-    make_path("$sql/tables", map { "$sql/functions/$_" } @schemas);
+    make_path("$sql/tables", map {"$sql/functions/$_"} @schemas);
     copy("$root/sql/VERSION", "$sql/VERSION") or die "VERSION: $!";
     for my $file (glob "$root/sql/tables/*.sql") {
         my ($name, $topic) = $file =~ m{/(\d+-([a-z]+)[^/]*)$};
@@ -158,8 +165,8 @@ sub add_user {
     return $id;
 }
 
-# Lets this unit's mover and the peers know each other: a role for the peer to log in with, its incarnation (which
-# the mesh would bring), how to reach it.
+# Lets this unit's mover and the peers know each other: a role for the peer to log in with, its
+# incarnation (which the mesh would bring), how to reach it.
 sub know {
     my ($self, @peers) = @_;
     my $dbh = $self->dbh;
@@ -169,9 +176,12 @@ sub know {
         my $p = $peer->dbh;
         my ($incarnation) = $p->selectrow_array('select incarnation from punit.me');
         $p->disconnect;
-        $dbh->do('insert into punit.unit (origin_unit, id, incarnation) values (?, ?, ?)', undef,
-            $peer->{unit}, $peer->{unit}, $incarnation);
-        $dbh->do('insert into punit.peer (id, pg) values (?, ?)', undef,
+        $dbh->do(
+            'insert into punit.unit (origin_unit, id, incarnation) values (?, ?, ?)', undef,
+            $peer->{unit}, $peer->{unit}, $incarnation
+        );
+        $dbh->do(
+            'insert into punit.peer (id, pg) values (?, ?)', undef,
             $peer->{unit}, $peer->peer_conninfo($peer->{tls_peers}));
     }
     $dbh->disconnect;
@@ -183,7 +193,9 @@ sub know {
 # True once it takes connections.
 sub ready {
     my ($self) = @_;
-    my $dbh = eval { DBI->connect($self->dsn('template1'), 'postgres', '', { RaiseError => 1, PrintError => 0 }) } or return 0;
+    my $dbh = eval {
+        DBI->connect($self->dsn('template1'), 'postgres', '', { RaiseError => 1, PrintError => 0 })
+    } or return 0;
     $dbh->disconnect;
     return 1;
 }
@@ -191,7 +203,8 @@ sub ready {
 # mode: smart, fast, immediate
 sub stop {
     my ($self, $mode) = @_;
-    $self->SUPER::stop({ smart => 'TERM', fast => 'INT', immediate => 'QUIT' }->{ $mode // 'fast' });
+    $self->SUPER::stop(
+        { smart => 'TERM', fast => 'INT', immediate => 'QUIT' }->{ $mode // 'fast' });
     return $self;
 }
 
@@ -202,7 +215,13 @@ sub kill9 {
     my @children = $self->children;
     kill 'KILL', $pid, @children;
     $self->SUPER::stop('KILL');
-    $self->until(sub { !grep { _runs($_) } @children }, 'is gone', 20);
+    $self->until(
+        sub {
+            !grep { _runs($_) } @children
+        },
+        'is gone',
+        20
+    );
     # the next one must not take them for those of a server that runs
     unlink "$self->{dir}/data/postmaster.pid", "$self->{sock}/.s.PGSQL.$self->{listens}.lock";
     return $self;

@@ -1,13 +1,15 @@
 package Punit::Server;
 
-# The parent of all servers of the tests: start, wait until it answers, stop, and what its log must not hold.
+# The parent of all servers of the tests: start, wait until it answers, stop, and what its log must
+# not hold.
 #
 #   my $s = Punit::Server->new(cmd => [...], log => $file, env => {...}, socket => $path)->start;
 #   $s->until(sub { ... }, 'has done it');  $s->signal('HUP');  $s->stop;  $s->start;
 #   my $dir = directory('grid');            # a directory of the test's own below /tmp
 #
-# At the end of the test all servers are stopped, the last one first. A log with an alert, an emerg or a sanitizer's
-# report fails the test. Then the directories are removed. If the test failed they stay, and the logs are named.
+# At the end of the test all servers are stopped, the last one first. A log with an alert, an emerg
+# or a sanitizer's report fails the test. Then the directories are removed. If the test failed they
+# stay, and the logs are named.
 #
 # A subclass may bring its own `launch`, `ready`, `stop`, `logs` and `excused`.
 
@@ -50,7 +52,8 @@ sub directory {
     return $dir;
 }
 
-# A port of 127.0.0.1 that nobody listens on. `held` gets the socket that keeps the port from others.
+# A port of 127.0.0.1 that nobody listens on. `held` gets the socket that keeps the port from
+# others.
 sub free_port {
     my ($held) = @_;
     my $s = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) or croak "no port: $!";
@@ -58,7 +61,8 @@ sub free_port {
     return $s->sockport;
 }
 
-# cmd, log, env as of Punit::Command::spawn, cwd: its `dir`; socket: a unix socket, or port: one of 127.0.0.1, that it listens on.
+# cmd, log, env as of Punit::Command::spawn, cwd: its `dir`; socket: a unix socket, or port: one of
+# 127.0.0.1, that it listens on.
 sub new {
     my ($class, %o) = @_;
     my $self = bless {%o}, $class;
@@ -81,14 +85,16 @@ sub start {
 sub launch {
     my ($self) = @_;
     delete $self->{status};
-    $self->{pid} = spawn($self->{cmd}, log => $self->{log}, env => $self->{env}, dir => $self->{cwd});
+    $self->{pid} =
+        spawn($self->{cmd}, log => $self->{log}, env => $self->{env}, dir => $self->{cwd});
     return;
 }
 
 sub ready {
     my ($self) = @_;
     return IO::Socket::UNIX->new(Peer => $self->{socket}) if $self->{socket};
-    return IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port}) if $self->{port};
+    return IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port})
+        if $self->{port};
     return 1;
 }
 
@@ -123,7 +129,8 @@ sub stop {
     $self->signal('CONT')->signal($signal // 'TERM');
     my $start = time;
     while ($self->alive) {
-        $self->signal('KILL') if time - $start > ($self->{stop_limit} // 10) && time - $start > patience(10);
+        $self->signal('KILL')
+            if time - $start > ($self->{stop_limit} // 10) && time - $start > patience(10);
         sleep 0.005;
     }
     return $self->{status};
@@ -146,7 +153,8 @@ sub complaints {
     my ($self) = @_;
     my @bad;
     for my $log ($self->logs) {
-        push @bad, map { "$log: $_" } grep { $_ =~ $forbidden && !$self->excused($_) } split /^/, slurp($log, absent => '');
+        push @bad, map {"$log: $_"} grep { $_ =~ $forbidden && !$self->excused($_) } split /^/,
+            slurp($log, absent => '');
     }
     return @bad;
 }
@@ -168,7 +176,9 @@ END {
         Test::More::diag($_) for @bad;
         $status ||= 1 if @bad;
         if ($status || !Test::More->builder->is_passing) {
-            Test::More::diag("log of @{[ref $_]}: $_") for map { my $s = $_; grep { -s } $s->logs } @servers;
+            Test::More::diag("log of @{[ref $_]}: $_") for map {
+                my $s = $_; grep {-s} $s->logs
+            } @servers;
             $File::Temp::KEEP_ALL = 1;
         }
         else {

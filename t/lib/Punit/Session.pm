@@ -1,7 +1,7 @@
 package Punit::Session;
 
-# A database session whose statements can be left running while another session goes on: what two-session tests of
-# locking are made of.
+# A database session whose statements can be left running while another session goes on: what
+# two-session tests of locking are made of.
 #
 #   my $a = Punit::Session->new($pg);
 #   $b->send('update ...');  $b->wait_blocked;  $a->do('commit');  my $rows = $b->rows;
@@ -41,12 +41,16 @@ sub send {
 sub wait_blocked {
     my ($self) = @_;
     my $blocked;
-    wait_until(sub {
-        my ($w) = $self->{watch}->selectrow_array(
-            "select wait_event_type from pg_stat_activity where pid = ? and state = 'active'", undef, $self->{pid});
-        $blocked = defined $w && $w eq 'Lock';
-        return $blocked || $self->{dbh}->pg_ready;
-    }, 10) or croak 'neither blocked nor done after 10 s';
+    wait_until(
+        sub {
+            my ($w) = $self->{watch}->selectrow_array(
+                "select wait_event_type from pg_stat_activity where pid = ? and state = 'active'",
+                undef, $self->{pid});
+            $blocked = defined $w && $w eq 'Lock';
+            return $blocked || $self->{dbh}->pg_ready;
+        },
+        10
+    ) or croak 'neither blocked nor done after 10 s';
     return $blocked ? 1 : 0;
 }
 
@@ -62,7 +66,7 @@ sub rows {
 sub DESTROY {
     my ($self) = @_;
     local $@;
-    for my $h (grep { defined } @$self{qw(dbh watch)}) {
+    for my $h (grep {defined} @$self{qw(dbh watch)}) {
         eval { $h->disconnect };
     }
 }

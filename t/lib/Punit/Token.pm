@@ -31,7 +31,8 @@ sub es256 {
     my ($self, $kid, %o) = @_;
     my $private = "$self->{dir}.private/$kid.pem";
     _run(qw(openssl ecparam -name prime256v1 -genkey -noout -out), $private);
-    _run(qw(openssl ec -pubout -in), $private, '-out', "$self->{dir}/$kid.ES256.pem") unless $o{unpublished};
+    _run(qw(openssl ec -pubout -in), $private, '-out', "$self->{dir}/$kid.ES256.pem")
+        unless $o{unpublished};
     $self->{keys}{$kid} = { alg => 'ES256', private => $private };
     return $self;
 }
@@ -65,7 +66,8 @@ sub claims {
     my ($self, %o) = @_;
     my $now = time;
     my %claims = (
-        iss => 'punit', aud => 'punit', sub => uuid(), jti => uuid(), sid => uuid(), iat => $now, exp => $now + 900,
+        iss => 'punit', aud => 'punit', sub => uuid(), jti => uuid(), sid => uuid(), iat => $now,
+        exp => $now + 900,
         unit => 'eu', epoch => 1, gen => 0, roles => ['user'], %o,
     );
     delete $claims{$_} for grep { !defined $claims{$_} } keys %claims;
@@ -82,7 +84,9 @@ sub token {
     my $key = $self->{keys}{$kid};
     my $input = join '.', map { encode_base64url($json->encode($_)) }
         { alg => $key->{alg}, typ => 'at+jwt', kid => $kid, %{ $head // {} } }, $claims;
-    return "$input." . encode_base64url($key->{secret} ? hmac_sha256($input, $key->{secret}) : _signed($key, $input));
+    return "$input."
+        . encode_base64url(
+        $key->{secret} ? hmac_sha256($input, $key->{secret}) : _signed($key, $input));
 }
 
 # Another signature: the last of its bits that count is turned over.

@@ -37,18 +37,19 @@ sub _take_ports {
     croak 'no free base of ports';
 }
 
-# units: their ids; env: settings of all of them; source: another tree to build and install from. Dies, with what was printed, if they do not come up.
+# units: their ids; env: settings of all of them; source: another tree to build and install from.
+# Dies, with what was printed, if they do not come up.
 sub start {
     my ($class, %o) = @_;
     my ($base, $lock) = _take_ports();
     my $self = $class->SUPER::new(
         units => $o{units} // ['eu', 'us', 'ap'],
-        env   => $o{env} // {},
-        dir   => directory('units'),
-        base  => $base,
-        lock  => $lock,
+        env => $o{env} // {},
+        dir => directory('units'),
+        base => $base,
+        lock => $lock,
         source => $o{source} // root(),
-        http  => HTTP::Tiny->new(timeout => patience(15), keep_alive => 1, max_redirect => 0),
+        http => HTTP::Tiny->new(timeout => patience(15), keep_alive => 1, max_redirect => 0),
     );
     $self->up;
     return $self;
@@ -58,7 +59,8 @@ sub start {
 sub up {
     my ($self) = @_;
     my @env = map { ('--env', "$_=$self->{env}{$_}") } sort keys %{ $self->{env} };
-    my ($status, $output) = capture("$self->{source}/demo/units", 'up', '--dir', $self->{dir}, '--port', $self->{base},
+    my ($status, $output) = capture(
+        "$self->{source}/demo/units", 'up', '--dir', $self->{dir}, '--port', $self->{base},
         @env, @{ $self->{units} });
     croak "the units did not come up:\n$output" if $status;
     return $output;
@@ -72,7 +74,7 @@ sub stop {
     return;
 }
 
-sub dir  { return $_[0]{dir} }
+sub dir { return $_[0]{dir} }
 sub base { return $_[0]{base} }
 
 sub _index {
@@ -86,7 +88,8 @@ sub _index {
 # kind: http, peer, pg
 sub port {
     my ($self, $unit, $kind) = @_;
-    return $self->{base} + { http => 0, peer => 100, pg => 200 }->{ $kind // 'http' } + $self->_index($unit);
+    return $self->{base} + { http => 0, peer => 100, pg => 200 }->{ $kind // 'http' }
+        + $self->_index($unit);
 }
 
 # A request to a unit's public side; token and body may be undef, a reference becomes JSON.
@@ -100,7 +103,8 @@ sub http {
         $options{content} = ref $body ? JSON::PP::encode_json($body) : $body;
         $headers{'content-type'} //= 'application/json';
     }
-    my $answer = $self->{http}->request($method, 'http://127.0.0.1:' . $self->port($unit) . $path, \%options);
+    my $answer = $self->{http}
+        ->request($method, 'http://127.0.0.1:' . $self->port($unit) . $path, \%options);
     $answer->{json} = eval { JSON::PP::decode_json($answer->{content}) }
         if ($answer->{headers}{'content-type'} // '') =~ m{^application/(?:problem\+)?json};
     return $answer;
@@ -121,7 +125,10 @@ sub one {
 }
 
 # One of a unit's memcached: grid, tokens.
-sub memcached { my ($self, $unit, $name) = @_; return Punit::Memcached->new("$self->{dir}/$unit/sock/$name.sock") }
+sub memcached {
+    my ($self, $unit, $name) = @_;
+    return Punit::Memcached->new("$self->{dir}/$unit/sock/$name.sock")
+}
 
 # Another session.
 sub connect {
@@ -129,7 +136,8 @@ sub connect {
     require DBI;
     return DBI->connect(
         "dbi:Pg:host=$self->{dir}/$unit/sock;port=" . $self->port($unit, 'pg') . ';dbname=punit',
-        'postgres', '', { RaiseError => 1, PrintError => 0, AutoCommit => 1, AutoInactiveDestroy => 1 });
+        'postgres', '',
+        { RaiseError => 1, PrintError => 0, AutoCommit => 1, AutoInactiveDestroy => 1 });
 }
 
 # 0: it does not run

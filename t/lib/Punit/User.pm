@@ -1,7 +1,8 @@
 package Punit::User;
 
-# A user of running units (Punit::Units), as a good client behaves: he uses each Punit-Token from the answer
-# that brought it on, and repeats a write that was answered 503 with the same Idempotency-Key.
+# A user of running units (Punit::Units), as a good client behaves: he uses each Punit-Token from
+# the answer that brought it on, and repeats a write that was answered 503 with the same
+# Idempotency-Key.
 #
 #   my $user = Punit::User->register($units, 'eu');
 #   my $answer = $user->ask('us', GET => '/profile');
@@ -11,7 +12,7 @@ use strict;
 use warnings;
 use Carp qw(croak);
 use Digest::SHA ();
-use JSON::PP    ();
+use JSON::PP ();
 use MIME::Base64 qw(decode_base64url);
 use Punit::Wait qw(patience);
 use Time::HiRes qw(sleep time);
@@ -20,24 +21,27 @@ my $count = 0;
 
 sub register {
     my ($class, $units, $unit) = @_;
-    my $email  = sprintf 'user-%d-%d-%d@example.org', $$, time, ++$count;
-    my $answer = $units->http($unit, POST => '/auth/register', undef,
+    my $email = sprintf 'user-%d-%d-%d@example.org', $$, time, ++$count;
+    my $answer = $units->http(
+        $unit, POST => '/auth/register', undef,
         { email => $email, password => 'correct horse battery', name => 'Test' });
     croak "register at $unit: $answer->{status} $answer->{content}" if $answer->{status} != 201;
     return bless {
-        units => $units, email => $email, id => $answer->{json}{user_id}, answers => [], written => [],
+        units => $units, email => $email, id => $answer->{json}{user_id}, answers => [],
+        written => [],
         token => $answer->{json}{access_token}, refresh => $answer->{json}{refresh_token},
     }, $class;
 }
 
-sub id    { return $_[0]{id} }
+sub id { return $_[0]{id} }
 sub token { return $_[0]{token} }
 sub email { return $_[0]{email} }
 
 # New tokens for the old, at the unit that owns him.
 sub renew {
     my ($self, $unit) = @_;
-    my $answer = $self->{units}->http($unit, POST => '/auth/refresh', undef, { refresh_token => $self->{refresh} });
+    my $answer = $self->{units}
+        ->http($unit, POST => '/auth/refresh', undef, { refresh_token => $self->{refresh} });
     croak "refresh at $unit: $answer->{status} $answer->{content}" if $answer->{status} != 200;
     @$self{qw(token refresh)} = @{ $answer->{json} }{qw(access_token refresh_token)};
     return;
@@ -55,35 +59,41 @@ sub ask {
     my $answer = $self->{units}->http($unit, $method, $path, $self->{token}, $body, %with);
     $self->{token} = $answer->{headers}{'punit-token'} if $answer->{headers}{'punit-token'};
     $answer->{route} = $answer->{headers}{'punit-route'} // '';
-    $answer->{unit}  = $answer->{headers}{'punit-unit'}  // '';
+    $answer->{unit} = $answer->{headers}{'punit-unit'} // '';
     return $answer;
 }
 
-# Steady requests at a unit until it serves him itself under a token that names it. Gives what every one of
-# them was answered; dies after `seconds` (15).
+# Steady requests at a unit until it serves him itself under a token that names it. Gives what every
+# one of them was answered; dies after `seconds` (15).
 sub cross {
     my ($self, $unit, %o) = @_;
     my ($start, @answers) = (time);
     while (time - $start < patience($o{seconds} // 15)) {
         push @answers, $self->ask($unit, GET => '/profile');
         my $last = $answers[-1];
-        return \@answers if $last->{status} == 200 && $last->{route} eq 'local' && $last->{unit} eq $unit
+        return \@answers
+            if $last->{status} == 200
+            && $last->{route} eq 'local'
+            && $last->{unit} eq $unit
             && $self->claims->{unit} eq $unit;
         sleep 0.1;
     }
-    croak "$self->{id} is not served at $unit: last answer $answers[-1]{status} $answers[-1]{content}";
+    croak
+        "$self->{id} is not served at $unit: "
+        . "last answer $answers[-1]{status} $answers[-1]{content}";
 }
 
-# A post with a text of its own, noted when acknowledged; 503 is repeated under the same Idempotency-Key for
-# up to `seconds` (0). Gives the last answer.
+# A post with a text of its own, noted when acknowledged; 503 is repeated under the same
+# Idempotency-Key for up to `seconds` (0). Gives the last answer.
 sub post {
     my ($self, $unit, %o) = @_;
     my $text = sprintf 'post %d of %s', ++$self->{posts}, $self->{id};
-    my $end  = time + ($o{seconds} // 0);
+    my $end = time + ($o{seconds} // 0);
     my $answer;
     do {
         sleep 0.1 if $answer;
-        $answer = $self->ask($unit, POST => '/social/posts', { text => $text },
+        $answer = $self->ask(
+            $unit, POST => '/social/posts', { text => $text },
             headers => { 'idempotency-key' => Digest::SHA::sha1_hex($text) });
     } while ($answer->{status} >= 500 && time < $end);
     push @{ $self->{written} }, $text if $answer->{status} == 201;
@@ -98,7 +108,8 @@ sub posts {
     my ($self, $unit) = @_;
     my ($cursor, @texts) = ('');
     do {
-        my $answer = $self->ask($unit, GET => '/social/feed?limit=200' . ($cursor ? "&cursor=$cursor" : ''));
+        my $answer =
+            $self->ask($unit, GET => '/social/feed?limit=200' . ($cursor ? "&cursor=$cursor" : ''));
         croak "feed at $unit: $answer->{status} $answer->{content}" if $answer->{status} != 200;
         push @texts, map { $_->{text} } @{ $answer->{json}{items} };
         $cursor = $answer->{json}{next};

@@ -2,8 +2,8 @@ package Punit::Wait;
 
 # Waiting for another process. A test waits for a condition and never pauses for a fixed time.
 #
-# Deadlines are written for an idle machine. They stretch with its load here and nowhere else. What a test asserts
-# about durations does not stretch.
+# Deadlines are written for an idle machine. They stretch with its load here and nowhere else. What
+# a test asserts about durations does not stretch.
 
 use strict;
 use warnings;
@@ -18,7 +18,8 @@ our @EXPORT_OK = qw(patience wait_until);
 
 my $processors = () = slurp('/proc/cpuinfo', absent => 'processor') =~ /^processor/mg;
 
-# How long a deadline of so many seconds lasts now: the longer, the more processes share a processor.
+# How long a deadline of so many seconds lasts now: the longer, the more processes share a
+# processor.
 sub patience {
     my ($seconds) = @_;
     my ($load) = split ' ', slurp('/proc/loadavg', absent => '0');

@@ -2,8 +2,8 @@ package Punit::Bench::Drain;
 
 # `punitctl drain eu` with 10,000 small users: whether they leave, how fast, and what that costs the
 # movers' memory and other users. First a few users leave, again and again, for a few windows of
-# latency each time. Windows without a drain come before and after, while the movers run idle, and are
-# compared with each other too. Then all users leave.
+# latency each time. Windows without a drain come before and after, while the movers run idle, and
+# are compared with each other too. Then all users leave.
 #
 # PUNIT_BENCH_DRAIN: so many users (10000).
 
@@ -19,8 +19,9 @@ use Punit::Bench::Rounds;
 
 use constant { USERS => $ENV{PUNIT_BENCH_DRAIN} // 10_000, ROWS => 10, LIMIT => 3600 };
 
-# A window of latency is so long; so many cycles for each round that is asked for. A cycle is two windows without, four
-# beside a drain that is cut off after BESIDE (what it has asked for goes on for some seconds), two without.
+# A window of latency is so long; so many cycles for each round that is asked for. A cycle is two
+# windows without, four beside a drain that is cut off after BESIDE (what it has asked for goes on
+# for some seconds), two without.
 use constant { WINDOW => 2, CYCLES => 2, BESIDE => 6 };
 
 my @latency = map { ("drain-10000-p$_", "drain-10000-p$_-aa") } 50, 95;
@@ -42,9 +43,11 @@ sub run {
     my @ids = Punit::Bench::Residents->settle($eu, users => USERS, rows => ROWS);
     # as warm as after the moves before it
     $ground->move($_, 'eu', 'us') for splice @ids, 0, 8;
-    my @floor = map { my $ms = $ground->floor('us', "copy $_"); $ground->sweep_up('us', $_); $ms } @ids[0 .. 20];
+    my @floor = map { my $ms = $ground->floor('us', "copy $_"); $ground->sweep_up('us', $_); $ms }
+        @ids[0 .. 20];
 
-    # who is owned by eu is drained, and forwarded from then on: another way, whatever the drain costs
+    # who is owned by eu is drained, and forwarded from then on: another way, whatever the drain
+    # costs
     my ($failed, $sent) = (0, 0);
     my $window = sub {
         my ($seconds) = @_;
@@ -63,7 +66,8 @@ sub run {
         my @beside = map { $window->(WINDOW) } 1 .. 4;
         waitpid $pid, 0;
         $self->_rested;
-        push @rounds, { before => \@before, beside => \@beside, after => [ map { $window->(WINDOW) } 1, 2 ] };
+        push @rounds,
+            { before => \@before, beside => \@beside, after => [map { $window->(WINDOW) } 1, 2] };
     }
 
     my $first = $self->_owned || croak 'too few users for so many rounds';
@@ -82,26 +86,45 @@ sub run {
     $ground->units->punitctl('eu', 'drain', 'eu', '--end');
 
     return (
-        $self->_row('drain-10000', undef, 'users a second', 'bare COPY to COPY, one by one', '%.0f/s',
-            [ $rate, 1000 / Punit::Bench::Pair::median(@floor) ]),
-        $self->_row('drain-10000-memory', '<= 1.1', 'memory of the movers, most of at 50 % and at the end', 'at 10 %', '%.1f MB',
-            [ max(map { $_ // 0 } @memory{ 0.5, 0.99 }), $memory{0.1} // croak 'too few users' ]),
+        $self->_row(
+            'drain-10000', undef, 'users a second', 'bare COPY to COPY, one by one', '%.0f/s',
+            [$rate, 1000 / Punit::Bench::Pair::median(@floor)]
+        ),
+        $self->_row(
+            'drain-10000-memory', '<= 1.1', 'memory of the movers, most of at 50 % and at the end',
+            'at 10 %', '%.1f MB',
+            [max(map { $_ // 0 } @memory{ 0.5, 0.99 }), $memory{0.1} // croak 'too few users']
+        ),
         (map { $self->_latency($_, @rounds) } 50, 95),
-        $self->_row('drain-10000-failed', '<= 0', "other users' failed requests", 'all', '%.0f', [ $failed, $sent ]),
+        $self->_row(
+            'drain-10000-failed', '<= 0', "other users' failed requests", 'all', '%.0f',
+            [$failed, $sent]
+        ),
     );
 }
 
-# Of all windows together: a quantile of one window is made of a few requests. The spread is that of thirds of the rounds.
+# Of all windows together: a quantile of one window is made of a few requests. The spread is that of
+# thirds of the rounds.
 sub _latency {
     my ($self, $q, @rounds) = @_;
     my $row = sub {
         my ($name, $goal, $what, $against, $ours, $peer) = @_;
-        my @thirds = map { my $i = $_; [ @rounds[ grep { $_ % 3 == $i } 0 .. $#rounds ] ] } 0 .. min(2, $#rounds);
-        return $self->_row($name, $goal, $what, $against, '%.2f ms', map { Punit::Bench::Rounds::quantile_pair($q / 100, $ours, $peer, @$_) } \@rounds, @thirds);
+        my @thirds = map {
+            my $i = $_; [@rounds[grep { $_ % 3 == $i } 0 .. $#rounds]]
+        } 0 .. min(2, $#rounds);
+        return $self->_row($name, $goal, $what, $against, '%.2f ms',
+            map { Punit::Bench::Rounds::quantile_pair($q / 100, $ours, $peer, @$_) } \@rounds,
+            @thirds);
     };
     return (
-        $row->("drain-10000-p$q", '<= 1.05', "p$q of users of us while eu is drained", 'before and after', ['beside'], [ 'before', 'after' ]),
-        $row->("drain-10000-p$q-aa", undef, "p$q of users of us, before", 'after', ['before'], ['after']),
+        $row->(
+            "drain-10000-p$q", '<= 1.05', "p$q of users of us while eu is drained",
+            'before and after', ['beside'], ['before', 'after']
+        ),
+        $row->(
+            "drain-10000-p$q-aa", undef, "p$q of users of us, before", 'after', ['before'],
+            ['after']
+        ),
     );
 }
 
@@ -111,9 +134,11 @@ sub _row {
     my ($ours, $peer) = @{ $pairs[0] };
     my ($ratio, @others) = map { $_->[0] / $_->[1] } @pairs;
     return {
-        name => $name, what => $what, against => $against, ours => sprintf($format, $ours), peer => sprintf($format, $peer),
-        ratio => $ratio, goal => $goal, met => defined $goal ? Punit::Bench::Pair::met($goal, $ratio) : undef,
-        rounds => 1, spread => [ min($ratio, @others), max($ratio, @others) ],
+        name => $name, what => $what, against => $against, ours => sprintf($format, $ours),
+        peer => sprintf($format, $peer),
+        ratio => $ratio, goal => $goal,
+        met => defined $goal ? Punit::Bench::Pair::met($goal, $ratio) : undef,
+        rounds => 1, spread => [min($ratio, @others), max($ratio, @others)],
     };
 }
 
@@ -122,7 +147,8 @@ sub _drain {
     my ($self, $within) = @_;
     my $pid = fork // croak "fork: $!";
     if (!$pid) {
-        my ($status, $said) = $self->{ground}->units->punitctl('eu', 'drain', 'eu', '--within', $within);
+        my ($status, $said) =
+            $self->{ground}->units->punitctl('eu', 'drain', 'eu', '--within', $within);
         print STDERR $said =~ s/^/  /gmr;
         POSIX::_exit($status);
     }
@@ -133,15 +159,23 @@ sub _drain {
 sub _rested {
     my ($self) = @_;
     my $us = $self->{ground}->dbh('us');
-    Punit::Units::wait_until(sub {
-        !$us->selectrow_array(q{select true from punit.move where finished_at is null or (result = 'moved' and audit is null) limit 1})
-    }, 120) or croak 'moves do not end';
+    Punit::Units::wait_until(
+        sub {
+            !$us->selectrow_array(
+                q{select true from punit.move where finished_at is null or (result = 'moved'
+                    and audit is null) limit 1}
+            )
+        },
+        120
+    ) or croak 'moves do not end';
     return;
 }
 
 sub _owned {
     my ($self) = @_;
-    return ($self->{ground}->dbh('eu')->selectrow_array(q{select count(*) from punit.own where state in ('OWNED', 'FENCED')}))[0];
+    return ($self->{ground}->dbh('eu')
+            ->selectrow_array(q{select count(*) from punit.own where state in ('OWNED', 'FENCED')}))
+        [0];
 }
 
 # MB resident of both movers together

@@ -2,9 +2,10 @@ package Punit::Bench::Load;
 
 # One burst of requests, by wrk with one thread: what came of it.
 #
-#   my $load = Punit::Bench::Load->new(server => $s, path => '/sports', token => $t, what => 'memcached_pass');
+#   my $load = Punit::Bench::Load->new(server => $s, path => '/sports', token => $t,
+#       what => 'memcached_pass');
 #   $load->once;                    # { status, headers, body } of a single request
-#   $load->burst(64, 2);            # 64 connections, 2 s: { rate => 1/s, p50 => us, cpu => us a request }
+#   $load->burst(64, 2);  # 64 connections, 2 s: { rate => 1/s, p50 => us, cpu => us a request }
 
 use strict;
 use warnings;
@@ -36,8 +37,10 @@ sub burst {
     my $said = do { local $/; <$wrk> };
     close $wrk or croak "wrk failed on $self->{what}: $said";
     my $cpu = $self->_cpu - $before;
-    croak "$self->{what}: not all requests were answered\n$said" if $said =~ /Non-2xx|Socket errors/;
-    my ($requests) = $said =~ /([1-9]\d*) requests in/ or croak "$self->{what}: no request was answered\n$said";
+    croak "$self->{what}: not all requests were answered\n$said"
+        if $said =~ /Non-2xx|Socket errors/;
+    my ($requests) = $said =~ /([1-9]\d*) requests in/
+        or croak "$self->{what}: no request was answered\n$said";
     my ($rate) = $said =~ m{Requests/sec:\s+([\d.]+)} or croak "$self->{what}: $said";
     my ($p50, $unit) = $said =~ /^\s+50%\s+([\d.]+)(us|ms|s)$/m or croak "$self->{what}: $said";
     return { rate => $rate, p50 => $p50 * $us{$unit}, cpu => $cpu / $requests };

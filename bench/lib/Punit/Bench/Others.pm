@@ -1,12 +1,13 @@
 package Punit::Bench::Others;
 
-# Other users, which do not move. At each unit a process of clients sends its own users' requests, at a
-# fixed and modest rate, on a kept connection. Three reads come to a write, in turn. A write takes five
-# times as long as a read. With as many writes as reads, the median would lie between the two, where
-# hardly any request is.
+# Other users, which do not move. At each unit a process of clients sends its own users' requests,
+# at a fixed and modest rate, on a kept connection. Three reads come to a write, in turn. A write
+# takes five times as long as a read. With as many writes as reads, the median would lie between the
+# two, where hardly any request is.
 #
 #   my $others = Punit::Bench::Others->new($ground, rate => 50);
-#   $others->begin(4);  ...;  my $seen = $others->end;      # { latencies => [ms], at => {eu => [ms]...}, failed => n, cpu => us a request }
+#   $others->begin(4);  ...;  my $seen = $others->end;
+#   # { latencies => [ms], at => {eu => [ms]...}, failed => n, cpu => us a request }
 
 use strict;
 use warnings;
@@ -37,7 +38,11 @@ sub new {
         if (!$pid) {
             $SIG{TERM} = 'DEFAULT';
             close $_ for $say, $listen;
-            my $ok = eval { _work($here, $there, $unit, $units->port($unit), $o{rate} // 50, @users); 1 };
+            my $ok =
+                eval {
+                    _work($here, $there, $unit, $units->port($unit), $o{rate} // 50, @users);
+                    1;
+                };
             print STDERR $@ if !$ok;
             POSIX::_exit($ok ? 0 : 1);
         }
@@ -66,7 +71,8 @@ sub end {
         push @latencies, @{ $seen->{latencies} };
         $failed += $seen->{failed};
     }
-    return { latencies => \@latencies, at => \%at, failed => $failed, cpu => ($self->_cpu - $self->{cpu}) / @latencies };
+    return { latencies => \@latencies, at => \%at, failed => $failed,
+        cpu => ($self->_cpu - $self->{cpu}) / @latencies };
 }
 
 sub _work {
@@ -81,12 +87,14 @@ sub _work {
         for my $i (0 .. $rate * $seconds - 1) {
             my $wait = $began + $i / $rate - time;
             sleep $wait if $wait > 0;
-            my @headers = (Authorization => 'Bearer ' . $users[ $i / WRITE_EVERY % @users ]->token);
+            my @headers = (Authorization => 'Bearer ' . $users[$i / WRITE_EVERY % @users]->token);
             my $sent = time;
             my $answer = $i % WRITE_EVERY
                 ? $client->request(GET => '/profile', headers => \@headers)
-                : $client->request(POST => '/social/posts', headers => [ @headers, 'Content-Type' => 'application/json' ],
-                    body => $json->encode({ text => 'post ' . ++$number }));
+                : $client->request(
+                POST => '/social/posts',
+                headers => [@headers, 'Content-Type' => 'application/json'],
+                body => $json->encode({ text => 'post ' . ++$number }));
             push @latencies, 1000 * (time - $sent);
             $failed++ if $answer->{status} !~ /^20[01]$/;
         }
@@ -96,7 +104,8 @@ sub _work {
     return;
 }
 
-# Microseconds on a processor of all that answers requests at both units: NGINX, the services, their database sessions.
+# Microseconds on a processor of all that answers requests at both units: NGINX, the services, their
+# database sessions.
 sub _cpu {
     my ($self) = @_;
     my $sum = 0;
@@ -105,8 +114,10 @@ sub _cpu {
         open my $f, '<', "/proc/$master/task/$master/children" or croak "NGINX of $unit: $!";
         my @pids = split ' ', <$f> // '';
         push @pids, map { $self->{units}->pid($unit, $_) } @services;
-        push @pids, @{ $self->{units}->dbh($unit)->selectcol_arrayref(
-            'select pid from pg_stat_activity where usename = any (?)', undef, [ map { "punit_$_" } @services ]) };
+        push @pids, @{
+            $self->{units}->dbh($unit)->selectcol_arrayref(
+                'select pid from pg_stat_activity where usename = any (?)', undef,
+                [map {"punit_$_"} @services]) };
         for my $file (map { glob "/proc/$_/task/*/schedstat" } @pids) {
             open my $s, '<', $file or next;
             $sum += (split ' ', <$s>)[0] / 1e3;

@@ -1,11 +1,12 @@
 package Punit::Bench::Server;
 
 # The servers of the bench: the files of bench/conf with their {names} filled in. Each server has a
-# directory of its own, and a free port or a unix socket. It runs as user punit, and ends by pid with
-# the bench.
+# directory of its own, and a free port or a unix socket. It runs as user punit, and ends by pid
+# with the bench.
 #
-#   my $s = Punit::Bench::Server->nginx($dir, 'memcached', grid => $socket);   # bench/conf/memcached.conf
-#   $s->url('/sports');  $s->workers;                                          # pids that do the work
+#   # bench/conf/memcached.conf
+#   my $s = Punit::Bench::Server->nginx($dir, 'memcached', grid => $socket);
+#   $s->url('/sports');  $s->workers;  # pids that do the work
 
 use strict;
 use warnings;
@@ -27,7 +28,8 @@ sub nginx {
     my @files = @{ delete $value{files} // [] };
     my $self = $class->_new($dir, delete $value{name} // $conf, %value);
     $self->{cmd} = [
-        as_punit(), 'nginx', '-p', $self->{dir}, '-e', "$self->{dir}/error.log", '-c', "$self->{dir}/$conf.conf"
+        as_punit(), 'nginx', '-p', $self->{dir}, '-e', "$self->{dir}/error.log", '-c',
+        "$self->{dir}/$conf.conf"
     ];
     make_path("$self->{dir}/tmp");
     $self->_fill($_) for 'main.conf', 'common.conf', @files;
@@ -50,22 +52,26 @@ sub memcached {
     return Punit::Grid->new("$dir/$name.sock");
 }
 
-# Stands in for the workers: a thread for each connection that any NGINX of the bench keeps, or one starves another.
+# Stands in for the workers: a thread for each connection that any NGINX of the bench keeps, or one
+# starves another.
 sub responder {
     my ($class, $dir) = @_;
     my $socket = "$dir/worker.sock";
     return Punit::Server->new(
-        cmd => [as_punit(), root() . '/build/bench/responder', $socket, 256], log => "$dir/worker.log", socket => $socket,
+        cmd => [as_punit(), root() . '/build/bench/responder', $socket, 256],
+        log => "$dir/worker.log", socket => $socket,
     )->start;
 }
 
 # Stands in for the mover: takes what it is sent and forgets it.
 sub mover {
     my ($class, $dir) = @_;
-    my $socket = IO::Socket::UNIX->new(Local => "$dir/mover.sock", Type => SOCK_DGRAM) or croak "mover.sock: $!";
+    my $socket = IO::Socket::UNIX->new(Local => "$dir/mover.sock", Type => SOCK_DGRAM)
+        or croak "mover.sock: $!";
     chmod 0666, "$dir/mover.sock";
     my $forget = 'open my $s, "<&=", $ARGV[0] or die; 1 while defined recv $s, my $m, 8192, 0';
-    return Punit::Server->new(cmd => [$^X, '-e', $forget, _inherited($socket)], log => "$dir/mover.log")->start;
+    return Punit::Server->new(cmd => [$^X, '-e', $forget, _inherited($socket)],
+        log => "$dir/mover.log")->start;
 }
 
 # Gives files to the user that all of it runs as.
@@ -77,7 +83,9 @@ sub own {
 
 sub port { return $_[0]{port} }
 sub dir { return $_[0]{dir} }
-sub logs { my ($self) = @_; return map { "$self->{dir}/$_" } qw(error.log output.log) }
+sub logs {
+    my ($self) = @_; return map {"$self->{dir}/$_"} qw(error.log output.log)
+}
 sub url { my ($self, $path) = @_; return "http://127.0.0.1:$self->{port}$path" }
 
 # The processes that answer requests: an NGINX master's children, else itself.
@@ -90,7 +98,8 @@ sub workers {
 
 sub _new {
     my ($class, $dir, $name, %value) = @_;
-    my $self = $class->SUPER::new(name => $name, dir => "$dir/$name", port => free_port(), log => "$dir/$name/output.log");
+    my $self = $class->SUPER::new(name => $name, dir => "$dir/$name", port => free_port(),
+        log => "$dir/$name/output.log");
     make_path($self->{dir});
     $class->own($self->{dir});
     $self->{value} = { %value, dir => $self->{dir}, port => $self->{port} };

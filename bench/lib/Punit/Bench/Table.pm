@@ -8,22 +8,39 @@ use Carp qw(croak);
 use JSON::PP ();
 
 my @columns = (
-    [ 'row',    sub { $_[0]{name} } ],
-    [ 'what',   sub { $_[0]{what} } ],
-    [ 'ours',   sub { $_[0]{ours} } ],
-    [ 'floor or peer', sub { "$_[0]{peer} $_[0]{against}" } ],
-    [ 'ratio',  sub { sprintf('%.2f', $_[0]{ratio}) . (defined $_[0]{difference} ? sprintf ' (%+.2f us)', $_[0]{difference} : '') } ],
-    [ 'spread', sub { sprintf '%.2f-%.2f', @{ $_[0]{spread} } } ],
-    [ 'goal',   sub { $_[0]{goal} // '' } ],
-    [ 'met',    sub { defined $_[0]{met} ? $_[0]{met} ? 'yes' : 'NO' : '' } ],
+    ['row', sub { $_[0]{name} }],
+    ['what', sub { $_[0]{what} }],
+    ['ours', sub { $_[0]{ours} }],
+    ['floor or peer', sub {"$_[0]{peer} $_[0]{against}"}],
+    [
+        'ratio',
+        sub {
+            sprintf('%.2f', $_[0]{ratio})
+                . (defined $_[0]{difference} ? sprintf ' (%+.2f us)', $_[0]{difference} : '')
+        }
+    ],
+    ['spread', sub { sprintf '%.2f-%.2f', @{ $_[0]{spread} } }],
+    ['goal', sub { $_[0]{goal} // '' }],
+    ['met', sub { defined $_[0]{met} ? $_[0]{met} ? 'yes' : 'NO' : '' }],
 );
 
 sub text {
     my ($class, @rows) = @_;
-    my @lines = ([ map { $_->[0] } @columns ], map { my $row = $_; [ map { $_->[1]->($row) } @columns ] } @rows);
-    my @width = map { my $i = $_; _max(map { length $_->[$i] } @lines) } 0 .. $#columns;
-    splice @lines, 1, 0, [ map { '-' x $_ } @width ];
-    return join '', map { my $line = $_; join('  ', map { sprintf "%-*s", $width[$_], $line->[$_] } 0 .. $#columns) =~ s/ +$//r . "\n" } @lines;
+    my @lines = (
+        [map { $_->[0] } @columns],
+        map {
+            my $row = $_; [map { $_->[1]->($row) } @columns]
+        } @rows
+    );
+    my @width = map {
+        my $i = $_; _max(map { length $_->[$i] } @lines)
+    } 0 .. $#columns;
+    splice @lines, 1, 0, [map { '-' x $_ } @width];
+    return join '', map {
+        my $line = $_;
+        join('  ', map { sprintf "%-*s", $width[$_], $line->[$_] } 0 .. $#columns)
+            =~ s/ +$//r . "\n"
+    } @lines;
 }
 
 # Rows of an earlier run that this one did not measure stay.
@@ -44,12 +61,12 @@ sub _result {
     my ($class, $row) = @_;
     my $round = sub { 0 + sprintf '%.3f', $_[0] };
     return {
-        name   => $row->{name},
-        ratio  => $round->($row->{ratio}),
-        goal   => $row->{goal},
-        met    => defined $row->{met} ? $row->{met} ? JSON::PP::true : JSON::PP::false : undef,
-        rounds => $row->{rounds},
-        spread => [ map { $round->($_) } @{ $row->{spread} } ],
+        name => $row->{name},
+        ratio => $round->($row->{ratio}),
+        goal => $row->{goal},
+        met => defined $row->{met} ? $row->{met} ? JSON::PP::true : JSON::PP::false : undef,
+            rounds => $row->{rounds},
+            spread => [map { $round->($_) } @{ $row->{spread} }],
     };
 }
 
@@ -60,6 +77,11 @@ sub _load {
     return JSON::PP::decode_json(<$f>);
 }
 
-sub _max { my ($max, @n) = @_; for (@n) { $max = $_ if $_ > $max } return $max }
+sub _max {
+    my ($max, @n) = @_; for (@n) {
+        $max = $_ if $_ > $max
+    }
+    return $max
+}
 
 1;

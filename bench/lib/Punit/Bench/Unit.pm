@@ -1,8 +1,9 @@
 package Punit::Bench::Unit;
 
-# Our side of the pairs: the NGINX of unit eu with its grid, and stand-ins for what it sends requests on to. All
-# files of rows share one. The document of /sports is 1 KiB, in the grid as gridd and a worker write it (without
-# their end, so that no fill disturbs) and beside it as a plain value for the peers.
+# Our side of the pairs: the NGINX of unit eu with its grid, and stand-ins for what it sends
+# requests on to. All files of rows share one. The document of /sports is 1 KiB, in the grid as
+# gridd and a worker write it (without their end, so that no fill disturbs) and beside it as a plain
+# value for the peers.
 #
 #   my $unit = Punit::Bench::Unit->of($dir);
 #   $unit->load(ours => '/sports', 'eu');                # token of unit eu, ES256
@@ -32,7 +33,7 @@ sub _new {
     my $server = 'Punit::Bench::Server';
     my $keys = Punit::Token->new("$dir/keys");
     my @letters = ('a' .. 'z', 0 .. 9);
-    my $secret = join '', map { $letters[ rand @letters ] } 1 .. 48;
+    my $secret = join '', map { $letters[rand @letters] } 1 .. 48;
     $keys->es256($_) for qw(eu-1 us-1);
     $keys->hs256('hs256', $secret)->rs256('rs256');
     $server->own($keys->dir, glob $keys->dir . '/*');
@@ -47,13 +48,16 @@ sub _new {
     copy(module(), "$dir/module.so") or croak "the module: $!";
 
     $self->{value} = {
-        grid => "$dir/grid.sock", tokens => "$dir/tokens.sock", mover => "$dir/mover.sock", worker => "$dir/worker.sock",
-        upstream => $self->{upstream}->port, module => "$dir/module.so", keys => $keys->dir, user => $user{eu}, secret => $secret,
+        grid => "$dir/grid.sock", tokens => "$dir/tokens.sock", mover => "$dir/mover.sock",
+        worker => "$dir/worker.sock",
+        upstream => $self->{upstream}->port, module => "$dir/module.so", keys => $keys->dir,
+        user => $user{eu}, secret => $secret,
         near => '4m',
     };
 
     $self->_set('grid', 'punit:gen:sports', 0, '4294967303');
-    $self->_set('grid', 'punit:doc:sports:' . sha256_hex("GET\n/sports\n"), 7, "\"v1\" application/json\n$document");
+    $self->_set('grid', 'punit:doc:sports:' . sha256_hex("GET\n/sports\n"), 7,
+        "\"v1\" application/json\n$document");
     $self->_set('grid', 'plain:/sports', 0, $document);
 
     $self->{ours} = $self->nginx('unit');
@@ -70,7 +74,8 @@ sub token {
         my $jti = Punit::Token::uuid();
         $self->_set('tokens', "punit:tok:$jti", 0, 'ok');
         my $kid = $alg eq 'ES256' ? "$owner-1" : lc $alg;
-        $self->{keys}->token(unit => $owner, sub => $self->{user}{$owner}, jti => $jti, kid => $kid, exp => time + 86400);
+        $self->{keys}->token(unit => $owner, sub => $self->{user}{$owner}, jti => $jti, kid => $kid,
+            exp => time + 86400);
     };
 }
 
@@ -82,10 +87,14 @@ sub load {
 # Checked once: the document, or it is no measurement.
 sub of_server {
     my ($self, $server, $what, $path, $token) = @_;
-    my $load = Punit::Bench::Load->new(server => $server, what => $what, path => $path, token => $token);
+    my $load =
+        Punit::Bench::Load->new(server => $server, what => $what, path => $path, token => $token);
     my $answer = $load->once;
     $answer->{status} == 200 && length $answer->{body} == 1024
-        or croak "$what: $path was answered with $answer->{status}, " . length($answer->{body} // '') . ' bytes, see ' . $server->dir;
+        or croak "$what: $path was answered with $answer->{status}, "
+        . length($answer->{body} // '')
+        . ' bytes, see '
+        . $server->dir;
     $self->{answers}{$load} = $answer;
     return $load;
 }
@@ -99,7 +108,8 @@ sub nginx {
 sub haproxy {
     my ($self, $alg) = @_;
     my $key = $alg eq 'HS256' ? $self->{value}{secret} : "$self->{value}{keys}/rs256.$alg.pem";
-    return Punit::Bench::Server->haproxy($self->{dir}, 'haproxy-' . lc $alg, %{ $self->{value} }, alg => $alg, key => $key);
+    return Punit::Bench::Server->haproxy($self->{dir}, 'haproxy-' . lc $alg, %{ $self->{value} },
+        alg => $alg, key => $key);
 }
 
 # Two that are compared by what they cost have to answer with the same headers.

@@ -1,7 +1,7 @@
 package Punit::Chaos::Commuter;
 
-# Users who flip between units and write, against units that run (Punit::Units), and what it cost them. Used by
-# t/chaos/commuter and, in short, by t/commuter.t.
+# Users who flip between units and write, against units that run (Punit::Units), and what it cost
+# them. Used by t/chaos/commuter and, in short, by t/commuter.t.
 
 use strict;
 use warnings;
@@ -16,8 +16,9 @@ use Time::HiRes qw(sleep time);
 
 my $json = JSON::PP->new->canonical;
 
-# users, seconds, processes, pause (ms between two requests of a user), seed. Gives
-# {requests, failed => [...], wrong => [...], flips, moves, pauses => [ms], rows => [n], latencies => [s], by_flip ...}
+# users, seconds, processes, pause (ms between two requests of a user), seed. Gives {requests,
+# failed => [...], wrong => [...], flips, moves, pauses => [ms], rows => [n], latencies => [s],
+# by_flip ...}
 sub run {
     my ($units, %o) = @_;
     my @names = @{ $units->{units} };
@@ -33,7 +34,9 @@ sub run {
         push @files, "$dir/$p";
         my $pid = fork // die "fork: $!";
         if (!$pid) {
-            my $ok = eval { _work($units, $files[-1], $o{seed} + $p, $end, $o{pause}, \@names, @mine); 1 };
+            my $ok = eval {
+                _work($units, $files[-1], $o{seed} + $p, $end, $o{pause}, \@names, @mine); 1
+            };
             print STDERR $@ if !$ok;
             POSIX::_exit($ok ? 0 : 1);
         }
@@ -72,24 +75,35 @@ sub _work {
         }
         my %headers = (authorization => "Bearer $u->{token}");
         my $write = rand() < 0.6;
-        my $text  = sprintf '%s %d-%d', substr($u->{id}, 0, 8), $$, ++$number;
+        my $text = sprintf '%s %d-%d', substr($u->{id}, 0, 8), $$, ++$number;
         my $began = time;
         my $answer;
         if ($write) {
             @headers{qw(content-type idempotency-key)} = ('application/json', $text);
-            $answer = $http->post("http://127.0.0.1:$port{ $u->{at} }/social/posts",
+            $answer = $http->post(
+                "http://127.0.0.1:$port{ $u->{at} }/social/posts",
                 { headers => \%headers, content => $json->encode({ text => $text }) });
         }
         else {
-            $answer = $http->get("http://127.0.0.1:$port{ $u->{at} }/social/feed?limit=20", { headers => \%headers });
+            $answer = $http->get("http://127.0.0.1:$port{ $u->{at} }/social/feed?limit=20",
+                { headers => \%headers });
         }
         my $took = time - $began;
         $u->{token} = $answer->{headers}{'punit-token'} if $answer->{headers}{'punit-token'};
         my $ok = $answer->{status} == ($write ? 201 : 200);
-        print {$log} $json->encode({ user => $u->{id}, unit => $u->{at}, status => $answer->{status}, took => $took,
-            at => $began, flip => $flipped, write => $write ? 1 : 0, ($write && $ok ? (text => $text) : ()),
+        print {$log} $json->encode({
+            user => $u->{id}, unit => $u->{at}, status => $answer->{status}, took => $took,
+            at => $began, flip => $flipped, write => $write ? 1 : 0,
+            ($write && $ok ? (text => $text) : ()),
             route => $answer->{headers}{'punit-route'} // '',
-            ($ok ? () : (why => substr($answer->{content} // '', 0, 300), id => $answer->{headers}{'x-request-id'})) }), "\n";
+            (
+                $ok
+                ? ()
+                : (
+                    why => substr($answer->{content} // '', 0, 300),
+                    id => $answer->{headers}{'x-request-id'}))
+        }),
+            "\n";
         $u->{next} += $pause / 1000 * (0.5 + rand);
         $u->{next} = time if $u->{next} < time - 1;
     }
@@ -110,27 +124,46 @@ sub _judge {
             $r{local}++ if $e->{route} eq 'local';
             push @{ $r{latencies} }, $e->{took};
             push @{ $acked{ $e->{user} } }, $e->{text} if $e->{text};
-            push @{ $r{failed} }, sprintf('%s of %s at %s: %d %s (%.3f, took %.2f s, request %s)', $e->{write} ? 'write' : 'read',
-                $e->{user}, $e->{unit}, $e->{status}, $e->{why}, $e->{at}, $e->{took}, $e->{id} // '') if exists $e->{why};
+            push @{ $r{failed} }, sprintf(
+                '%s of %s at %s: %d %s (%.3f, took %.2f s, request %s)',
+                $e->{write} ? 'write' : 'read',
+                $e->{user}, $e->{unit}, $e->{status}, $e->{why}, $e->{at}, $e->{took},
+                $e->{id} // ''
+            ) if exists $e->{why};
         }
     }
     # a hand-over that a last request called for may still come
     my $calm_since = 0;
-    my $calm = wait_until(sub {
-        my $busy = grep { $units->dbh($_)->selectrow_array(q{select count(*) from punit.own where state = 'FENCED'})
-                || $units->dbh($_)->selectrow_array(q{select count(*) from punit.move where finished_at is null and phase <> 'copy'}) } @names;
-        $calm_since = $busy ? 0 : $calm_since || time;
-        return $calm_since && time - $calm_since > 1.5;
-    }, 60);
+    my $calm = wait_until(
+        sub {
+            my $busy = grep {
+                $units->dbh($_)
+                    ->selectrow_array(q{select count(*) from punit.own where state = 'FENCED'})
+                    || $units->dbh($_)
+                    ->selectrow_array(
+                    q{select count(*) from punit.move where finished_at is null and phase <> 'copy'}
+                    )
+            } @names;
+            $calm_since = $busy ? 0 : $calm_since || time;
+            return $calm_since && time - $calm_since > 1.5;
+        },
+        60
+    );
     push @{ $r{wrong} }, 'moves hang 60 s after the end' if !$calm;
     my (%owned, %list);
     for my $unit (@names) {
         my $dbh = $units->dbh($unit);
-        $owned{$_}++ for @{ $dbh->selectcol_arrayref(q{select user_id from punit.own where state = 'OWNED'}) };
-        push @{ $list{ $_->[0] } }, $_->[1] for @{ $dbh->selectall_arrayref(
-            q{select p.user_id, p.text from social.post p join punit.own o using (user_id) where o.state = 'OWNED'}) };
+        $owned{$_}++
+            for @{ $dbh->selectcol_arrayref(q{select user_id from punit.own where state = 'OWNED'})
+            };
+        push @{ $list{ $_->[0] } }, $_->[1] for @{
+            $dbh->selectall_arrayref(
+                q{select p.user_id, p.text from social.post p join punit.own o using (user_id)
+                    where o.state = 'OWNED'}
+            ) };
         my $moves = $dbh->selectall_arrayref(q{
-            select rows_sent, bytes, extract(epoch from activated_at - fenced_at) * 1000, mode from punit.move
+            select rows_sent, bytes, extract(epoch from activated_at - fenced_at) * 1000, mode
+                from punit.move
              where result = 'moved' and activated_at is not null});
         for my $m (@$moves) {
             push @{ $r{rows} }, $m->[0];
@@ -144,8 +177,8 @@ sub _judge {
         push @{ $r{wrong} }, "$id has " . ($owned{$id} // 0) . ' owners' if ($owned{$id} // 0) != 1;
         my %n;
         $n{$_}++ for @{ $list{$id} // [] };
-        push @{ $r{wrong} }, map { "lost: $_ of $id" } grep { !$n{$_} } @{ $acked{$id} // [] };
-        push @{ $r{wrong} }, map { "doubled: $_ of $id" } grep { $n{$_} > 1 } sort keys %n;
+        push @{ $r{wrong} }, map {"lost: $_ of $id"} grep { !$n{$_} } @{ $acked{$id} // [] };
+        push @{ $r{wrong} }, map {"doubled: $_ of $id"} grep { $n{$_} > 1 } sort keys %n;
     }
     return \%r;
 }
@@ -161,20 +194,28 @@ sub _quantile {
 sub report {
     my ($r) = @_;
     my @pauses = @{ $r->{pauses} // [] };
-    my @rows   = @{ $r->{rows} // [] };
-    my $text = sprintf "%d requests (%.0f %% served where they came in), %d failed; %d flips, %d hand-overs (%d by full copy)\n",
-        $r->{requests}, $r->{requests} ? 100 * $r->{local} / $r->{requests} : 0, scalar @{ $r->{failed} }, $r->{flips}, $r->{moves},
+    my @rows = @{ $r->{rows} // [] };
+    my $text = sprintf
+        '%d requests (%.0f %% served where they came in), %d failed; '
+        . "%d flips, %d hand-overs (%d by full copy)\n",
+        $r->{requests}, $r->{requests} ? 100 * $r->{local} / $r->{requests} : 0,
+        scalar @{ $r->{failed} }, $r->{flips}, $r->{moves},
         $r->{full} // 0;
-    $text .= sprintf "request, ms: p50 %.0f, p99 %.0f, longest %.0f\n", map { 1000 * _quantile($_, @{ $r->{latencies} }) } 0.5, 0.99, 1;
-    $text .= sprintf "write pause, ms: p50 %.1f, p99 %.1f, longest %.1f\n", map { _quantile($_, @pauses) } 0.5, 0.99, 1;
+    $text .= sprintf "request, ms: p50 %.0f, p99 %.0f, longest %.0f\n",
+        map { 1000 * _quantile($_, @{ $r->{latencies} }) } 0.5, 0.99, 1;
+    $text .= sprintf "write pause, ms: p50 %.1f, p99 %.1f, longest %.1f\n",
+        map { _quantile($_, @pauses) } 0.5, 0.99, 1;
     my @edges = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 9e9);
     my $low = 0;
     for my $edge (@edges) {
         my $n = grep { $_ >= $low && $_ < $edge } @pauses;
-        $text .= sprintf "  %5s to %-5s %6d %s\n", $low, $edge > 1e6 ? '' : $edge, $n, '#' x (60 * $n / @pauses) if $n;
+        $text .= sprintf "  %5s to %-5s %6d %s\n", $low, $edge > 1e6 ? '' : $edge, $n,
+            '#' x (60 * $n / @pauses)
+            if $n;
         $low = $edge;
     }
-    $text .= sprintf "rows shipped a hand-over: p50 %d, p99 %d, most %d; bytes: p50 %d, most %d\n", (map { _quantile($_, @rows) } 0.5, 0.99, 1),
+    $text .= sprintf "rows shipped a hand-over: p50 %d, p99 %d, most %d; bytes: p50 %d, most %d\n",
+        (map { _quantile($_, @rows) } 0.5, 0.99, 1),
         map { _quantile($_, @{ $r->{bytes} // [] }) } 0.5, 1;
     my @bad = (@{ $r->{failed} }, @{ $r->{wrong} });
     $text .= "BAD: $_\n" for splice @bad, 0, 20;

@@ -23,23 +23,28 @@ sub run {
     my $key = unpack 'N', sha1("$seed $name");
     srand $key;
     my $pick = sub { return $_[rand @_] };
-    my $dir  = File::Temp::tempdir('clients-XXXXXX', DIR => $ground->dir);
+    my $dir = File::Temp::tempdir('clients-XXXXXX', DIR => $ground->dir);
 
     my @names = $ground->names;
     my @users = map { Punit::User->register($ground->units, $names[rand @names]) } 1 .. USERS;
-    my @ids   = map { $_->id } @users;
+    my @ids = map { $_->id } @users;
     my (@pids, @files);
     for my $c (0 .. CLIENTS - 1) {
         push @files, "$dir/$c";
-        push @pids, Punit::Chaos::Client::run(units => { map { ($_ => $ground->units->port($_)) } @names }, file => $files[-1],
-            seed => $key + $c, users => [ map { { id => $_->id, token => $_->token } } @users[$c % USERS, ($c + 1) % USERS] ]);
+        push @pids, Punit::Chaos::Client::run(
+            units => { map { ($_ => $ground->units->port($_)) } @names }, file => $files[-1],
+            seed => $key + $c,
+            users =>
+                [map { { id => $_->id, token => $_->token } } @users[$c % USERS, ($c + 1) % USERS]]
+        );
     }
-    my %told = (users => \@ids, erased => "$dir/erased", windows => [], steps => [], missed => [],
+    my %told = (
+        users => \@ids, erased => "$dir/erased", windows => [], steps => [], missed => [],
         children => []);
     sleep 0.5;
-    my %fault = map { %$_ } Punit::Chaos::Fault::tables($ground);
+    my %fault = map {%$_} Punit::Chaos::Fault::tables($ground);
     eval { $fault{$name}->($ground, $pick, \%told) };
-    my $why    = $@;
+    my $why = $@;
     my $mended = time;
     $ground->disarm;
     $ground->rules;
@@ -48,9 +53,9 @@ sub run {
     waitpid $_, 0 for @pids, @{ $told{children} };
 
     my (@bad, $skip);
-    if    ($why =~ /^skip: (.*)/) { $skip = $1 }
-    elsif ($why)                  { push @bad, "the fault itself: $why" }
-    push @bad, map { "never reached: $_" } @{ $told{missed} };
+    if ($why =~ /^skip: (.*)/) { $skip = $1 }
+    elsif ($why) { push @bad, "the fault itself: $why" }
+    push @bad, map {"never reached: $_"} @{ $told{missed} };
     my @erased = _lines($told{erased});
     push @bad, _calm($ground, $mended, \@ids, \@erased);
     push @bad, 'the relay has ended' if !$ground->relayed;
@@ -64,10 +69,13 @@ sub run {
     my $counts = $history->counts;
     $counts->{moves} = () = $ground->pauses(@ids);
     # a run in which nothing happened proves nothing
-    push @bad, map { "no $_" } grep { !$counts->{$_} } qw(acked reads moves);
+    push @bad, map {"no $_"} grep { !$counts->{$_} } qw(acked reads moves);
     unlink @files, $told{erased} if !@bad;
-    return { bad => \@bad, grave => scalar @grave, steps => $told{steps}, skip => $skip, counts => $counts, settled => $settled,
-        kept => @bad ? $dir : undef };
+    return {
+        bad => \@bad, grave => scalar @grave, steps => $told{steps}, skip => $skip,
+        counts => $counts, settled => $settled,
+        kept => @bad ? $dir : undef
+    };
 }
 
 sub _lines {
@@ -77,7 +85,8 @@ sub _lines {
     return @lines;
 }
 
-# Waits until all answer, nobody is between two units, and who was erased is so everywhere; what is not so in time.
+# Waits until all answer, nobody is between two units, and who was erased is so everywhere; what is
+# not so in time.
 sub _calm {
     my ($ground, $mended, $ids, $erased) = @_;
     my $end = $mended + SETTLE;
@@ -86,7 +95,7 @@ sub _calm {
         my @found = $ground->healthy ? () : ('not healthy');
         push @found, $ground->unsettled(@$ids), $ground->remains(@$erased);
         return if !@found;
-        return map { "stuck after @{[SETTLE]} s: $_" } @found if time > $end;
+        return map {"stuck after @{[SETTLE]} s: $_"} @found if time > $end;
         sleep 0.1;
     }
 }
@@ -114,9 +123,10 @@ sub _copies_differ {
     for my $unit ($ground->others($owner)) {
         my ($ver, $its, $list) = $ground->version_and_list($unit, $id);
         next if !defined $its || $its ne $fork;
-        my $want = join ',', map { "@$_" } grep { $_->[1] <= $ver } @$rows;
-        my $have = join ',', map { "@$_" } @$list;
-        push @bad, "the copy of $id at $unit (ver $ver) is not what $owner had then" if $want ne $have;
+        my $want = join ',', map {"@$_"} grep { $_->[1] <= $ver } @$rows;
+        my $have = join ',', map {"@$_"} @$list;
+        push @bad, "the copy of $id at $unit (ver $ver) is not what $owner had then"
+            if $want ne $have;
     }
     return @bad;
 }

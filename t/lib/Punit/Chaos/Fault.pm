@@ -1,8 +1,8 @@
 package Punit::Chaos::Fault;
 
-# What may go wrong, by name. A fault breaks something, waits as long as it is to last, and mends it; what it did it adds
-# to $told:
-#   windows   [unit, from, until]: when which unit was broken ('' any), so that 503 is no wrong answer
+# What may go wrong, by name. A fault breaks something, waits as long as it is to last, and mends
+# it; what it did it adds to $told:
+#   windows   [unit, from, until]: when a unit ('': any) was broken, so that 503 is right
 #   steps     what was done, for whoever reads of a failure
 #   missed    what it did not come to
 # or it dies with "skip: why".
@@ -14,16 +14,16 @@ use Time::HiRes qw(sleep time);
 
 my @services = qw(mover social auth nginx postgres grid gridd);
 my %relay = (
-    'delay of 40 ms'              => ['. delay=40 jitter=10'],
-    'delay of 300 ms'             => ['. delay=300 jitter=200'],
-    'messages lost'               => ['/pg cut=0.03', '/peer cut=0.02'],
-    'answers lost'                => ['/pg cutback=0.05', '/peer cutback=0.02'],
+    'delay of 40 ms' => ['. delay=40 jitter=10'],
+    'delay of 300 ms' => ['. delay=300 jitter=200'],
+    'messages lost' => ['/pg cut=0.03', '/peer cut=0.02'],
+    'answers lost' => ['/pg cutback=0.05', '/peer cutback=0.02'],
     'messages late and reordered' => ['/pg late=1500', '. delay=1'],
 );
 
-# All of them, those that are run by themselves and those that are part of another: two hashes
-# name => sub ($ground, $pick, $told), where $pick->(@list) draws one and $told->{users} are the users' ids. For the names
-# alone the class Punit::Chaos::Ground will do.
+# All of them, those that are run by themselves and those that are part of another: two hashes name
+# => sub ($ground, $pick, $told), where $pick->(@list) draws one and $told->{users} are the users'
+# ids. For the names alone the class Punit::Chaos::Ground will do.
 sub tables {
     my ($ground) = @_;
     my ($fault, $single) = Punit::Chaos::Point::tables($ground);
@@ -35,7 +35,7 @@ sub tables {
         $fault{"SIGSTOP of $process for 5 s"} = sub { _stopped(@_, $process) };
     }
     $fault{'kill -9 of a whole unit'} = sub { _struck(@_, 'KILL') };
-    $fault{'PostgreSQL restarted'}    = sub { _struck(@_, 'INT', 'postgres') };
+    $fault{'PostgreSQL restarted'} = sub { _struck(@_, 'INT', 'postgres') };
     $fault{'memcached flushed'} = sub {
         my ($ground) = @_;
         $ground->flush_grid($_) for $ground->names;
@@ -48,14 +48,14 @@ sub tables {
         $fault{"a unit cut off ($how)"} = sub { _cut_off(@_, $how) };
     }
     $fault{'messages doubled'} = \&_doubled;
-    $fault{'disk full'}        = \&_disk_full;
-    $fault{'nothing'}          = sub { sleep 4 };
+    $fault{'disk full'} = \&_disk_full;
+    $fault{'nothing'} = sub { sleep 4 };
     return (\%fault, $single);
 }
 
 sub _struck {
     my ($ground, $pick, $told, $signal, @processes) = @_;
-    my $unit  = $pick->($ground->names);
+    my $unit = $pick->($ground->names);
     my $began = time;
     $ground->recover($unit, $ground->strike($signal, $unit, @processes));
     push @{ $told->{windows} }, [$unit, $began, time];
@@ -64,11 +64,11 @@ sub _struck {
 
 sub _stopped {
     my ($ground, $pick, $told, $process) = @_;
-    my $unit  = $pick->($ground->names);
+    my $unit = $pick->($ground->names);
     my $began = time;
-    my $pids  = $ground->strike('STOP', $unit, $process);
+    my $pids = $ground->strike('STOP', $unit, $process);
     sleep 5;
-    kill CONT => map { @$_ } values %$pids;
+    kill CONT => map {@$_} values %$pids;
     push @{ $told->{windows} }, [$unit, $began, time];
     return;
 }
@@ -90,7 +90,7 @@ sub _relayed {
 
 sub _cut_off {
     my ($ground, $pick, $told, $how) = @_;
-    my $unit  = $pick->($ground->names);
+    my $unit = $pick->($ground->names);
     my $began = time;
     $ground->rules("^$unit> $how", ">$unit/ $how");
     sleep 4;
@@ -112,18 +112,29 @@ sub _doubled {
     my $said = 0;
     while (time < $end) {
         for my $to ($ground->names) {
-            my $moves = $ground->dbh($to)->selectall_arrayref(q{
-                select m.user_id, m.from_unit, m.epoch, m.base_ver, o.fork, u.incarnation as here, v.incarnation as there
+            my $moves = $ground->dbh($to)->selectall_arrayref(
+                q{
+                select m.user_id, m.from_unit, m.epoch, m.base_ver, o.fork, u.incarnation as here,
+                    v.incarnation as there
                   from punit.move m join punit.own o using (user_id), punit.me u, punit.unit v
                  where m.result = 'moved' and v.id = m.from_unit and v.origin_unit = v.id
                  order by m.finished_at desc limit 40}, { Slice => {} });
             for my $m (@$moves) {
-                _say($ground->dbh($m->{from_unit}), $to,
-                    ['select * from punit.fence(?, ?, ?, ?, ?, ?, md5(punit.shape()), 1000, 0, false)',
-                        @$m{qw(user_id epoch base_ver fork here there)}],
-                    ['select punit.retire(?, ?, ?, ?)', $m->{user_id}, $m->{epoch} + 1, @$m{qw(here there)}]);
-                _say($ground->dbh($to), $m->{from_unit},
-                    ['select punit.resolve(?, ?, ?, ?)', $m->{user_id}, $m->{epoch} + 1, @$m{qw(there here)}]);
+                _say(
+                    $ground->dbh($m->{from_unit}), $to,
+                    [
+                        'select *
+                            from punit.fence(?, ?, ?, ?, ?, ?, md5(punit.shape()), 1000, 0, false)',
+                        @$m{qw(user_id epoch base_ver fork here there)}
+                    ],
+                    [
+                        'select punit.retire(?, ?, ?, ?)', $m->{user_id}, $m->{epoch} + 1,
+                        @$m{qw(here there)}]);
+                _say(
+                    $ground->dbh($to), $m->{from_unit},
+                    [
+                        'select punit.resolve(?, ?, ?, ?)', $m->{user_id}, $m->{epoch} + 1,
+                        @$m{qw(there here)}]);
                 $said += 3;
             }
         }
@@ -147,11 +158,12 @@ sub _say {
 # The table of lists gets a disk of its own, which is then full.
 sub _disk_full {
     my ($ground, $pick, $told) = @_;
-    my $unit  = $pick->($ground->names);
+    my $unit = $pick->($ground->names);
     my $place = $ground->dir . "/$unit/disk";
     die "skip: only root can mount a small disk\n" if $> != 0;
     mkdir $place;
-    system('mount', '-t', 'tmpfs', '-o', 'size=16m,mode=0755', 'tmpfs', $place) == 0 or die "skip: no mount\n";
+    system('mount', '-t', 'tmpfs', '-o', 'size=16m,mode=0755', 'tmpfs', $place) == 0
+        or die "skip: no mount\n";
     mkdir "$place/pg";
     chown +(stat $ground->dir . "/$unit")[4, 5], "$place/pg";
     my $dbh = $ground->dbh($unit);

@@ -1,8 +1,8 @@
 package Punit::Chaos::Ground;
 
-# Units, of the failpoint build unless `failpoints` says 0, for t/chaos/run and for the bench: all that passes between them
-# goes through t/chaos/relay, every change of state in punit.own is written down by a trigger, and another one lets its
-# commit wait. And the ways to break them.
+# Units, of the failpoint build unless `failpoints` says 0, for t/chaos/run and for the bench: all
+# that passes between them goes through t/chaos/relay, every change of state in punit.own is written
+# down by a trigger, and another one lets its commit wait. And the ways to break them.
 
 use strict;
 use warnings;
@@ -23,8 +23,10 @@ my $commit_lock = 20011;
 my $own_log = q{
     set client_min_messages = warning;
     create schema if not exists chaos;
-    create table if not exists chaos.own_log (seq bigint generated always as identity, at timestamptz not null
-        default clock_timestamp(), user_id uuid not null, state text not null, epoch bigint not null, ver bigint not null,
+    create table if not exists chaos.own_log (seq bigint generated always as identity,
+        at timestamptz not null
+        default clock_timestamp(), user_id uuid not null, state text not null,
+            epoch bigint not null, ver bigint not null,
         fence_to text, xid xid8 not null default pg_current_xact_id());
     create or replace function chaos.note() returns trigger language plpgsql security definer
         set search_path = pg_catalog, pg_temp as $$ begin
@@ -47,7 +49,8 @@ my $commit_hold = q{
                 o := old;
             end if;
             perform pg_advisory_xact_lock_shared(COMMIT_LOCK, array_position(array[COMMITS], case
-                when new.state = 'ERASED' then case when o.state = 'OWNED' then 'erase' else 'erased' end
+                when new.state = 'ERASED' then case when o.state = 'OWNED'
+                    then 'erase' else 'erased' end
                 when new.state = 'FENCED' then 'fence'
                 when o.state = 'FENCED' and new.state = 'COPY' then 'retire'
                 when o.state = 'FENCED' then 'unfence'
@@ -59,11 +62,15 @@ my $commit_hold = q{
         end $$;
     drop trigger if exists chaos_insert on punit.own;
     drop trigger if exists chaos_update on punit.own;
-    create constraint trigger chaos_insert after insert on punit.own deferrable initially deferred for each row
+    create constraint trigger chaos_insert after insert on punit.own deferrable initially deferred
+        for each row
         when (new.state = 'ERASED' or new.refused_epoch > 0) execute function chaos.hold();
-    create constraint trigger chaos_update after update on punit.own deferrable initially deferred for each row
-        when (new.state is distinct from old.state or new.refused_epoch is distinct from old.refused_epoch
-            or (new.state = 'COPY' and new.ver is distinct from old.ver)) execute function chaos.hold();
+    create constraint trigger chaos_update after update on punit.own deferrable initially deferred
+        for each row
+        when (new.state is distinct from old.state
+            or new.refused_epoch is distinct from old.refused_epoch
+            or (new.state = 'COPY' and new.ver is distinct from old.ver))
+                execute function chaos.hold();
     alter table punit.own enable always trigger chaos_insert;
     alter table punit.own enable always trigger chaos_update;
 };
@@ -74,10 +81,15 @@ sub new {
     my ($class, %o) = @_;
     my $chaos = $o{failpoints} // 1;
     local $ENV{FAILPOINTS} = $chaos ? 1 : '';
-    my $units = Punit::Units->start(units => $o{units} // ['eu', 'us', 'ap'], env => {
-        PUNIT_MOVE_DWELL => '0s', PUNIT_MOVE_QUIET => '50ms', PUNIT_MOVE_RESOLVE => '1s',
-        PUNIT_MOVE_PEER_TIMEOUT => '3s', $chaos ? (PUNIT_COPY_KEEP => '1s') : (), %{ $o{env} // {} } });
-    my $self = bless { pid => $$, units => $units, names => $o{units} // ['eu', 'us', 'ap'], rules => [] }, $class;
+    my $units = Punit::Units->start(
+        units => $o{units} // ['eu', 'us', 'ap'],
+        env => {
+            PUNIT_MOVE_DWELL => '0s', PUNIT_MOVE_QUIET => '50ms', PUNIT_MOVE_RESOLVE => '1s',
+            PUNIT_MOVE_PEER_TIMEOUT => '3s', $chaos ? (PUNIT_COPY_KEEP => '1s') : (),
+            %{ $o{env} // {} } });
+    my $self =
+        bless { pid => $$, units => $units, names => $o{units} // ['eu', 'us', 'ap'], rules => [] },
+        $class;
     $units->dbh($_)->do($own_log . ($chaos ? $commit_hold : '')) for $self->names;
     $self->_relay($o{seed} // 1);
     return $self;
@@ -85,36 +97,43 @@ sub new {
 
 sub names { return @{ $_[0]{names} } }
 sub units { return $_[0]{units} }
-sub dir   { return $_[0]{units}->dir }
-sub dbh   { my ($self, $unit) = @_; return $self->{units}->dbh($unit) }
+sub dir { return $_[0]{units}->dir }
+sub dbh { my ($self, $unit) = @_; return $self->{units}->dbh($unit) }
 sub session { my ($self, $unit) = @_; return $self->{units}->connect($unit) }
 sub peer_timeout { return 3 }
-sub others { my ($self, $unit) = @_; return grep { $_ ne $unit } $self->names }
+sub others {
+    my ($self, $unit) = @_; return grep { $_ ne $unit } $self->names
+}
 
 # Every pair of units gets ports of its own, and each unit is told that its peers are there.
 sub _relay {
     my ($self, $seed) = @_;
     my $units = $self->{units};
-    my $port  = $units->base + 210;
+    my $port = $units->base + 210;
     my @places;
     $self->{control} = $units->dir . '/relay.rules';
     my %file;
     for my $from ($self->names) {
-        my $text = sprintf "%s 127.0.0.1:%d 127.0.0.1:%d 127.0.0.1:%d\n", $from, map { $units->port($from, $_) } qw(http peer pg);
+        my $text = sprintf "%s 127.0.0.1:%d 127.0.0.1:%d 127.0.0.1:%d\n", $from,
+            map { $units->port($from, $_) } qw(http peer pg);
         for my $to ($self->others($from)) {
-            push @places, map { "$from>$to/$_=" . ++$port . '=' . $units->port($to, $_) } qw(peer pg);
-            $text .= sprintf "%s 127.0.0.1:%d 127.0.0.1:%d 127.0.0.1:%d\n", $to, $units->port($to, 'http'), $port - 1, $port;
+            push @places,
+                map { "$from>$to/$_=" . ++$port . '=' . $units->port($to, $_) } qw(peer pg);
+            $text .= sprintf "%s 127.0.0.1:%d 127.0.0.1:%d 127.0.0.1:%d\n", $to,
+                $units->port($to, 'http'), $port - 1, $port;
         }
         $file{$from} = $text;
     }
     $self->{relay} = Punit::Server->new(
-        cmd => [root() . '/t/chaos/relay', $self->{control}, @places], log => $units->dir . '/relay.log',
+        cmd => [root() . '/t/chaos/relay', $self->{control}, @places],
+        log => $units->dir . '/relay.log',
         env => { CHAOS_SEED => $seed },
     );
     $self->{relay}->start->until(sub { $self->{relay}->log_text eq "ready\n" }, 'is ready');
     for my $from ($self->names) {
         # the arbiters of names are assigned in the order of this file: the same everywhere
-        my $path = spew($units->dir . "/$from.through-relay", sort { $a cmp $b } split /^/, $file{$from});
+        my $path =
+            spew($units->dir . "/$from.through-relay", sort { $a cmp $b } split /^/, $file{$from});
         chmod 0644, $path;
         for my $command (['unit', 'add', $path], ['mesh', 'join']) {
             my ($status, $out) = $units->punitctl($from, @$command);
@@ -130,7 +149,7 @@ sub relayed { my ($self) = @_; return $self->{relay}->alive }
 # Rules of the relay, as its lines; none: all passes.
 sub rules {
     my ($self, @lines) = @_;
-    spew("$self->{control}.new", map { "$_\n" } @lines);
+    spew("$self->{control}.new", map {"$_\n"} @lines);
     rename "$self->{control}.new", $self->{control} or croak $!;
     sleep 0.05;
     return;
@@ -153,7 +172,7 @@ sub arm {
     my ($self, $unit, @lines) = @_;
     my $path = $self->dir . "/$unit/failpoint";
     unlink "$path.hit";
-    spew("$path.tmp", map { "$_\n" } @lines);
+    spew("$path.tmp", map {"$_\n"} @lines);
     chown +(stat $self->dir . "/$unit")[4, 5], "$path.tmp";
     rename "$path.tmp", $path or croak $!;
     return;
@@ -193,7 +212,8 @@ sub arm_commit {
     my ($self, $unit, $what) = @_;
     eval {
         my $dbh = $self->dbh($unit);
-        $dbh->selectrow_array('select pg_advisory_lock(?, ?)', undef, $commit_lock, _commit_number($what));
+        $dbh->selectrow_array('select pg_advisory_lock(?, ?)', undef, $commit_lock,
+            _commit_number($what));
         $self->{armed}{$unit} = $dbh;
     };
     return;
@@ -203,9 +223,12 @@ sub arm_commit {
 sub hit_commit {
     my ($self, $unit, $what) = @_;
     my ($user) = eval {
-        $self->dbh($unit)->selectrow_array(q{
-            select coalesce(substring(a.usename from '^punit_peer_(.*)'), '-') from pg_locks l join pg_stat_activity a using (pid)
-             where l.locktype = 'advisory' and not l.granted and l.classid::bigint = ? and l.objid::bigint = ?
+        $self->dbh($unit)->selectrow_array(
+            q{
+            select coalesce(substring(a.usename from '^punit_peer_(.*)'), '-') from pg_locks l
+                join pg_stat_activity a using (pid)
+             where l.locktype = 'advisory' and not l.granted
+               and l.classid::bigint = ? and l.objid::bigint = ?
              limit 1}, undef, $commit_lock, _commit_number($what))
     };
     return $user;
@@ -230,7 +253,7 @@ sub pids {
 
 sub processes {
     my ($self, $unit) = @_;
-    return map { m{/([^/]+)$} } glob $self->dir . "/$unit/sv/*";
+    return map {m{/([^/]+)$}} glob $self->dir . "/$unit/sv/*";
 }
 
 # Of PostgreSQL its children too. Gives what was struck: {process => [pids]}.
@@ -238,7 +261,7 @@ sub strike {
     my ($self, $signal, $unit, @processes) = @_;
     @processes = $self->processes($unit) if !@processes;
     my %struck = map { $_ => [$self->pids($unit, $_)] } @processes;
-    kill $signal, map { @$_ } values %struck;
+    kill $signal, map {@$_} values %struck;
     return \%struck;
 }
 
@@ -290,36 +313,46 @@ sub unsettled {
     my @found;
     for my $unit ($self->names) {
         my $rows = eval {
-            $self->dbh($unit)->selectall_arrayref(q{
-                select 'move of ' || user_id || ' from ' || from_unit || ' in phase ' || phase || coalesce(': ' || error, '')
-                  from punit.move where finished_at is null and phase <> 'copy' and user_id = any (?)
+            $self->dbh($unit)->selectall_arrayref(
+                q{
+                select 'move of ' || user_id || '
+                    from ' || from_unit || ' in phase ' || phase || coalesce(': ' || error, '')
+                  from punit.move where finished_at is null and phase <> 'copy'
+                      and user_id = any (?)
                 union all
-                select user_id || ' FENCED to ' || fence_to || ' at epoch ' || fence_epoch from punit.own
-                 where state = 'FENCED' and user_id = any (?)}, undef, \@users, \@users)
+                select user_id || ' FENCED to ' || fence_to || ' at epoch ' || fence_epoch
+                    from punit.own
+                 where state = 'FENCED' and user_id = any (?)}, undef, \@users, \@users
+            )
         };
         push @found, "$unit does not answer" if !$rows;
-        push @found, map { "$unit: $_->[0]" } @{ $rows // [] };
+        push @found, map {"$unit: $_->[0]"} @{ $rows // [] };
     }
     return @found;
 }
 
-# Of erased users: units that have something else than the mark that they are, or something of theirs; text lines.
+# Of erased users: units that have something else than the mark that they are, or something of
+# theirs; text lines.
 sub remains {
     my ($self, @users) = @_;
     return if !@users;
     my @found;
     for my $unit ($self->names) {
         my $rows = eval {
-            $self->dbh($unit)->selectcol_arrayref(q{
-                select o.user_id || ' ' || o.state || ' with ' || d.n || ' rows, though he was erased'
+            $self->dbh($unit)->selectcol_arrayref(
+                q{
+                select o.user_id || ' ' || o.state || ' with ' || d.n || ' rows,
+                    though he was erased'
                   from punit.own o cross join lateral punit.user_digest(o.user_id, -1) d
                  where o.user_id = any (?) and (o.state <> 'ERASED' or d.n > 0)
                 union all
-                select 'a move of ' || m.user_id || ', who was erased' from punit.move m where m.user_id = any (?)},
-                undef, \@users, \@users)
+                select 'a move of ' || m.user_id || ', who was erased' from punit.move m
+                    where m.user_id = any (?)},
+                undef, \@users, \@users
+            )
         };
         push @found, "$unit does not answer" if !$rows;
-        push @found, map { "$unit: $_" } @{ $rows // [] };
+        push @found, map {"$unit: $_"} @{ $rows // [] };
     }
     return @found;
 }
@@ -329,8 +362,11 @@ sub owners {
     my ($self, @users) = @_;
     my %owner = map { ($_ => []) } @users;
     for my $unit ($self->names) {
-        push @{ $owner{$_} }, $unit for @{ $self->dbh($unit)->selectcol_arrayref(
-            q{select user_id from punit.own where state = 'OWNED' and user_id = any (?)}, undef, \@users) };
+        push @{ $owner{$_} }, $unit for @{
+            $self->dbh($unit)->selectcol_arrayref(
+                q{select user_id from punit.own where state = 'OWNED' and user_id = any (?)},
+                undef, \@users
+            ) };
     }
     return \%owner;
 }
@@ -338,15 +374,21 @@ sub owners {
 # [[text, ver]...] of a user's list at a unit, up to a ver.
 sub list {
     my ($self, $unit, $user) = @_;
-    return $self->dbh($unit)->selectall_arrayref('select text, ver from social.post where user_id = ? order by ver', undef, $user);
+    return $self->dbh($unit)
+        ->selectall_arrayref('select text, ver from social.post where user_id = ? order by ver',
+        undef, $user);
 }
 
-# ver, fork and list of a user at a unit, of one snapshot: the mover goes on meanwhile, a copy is pulled or evicted.
+# ver, fork and list of a user at a unit, of one snapshot: the mover goes on meanwhile, a copy is
+# pulled or evicted.
 sub version_and_list {
     my ($self, $unit, $user) = @_;
-    my ($ver, $fork, $list) = $self->dbh($unit)->selectrow_array(q{
-        select o.ver, o.fork, (select json_agg(json_build_array(p.text, p.ver) order by p.ver) from social.post p where p.user_id = o.user_id)
-          from punit.own o where o.user_id = ?}, undef, $user);
+    my ($ver, $fork, $list) = $self->dbh($unit)->selectrow_array(
+        q{
+        select o.ver, o.fork, (select json_agg(json_build_array(p.text, p.ver) order by p.ver)
+            from social.post p where p.user_id = o.user_id)
+          from punit.own o where o.user_id = ?}, undef, $user
+    );
     return ($ver, $fork, $list ? JSON::PP::decode_json($list) : []);
 }
 
@@ -354,15 +396,19 @@ sub own_log {
     my ($self, @users) = @_;
     my @log;
     for my $unit ($self->names) {
-        push @log, map { [$unit, @$_] } @{ $self->dbh($unit)->selectall_arrayref(
-            'select extract(epoch from at), user_id, state, epoch, ver, fence_to from chaos.own_log where user_id = any (?) order by seq',
-            undef, \@users) };
+        push @log, map { [$unit, @$_] } @{
+            $self->dbh($unit)->selectall_arrayref(
+                'select extract(epoch from at), user_id, state, epoch, ver, fence_to
+                    from chaos.own_log where user_id = any (?) order by seq',
+                undef, \@users
+            ) };
     }
     return \@log;
 }
 
-# own_log and owners of one moment. Each unit is read after the other, and a hand-over that a last request called for may
-# come between: read until twice the same, each user with one owner; what was read last, when that is not so in 6 s.
+# own_log and owners of one moment. Each unit is read after the other, and a hand-over that a last
+# request called for may come between: read until twice the same, each user with one owner; what was
+# read last, when that is not so in 6 s.
 sub at_rest {
     my ($self, @users) = @_;
     my ($log, $owners);
@@ -380,9 +426,14 @@ sub at_rest {
 # Ended hand-overs of users, and how long each pause was: [ms...]
 sub pauses {
     my ($self, @users) = @_;
-    return map { @{ $self->dbh($_)->selectcol_arrayref(q{
+    return map {
+        @{
+            $self->dbh($_)->selectcol_arrayref(
+                q{
         select extract(epoch from activated_at - fenced_at) * 1000 from punit.move
-         where result = 'moved' and fenced_at is not null and user_id = any (?)}, undef, \@users) } } $self->names;
+         where result = 'moved' and fenced_at is not null and user_id = any (?)}, undef, \@users
+            ) }
+    } $self->names;
 }
 
 sub stop {

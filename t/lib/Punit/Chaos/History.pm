@@ -3,7 +3,8 @@ package Punit::Chaos::History;
 # Judges what clients saw (Punit::Chaos::Client) against what the databases hold in the end.
 #
 #   my $history = Punit::Chaos::History->new(@files);
-#   my @complaints = ($history->judge_lists({user => [[text, ver]...]}), $history->judge_owners($log),
+#   my @complaints = ($history->judge_lists({user => [[text, ver]...]}),
+#       $history->judge_owners($log),
 #       $history->judge_answers($log, @windows));
 
 use strict;
@@ -18,14 +19,16 @@ sub new {
         open my $file, '<', $path or die "$path: $!";
         push @events, map { JSON::PP::decode_json($_) } <$file>;
     }
-    return bless { events => [ sort { $a->{at} <=> $b->{at} } @events ] }, $class;
+    return bless { events => [sort { $a->{at} <=> $b->{at} } @events] }, $class;
 }
 
-sub events { my ($self, $what) = @_; return grep { $_->{what} eq $what } @{ $self->{events} } }
+sub events {
+    my ($self, $what) = @_; return grep { $_->{what} eq $what } @{ $self->{events} }
+}
 
-# rows: user => [[text, ver], ...], his list at his owner in the end, by ver.
-# Each acknowledged append is there exactly once, nothing is there that nobody wrote; a read gives a prefix of the final
-# list, and what was acknowledged before it began, unless it was marked stale.
+# rows: user => [[text, ver], ...], his list at his owner in the end, by ver. Each acknowledged
+# append is there exactly once, nothing is there that nobody wrote; a read gives a prefix of the
+# final list, and what was acknowledged before it began, unless it was marked stale.
 sub judge_lists {
     my ($self, $rows) = @_;
     my (%place, @bad);
@@ -41,26 +44,31 @@ sub judge_lists {
     my %acked;
     for my $e ($self->events('append')) {
         next if !$rows->{ $e->{user} };
-        push @bad, "lost: $e->{text}, acknowledged by $e->{unit}" if $e->{acked} && !exists $place{ $e->{user} }{ $e->{text} };
-        push @bad, "an acknowledgement of something else: $e->{text}" if $e->{acked} && !$e->{right};
+        push @bad, "lost: $e->{text}, acknowledged by $e->{unit}"
+            if $e->{acked} && !exists $place{ $e->{user} }{ $e->{text} };
+        push @bad, "an acknowledgement of something else: $e->{text}"
+            if $e->{acked} && !$e->{right};
         push @{ $acked{ $e->{user} } }, $e if $e->{acked};
     }
     for my $e ($self->events('read')) {
         next if !$e->{whole};
         my %seen = map { ($_ => 1) } @{ $e->{texts} };
-        my $all  = $rows->{ $e->{user} } or next;
-        my $n    = @{ $e->{texts} };
+        my $all = $rows->{ $e->{user} } or next;
+        my $n = @{ $e->{texts} };
         push @bad, "doubled in a read at $e->{at}: $e->{user}" if keys %seen != $n;
         for my $i (0 .. $n - 1) {
             next if $i < @$all && $seen{ $all->[$i][0] };
-            push @bad, sprintf 'no prefix: read of %s by %s at %.3f has %d, not the one at place %d%s', $e->{user},
+            push @bad,
+                sprintf 'no prefix: read of %s by %s at %.3f has %d, not the one at place %d%s',
+                $e->{user},
                 $e->{by}, $e->{at}, $n, $i, $i < @$all ? " ($all->[$i][0])" : '';
             last;
         }
         next if $e->{route} eq 'stale';
         for my $w (@{ $acked{ $e->{user} } // [] }) {
             next if $w->{done} >= $e->{at} || $seen{ $w->{text} };
-            push @bad, sprintf 'old: read of %s by %s (%s) at %.3f lacks %s, acknowledged at %.3f', $e->{user}, $e->{by},
+            push @bad, sprintf 'old: read of %s by %s (%s) at %.3f lacks %s, acknowledged at %.3f',
+                $e->{user}, $e->{by},
                 $e->{route}, $e->{at}, $w->{text}, $w->{done};
             last;
         }
@@ -68,9 +76,10 @@ sub judge_lists {
     return @bad;
 }
 
-# log: [unit, at, user, state, epoch, ver] of every change of state in every unit, as a trigger wrote it down.
-# One owner for each epoch, and each later one at a higher epoch; he begins with all that the one before ended with;
-# nobody owns while another does, and nobody at all whom this unit knows to be erased.
+# log: [unit, at, user, state, epoch, ver] of every change of state in every unit, as a trigger
+# wrote it down. One owner for each epoch, and each later one at a higher epoch; he begins with all
+# that the one before ended with; nobody owns while another does, and nobody at all whom this unit
+# knows to be erased.
 sub judge_owners {
     my ($self, $log) = @_;
     my (%owner, %fenced, %holder, %highest, %erased, @bad);
@@ -78,21 +87,29 @@ sub judge_owners {
         my ($unit, $at, $user, $state, $epoch, $ver) = @$row;
         if ($state eq 'OWNED') {
             my $before = $owner{$user}{$epoch};
-            push @bad, "two owners of $user at epoch $epoch: $before->{unit} and $unit" if $before && $before->{unit} ne $unit;
+            push @bad, "two owners of $user at epoch $epoch: $before->{unit} and $unit"
+                if $before && $before->{unit} ne $unit;
             my $last = $highest{$user};
-            push @bad, "$user owned by $unit at epoch $epoch after $last->{unit} at epoch $last->{epoch}"
-                if $last && $epoch <= $last->{epoch} && !($epoch == $last->{epoch} && $unit eq $last->{unit});
-            $highest{$user} = { unit => $unit, epoch => $epoch } if !$last || $epoch > $last->{epoch};
+            push @bad,
+                "$user owned by $unit at epoch $epoch after $last->{unit} at epoch $last->{epoch}"
+                if $last
+                && $epoch <= $last->{epoch}
+                && !($epoch == $last->{epoch} && $unit eq $last->{unit});
+            $highest{$user} = { unit => $unit, epoch => $epoch }
+                if !$last || $epoch > $last->{epoch};
             $owner{$user}{$epoch} //= { unit => $unit, ver => $ver };
             my $h = $holder{$user};
-            push @bad, "$user owned by $unit at epoch $epoch while $h->{unit} still owns him at $h->{epoch}"
+            push @bad,
+                "$user owned by $unit at epoch $epoch "
+                    . "while $h->{unit} still owns him at $h->{epoch}"
                 if $h && $h->{unit} ne $unit;
             $holder{$user} = { unit => $unit, epoch => $epoch };
         }
         elsif ($holder{$user} && $holder{$user}{unit} eq $unit) {
             delete $holder{$user};
         }
-        push @bad, "$user is $state at $unit, where he was erased" if $erased{$user}{$unit} && $state ne 'ERASED';
+        push @bad, "$user is $state at $unit, where he was erased"
+            if $erased{$user}{$unit} && $state ne 'ERASED';
         $erased{$user}{$unit} = 1 if $state eq 'ERASED';
         $fenced{$user}{ $epoch + 1 } = { unit => $unit, ver => $ver } if $state eq 'FENCED';
     }
@@ -103,7 +120,9 @@ sub judge_owners {
             my $f = $fenced{$user}{$epoch};
             $f //= $fenced{$user}{ $epoch - 1 } if !$owner{$user}{ $epoch - 1 };
             next if !$f;
-            push @bad, "$user at epoch $epoch: $f->{unit} ended at ver $f->{ver}, $o->{unit} began at $o->{ver}"
+            push @bad,
+                "$user at epoch $epoch: $f->{unit} ended at ver $f->{ver}, "
+                    . "$o->{unit} began at $o->{ver}"
                 if $f->{ver} != $o->{ver};
         }
     }
@@ -113,9 +132,10 @@ sub judge_owners {
 # What peers and clients wait at most before they try a unit again that is back.
 use constant GRACE => 3;
 
-# log as above with fence_to at the end of a row; windows: [unit, from, until], when which unit was broken, '' any. No
-# answer at all only from a front that is broken; 503 only while the front, the user's owner, or the unit he is handed to
-# is; 502 as NGINX gives it, with a type of its own, when a service of the unit that answers was killed.
+# log as above with fence_to at the end of a row; windows: [unit, from, until], when which unit was
+# broken, '' any. No answer at all only from a front that is broken; 503 only while the front, the
+# user's owner, or the unit he is handed to is; 502 as NGINX gives it, with a type of its own, when
+# a service of the unit that answers was killed.
 sub judge_answers {
     my ($self, $log, @windows) = @_;
     my %log;
@@ -123,12 +143,18 @@ sub judge_answers {
     my @bad;
     for my $e ($self->events('refused')) {
         my ($from, $to) = ($e->{at}, $e->{at} + $e->{took});
-        my %broken = map { $_->[0] => 1 } grep { $from <= $_->[2] + GRACE && $to >= $_->[1] } @windows;
+        my %broken =
+            map { $_->[0] => 1 } grep { $from <= $_->[2] + GRACE && $to >= $_->[1] } @windows;
         my @owners = $e->{status} == 599 ? () : _holders($from, $to, @{ $log{ $e->{user} } // [] });
         my $broken = grep { $broken{$_} } '', $e->{unit}, @owners;
-        next if $broken && ($e->{status} =~ /^(?:503|599)$/ || "$e->{status} $e->{why}" =~ /^502 urn:punit:bad-gateway\b/);
-        push @bad, sprintf '%s %s at %s for %s: %d %s (%.3f, took %.2f s, request %s)', $broken ? 'wrong answer' : 'failed',
-            $e->{method}, $e->{unit}, $e->{user}, $e->{status}, $e->{why} // '', $e->{at}, $e->{took}, $e->{id};
+        next
+            if $broken
+            && ($e->{status} =~ /^(?:503|599)$/
+            || "$e->{status} $e->{why}" =~ /^502 urn:punit:bad-gateway\b/);
+        push @bad, sprintf '%s %s at %s for %s: %d %s (%.3f, took %.2f s, request %s)',
+            $broken ? 'wrong answer' : 'failed',
+            $e->{method}, $e->{unit}, $e->{user}, $e->{status}, $e->{why} // '', $e->{at},
+            $e->{took}, $e->{id};
     }
     return @bad;
 }
@@ -142,9 +168,10 @@ sub _holders {
         last if $at > $to;
         # what was so until now was so in the time
         if ($at >= $from) { @found{ @{ $at{$unit} // [] } } = () }
-        $at{$unit} = $state eq 'OWNED' ? [$unit] : $state eq 'FENCED' ? [$unit, $fence_to // ()] : [];
+        $at{$unit} =
+            $state eq 'OWNED' ? [$unit] : $state eq 'FENCED' ? [$unit, $fence_to // ()] : [];
     }
-    @found{ map { @$_ } values %at } = ();
+    @found{ map {@$_} values %at } = ();
     return keys %found;
 }
 
@@ -153,10 +180,11 @@ sub counts {
     my %n = (appends => 0, acked => 0, reads => 0, refused => 0, longest => 0);
     for my $e (@{ $self->{events} }) {
         $n{appends}++ if $e->{what} eq 'append';
-        $n{acked}++   if $e->{what} eq 'append' && $e->{acked};
-        $n{reads}++   if $e->{what} eq 'read';
+        $n{acked}++ if $e->{what} eq 'append' && $e->{acked};
+        $n{reads}++ if $e->{what} eq 'read';
         $n{refused}++ if $e->{what} eq 'refused';
-        $n{longest} = $e->{done} - $e->{at} if $e->{what} eq 'append' && $e->{done} - $e->{at} > $n{longest};
+        $n{longest} = $e->{done} - $e->{at}
+            if $e->{what} eq 'append' && $e->{done} - $e->{at} > $n{longest};
     }
     return \%n;
 }

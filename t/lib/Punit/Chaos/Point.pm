@@ -1,9 +1,10 @@
 package Punit::Chaos::Point;
 
-# The points of the move at which something may fail: the mover's failpoints (workers/mover/failpoint.h), before and after
-# each of its commits and messages, and in each unit's PostgreSQL the moment before each commit that changes punit.own
-# ("commit of fence" and its like, Punit::Chaos::Ground), which are those of the other side. At a point one unit is
-# `here`, the one that it has to do with is `there`.
+# The points of the move at which something may fail: the mover's failpoints
+# (workers/mover/failpoint.h), before and after each of its commits and messages, and in each unit's
+# PostgreSQL the moment before each commit that changes punit.own ("commit of fence" and its like,
+# Punit::Chaos::Ground), which are those of the other side. At a point one unit is `here`, the one
+# that it has to do with is `there`.
 
 use strict;
 use warnings;
@@ -14,25 +15,31 @@ use POSIX ();
 use Time::HiRes qw(sleep time);
 
 # what is killed at every point, at either unit
-my @victims = (['mover', 'mover'], ['the service', 'social'], ['NGINX', 'nginx'], ['PostgreSQL', 'postgres'], ['the whole unit']);
+my @victims =
+    (['mover', 'mover'], ['the service', 'social'], ['NGINX', 'nginx'], ['PostgreSQL', 'postgres'],
+    ['the whole unit']);
 
-# What leads to a point that a healthy run does not pass: failpoints to be passed before, and what is done meanwhile.
+# What leads to a point that a healthy run does not pass: failpoints to be passed before, and what
+# is done meanwhile.
 my @ways = (
     [qr/^refuse|^commit of (?:refuse|unfence)$/ => { before => 'fence.read spoil' }],
-    [qr/^resolve/                               => { silent => 'fence.read hold' }],
-    [qr/^pass/                                  => { prompt => \&_ask }],
-    [qr/^inbox|^commit of erase/                => { prompt => \&_erase }],
-    [qr/^commit of evict$/                      => { prompt => \&_old_copy }],
+    [qr/^resolve/ => { silent => 'fence.read hold' }],
+    [qr/^pass/ => { prompt => \&_ask }],
+    [qr/^inbox|^commit of erase/ => { prompt => \&_erase }],
+    [qr/^commit of evict$/ => { prompt => \&_old_copy }],
 );
 
 use constant { REACH => 8, SILENCE => 2500 };
 
-# name => sub ($ground, $pick, $told): all that may happen at a point one after the other; and the single steps of these.
+# name => sub ($ground, $pick, $told): all that may happen at a point one after the other; and the
+# single steps of these.
 sub tables {
     my ($ground) = @_;
     my (%fault, %single);
-    for my $point ($ground->failpoints, map { "commit of $_" } $ground->commits) {
-        my @kills = map { my $whose = $_; map { [$whose, @$_] } @victims } qw(here there);
+    for my $point ($ground->failpoints, map {"commit of $_"} $ground->commits) {
+        my @kills = map {
+            my $whose = $_; map { [$whose, @$_] } @victims
+        } qw(here there);
         $fault{"kill -9 at $point"} = sub { _each(\&_kill, $point, \@kills, @_) };
         $single{"kill -9 of $_->[1] $_->[0] at $point"} = _one(\&_kill, $point, $_) for @kills;
         next if $point =~ /^commit/;
@@ -43,7 +50,9 @@ sub tables {
     return (\%fault, \%single);
 }
 
-sub _one { my ($step, $point, $how) = @_; return sub { _each($step, $point, [$how], @_) } }
+sub _one {
+    my ($step, $point, $how) = @_; return sub { _each($step, $point, [$how], @_) }
+}
 
 # One step after the other; one whose point was not reached has a second chance. In any order.
 sub _each {
@@ -57,12 +66,12 @@ sub _each {
         }
         @left = @missed;
     }
-    push @{ $told->{missed} }, map { "@$_" } @left;
+    push @{ $told->{missed} }, map {"@$_"} @left;
     return;
 }
 
-# The mover of some unit waits at the point (or its PostgreSQL does), or has done what `action` says: (here, there); ()
-# when none came by.
+# The mover of some unit waits at the point (or its PostgreSQL does), or has done what `action`
+# says: (here, there); () when none came by.
 sub _reach {
     my ($point, $action, $ground, $pick, $told) = @_;
     my ($way) = map { $_->[1] } grep { $point =~ $_->[0] } @ways;
@@ -87,15 +96,18 @@ sub _reach {
         }
         my $prompt = $way->{prompt} && $way->{prompt}->($ground, $pick, $told);
         my @met;
-        wait_until(sub {
-            for my $unit (@at) {
-                my $with = $commit ? $ground->hit_commit($unit, $commit) : $ground->hit($unit);
-                next if !$with;
-                @met = ($unit, $with);
-                return 1;
-            }
-            return 0;
-        }, REACH);
+        wait_until(
+            sub {
+                for my $unit (@at) {
+                    my $with = $commit ? $ground->hit_commit($unit, $commit) : $ground->hit($unit);
+                    next if !$with;
+                    @met = ($unit, $with);
+                    return 1;
+                }
+                return 0;
+            },
+            REACH
+        );
         if ($prompt) {
             # it ends what it has begun, which may hang on what is held here
             kill TERM => $prompt;
@@ -117,12 +129,13 @@ sub _kill {
     my ($whose, $name, @processes) = @$how;
     my ($here, $there) = _reach($point, 'hold', $ground, $pick, $told) or return 0;
     my $began = time;
-    my $unit  = $whose eq 'here' ? $here : $there;
+    my $unit = $whose eq 'here' ? $here : $there;
     my $struck = $ground->strike('KILL', $unit, @processes);
     $ground->disarm;
     my $held = time;
     $ground->recover($unit, $struck);
-    push @{ $told->{windows} }, [$here, $began, $held], [$there, $began, $held], [$unit, $began, time];
+    push @{ $told->{windows} }, [$here, $began, $held], [$there, $began, $held],
+        [$unit, $began, time];
     push @{ $told->{steps} }, sprintf '%.3f %s of %s', $began, $name, $unit;
     return 1;
 }
@@ -153,14 +166,18 @@ sub _trouble {
     return 1;
 }
 
-# What an operator says about the youngest move to a unit; the move may hold the user's row just then.
+# What an operator says about the youngest move to a unit; the move may hold the user's row just
+# then.
 sub _cancel {
     my ($ground, $unit) = @_;
     my $dbh = $ground->dbh($unit);
     $dbh->do(q{set lock_timeout = '200ms'});
     eval {
-        $dbh->selectrow_array(q{select punit.cancel_move(user_id) from
-            (select user_id from punit.move where finished_at is null order by touched_at desc limit 1) m});
+        $dbh->selectrow_array(
+            q{select punit.cancel_move(user_id) from
+            (select user_id from punit.move where finished_at is null order by touched_at desc
+                limit 1) m}
+        );
     };
     $dbh->do('reset lock_timeout');
     return;
@@ -188,45 +205,56 @@ sub _child {
 # Users are asked away from where they are.
 sub _ask {
     my ($ground, $pick, $told) = @_;
-    return _child($ground, sub {
-        my $unit = $pick->($ground->names);
-        my $to   = $pick->($ground->others($unit));
-        my $dbh  = $ground->session($unit);
-        $dbh->do(q{select punit.request_move(user_id, ?) from punit.own where state = 'OWNED' and user_id = any (?)
+    return _child(
+        $ground,
+        sub {
+            my $unit = $pick->($ground->names);
+            my $to = $pick->($ground->others($unit));
+            my $dbh = $ground->session($unit);
+            $dbh->do(
+                q{select punit.request_move(user_id, ?) from punit.own where state = 'OWNED'
+                    and user_id = any (?)
             order by random() limit 1}, undef, $to, $told->{users});
-        $dbh->disconnect;
-    });
+            $dbh->disconnect;
+        });
 }
 
-# People come, are seen elsewhere, and have themselves erased; noted in a file: who asked, and who was told that he is.
+# People come, are seen elsewhere, and have themselves erased; noted in a file: who asked, and who
+# was told that he is.
 sub _erase {
     my ($ground, $pick, $told) = @_;
     my $file = $told->{erased};
-    return _child($ground, sub {
-        my ($unit, $other) = ($pick->($ground->names), $pick->($ground->names));
-        my $user = Punit::User->register($ground->units, $unit);
-        $user->ask($other, GET => '/profile');
-        $user->post($unit);
-        open my $f, '>>', $file or die "$file: $!";
-        syswrite $f, $user->id . "\n";
-        for (1 .. 100) {
-            my $answer = $user->ask($_ % 2 ? $unit : $other, DELETE => '/profile');
-            last if $answer->{status} == 204 || $answer->{status} == 401;
-            sleep 0.1;
-        }
-    });
+    return _child(
+        $ground,
+        sub {
+            my ($unit, $other) = ($pick->($ground->names), $pick->($ground->names));
+            my $user = Punit::User->register($ground->units, $unit);
+            $user->ask($other, GET => '/profile');
+            $user->post($unit);
+            open my $f, '>>', $file or die "$file: $!";
+            syswrite $f, $user->id . "\n";
+            for (1 .. 100) {
+                my $answer = $user->ask($_ % 2 ? $unit : $other, DELETE => '/profile');
+                last if $answer->{status} == 204 || $answer->{status} == 401;
+                sleep 0.1;
+            }
+        });
 }
 
 # A copy that nobody has needed for long.
 sub _old_copy {
     my ($ground, $pick) = @_;
-    return _child($ground, sub {
-        my $dbh = $ground->session($pick->($ground->names));
-        $dbh->do(q{insert into punit.own (user_id, state, ver, fork, touched_at)
-            values (gen_random_uuid(), 'COPY', 0, gen_random_uuid(), now() - interval '1 day')});
-        $dbh->disconnect;
-        sleep 0.5;
-    });
+    return _child(
+        $ground,
+        sub {
+            my $dbh = $ground->session($pick->($ground->names));
+            $dbh->do(
+                q{insert into punit.own (user_id, state, ver, fork, touched_at)
+            values (gen_random_uuid(), 'COPY', 0, gen_random_uuid(), now() - interval '1 day')}
+            );
+            $dbh->disconnect;
+            sleep 0.5;
+        });
 }
 
 1;
