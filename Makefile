@@ -13,27 +13,29 @@ endif
 
 SERVICES := $(shell sed -n 's/^\([a-z][a-z0-9_]*\).*/\1/p' conf/services)
 WORKERS  := $(SERVICES) mover gridd
-# Beside the ordinary build: SAN=1 builds workers, module and `make static` under ASan and UBSan, and `make SAN=1 test` runs
-# tests with them; FAILPOINTS=1 builds the mover with failpoints.
+# Beside the ordinary build: SAN=1 builds workers, module and `make static` under ASan and UBSan,
+# and `make SAN=1 test` runs tests with them; FAILPOINTS=1 builds the mover with failpoints.
 B        := build$(if $(SAN),/san)$(if $(FAILPOINTS),/failpoints)
 PROGRAMS := $(WORKERS:%=$(B)/bin/punit-%) $(B)/bin/punitctl
 N        := build$(if $(SAN),/san)
 MODULE   := $(N)/ngx_http_punit_module.so
 
-BUILD_PACKAGES := build-essential debhelper pkg-config nginx-dev libpcre2-dev zlib1g-dev libssl-dev \
-	libpq-dev libjansson-dev libjwt-dev libsodium-dev libmemcached-dev libfcgi-dev \
+BUILD_PACKAGES := build-essential debhelper pkg-config nginx-dev libpcre2-dev zlib1g-dev \
+	libssl-dev libpq-dev libjansson-dev libjwt-dev libsodium-dev libmemcached-dev libfcgi-dev \
 	libsmartcols-dev
 RUN_PACKAGES   := nginx postgresql-15 memcached runit openssl curl perl adduser
-TEST_PACKAGES  := libcmocka-dev libdbd-pg-perl libjson-validator-perl libyaml-libyaml-perl cppcheck lintian procps spin \
-	clang-format libperl-critic-perl perltidy shellcheck
+TEST_PACKAGES  := libcmocka-dev libdbd-pg-perl libjson-validator-perl libyaml-libyaml-perl \
+	cppcheck lintian procps spin clang-format libperl-critic-perl perltidy shellcheck
 FUZZ_PACKAGES  := clang libclang-rt-14-dev
 # the load, and the peers that are compared with
-BENCH_PACKAGES := wrk haproxy libnginx-mod-http-js libnginx-mod-http-lua libnginx-mod-http-memc lua-cjson lua-luaossl
+BENCH_PACKAGES := wrk haproxy libnginx-mod-http-js libnginx-mod-http-lua libnginx-mod-http-memc \
+	lua-cjson lua-luaossl
 
 PKG_LIBS := libpq jansson libjwt libsodium libmemcached libcrypto smartcols
 CFLAGS   ?= -O2 -g
 SCHEMA_VERSION := -DPUNIT_SCHEMA_VERSION=$(shell sed -n 's/^version //p' sql/VERSION)
-CPPFLAGS += -D_GNU_SOURCE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -I. -Iworkers -DPUNIT_VERSION='"$(shell cat VERSION)"' \
+CPPFLAGS += -D_GNU_SOURCE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -I. -Iworkers \
+	-DPUNIT_VERSION='"$(shell cat VERSION)"' \
 	$(SCHEMA_VERSION)
 WFLAGS   := -std=c17 -Wall -Wextra -Werror -Wshadow -Wvla -fstack-protector-strong -fPIE -pthread
 ifdef SAN
@@ -47,7 +49,8 @@ LDFLAGS  += -pie -Wl,-z,relro,-z,now,--as-needed
 LDLIBS    = $(shell pkg-config --libs $(PKG_LIBS)) -lfcgi -lm
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKG_LIBS))
 
-.PHONY: help deps build module static workers run stop test unit fuzz lint format openapi model bench chaos commuter bench-deps fuzz-deps install install-workers release-schema deb clean
+.PHONY: help deps build module static workers run stop test unit fuzz lint format openapi model \
+	bench chaos commuter bench-deps fuzz-deps install install-workers release-schema deb clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -59,7 +62,8 @@ deps: ## install what is missing of Debian's packages (root or sudo) and make th
 
 define install_packages
 	missing=$$(for p in $(1); do \
-	    dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	    dpkg-query -W -f '$${Status}' $$p 2>/dev/null \
+	        | grep -q 'ok installed' || echo $$p; done); \
 	asroot=; [ $$(id -u) = 0 ] || asroot=sudo; \
 	if [ -n "$$missing" ]; then \
 	    echo "installing:" $$missing; \
@@ -80,29 +84,40 @@ NGINX_SRC := /usr/share/nginx/src
 # one at a time: two builds at once (make run beside make test) would undo each other's tree; not
 # build/.lock, which demo/units holds around `make install`
 LOCKED := mkdir -p build && flock build/.nginx.lock bash -o pipefail -c
-NGINX_CC_OPT := -g -fPIC -Wall -Wextra -Wno-unused-parameter $(if $(SAN),-O1 -fsanitize=address$(COMMA)undefined \
-	-fno-omit-frame-pointer,-O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong)
+NGINX_CC_OPT := -g -fPIC -Wall -Wextra -Wno-unused-parameter \
+	$(if $(SAN),-O1 -fsanitize=address$(COMMA)undefined -fno-omit-frame-pointer,\
+	-O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong)
 NGINX_LD_OPT := $(if $(SAN),-fsanitize=address$(COMMA)undefined)
-CONFIGURE := [ $(N)/nginx/.configured -nt config ] || { set -e; rm -rf $(N)/nginx; mkdir -p $(N); cp -r $(NGINX_SRC) $(N)/nginx; \
+CONFIGURE := [ $(N)/nginx/.configured -nt config ] || { set -e; \
+	rm -rf $(N)/nginx; mkdir -p $(N); cp -r $(NGINX_SRC) $(N)/nginx; \
 	cd $(N)/nginx; source ./conf_flags; bash ./configure "$${NGX_CONF_FLAGS[@]}" \
 	--with-cc-opt="$(NGINX_CC_OPT)" $(if $(SAN),--with-ld-opt="$(NGINX_LD_OPT)") \
-	--add-dynamic-module=$(CURDIR) >configure.log 2>&1 || { tail -20 configure.log; exit 1; }; touch .configured; }
+	--add-dynamic-module=$(CURDIR) >configure.log 2>&1 \
+	|| { tail -20 configure.log; exit 1; }; touch .configured; }
 $(N)/nginx/.configured: config
 	$(LOCKED) '$(CONFIGURE)'
 
 MODULE_FILES := $(wildcard ngx_punit_module/*.[ch] ngx_punit_module/*/*.[ch])
 $(MODULE): $(N)/nginx/.configured $(MODULE_FILES)
-	$(LOCKED) '$(MAKE) -C $(N)/nginx -s -f objs/Makefile modules && cp $(N)/nginx/objs/ngx_http_punit_module.so $@'
+	$(LOCKED) '$(MAKE) -C $(N)/nginx -s -f objs/Makefile modules \
+	    && cp $(N)/nginx/objs/ngx_http_punit_module.so $@'
 
-# ---- and a part of an nginx of its own, from its source; its pools are of malloc under SAN, so that ASan sees each edge
-# (nginx itself copies nothing from NULL and reads words at odd addresses: that is not looked at here)
-static: ## an nginx with the module in it, from NGINX_SOURCE=DIR (Debian: apt-get source nginx), into build/static/nginx
-	@[ -f "$(NGINX_SOURCE)/src/core/nginx.h" ] || { echo 'NGINX_SOURCE: expected the source of nginx'; exit 1; }
+# ---- and as a part of an nginx that is built from source. Under SAN its pools come from malloc, so
+# that ASan sees each edge. nginx itself copies nothing from NULL and reads words at odd addresses,
+# which is not looked at here.
+static: ## an nginx with the module, of NGINX_SOURCE=DIR (apt-get source nginx), in build/static
+	@[ -f "$(NGINX_SOURCE)/src/core/nginx.h" ] \
+	    || { echo 'NGINX_SOURCE: expected the source of nginx'; exit 1; }
 	rm -rf $(N)/static && mkdir -p $(N)/static && cp -r $(NGINX_SOURCE) $(N)/static/source
-	cd $(N)/static/source && { [ -x configure ] && ./configure $(STATIC_CONF) || ./auto/configure $(STATIC_CONF); } >../configure.log \
+	cd $(N)/static/source \
+	    && { [ -x configure ] && ./configure $(STATIC_CONF) \
+	    || ./auto/configure $(STATIC_CONF); } \
+	    >../configure.log \
 	    && $(MAKE) -s -f objs/Makefile binary && cp objs/nginx ..
-STATIC_CONF = --add-module=$(CURDIR) --with-http_ssl_module --with-http_v2_module --with-http_auth_request_module --with-threads \
-	--with-http_realip_module --with-cc-opt="$(NGINX_CC_OPT) $(if $(SAN),-DNGX_DEBUG_PALLOC=1 -fno-sanitize=nonnull-attribute$(COMMA)alignment)" --with-ld-opt="$(NGINX_LD_OPT)"
+STATIC_CONF = --add-module=$(CURDIR) --with-http_ssl_module --with-http_v2_module \
+	--with-http_auth_request_module --with-threads --with-http_realip_module \
+	--with-cc-opt="$(NGINX_CC_OPT) $(if $(SAN),-DNGX_DEBUG_PALLOC=1 \
+	-fno-sanitize=nonnull-attribute$(COMMA)alignment)" --with-ld-opt="$(NGINX_LD_OPT)"
 
 # ---- workers
 LIB_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard workers/lib/*/*.c))
@@ -123,18 +138,23 @@ endef
 $(foreach w,$(WORKERS),$(eval $(call program,$(B)/bin/punit-$(w),workers/$(w))))
 $(eval $(call program,$(B)/bin/punitctl,punitctl))
 
--include $(wildcard $(addprefix $(B)/obj/,workers/*/*.d workers/*/*/*.d punitctl/*.d punitctl/*/*.d))
+-include $(wildcard $(addprefix $(B)/obj/,workers/*/*.d workers/*/*/*.d \
+	punitctl/*.d punitctl/*/*.d))
 
 # ---- unit tests: each t/unit/*_test.c is one program; its first lines name what it links:
 #      /* links: ngx_punit_module/x.c workers/lib/http/y.c */
 UNIT_TESTS := $(patsubst t/unit/%.c,build/unit/%,$(wildcard t/unit/*_test.c))
-build/unit/%: t/unit/%.c $(MODULE_FILES) $(wildcard workers/*/*.[ch] workers/*/*/*.[ch]) $(filter-out %_test.c,$(wildcard t/unit/*.[ch])) | $(N)/nginx/.configured
+UNIT_SOURCES := $(MODULE_FILES) $(wildcard workers/*/*.[ch] workers/*/*/*.[ch]) \
+	$(filter-out %_test.c,$(wildcard t/unit/*.[ch]))
+build/unit/%: t/unit/%.c $(UNIT_SOURCES) | $(N)/nginx/.configured
 	@mkdir -p $(@D)
 	links=$$(sed -n 's|^/\* links: \(.*\) \*/$$|\1|p' $<); \
-	$(CC) -D_GNU_SOURCE $(SCHEMA_VERSION) -Iworkers $(MODULE_INCLUDES) $(NGINX_INCLUDES) $(CFLAGS) -fsanitize=address,undefined \
-	    -std=gnu17 -Wall -Wextra -Wno-unused-parameter $(PKG_CFLAGS) $< $$links -lcmocka $(LDLIBS) -lssl -pthread -o $@
+	$(CC) -D_GNU_SOURCE $(SCHEMA_VERSION) -Iworkers $(MODULE_INCLUDES) $(NGINX_INCLUDES) \
+	    $(CFLAGS) -fsanitize=address,undefined -std=gnu17 -Wall -Wextra -Wno-unused-parameter \
+	    $(PKG_CFLAGS) $< $$links -lcmocka $(LDLIBS) -lssl -pthread -o $@
 MODULE_INCLUDES := $(addprefix -I,$(sort $(dir $(MODULE_FILES))))
-NGINX_INCLUDES := $(addprefix -I$(N)/nginx/,src/core src/event src/event/modules src/os/unix src/http src/http/modules src/http/v2 objs)
+NGINX_INCLUDES := $(addprefix -I$(N)/nginx/,src/core src/event src/event/modules src/os/unix \
+	src/http src/http/modules src/http/v2 objs)
 
 unit: $(UNIT_TESTS) ## tests of single files (cmocka)
 	@for t in $(UNIT_TESTS); do $$t || exit 1; done
@@ -150,14 +170,16 @@ FUZZ_SECONDS ?= 60
 build/fuzz/%: t/fuzz/%.c $(MODULE_FILES) $(wildcard t/unit/*.[ch]) | $(N)/nginx/.configured
 	@mkdir -p $(@D)
 	links=$$(sed -n 's|^/\* links: \(.*\) \*/$$|\1|p' $<); \
-	clang -D_GNU_SOURCE $(MODULE_INCLUDES) $(NGINX_INCLUDES) -O1 -g -fsanitize=fuzzer,address,undefined \
-	    -fno-sanitize-recover=undefined $< $$links -ljansson -lcrypto -o $@
+	clang -D_GNU_SOURCE $(MODULE_INCLUDES) $(NGINX_INCLUDES) -O1 -g \
+	    -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
+	    $< $$links -ljansson -lcrypto -o $@
 
 fuzz: fuzz-deps $(FUZZERS) ## each fuzzer for FUZZ_SECONDS (60); findings stay in build/fuzz/
 	@for f in $(FUZZERS); do name=$$(basename $$f _fuzz); mkdir -p build/fuzz/corpus/$$name; \
 	    echo "$$name: $(FUZZ_SECONDS) s"; \
-	    $$f -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 -verbosity=0 -close_fd_mask=1 \
-	        -artifact_prefix=build/fuzz/$$name- build/fuzz/corpus/$$name t/fuzz/corpus/$$name 2>&1 \
+	    $$f -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 -verbosity=0 \
+	        -close_fd_mask=1 -artifact_prefix=build/fuzz/$$name- \
+	        build/fuzz/corpus/$$name t/fuzz/corpus/$$name 2>&1 \
 	        | grep -E '^stat::(number|new)|^==.*ERROR|^SUMMARY|Test unit' || exit 1; done
 
 fuzz-deps:
@@ -165,7 +187,8 @@ fuzz-deps:
 
 # ---- running
 run: deps build ## start units eu, us, ap under run/ and show a user crossing a border
-	demo/units up --dir run --port 8100 --env PUNIT_MOVE_DWELL=1s --env PUNIT_MOVE_QUIET=1s eu us ap
+	demo/units up --dir run --port 8100 --env PUNIT_MOVE_DWELL=1s --env PUNIT_MOVE_QUIET=1s \
+	    eu us ap
 	demo/crossing --dir run
 
 stop: ## end what `make run` started
@@ -178,10 +201,10 @@ test: deps build build/t/jwt_issue ## all tests: they start and stop servers of 
 	@$(MAKE) -s --no-print-directory unit
 	$(SAN_TEST) prove -r -j2 --timer --state=save -It/lib $(if $(TESTS),$(TESTS),t/)
 
-chaos: deps build ## faults of every kind while clients write; CHAOS_SEED=N repeats a run, CHAOS=full runs each 20 times, CHAOS_SLICE=3/20 a part of that
+chaos: deps build ## faults of every kind while clients write; t/chaos/run says what may be set
 	t/chaos/run
 
-commuter: deps build ## 200 users who cross every few seconds for 5 minutes: none of their requests may fail
+commuter: deps build ## 200 users cross every few seconds for 5 minutes: no request may fail
 	t/chaos/commuter
 
 model: ## check the hand-over's model with spin: correct runs in full, each mutant found
@@ -190,10 +213,12 @@ model: ## check the hand-over's model with spin: correct runs in full, each muta
 # ---- lint: each check of t/lint prints its findings as "file:line: what"
 LINT         := circles critic cppcheck format includes perl prose services shell size spacing width
 FILES         = $(filter-out t/fuzz/corpus/% %.json %.gz,$(wildcard \
-	$(shell git ls-files --cached --others --exclude-standard 2>/dev/null || find . -type f -printf '%P\n')))
+	$(shell git ls-files --cached --others --exclude-standard 2>/dev/null \
+	    || find . -type f -printf '%P\n')))
 FILES_C       = $(filter %.c %.h,$(FILES))
 FILES_FORMAT  = $(filter-out ngx_punit_module/%,$(FILES_C))
-FILES_PERL    = $(filter %.t %.pm,$(FILES)) $(shell grep -lsE '^\#!.*\<perl\>' $(filter-out %.t,$(FILES)))
+FILES_PERL    = $(filter %.t %.pm,$(FILES)) \
+	$(shell grep -lsE '^\#!.*\<perl\>' $(filter-out %.t,$(FILES)))
 FILES_SHELL   = $(shell grep -lsE '^\#!.*\<(ba)?sh\>' $(FILES))
 CPPCHECK     := cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr -j2 \
 	--enable=warning,portability --suppress=missingIncludeSystem
@@ -216,12 +241,14 @@ lint-format:
 lint-cppcheck: $(N)/nginx/.configured
 	@mkdir -p build/lint/workers build/lint/module
 	$(CPPCHECK) --cppcheck-build-dir=build/lint/workers -I. -Iworkers workers punitctl
-	$(CPPCHECK) --cppcheck-build-dir=build/lint/module --max-configs=1 -D__linux__ -D__x86_64__ \
-	    -D__GNUC__ --suppress='*:$(N)/nginx/*' --suppress=nullPointerRedundantCheck \
+	$(CPPCHECK) --cppcheck-build-dir=build/lint/module --max-configs=1 -D__linux__ \
+	    -D__x86_64__ -D__GNUC__ --suppress='*:$(N)/nginx/*' \
+	    --suppress=nullPointerRedundantCheck \
 	    $(MODULE_INCLUDES) $(NGINX_INCLUDES) ngx_punit_module
 
 lint-perl:
-	@printf '%s\n' $(FILES_PERL) | xargs -P2 -n1 perl -It/lib -Ibench/lib -c 2>&1 | { ! grep -v 'syntax OK$$'; }
+	@printf '%s\n' $(FILES_PERL) | xargs -P2 -n1 perl -It/lib -Ibench/lib -c 2>&1 \
+	    | { ! grep -v 'syntax OK$$'; }
 
 lint-critic:
 	@printf '%s\n' $(FILES_PERL) | xargs -P2 -n12 perlcritic --quiet --profile .perlcriticrc
@@ -234,18 +261,21 @@ lint-shell:
 
 # the module's objects are those of the last build
 lint-circles: $(MODULE) $(PROGRAMS)
-	t/lint/circles $(N)/nginx/objs/addon $(WORKERS:%=$(B)/obj/workers/%) $(B)/obj/punitctl $(B)/obj/workers/lib
+	t/lint/circles $(N)/nginx/objs/addon $(WORKERS:%=$(B)/obj/workers/%) $(B)/obj/workers/lib \
+	    $(B)/obj/punitctl
 
 format: ## C outside the module as .clang-format says, Perl as .perltidyrc
 	clang-format -i $(FILES_FORMAT)
 	t/lint/spacing --fix $(FILES_C) $(FILES_PERL)
 	perltidy -b -bext=/ $(FILES_PERL)
 
-openapi: ## doc/openapi.yaml by the schema of OpenAPI 3.1, with a tool from the npm registry (t/openapi.t holds it against the services)
+# t/worker/openapi.t holds it against the services
+openapi: ## doc/openapi.yaml by the schema of OpenAPI 3.1, with a tool of npm
 	@command -v npx >/dev/null || { $(call install_packages,npm); }
 	npx --yes --package=@seriousme/openapi-schema-validator@2 -- validate-api doc/openapi.yaml
 
-bench: deps bench-deps build build/bench/responder build/bench/floor ## every figure as a ratio in one run, into bench/results.json
+BENCH_PROGRAMS := build/bench/responder build/bench/floor
+bench: deps bench-deps build $(BENCH_PROGRAMS) ## ratios of one run, into bench/results.json
 	bench/run
 
 bench-deps:
@@ -269,13 +299,17 @@ install-workers: workers
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(prefix)/bin/
 	cp -r sql/. $(DESTDIR)$(prefix)/share/punit/sql/
 	cp -r conf/. $(DESTDIR)$(prefix)/share/punit/conf/
-	sed -i 's/@SERVICES@/$(SERVICES:%=punit@%.service)/' $(DESTDIR)$(prefix)/share/punit/conf/systemd/punit.target
+	sed -i 's/@SERVICES@/$(SERVICES:%=punit@%.service)/' \
+	    $(DESTDIR)$(prefix)/share/punit/conf/systemd/punit.target
 	for s in $(SERVICES); do \
-	    install -D -m 644 workers/$$s/locations.conf $(DESTDIR)$(prefix)/share/punit/workers/$$s/locations.conf || exit 1; done
+	    install -D -m 644 workers/$$s/locations.conf \
+	        $(DESTDIR)$(prefix)/share/punit/workers/$$s/locations.conf || exit 1; done
 
-release-schema: ## sql/ as it is now, kept as the schema of release VERSION: t/sql/schema.t upgrades from it
+# t/sql/schema.t upgrades from it
+release-schema: ## keep sql/ as it is now as the schema of release VERSION
 	@mkdir -p t/sql/release
-	tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -c sql | gzip -9n >t/sql/release/$$(cat VERSION).tar.gz
+	tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -c sql \
+	    | gzip -9n >t/sql/release/$$(cat VERSION).tar.gz
 
 # ---- Debian packages, built from a copy: debian/rules cleans its tree
 DEB_SOURCE := build/deb/punit

@@ -22,11 +22,11 @@
 
 #include <libpq-fe.h>
 
-#define TABLES_MAX  64
+#define TABLES_MAX 64
 
-static PGconn  *peer, *old, *new;
-static int      ntables;
-static char    *copy_out[TABLES_MAX], *copy_in[TABLES_MAX];
+static PGconn *peer, *old, *new;
+static int     ntables;
+static char   *copy_out[TABLES_MAX], *copy_in[TABLES_MAX];
 
 static void
 fail(PGconn *c)
@@ -34,6 +34,7 @@ fail(PGconn *c)
     fprintf(stderr, "floor: %s", PQerrorMessage(c));
     exit(1);
 }
+
 
 static PGconn *
 reach(const char *conninfo)
@@ -46,6 +47,7 @@ reach(const char *conninfo)
 
     return c;
 }
+
 
 static PGresult *
 run(PGconn *c, const char *sql)
@@ -62,6 +64,7 @@ run(PGconn *c, const char *sql)
     return r;
 }
 
+
 static void
 plan(void)
 {
@@ -76,6 +79,7 @@ plan(void)
 
     PQclear(r);
 }
+
 
 /* The next COPY of the peer's answer, after the results of other commands. */
 static void
@@ -96,9 +100,12 @@ next_copy(void)
     fail(peer);
 }
 
+
 /* Prepares the peer's COPYs of this user's rows, in a new transaction. */
-#define BEGIN "begin isolation level repeatable read read only; select set_config('punit.user', '%s', true), " \
-              "set_config('punit.base', '-1', true)"
+#define BEGIN                                           \
+    "begin isolation level repeatable read read only; " \
+    "select set_config('punit.user', '%s', true), "     \
+    "set_config('punit.base', '-1', true)"
 
 static void
 done(PGconn *c)
@@ -109,6 +116,7 @@ done(PGconn *c)
         }
     }
 }
+
 
 /* Applies the rows of the peer's COPY. Without a row, no COPY begins here. */
 static void
@@ -140,6 +148,7 @@ pass(int table)
     }
 }
 
+
 static void
 tables(const char *user)
 {
@@ -159,12 +168,13 @@ tables(const char *user)
     PQclear(run(peer, "commit"));
 }
 
+
 static void
 copy(const char *user)
 {
-    char   *sql;
-    size_t  size;
-    FILE   *f = open_memstream(&sql, &size);
+    char  *sql;
+    size_t size;
+    FILE  *f = open_memstream(&sql, &size);
 
     fprintf(f, BEGIN, user);
 
@@ -191,6 +201,7 @@ copy(const char *user)
     done(peer);
 }
 
+
 static void
 commits(void)
 {
@@ -199,6 +210,7 @@ commits(void)
     PQclear(run(old, sql));
     PQclear(run(new, sql));
 }
+
 
 static double
 now_ms(void)
@@ -209,12 +221,14 @@ now_ms(void)
     return (double) t.tv_sec * 1e3 + (double) t.tv_nsec / 1e6;
 }
 
+
 int
 main(int argc, char **argv)
 {
     static const char prepare[] =
         "set client_min_messages = error; set session_replication_role = replica; set jit = off; "
-        "create schema if not exists bench; create table if not exists bench.pair (n bigint not null); "
+        "create schema if not exists bench; "
+        "create table if not exists bench.pair (n bigint not null); "
         "insert into bench.pair select 0 where not exists (select from bench.pair)";
     char line[128];
 

@@ -28,14 +28,17 @@ serve(void *arg)
     }
 
     while (FCGX_Accept_r(&request) == 0) {
-        FCGX_FPrintF(request.out, "Status: 200\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
-                     "Punit-Owner: eu; epoch=1\r\n\r\n", (int) sizeof(body));
+        FCGX_FPrintF(request.out,
+                     "Status: 200\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
+                     "Punit-Owner: eu; epoch=1\r\n\r\n",
+                     (int) sizeof(body));
         FCGX_PutStr(body, sizeof(body), request.out);
         FCGX_Finish_r(&request);
     }
 
     return NULL;
 }
+
 
 int
 main(int argc, char **argv)

@@ -11,8 +11,8 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char al[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    u_char *out = malloc(ngx_http_punit_base64url_size(size));
-    size_t n, bits;
+    u_char           *out = malloc(ngx_http_punit_base64url_size(size));
+    size_t            n, bits;
 
     if (ngx_http_punit_base64url_decode(out, &n, data, size) == NGX_OK) {
         if (n != size * 6 / 8) {

@@ -35,8 +35,8 @@ static void
 owner(const ngx_str_t *value)
 {
     ngx_str_t unit, again_unit, again;
-    uint64_t epoch, again_epoch;
-    u_char text[NGX_HTTP_PUNIT_ID_MAX + 32];
+    uint64_t  epoch, again_epoch;
+    u_char    text[NGX_HTTP_PUNIT_ID_MAX + 32];
 
     if (ngx_http_punit_field_owner(value, &unit, &epoch) != NGX_OK) {
         return;
@@ -44,21 +44,22 @@ owner(const ngx_str_t *value)
     within(&unit, value);
     check(ngx_http_punit_field_unit(&unit) && epoch <= 999999999999999999u);
     again.data = text;
-    again.len = (size_t) snprintf((char *) text, sizeof(text), "%.*s; epoch=%llu", (int) unit.len, unit.data,
-                                  (unsigned long long) epoch);
+    again.len = (size_t) snprintf((char *) text, sizeof(text), "%.*s; epoch=%llu", (int) unit.len,
+                                  unit.data, (unsigned long long) epoch);
     check(ngx_http_punit_field_owner(&again, &again_unit, &again_epoch) == NGX_OK);
     check(again_epoch == epoch && again_unit.len == unit.len
           && memcmp(again_unit.data, unit.data, unit.len) == 0);
 }
 
 
-/* what names the unit does so still with this unit's own entry behind it, which names it in any case */
+/* what names the unit does so still with this unit's own entry behind it, which names it in any
+ * case */
 static void
 loop(const ngx_str_t *value)
 {
     static const ngx_str_t id = ngx_string("punit-eu");
-    ngx_str_t longer = { value->len + id.len + 2, malloc(value->len + id.len + 2) };
-    ngx_uint_t loops = ngx_http_punit_field_loops(value, &id);
+    ngx_str_t              longer = { value->len + id.len + 2, malloc(value->len + id.len + 2) };
+    ngx_uint_t             loops = ngx_http_punit_field_loops(value, &id);
 
     memcpy(longer.data, value->data, value->len);
     memcpy(longer.data + value->len, ", punit-eu", id.len + 2);
@@ -72,7 +73,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const ngx_str_t etag = ngx_string("\"a\"");
-    ngx_str_t value = { size, malloc(size ? size : 1) }, token;
+    ngx_str_t              value = { size, malloc(size ? size : 1) }, token;
 
     memcpy(value.data, data, size);
     if (ngx_http_punit_field_bearer(&value, &token) == NGX_OK) {

@@ -1,4 +1,6 @@
-/* links: ngx_punit_module/token/ngx_http_punit_base64url.c ngx_punit_module/token/ngx_http_punit_jwks.c ngx_punit_module/token/ngx_http_punit_key.c t/unit/nginx_shim.c */
+/* links: ngx_punit_module/token/ngx_http_punit_base64url.c */
+/* links: ngx_punit_module/token/ngx_http_punit_jwks.c */
+/* links: ngx_punit_module/token/ngx_http_punit_key.c t/unit/nginx_shim.c */
 
 /* A JWK Set, and the same octets as a PEM. */
 
@@ -17,7 +19,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ngx_array_t keys = { .pool = pool, .size = sizeof(ngx_http_punit_key_t), .nalloc = 2 };
     ngx_http_punit_key_t *key, pem = { .alg = ngx_http_punit_alg((const u_char *) "ES256", 5) };
     ngx_http_punit_key_error_t err;
-    ngx_uint_t skipped, i;
+    ngx_uint_t                 skipped, i;
 
     keys.elts = ngx_palloc(pool, 2 * keys.size);
     err.text[0] = 0;

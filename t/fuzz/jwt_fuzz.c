@@ -1,4 +1,8 @@
-/* links: ngx_punit_module/token/ngx_http_punit_base64url.c ngx_punit_module/token/ngx_http_punit_jwt.c ngx_punit_module/token/ngx_http_punit_claim.c ngx_punit_module/token/ngx_http_punit_claims.c ngx_punit_module/token/ngx_http_punit_key.c t/unit/nginx_shim.c */
+/* links: ngx_punit_module/token/ngx_http_punit_base64url.c */
+/* links: ngx_punit_module/token/ngx_http_punit_jwt.c */
+/* links: ngx_punit_module/token/ngx_http_punit_claim.c */
+/* links: ngx_punit_module/token/ngx_http_punit_claims.c */
+/* links: ngx_punit_module/token/ngx_http_punit_key.c t/unit/nginx_shim.c */
 
 /*
  * A token from the client, as it is; and, when it comes apart, its payload as
@@ -19,11 +23,12 @@ claims(ngx_str_t *payload, ngx_str_t *kid)
     static ngx_http_punit_policy_t policy = { .leeway = 5 };
     static ngx_str_t names[] = { ngx_string("sub"), ngx_string("roles"), ngx_string("scope") };
     ngx_http_punit_claims_t c;
-    ngx_pool_t *pool = shim_pool();
-    const char *reason;
-    ngx_str_t value;
+    ngx_pool_t             *pool = shim_pool();
+    const char             *reason;
+    ngx_str_t               value;
 
-    if (ngx_http_punit_claims_parse(pool, &c, payload, kid, &policy, 1700000000, &reason) == NGX_OK) {
+    if (ngx_http_punit_claims_parse(pool, &c, payload, kid, &policy, 1700000000, &reason) == NGX_OK)
+    {
         for (size_t i = 0; i < c.user.len; i++) {
             if (c.user.data[i] <= 0x20 || c.user.data[i] >= 0x7f) {
                 abort();
@@ -42,11 +47,11 @@ claims(ngx_str_t *payload, ngx_str_t *kid)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    ngx_str_t token = { size, (u_char *) data };
-    ngx_str_t kid = ngx_string("eu-1");
+    ngx_str_t            token = { size, (u_char *) data };
+    ngx_str_t            kid = ngx_string("eu-1");
     ngx_http_punit_jws_t jws;
-    const char *reason;
-    u_char *buf = malloc(2 * size + 1);
+    const char          *reason;
+    u_char              *buf = malloc(2 * size + 1);
 
     if (ngx_http_punit_jws_parse(&jws, &token, buf, &reason) == NGX_OK) {
         claims(&jws.payload, &jws.kid);

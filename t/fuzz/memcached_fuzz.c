@@ -1,4 +1,5 @@
-/* links: ngx_punit_module/grid/ngx_http_punit_memcached.c ngx_punit_module/token/ngx_http_punit_entry.c t/unit/nginx_shim.c */
+/* links: ngx_punit_module/grid/ngx_http_punit_memcached.c */
+/* links: ngx_punit_module/token/ngx_http_punit_entry.c t/unit/nginx_shim.c */
 
 /*
  * What a memcached server sends: the verdict must not depend on how it is cut.
@@ -37,8 +38,8 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     ngx_http_punit_memcached_answer_t whole, part;
-    size_t pos = 0;
-    ngx_int_t rc, prc;
+    size_t                            pos = 0;
+    ngx_int_t                         rc, prc;
 
     entry(data, size);
     while (pos < size) {
@@ -52,8 +53,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             prc = ngx_http_punit_memcached_parse(&part, p, n);
             free(p);
             if (prc != NGX_AGAIN
-                && (prc != rc || (rc == NGX_OK && memcmp(&part, &whole, sizeof(part)) != 0)))
-            {
+                && (prc != rc || (rc == NGX_OK && memcmp(&part, &whole, sizeof(part)) != 0))) {
                 abort();
             }
         }

@@ -305,7 +305,7 @@ is($a->{status}, 0, 'an answer that breaks off is broken for the client') or dia
 is(join(',', tries()), 'eu GET /user/broken,us GET /user/broken',
     'and never replayed, once a byte of it came');
 
-# a client that goes away, while a peer works for him: at once, and after a 421
+# A client goes away while a peer works for it: at once, and after a 421.
 for my $path ('/user/work', '/user/silent') {
     my $token = $keys->token(unit => $path =~ /silent/ ? 'eu' : 'mute');
     my $client =

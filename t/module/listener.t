@@ -141,7 +141,7 @@ my $raw = do {
         "Authorization: Bearer $token", @from, "Connection: $_", '', ''
         for 'keep-alive', 'close';
     close $f;
-    `openssl s_client -quiet -connect 127.0.0.1:@{[$n->port('peer')]} -servername eu \
+    `openssl s_client -quiet -connect 127.0.0.1:@{[$n->port('peer')]} -servername eu \\
         -cert $dir/us.pem -key $dir/us.key <$dir/requests 2>/dev/null`;
 };
 is_deeply(

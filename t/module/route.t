@@ -17,7 +17,7 @@ $keys->es256($_) for qw(eu-1 us-1 zz-1);
 
 my $worker = Punit::Backend->new(sub {
     my ($req) = @_;
-    # of whom there is a copy, and ap is known to own him
+    # A user who has a copy here, and ap is known to be the owner.
     return [421, ['Punit-Owner' => 'ap; epoch=1']]
         if $req->{uri} =~ /copy/ && $req->{headers}{'x-route'} ne 'stale';
     return [

@@ -1,6 +1,6 @@
-# The shipped configuration (conf/): what the module cannot do for whoever writes a location, it
-# does there. Its locations that forward and follow, its parameters for peers and its list of paths
-# are used as they are; only the addresses and the workers are the test's.
+# The shipped configuration (conf/) does what the module leaves to its locations. Its locations that
+# forward and follow, its parameters for peers and its list of paths are used as they are. Only the
+# addresses and the workers are the test's.
 
 use strict;
 use warnings;

@@ -118,8 +118,8 @@ subtest 'those in another process wait, too' => sub {
     is asked('/sports/slow-both'), 1;
 };
 
-# Who is woken is counted before the process reads the next request; by his timer he would be
-# counted later.
+# A woken request is counted before the process reads the next one. By its timer it would be counted
+# later.
 subtest 'those in the same process are woken by the answer itself' => sub {
     my ($first, $other, $look) = of_both(3);
     my $counted = sub { decode_json($look->request(GET => '/status')->{body})->{grid_waited} };

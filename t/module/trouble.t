@@ -150,7 +150,7 @@ is(ask(GET => '/user/x', headers => [Authorization => "Bearer$token"])->{status}
 is(ask(GET => '/user/x', headers => [Authorization => "Bearer $token x"])->{status}, 401,
     'nor one with more behind');
 
-# each user by himself, and what nginx says to him is a problem
+# Each user has a limit of its own, and what nginx answers is a problem document.
 my $other = $keys->token(sub => 'u-2');
 is(ask(GET => '/rare/x', token => $token)->{body}, 'u-1 GET 0',
     '$punit_user is known to limit_req');

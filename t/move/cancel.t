@@ -1,6 +1,6 @@
 #!/usr/bin/perl
-# Cancelling a move, at every step: he is owned by exactly one unit, soon, and nothing is left
-# behind. PUNIT_TEST_CANCELS: how many at random (1000).
+# A move is cancelled at each step. One unit soon owns the user, and nothing is left behind.
+# PUNIT_TEST_CANCELS: the number of random cancellations (1000).
 use strict;
 use warnings;
 use FindBin ();

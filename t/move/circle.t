@@ -1,7 +1,7 @@
 #!/usr/bin/perl
-# Two units that each say the other one owns a user, as may be for a moment when nobody has taken
-# him yet: the mover asks on, but not in a circle at full speed; and it takes him as soon as one of
-# them knows better.
+# Two units each say that the other one owns a user, as may be for a moment before either has taken
+# the user. The mover asks on, but not in a circle at full speed. It takes the user as soon as one
+# unit knows better.
 use strict;
 use warnings;
 use FindBin ();

@@ -13,7 +13,7 @@ use Time::HiRes qw(sleep time);
 my $units = Punit::Units->start(units => ['eu', 'us'],
     env => { PUNIT_MOVE_DWELL => '0s', PUNIT_MOVE_QUIET => '500ms' });
 
-# A user with so many samples that copying him takes a while.
+# A user with so many samples that a copy takes a while.
 sub heavy_user {
     my $user = Punit::User->register($units, 'eu');
     my $type = $user->ask('eu', GET => '/metrics/types?limit=1')->{json}{items}[0];
@@ -67,7 +67,7 @@ for my $victim (['us', 'mover'], ['eu', 'mover'], ['us', 'social'], ['eu', 'soci
         $user->ask('us', GET => '/profile') for 1 .. 3;
         ok wait_until(sub { unfinished($user) }, 10), 'a crossing is under way';
         ok strike($unit, $process), 'killed';
-        # he goes on writing at us all the while; a 503 is repeated under the same key
+        # the user goes on writing at us, and repeats a 503 under the same key
         my $end = time + 45;
         my $settled = 0;
         while (time < $end && !$settled) {

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
-# Moves that nobody waits for: they take a share of the time (PUNIT_DRAIN_SHARE), and whoever turns
-# up goes first. PUNIT_TEST_QUEUE: how many are queued before him (10000).
+# A drain takes a share of the time (PUNIT_DRAIN_SHARE), and a user who sends requests goes first.
+# PUNIT_TEST_QUEUE: the number of users that are queued before (10000).
 use strict;
 use warnings;
 use FindBin ();

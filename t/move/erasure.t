@@ -80,7 +80,7 @@ sub busy_user {
         5), 'his like arrives';
     ok wait_until(sub { ($user->ask('eu', GET => "/social/posts/$mine")->{json}{likes} // 0) == 1 },
         5), 'and that of his fan';
-    # he and his fan leave copies behind
+    # the user and a follower leave copies behind
     $user->cross('us');
     $fan->cross('eu');
     return ($user, $fan, $idol, $hit);
@@ -91,7 +91,7 @@ sub hash_of {
         q{select encode(name_hash, 'hex') from auth.credential where user_id = ?}, $_[1]->id)
 }
 
-# Only the rows ERASED hold anything of him.
+# Only the rows ERASED hold anything of the user.
 sub only_erased {
     my ($user, $hash, @where) = @_;
     my $gone = wait_until(

@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# A user who writes without pause while he moves: he is slowed, nobody else is, and he arrives.
+# A user who writes without pause while it moves is slowed, no other user is, and it arrives.
 use strict;
 use warnings;
 use FindBin ();
@@ -14,8 +14,8 @@ my $x = Punit::Crossing->new(qw(eu us));
 $x->mover('eu', PUNIT_MOVE_QUIET => '0s');
 $x->mover('us', PUNIT_MOVE_QUIET => '0s', PUNIT_MOVE_ROWS => 10);
 
-# A child that writes `rows` rows a transaction to the user at eu until he is not owned there; gives
-# how many.
+# A child that writes `rows` rows a transaction to the user at eu until eu does not own the user.
+# Returns the number of transactions.
 sub writer {
     my ($u, $rows) = @_;
     pipe my $from, my $out or die;

@@ -134,7 +134,7 @@ subtest 'each move is audited: same' => sub {
     is $x->record(us => $u)->{audit}, 'same', 'the same';
     is $x->record(us => $u)->{audit_n}, 50, '50 rows';
 
-    # what FENCE's answer brings to the copy that is there is not all of his rows
+    # FENCE's answer brings only a part of the rows to the copy that is there
     $x->cross(us => eu => $u);
     $x->write(eu => $u, 'delete from note.item where user_id = $1 and n = 5');
     $x->cross(eu => us => $u);

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
-# A user who is written to all the time while he moves: nothing acknowledged is lost or doubled, no
-# two owners.
+# A user is written to all the time while it moves. No acknowledged write is lost or doubled, and no
+# two units own the user.
 use strict;
 use warnings;
 use FindBin ();
@@ -13,9 +13,8 @@ use Time::HiRes qw(time sleep);
 my $x = Punit::Crossing->new(qw(eu us ap));
 $x->mover($_, PUNIT_MOVE_QUIET => '0s', PUNIT_MOVE_DWELL => '0s') for qw(eu us ap);
 
-# A child that appends n = 1, 2, 3... to the user's list wherever he is owned, until it gets a line;
-# it then prints how many were acknowledged, how often a fence gave no row, and what else went
-# wrong.
+# A child that appends n = 1, 2, 3... to the user's list at the owner, until it gets a line. It
+# prints the number of acknowledged appends, how often a fence gave no row, and all other faults.
 sub writer {
     my ($u, @units) = @_;
     pipe my $from, my $out or die;

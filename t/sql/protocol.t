@@ -283,7 +283,7 @@ subtest 'FENCE of somebody of whom there is no copy: all of his few rows come wi
         row($db{eu}, 'select * from punit.user_digest(?, -1)', $u), 'the same';
     is one($db{us}, 'select count(*) from punit.dedup where user_id = ?', $u), 8,
         'kept answers, too';
-    # somebody with many, whom a crash after FENCE has forgotten here
+    # a user with many rows, which a crash after FENCE has lost here
     my $w = user();
     apply('us', 'eu', $w, pull('eu', 'us', $w));
     $db{eu}->begin_work;

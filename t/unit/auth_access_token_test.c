@@ -1,20 +1,22 @@
-/* links: workers/auth/token/access_token.c workers/auth/token/access_token_check.c workers/auth/token/keys.c */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+/* links: workers/auth/token/access_token.c workers/auth/token/access_token_check.c */
+/* links: workers/auth/token/keys.c */
 #include <dirent.h>
 #include <jansson.h>
 #include <openssl/ec.h>
 #include <openssl/ecdsa.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <setjmp.h>
 #include <sodium.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 #include "auth/token/access_token.h"
 
@@ -23,8 +25,8 @@ static char dir[] = "/tmp/punit-keys-XXXXXX";
 static void
 write_key(const char *name, const char *curve, int public)
 {
-    char       path[300];
-    EVP_PKEY  *pkey = EVP_EC_gen(curve);
+    char      path[300];
+    EVP_PKEY *pkey = EVP_EC_gen(curve);
 
     snprintf(path, sizeof path, "%s/%s", dir, name);
     FILE *f = fopen(path, "w");
@@ -38,6 +40,7 @@ write_key(const char *name, const char *curve, int public)
     EVP_PKEY_free(pkey);
 }
 
+
 static int
 make_dir(void **state)
 {
@@ -45,11 +48,12 @@ make_dir(void **state)
     return mkdtemp(dir) == NULL;
 }
 
+
 static int
 remove_dir(void **state)
 {
-    struct dirent  *e;
-    char            path[600];
+    struct dirent *e;
+    char           path[600];
 
     DIR *d = opendir(dir);
     while ((e = readdir(d)) != NULL) {
@@ -59,6 +63,7 @@ remove_dir(void **state)
     closedir(d);
     return rmdir(dir);
 }
+
 
 static void
 the_highest_serial_signs_and_all_are_published(void **state)
@@ -76,8 +81,8 @@ the_highest_serial_signs_and_all_are_published(void **state)
     assert_null(keys_find(keys, "eu-1"));
 
     for (size_t i = 0; i < keys->n; i++) {
-        BIO       *text = BIO_new_mem_buf(keys->keys[i].pem, (int) keys->keys[i].pem_size);
-        EVP_PKEY  *pkey = PEM_read_bio_PrivateKey(text, NULL, NULL, "");
+        BIO      *text = BIO_new_mem_buf(keys->keys[i].pem, (int) keys->keys[i].pem_size);
+        EVP_PKEY *pkey = PEM_read_bio_PrivateKey(text, NULL, NULL, "");
         assert_int_equal(EVP_PKEY_eq(pkey, keys->keys[i].pkey), 1);
         EVP_PKEY_free(pkey);
         BIO_free(text);
@@ -95,6 +100,7 @@ the_highest_serial_signs_and_all_are_published(void **state)
     json_decref(set);
     keys_free(keys);
 }
+
 
 static void
 keys_that_do_not_fit_are_named(void **state)
@@ -117,25 +123,30 @@ keys_that_do_not_fit_are_named(void **state)
     assert_null(keys_load_signing("/nonexistent", "eu", error, sizeof error));
     assert_non_null(strstr(error, "/nonexistent"));
 
-    write_key("ap-1.ES256.pem", "P-256", 0);    /* a private key among the public ones */
+    write_key("ap-1.ES256.pem", "P-256", 0); /* a private key among the public ones */
     assert_null(keys_load_public(dir, error, sizeof error));
     assert_non_null(strstr(error, "ap-1"));
 }
 
+
 static token_keys_t   *own, *public;
-static access_issuer_t  issuer = { "punit", "punit", "eu", NULL };
-static access_claims_t  claims = {
+static access_issuer_t issuer = { "punit", "punit", "eu", NULL };
+static access_claims_t claims = {
     .user = "0b0e7d6c-63bd-4c5e-9f27-1d4d1f0a2b3c",
     .jti = "11111111-63bd-4c5e-9f27-1d4d1f0a2b3c",
     .sid = "22222222-63bd-4c5e-9f27-1d4d1f0a2b3c",
-    .roles = "user coach", .iat = 1000, .exp = 1900, .epoch = 7, .gen = 3,
+    .roles = "user coach",
+    .iat = 1000,
+    .exp = 1900,
+    .epoch = 7,
+    .gen = 3,
 };
 
 /* own: eu-1; public: eu-1 and us-1 */
 static int
 make_issuer(void **state)
 {
-    char   error[400], path[300];
+    char error[400], path[300];
 
     make_dir(state);
     write_key("eu-1.ES256.key.pem", "P-256", 0);
@@ -150,6 +161,7 @@ make_issuer(void **state)
     return own == NULL || public == NULL;
 }
 
+
 static int
 free_issuer(void **state)
 {
@@ -158,22 +170,25 @@ free_issuer(void **state)
     return remove_dir(state);
 }
 
+
 static void
 a_token_says_what_it_was_told(void **state)
 {
-    json_t  *got = NULL;
-    char    *token = access_token_issue(&issuer, &claims);
+    json_t *got = NULL;
+    char   *token = access_token_issue(&issuer, &claims);
 
     assert_non_null(token);
     assert_true(access_token_check(&issuer, public, token, 1500, &got));
-    json_t *want = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:i,s:i,s:i,s:[s,s]}",
-        "iss", "punit", "aud", "punit", "unit", "eu", "sub", claims.user, "jti", claims.jti,
-        "sid", claims.sid, "iat", 1000, "exp", 1900, "epoch", 7, "gen", 3, "roles", "user", "coach");
+    json_t *want =
+        json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:i,s:i,s:i,s:[s,s]}", "iss", "punit", "aud",
+                  "punit", "unit", "eu", "sub", claims.user, "jti", claims.jti, "sid", claims.sid,
+                  "iat", 1000, "exp", 1900, "epoch", 7, "gen", 3, "roles", "user", "coach");
     assert_true(json_equal(got, want));
     json_decref(got);
     json_decref(want);
     free(token);
 }
+
 
 #define BASE64URL sodium_base64_VARIANT_URLSAFE_NO_PADDING
 
@@ -181,23 +196,25 @@ a_token_says_what_it_was_told(void **state)
 static size_t
 part(const char *token, int n, char *out, size_t size)
 {
-    size_t  len;
+    size_t len;
 
     while (n-- > 0) {
         token = strchr(token, '.') + 1;
     }
     assert_int_equal(sodium_base642bin((unsigned char *) out, size - 1, token, strcspn(token, "."),
-        NULL, &len, NULL, BASE64URL), 0);
+                                       NULL, &len, NULL, BASE64URL),
+                     0);
     out[len] = '\0';
     return len;
 }
+
 
 /* libjwt before 1.12 writes typ JWT; t/worker/auth-account.t knows which libjwt it is. */
 static void
 a_tokens_header_names_algorithm_type_and_key(void **state)
 {
-    char    text[200];
-    char   *token = access_token_issue(&issuer, &claims);
+    char  text[200];
+    char *token = access_token_issue(&issuer, &claims);
 
     assert_non_null(token);
     part(token, 0, text, sizeof text);
@@ -211,11 +228,12 @@ a_tokens_header_names_algorithm_type_and_key(void **state)
     free(token);
 }
 
+
 static bool
 verifies(const char *token, const unsigned char raw[64])
 {
-    unsigned char  der[80], *p = der;
-    size_t         len = (size_t) (strrchr(token, '.') - token);
+    unsigned char der[80], *p = der;
+    size_t        len = (size_t) (strrchr(token, '.') - token);
 
     ECDSA_SIG *sig = ECDSA_SIG_new();
     ECDSA_SIG_set0(sig, BN_bin2bn(raw, 32, NULL), BN_bin2bn(raw + 32, 32, NULL));
@@ -228,12 +246,13 @@ verifies(const char *token, const unsigned char raw[64])
     return good;
 }
 
+
 /* One R or S in 256 begins with a zero byte, and one of those has to be seen. */
 static void
 each_signature_is_r_and_s_of_32_bytes(void **state)
 {
-    char  raw[100];
-    int   padded = 0;
+    char raw[100];
+    int  padded = 0;
 
     for (int i = 0; i < 300 || (padded == 0 && i < 10000); i++) {
         char *token = access_token_issue(&issuer, &claims);
@@ -245,11 +264,12 @@ each_signature_is_r_and_s_of_32_bytes(void **state)
     assert_int_not_equal(padded, 0);
 }
 
+
 static void
 numbers_of_64_bits_and_no_roles_are_kept(void **state)
 {
-    json_t           *got = NULL;
-    access_claims_t   big = claims;
+    json_t         *got = NULL;
+    access_claims_t big = claims;
 
     big.epoch = INT64_MAX;
     big.gen = INT64_MAX - 1;
@@ -266,20 +286,21 @@ numbers_of_64_bits_and_no_roles_are_kept(void **state)
     free(token);
 }
 
+
 /* A token with this header and good claims, signed by eu-1 without libjwt. */
 static void
 sign(const char *header, char *token, size_t size)
 {
-    static const char  payload[] =
+    static const char payload[] =
         "{\"iss\":\"punit\",\"aud\":[\"x\",\"punit\"],\"unit\":\"eu\",\"exp\":1900}";
-    unsigned char         der[80], raw[64];
-    const unsigned char  *p = der;
-    size_t                len = sizeof der;
+    unsigned char        der[80], raw[64];
+    const unsigned char *p = der;
+    size_t               len = sizeof der;
 
     sodium_bin2base64(token, size, (const unsigned char *) header, strlen(header), BASE64URL);
     strcat(token, ".");
     sodium_bin2base64(token + strlen(token), size - strlen(token), (const unsigned char *) payload,
-        strlen(payload), BASE64URL);
+                      strlen(payload), BASE64URL);
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     assert_int_equal(EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, own->keys[0].pkey), 1);
     assert_int_equal(EVP_DigestSign(ctx, der, &len, (unsigned char *) token, strlen(token)), 1);
@@ -292,12 +313,13 @@ sign(const char *header, char *token, size_t size)
     sodium_bin2base64(token + strlen(token), size - strlen(token), raw, sizeof raw, BASE64URL);
 }
 
+
 static void
 only_the_types_of_access_tokens_are_accepted(void **state)
 {
     static const struct {
-        const char  *header;
-        bool         good;
+        const char *header;
+        bool        good;
     } cases[] = {
         { "{\"alg\":\"ES256\",\"typ\":\"at+jwt\",\"kid\":\"eu-1\"}", true },
         { "{\"alg\":\"ES256\",\"typ\":\"AT+JWT\",\"kid\":\"eu-1\"}", true },
@@ -314,8 +336,8 @@ only_the_types_of_access_tokens_are_accepted(void **state)
         { "{\"alg\":\"ES256\",\"typ\":\"JWT\",\"kid\":\"us-1\"}", false },
         { "{\"alg\":\"ES256\",\"typ\":\"JWT\",\"kid\":\"eu-1\",\"crit\":[\"x\"],\"x\":1}", false },
     };
-    char     token[1000];
-    json_t  *got = NULL;
+    char    token[1000];
+    json_t *got = NULL;
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         sign(cases[i].header, token, sizeof token);
@@ -328,11 +350,12 @@ only_the_types_of_access_tokens_are_accepted(void **state)
     }
 }
 
+
 static void
 a_token_that_has_expired_is_refused(void **state)
 {
-    json_t  *got = NULL;
-    char    *token = access_token_issue(&issuer, &claims);
+    json_t *got = NULL;
+    char   *token = access_token_issue(&issuer, &claims);
 
     assert_true(access_token_check(&issuer, public, token, 1899, &got));
     json_decref(got);
@@ -340,28 +363,30 @@ a_token_that_has_expired_is_refused(void **state)
     free(token);
 }
 
+
 static void
 a_token_of_another_issuer_audience_or_unit_is_refused(void **state)
 {
-    json_t        *got = NULL;
-    access_issuer_t  other;
-    char          *token;
+    json_t         *got = NULL;
+    access_issuer_t other;
+    char           *token;
 
     for (int i = 0; i < 3; i++) {
         other = issuer;
-        *(const char **[]) { &other.issuer, &other.audience, &other.unit }[i] = "us";
+        *(const char **[]){ &other.issuer, &other.audience, &other.unit }[i] = "us";
         token = access_token_issue(&other, &claims);
         assert_false(access_token_check(&issuer, public, token, 1500, &got));
         free(token);
     }
 }
 
+
 static void
 a_changed_token_is_refused(void **state)
 {
-    json_t  *got = NULL;
-    char    *token = access_token_issue(&issuer, &claims);
-    size_t   len = strlen(token);
+    json_t *got = NULL;
+    char   *token = access_token_issue(&issuer, &claims);
+    size_t  len = strlen(token);
 
     for (size_t i = 0; i < len; i++) {
         char c = token[i];
@@ -379,19 +404,27 @@ a_changed_token_is_refused(void **state)
     free(token);
 }
 
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(the_highest_serial_signs_and_all_are_published, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(the_highest_serial_signs_and_all_are_published, make_dir,
+                                        remove_dir),
         cmocka_unit_test_setup_teardown(keys_that_do_not_fit_are_named, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(a_token_says_what_it_was_told, make_issuer, free_issuer),
-        cmocka_unit_test_setup_teardown(a_tokens_header_names_algorithm_type_and_key, make_issuer, free_issuer),
-        cmocka_unit_test_setup_teardown(each_signature_is_r_and_s_of_32_bytes, make_issuer, free_issuer),
-        cmocka_unit_test_setup_teardown(numbers_of_64_bits_and_no_roles_are_kept, make_issuer, free_issuer),
-        cmocka_unit_test_setup_teardown(only_the_types_of_access_tokens_are_accepted, make_issuer, free_issuer),
-        cmocka_unit_test_setup_teardown(a_token_that_has_expired_is_refused, make_issuer, free_issuer),
-        cmocka_unit_test_setup_teardown(a_token_of_another_issuer_audience_or_unit_is_refused, make_issuer, free_issuer),
+        cmocka_unit_test_setup_teardown(a_tokens_header_names_algorithm_type_and_key, make_issuer,
+                                        free_issuer),
+        cmocka_unit_test_setup_teardown(each_signature_is_r_and_s_of_32_bytes, make_issuer,
+                                        free_issuer),
+        cmocka_unit_test_setup_teardown(numbers_of_64_bits_and_no_roles_are_kept, make_issuer,
+                                        free_issuer),
+        cmocka_unit_test_setup_teardown(only_the_types_of_access_tokens_are_accepted, make_issuer,
+                                        free_issuer),
+        cmocka_unit_test_setup_teardown(a_token_that_has_expired_is_refused, make_issuer,
+                                        free_issuer),
+        cmocka_unit_test_setup_teardown(a_token_of_another_issuer_audience_or_unit_is_refused,
+                                        make_issuer, free_issuer),
         cmocka_unit_test_setup_teardown(a_changed_token_is_refused, make_issuer, free_issuer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

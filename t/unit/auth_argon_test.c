@@ -1,20 +1,21 @@
 /* links: workers/auth/password/argon.c */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "auth/password/argon.h"
 
 static void
 a_password_verifies_against_its_hash_alone(void **state)
 {
-    argon_t  *pool = argon_start(1, 4);
-    char          hash[ARGON_STR];
+    argon_t *pool = argon_start(1, 4);
+    char     hash[ARGON_STR];
 
     assert_non_null(pool);
     assert_int_equal(argon_hash(pool, "correct horse", 13, hash), ARGON_OK);
@@ -22,10 +23,12 @@ a_password_verifies_against_its_hash_alone(void **state)
     assert_int_equal(argon_verify(pool, hash, "correct horse", 13), ARGON_OK);
     assert_int_equal(argon_verify(pool, hash, "correct horsf", 13), ARGON_MISMATCH);
     assert_false(argon_outdated(hash));
-    assert_true(argon_outdated("$argon2id$v=19$m=8192,t=2,p=1$"
-                                     "c29tZXNhbHRzb21lc2FsdA$YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY"));
+    assert_true(
+        argon_outdated("$argon2id$v=19$m=8192,t=2,p=1$"
+                       "c29tZXNhbHRzb21lc2FsdA$YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY"));
     argon_stop(pool);
 }
+
 
 static void
 nobody_has_no_password(void **state)
@@ -37,8 +40,9 @@ nobody_has_no_password(void **state)
     argon_stop(pool);
 }
 
-static argon_t  *storm;
-static atomic_int    done, busy;
+
+static argon_t   *storm;
+static atomic_int done, busy;
 
 static void *
 attempt(void *data)
@@ -47,6 +51,7 @@ attempt(void *data)
     atomic_fetch_add(rc == ARGON_BUSY ? &busy : &done, 1);
     return NULL;
 }
+
 
 static void
 a_full_queue_refuses_at_once(void **state)
@@ -66,15 +71,17 @@ a_full_queue_refuses_at_once(void **state)
     argon_stop(storm);
 }
 
+
 static void
 a_pool_without_room_is_always_busy(void **state)
 {
-    argon_t  *pool = argon_start(1, 0);
-    char          hash[ARGON_STR];
+    argon_t *pool = argon_start(1, 0);
+    char     hash[ARGON_STR];
 
     assert_int_equal(argon_hash(pool, "x", 1, hash), ARGON_BUSY);
     argon_stop(pool);
 }
+
 
 int
 main(void)

@@ -3,8 +3,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "auth/token/refresh_token.h"
 
@@ -13,8 +14,8 @@
 static void
 a_token_reads_back(void **state)
 {
-    refresh_token_t  a, b;
-    char           text[REFRESH_TOKEN_SIZE];
+    refresh_token_t a, b;
+    char            text[REFRESH_TOKEN_SIZE];
 
     refresh_token_new(&a, USER);
     refresh_token_format(&a, text);
@@ -24,12 +25,13 @@ a_token_reads_back(void **state)
     assert_memory_equal(a.secret, b.secret, REFRESH_TOKEN_SECRET);
 }
 
+
 static void
 the_next_token_keeps_the_family_and_nothing_else(void **state)
 {
-    refresh_token_t  a, b, c;
-    unsigned char  fa[REFRESH_TOKEN_SUM], fb[REFRESH_TOKEN_SUM], fc[REFRESH_TOKEN_SUM];
-    unsigned char  wa[REFRESH_TOKEN_SUM], wb[REFRESH_TOKEN_SUM], wc[REFRESH_TOKEN_SUM];
+    refresh_token_t a, b, c;
+    unsigned char   fa[REFRESH_TOKEN_SUM], fb[REFRESH_TOKEN_SUM], fc[REFRESH_TOKEN_SUM];
+    unsigned char   wa[REFRESH_TOKEN_SUM], wb[REFRESH_TOKEN_SUM], wc[REFRESH_TOKEN_SUM];
 
     refresh_token_new(&a, USER);
     refresh_token_next(&b, &a);
@@ -44,12 +46,13 @@ the_next_token_keeps_the_family_and_nothing_else(void **state)
                             REFRESH_TOKEN_SECRET - REFRESH_TOKEN_FAMILY);
 }
 
+
 static void
 other_spellings_of_a_token_are_none(void **state)
 {
-    refresh_token_t  a, b;
-    char           good[REFRESH_TOKEN_SIZE], text[REFRESH_TOKEN_SIZE + 8];
-    size_t         len = REFRESH_TOKEN_SIZE - 1;
+    refresh_token_t a, b;
+    char            good[REFRESH_TOKEN_SIZE], text[REFRESH_TOKEN_SIZE + 8];
+    size_t          len = REFRESH_TOKEN_SIZE - 1;
 
     refresh_token_new(&a, USER);
     memset(a.secret, 0, sizeof(a.secret));
@@ -62,21 +65,22 @@ other_spellings_of_a_token_are_none(void **state)
     strcat(text, "=");
     assert_false(refresh_token_parse(&b, text, len + 1));
     strcpy(text, good);
-    text[len - 1] = 'B';    /* stray bits in the last character */
+    text[len - 1] = 'B'; /* stray bits in the last character */
     assert_false(refresh_token_parse(&b, text, len));
     strcpy(text, good);
-    text[40] = '+';         /* base64, not base64url */
+    text[40] = '+'; /* base64, not base64url */
     assert_false(refresh_token_parse(&b, text, len));
     strcpy(text, good);
     text[0] = 'G';
     assert_false(refresh_token_parse(&b, text, len));
     strcpy(text, good);
-    text[9] = 'D';          /* upper-case hex */
+    text[9] = 'D'; /* upper-case hex */
     assert_false(refresh_token_parse(&b, text, len));
     strcpy(text, good);
     text[36] = '_';
     assert_false(refresh_token_parse(&b, text, len));
 }
+
 
 int
 main(void)

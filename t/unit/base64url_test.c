@@ -1,11 +1,12 @@
 /* links: ngx_punit_module/token/ngx_http_punit_base64url.c */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include <ngx_http_punit_base64url.h>
 
@@ -14,9 +15,9 @@
 static int
 decode(const char *src, u_char *dst, size_t *n)
 {
-    size_t len = strlen(src);
+    size_t  len = strlen(src);
     u_char *in = malloc(len ? len : 1), *out;
-    int rc;
+    int     rc;
 
     memcpy(in, src, len);
     out = malloc(ngx_http_punit_base64url_size(len));
@@ -34,8 +35,13 @@ static void
 the_vectors_of_rfc4648_decode_without_their_padding(void **state)
 {
     static const char *v[][2] = {
-        { "", "" }, { "Zg", "f" }, { "Zm8", "fo" }, { "Zm9v", "foo" },
-        { "Zm9vYg", "foob" }, { "Zm9vYmE", "fooba" }, { "Zm9vYmFy", "foobar" },
+        { "", "" },
+        { "Zg", "f" },
+        { "Zm8", "fo" },
+        { "Zm9v", "foo" },
+        { "Zm9vYg", "foob" },
+        { "Zm9vYmE", "fooba" },
+        { "Zm9vYmFy", "foobar" },
         { "-_-_", "\xfb\xff\xbf" },
     };
     u_char out[64];
@@ -52,11 +58,11 @@ the_vectors_of_rfc4648_decode_without_their_padding(void **state)
 static void
 padding_whitespace_and_the_other_alphabet_are_refused(void **state)
 {
-    static const char *v[] = {
-        "Zg==", "Zm8=", "Zm9v=", "Zm9v\n", " Zm9v", "Zm 9v", "Zm9v\r\n", "Zm9v\t",
-        "+/+/", "Zm+v", "Zm/v", "Zm?v", "Zm.v", "Zm9\x80", "\xff\xff\xff\xff", "=", "===="
-    };
-    size_t i, n;
+    static const char *v[] = { "Zg==",  "Zm8=",     "Zm9v=",  "Zm9v\n",  " Zm9v",
+                               "Zm 9v", "Zm9v\r\n", "Zm9v\t", "+/+/",    "Zm+v",
+                               "Zm/v",  "Zm?v",     "Zm.v",   "Zm9\x80", "\xff\xff\xff\xff",
+                               "=",     "====" };
+    size_t             i, n;
 
     for (i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
         if (decode(v[i], NULL, &n) != NGX_DECLINED) {
@@ -81,11 +87,11 @@ static void
 every_value_has_exactly_one_spelling(void **state)
 {
     static const char al[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    unsigned seen[256] = { 0 }, seen2[65536] = { 0 };
-    char s[4] = { 0 };
-    u_char out[3];
-    size_t n;
-    int a, b, c, i;
+    unsigned          seen[256] = { 0 }, seen2[65536] = { 0 };
+    char              s[4] = { 0 };
+    u_char            out[3];
+    size_t            n;
+    int               a, b, c, i;
 
     for (a = 0; a < 64; a++) {
         for (b = 0; b < 64; b++) {

@@ -1,11 +1,12 @@
 /* links: ngx_punit_module/http/ngx_http_punit_field.c t/unit/nginx_shim.c */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include <ngx_http_punit_field.h>
 
@@ -20,16 +21,30 @@ exact(const char *s, size_t len)
     return v;
 }
 
+
 #define of(text) exact(text, strlen(text))
 
 
 static void
 a_unit_s_id_is_of_small_letters_digits_and_hyphens_up_to_32(void **state)
 {
-    static const struct { const char *id; int valid; } t[] = {
-        { "eu", 1 }, { "eu-1", 1 }, { "-", 1 }, { "0", 1 }, { "abcdefghijklmnopqrstuvwxyz012345", 1 },
-        { "", 0 }, { "abcdefghijklmnopqrstuvwxyz0123456", 0 }, { "EU", 0 }, { "eu ", 0 }, { "eu.", 0 },
-        { "eu_1", 0 }, { "\xc3\xa4", 0 }, { "e\x01", 0 },
+    static const struct {
+        const char *id;
+        int         valid;
+    } t[] = {
+        { "eu", 1 },
+        { "eu-1", 1 },
+        { "-", 1 },
+        { "0", 1 },
+        { "abcdefghijklmnopqrstuvwxyz012345", 1 },
+        { "", 0 },
+        { "abcdefghijklmnopqrstuvwxyz0123456", 0 },
+        { "EU", 0 },
+        { "eu ", 0 },
+        { "eu.", 0 },
+        { "eu_1", 0 },
+        { "\xc3\xa4", 0 },
+        { "e\x01", 0 },
     };
 
     for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
@@ -44,10 +59,20 @@ a_unit_s_id_is_of_small_letters_digits_and_hyphens_up_to_32(void **state)
 static void
 a_bearer_token_is_what_follows_the_scheme_and_spaces(void **state)
 {
-    static const struct { const char *value, *token; } t[] = {
-        { "Bearer a.b.c", "a.b.c" }, { "bearer a", "a" }, { "BEARER   a b", "a b" }, { "Bearer", "" },
-        { "Bearer ", "" }, { "Bearer a ", "a " },
-        { "", NULL }, { "Beare", NULL }, { "Bearera", NULL }, { "Bearer\ta", NULL }, { "Basic Bearer", NULL },
+    static const struct {
+        const char *value, *token;
+    } t[] = {
+        { "Bearer a.b.c", "a.b.c" },
+        { "bearer a", "a" },
+        { "BEARER   a b", "a b" },
+        { "Bearer", "" },
+        { "Bearer ", "" },
+        { "Bearer a ", "a " },
+        { "", NULL },
+        { "Beare", NULL },
+        { "Bearera", NULL },
+        { "Bearer\ta", NULL },
+        { "Basic Bearer", NULL },
         { " Bearer a", NULL },
     };
 
@@ -68,18 +93,37 @@ a_bearer_token_is_what_follows_the_scheme_and_spaces(void **state)
 static void
 an_owner_is_a_unit_and_perhaps_an_epoch_and_nothing_else(void **state)
 {
-    static const struct { const char *value, *unit; uint64_t epoch; } t[] = {
-        { "eu", "eu", 0 }, { "eu; epoch=2", "eu", 2 }, { "eu;epoch=2", "eu", 2 }, { "eu;   epoch=02", "eu", 2 },
-        { "us-2; epoch=999999999999999999", "us-2", 999999999999999999 }, { "eu; epoch=0", "eu", 0 },
-        { "", NULL, 0 }, { ";epoch=2", NULL, 0 }, { "eu epoch=2", NULL, 0 }, { "eu;", NULL, 0 }, { "eu; ", NULL, 0 },
-        { "eu; epoch=", NULL, 0 }, { "eu; epoch=-1", NULL, 0 }, { "eu; epoch=2 ", NULL, 0 }, { "eu; epoch=2;", NULL, 0 },
-        { "eu; epoch=1000000000000000000", NULL, 0 }, { "eu; Epoch=2", NULL, 0 }, { "eu; epochs=2", NULL, 0 },
-        { "EU; epoch=2", NULL, 0 }, { "eu, us; epoch=2", NULL, 0 }, { " eu", NULL, 0 }, { "eu;\tepoch=2", NULL, 0 },
+    static const struct {
+        const char *value, *unit;
+        uint64_t    epoch;
+    } t[] = {
+        { "eu", "eu", 0 },
+        { "eu; epoch=2", "eu", 2 },
+        { "eu;epoch=2", "eu", 2 },
+        { "eu;   epoch=02", "eu", 2 },
+        { "us-2; epoch=999999999999999999", "us-2", 999999999999999999 },
+        { "eu; epoch=0", "eu", 0 },
+        { "", NULL, 0 },
+        { ";epoch=2", NULL, 0 },
+        { "eu epoch=2", NULL, 0 },
+        { "eu;", NULL, 0 },
+        { "eu; ", NULL, 0 },
+        { "eu; epoch=", NULL, 0 },
+        { "eu; epoch=-1", NULL, 0 },
+        { "eu; epoch=2 ", NULL, 0 },
+        { "eu; epoch=2;", NULL, 0 },
+        { "eu; epoch=1000000000000000000", NULL, 0 },
+        { "eu; Epoch=2", NULL, 0 },
+        { "eu; epochs=2", NULL, 0 },
+        { "EU; epoch=2", NULL, 0 },
+        { "eu, us; epoch=2", NULL, 0 },
+        { " eu", NULL, 0 },
+        { "eu;\tepoch=2", NULL, 0 },
     };
 
     for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
         ngx_str_t value = of(t[i].value), unit;
-        uint64_t epoch;
+        uint64_t  epoch;
         ngx_int_t rc = ngx_http_punit_field_owner(&value, &unit, &epoch);
 
         if (rc != (t[i].unit ? NGX_OK : NGX_DECLINED)) {
@@ -98,11 +142,24 @@ an_owner_is_a_unit_and_perhaps_an_epoch_and_nothing_else(void **state)
 static void
 cdn_loop_names_an_id_among_others_with_parameters_without_case(void **state)
 {
-    static const struct { const char *value; int loops; } t[] = {
-        { "punit-eu", 1 }, { "Punit-EU", 1 }, { "other, punit-eu", 1 }, { "other,punit-eu;v=1, third", 1 },
-        { "\t, ,punit-eu ; v=\"x\"", 1 }, { "a;b=punit-eu, punit-eu", 1 },
-        { "", 0 }, { "punit-e", 0 }, { "punit-eu2", 0 }, { "xpunit-eu", 0 }, { "a;punit-eu", 0 }, { "a punit-eu", 0 },
-        { ",,, ,", 0 }, { "punit-us", 0 },
+    static const struct {
+        const char *value;
+        int         loops;
+    } t[] = {
+        { "punit-eu", 1 },
+        { "Punit-EU", 1 },
+        { "other, punit-eu", 1 },
+        { "other,punit-eu;v=1, third", 1 },
+        { "\t, ,punit-eu ; v=\"x\"", 1 },
+        { "a;b=punit-eu, punit-eu", 1 },
+        { "", 0 },
+        { "punit-e", 0 },
+        { "punit-eu2", 0 },
+        { "xpunit-eu", 0 },
+        { "a;punit-eu", 0 },
+        { "a punit-eu", 0 },
+        { ",,, ,", 0 },
+        { "punit-us", 0 },
     };
     ngx_str_t id = ngx_string("punit-eu");
 
@@ -120,10 +177,24 @@ cdn_loop_names_an_id_among_others_with_parameters_without_case(void **state)
 static void
 if_none_match_names_an_etag_alone_strong_or_weak(void **state)
 {
-    static const struct { const char *value; int named; } t[] = {
-        { "\"old\"", 1 }, { "W/\"old\"", 1 },
-        { "", 0 }, { "*", 0 }, { "\"ol\"", 0 }, { "\"older\"", 0 }, { "W/", 0 }, { "w/\"old\"", 0 }, { "W/W/\"old\"", 0 },
-        { "\"old\", \"new\"", 0 }, { "\"new\", \"old\"", 0 }, { "\"old\",", 0 }, { "\"a\"old\"", 0 }, { "old", 0 },
+    static const struct {
+        const char *value;
+        int         named;
+    } t[] = {
+        { "\"old\"", 1 },
+        { "W/\"old\"", 1 },
+        { "", 0 },
+        { "*", 0 },
+        { "\"ol\"", 0 },
+        { "\"older\"", 0 },
+        { "W/", 0 },
+        { "w/\"old\"", 0 },
+        { "W/W/\"old\"", 0 },
+        { "\"old\", \"new\"", 0 },
+        { "\"new\", \"old\"", 0 },
+        { "\"old\",", 0 },
+        { "\"a\"old\"", 0 },
+        { "old", 0 },
     };
     ngx_str_t etag = ngx_string("\"old\"");
 
@@ -142,9 +213,11 @@ static void
 a_request_id_has_no_octet_that_a_log_line_would_show_otherwise(void **state)
 {
     for (int ch = 0; ch < 256; ch++) {
-        char text[3] = { 'a', (char) ch, '0' };
+        char      text[3] = { 'a', (char) ch, '0' };
         ngx_str_t id = exact(text, 3);
-        int good = ch && strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", ch) != NULL;
+        int       good = ch
+                   && strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", ch)
+                          != NULL;
 
         if (ngx_http_punit_field_request_id(&id) != (ngx_uint_t) good) {
             fail_msg("octet %d", ch);

@@ -1,4 +1,5 @@
-/* The layer under test in more than one program: key with pinned algorithm, token -> NGX_OK or refused. */
+/* The layer under test in more than one program: key with pinned algorithm, token -> NGX_OK or
+ * refused. */
 
 #ifndef JUDGE_H
 #define JUDGE_H

@@ -1,25 +1,30 @@
-/* links: ngx_punit_module/token/ngx_http_punit_base64url.c ngx_punit_module/token/ngx_http_punit_jwt.c ngx_punit_module/token/ngx_http_punit_claim.c ngx_punit_module/token/ngx_http_punit_claims.c ngx_punit_module/token/ngx_http_punit_key.c t/unit/nginx_shim.c */
+/* links: ngx_punit_module/token/ngx_http_punit_base64url.c */
+/* links: ngx_punit_module/token/ngx_http_punit_jwt.c */
+/* links: ngx_punit_module/token/ngx_http_punit_claim.c */
+/* links: ngx_punit_module/token/ngx_http_punit_claims.c */
+/* links: ngx_punit_module/token/ngx_http_punit_key.c t/unit/nginx_shim.c */
+#include <dirent.h>
+#include <jansson.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-#include <dirent.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include <ngx_http_punit_jwt.h>
 
 #include "nginx_shim.h"
 
-#define NOW 1700000000
+#define NOW  1700000000
 #define GOOD "\"exp\":1700000900,\"iat\":1700000000"
 
-static ngx_pool_t *pool;
+static ngx_pool_t             *pool;
 static ngx_http_punit_policy_t policy;
 static ngx_http_punit_claims_t claims;
-static ngx_str_t audience[2];
+static ngx_str_t               audience[2];
 static ngx_array_t audiences = { .elts = audience, .nelts = 2, .size = sizeof(ngx_str_t) };
 
 
@@ -44,18 +49,18 @@ teardown(void **state)
 static const char *
 header(const char *json)
 {
-    static const char al[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    static const char    al[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     ngx_http_punit_jws_t jws;
-    const char *reason;
-    char token[2048], *o = token;
-    size_t n = strlen(json), i;
-    ngx_str_t t;
-    u_char *buf;
-    ngx_int_t rc;
+    const char          *reason;
+    char                 token[2048], *o = token;
+    size_t               n = strlen(json), i;
+    ngx_str_t            t;
+    u_char              *buf;
+    ngx_int_t            rc;
 
     for (i = 0; i < n; i += 3) {
         const u_char *p = (const u_char *) json + i;
-        uint32_t v = p[0] << 16 | (i + 1 < n ? p[1] << 8 : 0) | (i + 2 < n ? p[2] : 0);
+        uint32_t      v = p[0] << 16 | (i + 1 < n ? p[1] << 8 : 0) | (i + 2 < n ? p[2] : 0);
 
         *o++ = al[v >> 18];
         *o++ = al[v >> 12 & 63];
@@ -79,9 +84,12 @@ static void
 headers_of_access_tokens_are_taken(void **state)
 {
     static const char *v[] = {
-        "{\"alg\":\"ES256\"}", "{\"alg\":\"ES256\",\"typ\":\"at+jwt\",\"kid\":\"eu-1\"}",
-        "{\"alg\":\"RS512\",\"typ\":\"AT+JWT\"}", "{\"alg\":\"EdDSA\",\"typ\":\"application/at+jwt\"}",
-        "{\"alg\":\"HS256\",\"typ\":\"JWT\"}", "{\"alg\":\"PS384\",\"typ\":\"jwt\",\"x\":{\"y\":[1]}}",
+        "{\"alg\":\"ES256\"}",
+        "{\"alg\":\"ES256\",\"typ\":\"at+jwt\",\"kid\":\"eu-1\"}",
+        "{\"alg\":\"RS512\",\"typ\":\"AT+JWT\"}",
+        "{\"alg\":\"EdDSA\",\"typ\":\"application/at+jwt\"}",
+        "{\"alg\":\"HS256\",\"typ\":\"JWT\"}",
+        "{\"alg\":\"PS384\",\"typ\":\"jwt\",\"x\":{\"y\":[1]}}",
     };
 
     for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
@@ -94,8 +102,13 @@ static void
 other_headers_are_refused_with_the_reason(void **state)
 {
     static const char *v[][2] = {
-        { "", "header" }, { "{", "header" }, { "[]", "header" }, { "\"x\"", "header" },
-        { "null", "header" }, { "{}", "header" }, { "{\"alg\":256}", "header" },
+        { "", "header" },
+        { "{", "header" },
+        { "[]", "header" },
+        { "\"x\"", "header" },
+        { "null", "header" },
+        { "{}", "header" },
+        { "{\"alg\":256}", "header" },
         { "{\"alg\":\"ES256\",\"alg\":\"ES256\"}", "header" },
         { "{\"alg\":\"ES256\",\"kid\":1}", "header" },
         { "{\"alg\":\"ES256\"} x", "header" },
@@ -104,12 +117,16 @@ other_headers_are_refused_with_the_reason(void **state)
         { "{\"alg\":\"ES256\",\"crit\":null}", "header" },
         { "{\"alg\":\"ES256\",\"b64\":false}", "header" },
         { "{\"alg\":\"ES256\",\"kid\":\"\\u0000\"}", "header" },
-        { "{\"alg\":\"none\"}", "algorithm" }, { "{\"alg\":\"None\"}", "algorithm" },
-        { "{\"alg\":\"es256\"}", "algorithm" }, { "{\"alg\":\"HS512\"}", "algorithm" },
-        { "{\"alg\":\"ES256K\"}", "algorithm" }, { "{\"alg\":\"\"}", "algorithm" },
+        { "{\"alg\":\"none\"}", "algorithm" },
+        { "{\"alg\":\"None\"}", "algorithm" },
+        { "{\"alg\":\"es256\"}", "algorithm" },
+        { "{\"alg\":\"HS512\"}", "algorithm" },
+        { "{\"alg\":\"ES256K\"}", "algorithm" },
+        { "{\"alg\":\"\"}", "algorithm" },
         { "{\"alg\":\"ES256\",\"typ\":\"dpop+jwt\"}", "type" },
         { "{\"alg\":\"ES256\",\"typ\":\"secevent+jwt\"}", "type" },
-        { "{\"alg\":\"ES256\",\"typ\":\"\"}", "type" }, { "{\"alg\":\"ES256\",\"typ\":null}", "type" },
+        { "{\"alg\":\"ES256\",\"typ\":\"\"}", "type" },
+        { "{\"alg\":\"ES256\",\"typ\":null}", "type" },
     };
 
     for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
@@ -124,14 +141,23 @@ static void
 a_token_is_three_parts_of_strict_base64url(void **state)
 {
     static const char *v[] = {
-        "", ".", "..", "...", "a.b", "eyJhbGciOiJFUzI1NiJ9", "eyJhbGciOiJFUzI1NiJ9.e30",
-        "eyJhbGciOiJFUzI1NiJ9.e30.AAAA.AAAA", "eyJhbGciOiJFUzI1NiJ9.e30.AAAA=",
-        "eyJhbGciOiJFUzI1NiJ9.e31.AAAA", " eyJhbGciOiJFUzI1NiJ9.e30.AAAA",
-        "eyJhbGciOiJFUzI1NiJ9.e30.AAAA\n", "eyJhbGciOiJFUzI1NiJ9.e30.A",
+        "",
+        ".",
+        "..",
+        "...",
+        "a.b",
+        "eyJhbGciOiJFUzI1NiJ9",
+        "eyJhbGciOiJFUzI1NiJ9.e30",
+        "eyJhbGciOiJFUzI1NiJ9.e30.AAAA.AAAA",
+        "eyJhbGciOiJFUzI1NiJ9.e30.AAAA=",
+        "eyJhbGciOiJFUzI1NiJ9.e31.AAAA",
+        " eyJhbGciOiJFUzI1NiJ9.e30.AAAA",
+        "eyJhbGciOiJFUzI1NiJ9.e30.AAAA\n",
+        "eyJhbGciOiJFUzI1NiJ9.e30.A",
     };
     ngx_http_punit_jws_t jws;
-    const char *reason;
-    u_char buf[256];
+    const char          *reason;
+    u_char               buf[256];
 
     for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
         ngx_str_t t = shim_str(v[i]);
@@ -156,10 +182,10 @@ a_token_is_three_parts_of_strict_base64url(void **state)
 static const char *
 payload_kid(const char *json, const char *kid)
 {
-    ngx_str_t p = shim_str(json), k = shim_str(kid);
+    ngx_str_t   p = shim_str(json), k = shim_str(kid);
     const char *reason = "?";
-    char *exact = malloc(p.len + 1);
-    ngx_int_t rc;
+    char       *exact = malloc(p.len + 1);
+    ngx_int_t   rc;
 
     memcpy(exact, json, p.len);
     p.data = (u_char *) exact;
@@ -187,10 +213,13 @@ is(ngx_str_t s, const char *text)
 static void
 the_claims_of_a_good_token_are_given(void **state)
 {
-    assert_string_equal(payload(
-        "{\"iss\":\"punit\",\"aud\":\"punit\",\"sub\":\"6f1c\",\"jti\":\"j1\",\"iat\":1699999990,"
-        "\"nbf\":1699999991,\"exp\":1700000900,\"unit\":\"eu\",\"epoch\":7,\"gen\":3,\"sid\":\"s1\","
-        "\"roles\":[\"user\",\"coach\"],\"other\":{\"a\":1}}"), "");
+    assert_string_equal(
+        payload("{\"iss\":\"punit\",\"aud\":\"punit\",\"sub\":\"6f1c\",\"jti\":\"j1\","
+                "\"iat\":1699999990,"
+                "\"nbf\":1699999991,\"exp\":1700000900,\"unit\":\"eu\",\"epoch\":7,\"gen\":3,"
+                "\"sid\":\"s1\","
+                "\"roles\":[\"user\",\"coach\"],\"other\":{\"a\":1}}"),
+        "");
     assert_true(is(claims.user, "6f1c"));
     assert_true(is(claims.jti, "j1"));
     assert_true(is(claims.sid, "s1"));
@@ -210,18 +239,44 @@ static void
 payloads_that_are_not_sane_are_refused(void **state)
 {
     static const char *v[] = {
-        "", "[]", "\"x\"", "7", "null", "{", "{}", "{\"iat\":1}", "{" GOOD "} {}",
-        "{" GOOD ",\"exp\":1700000900}", "{" GOOD ",\"x\":1,\"x\":1}", "{" GOOD ",\"x\":{\"y\":1,\"y\":1}}",
-        "{\"exp\":\"1700000900\"}", "{\"exp\":null}", "{\"exp\":true}", "{\"exp\":-1}", "{\"exp\":0}",
-        "{\"exp\":1700000900000}", "{\"exp\":1e300}", "{\"exp\":99999999999999999999}",
-        "{\"exp\":NaN}", "{\"exp\":[1700000900]}",
-        "{" GOOD ",\"nbf\":\"0\"}", "{\"exp\":1700000900,\"iat\":\"1\"}",
-        "{" GOOD ",\"sub\":1}", "{" GOOD ",\"sub\":\"a b\"}", "{" GOOD ",\"sub\":\"a\\r\\nX: y\"}",
-        "{" GOOD ",\"jti\":\"a\\tb\"}", "{" GOOD ",\"jti\":\"\xc3\xa4\"}", "{" GOOD ",\"jti\":\"\\u0000\"}",
+        "",
+        "[]",
+        "\"x\"",
+        "7",
+        "null",
+        "{",
+        "{}",
+        "{\"iat\":1}",
+        "{" GOOD "} {}",
+        "{" GOOD ",\"exp\":1700000900}",
+        "{" GOOD ",\"x\":1,\"x\":1}",
+        "{" GOOD ",\"x\":{\"y\":1,\"y\":1}}",
+        "{\"exp\":\"1700000900\"}",
+        "{\"exp\":null}",
+        "{\"exp\":true}",
+        "{\"exp\":-1}",
+        "{\"exp\":0}",
+        "{\"exp\":1700000900000}",
+        "{\"exp\":1e300}",
+        "{\"exp\":99999999999999999999}",
+        "{\"exp\":NaN}",
+        "{\"exp\":[1700000900]}",
+        "{" GOOD ",\"nbf\":\"0\"}",
+        "{\"exp\":1700000900,\"iat\":\"1\"}",
+        "{" GOOD ",\"sub\":1}",
+        "{" GOOD ",\"sub\":\"a b\"}",
+        "{" GOOD ",\"sub\":\"a\\r\\nX: y\"}",
+        "{" GOOD ",\"jti\":\"a\\tb\"}",
+        "{" GOOD ",\"jti\":\"\xc3\xa4\"}",
+        "{" GOOD ",\"jti\":\"\\u0000\"}",
         "{" GOOD ",\"sub\":\"\xff\"}",
-        "{" GOOD ",\"epoch\":-1}", "{" GOOD ",\"epoch\":1.5}", "{" GOOD ",\"epoch\":\"1\"}",
+        "{" GOOD ",\"epoch\":-1}",
+        "{" GOOD ",\"epoch\":1.5}",
+        "{" GOOD ",\"epoch\":\"1\"}",
         "{" GOOD ",\"gen\":99999999999999999999}",
-        "{" GOOD ",\"roles\":\"coach\"}", "{" GOOD ",\"roles\":[1]}", "{" GOOD ",\"roles\":[\"a b\"]}",
+        "{" GOOD ",\"roles\":\"coach\"}",
+        "{" GOOD ",\"roles\":[1]}",
+        "{" GOOD ",\"roles\":[\"a b\"]}",
         "{" GOOD ",\"roles\":[\"\"]}",
     };
 
@@ -290,7 +345,8 @@ a_unit_speaks_only_for_itself(void **state)
     /* what is no unit's name */
     assert_string_equal(payload_kid("{" GOOD ",\"unit\":\"EU\"}", "k"), "unit");
     assert_string_equal(payload_kid("{" GOOD ",\"unit\":\"e_u\"}", "k"), "unit");
-    assert_string_equal(payload_kid("{" GOOD ",\"unit\":\"0123456789012345678901234567890123\"}", "k"),
+    assert_string_equal(payload_kid("{" GOOD ",\"unit\":\"0123456789012345678901234567890123\"}",
+                                    "k"),
                         "claims");
 }
 
@@ -299,14 +355,17 @@ static void
 single_claims_are_given_as_text(void **state)
 {
     static const char *v[][2] = {
-        { "sub", "u1" }, { "n", "-7" }, { "t", "true" }, { "z", "null" }, { "r", "a b" }, { "e", "[]" },
-        { "m", "[\"a\",1]" }, { "o", "{\"k\":\"v\"}" }, { "empty", "" }, { "real", "1.5" },
+        { "sub", "u1" }, { "n", "-7" },     { "t", "true" },      { "z", "null" },
+        { "r", "a b" },  { "e", "[]" },     { "m", "[\"a\",1]" }, { "o", "{\"k\":\"v\"}" },
+        { "empty", "" }, { "real", "1.5" },
     };
     ngx_str_t value, name;
 
-    assert_string_equal(payload("{" GOOD ",\"sub\":\"u1\",\"n\":-7,\"t\":true,\"z\":null,\"r\":[\"a\",\"b\"],"
-                                "\"e\":[],\"m\":[\"a\",1],\"o\":{\"k\":\"v\"},\"empty\":\"\",\"real\":1.5,"
-                                "\"bad\":\"a\\nb\",\"scope\":\"read write\"}"), "");
+    assert_string_equal(
+        payload("{" GOOD ",\"sub\":\"u1\",\"n\":-7,\"t\":true,\"z\":null,\"r\":[\"a\",\"b\"],"
+                "\"e\":[],\"m\":[\"a\",1],\"o\":{\"k\":\"v\"},\"empty\":\"\",\"real\":1.5,"
+                "\"bad\":\"a\\nb\",\"scope\":\"read write\"}"),
+        "");
     for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
         name = shim_str(v[i][0]);
         assert_int_equal(ngx_http_punit_claim(pool, &claims, &name, &value), NGX_OK);
@@ -324,16 +383,33 @@ single_claims_are_given_as_text(void **state)
 static void
 a_claim_holds_a_value_or_it_does_not(void **state)
 {
-    static const struct { const char *name, *value; int has; } v[] = {
-        { "roles", "coach", 1 }, { "roles", "coac", 0 }, { "roles", "user coach", 0 }, { "n", "7", 1 },
-        { "n", "07", 0 }, { "t", "true", 1 }, { "t", "1", 0 }, { "scope", "write", 1 },
-        { "scope", "writ", 0 }, { "scope", "", 0 }, { "scope", "read write", 0 }, { "text", "two words", 1 },
-        { "text", "two", 0 }, { "absent", "", 0 }, { "o", "k", 0 }, { "ns", "7", 1 },
+    static const struct {
+        const char *name, *value;
+        int         has;
+    } v[] = {
+        { "roles", "coach", 1 },
+        { "roles", "coac", 0 },
+        { "roles", "user coach", 0 },
+        { "n", "7", 1 },
+        { "n", "07", 0 },
+        { "t", "true", 1 },
+        { "t", "1", 0 },
+        { "scope", "write", 1 },
+        { "scope", "writ", 0 },
+        { "scope", "", 0 },
+        { "scope", "read write", 0 },
+        { "text", "two words", 1 },
+        { "text", "two", 0 },
+        { "absent", "", 0 },
+        { "o", "k", 0 },
+        { "ns", "7", 1 },
     };
 
-    assert_string_equal(payload("{" GOOD ",\"roles\":[\"user\",\"coach\"],\"n\":7,\"t\":true,"
-                                "\"scope\":\"read write\",\"text\":\"two words\",\"o\":{\"k\":\"k\"},"
-                                "\"ns\":[7]}"), "");
+    assert_string_equal(payload(
+                            "{" GOOD ",\"roles\":[\"user\",\"coach\"],\"n\":7,\"t\":true,"
+                            "\"scope\":\"read write\",\"text\":\"two words\",\"o\":{\"k\":\"k\"},"
+                            "\"ns\":[7]}"),
+                        "");
     for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
         ngx_str_t name = shim_str(v[i].name), value = shim_str(v[i].value);
 
@@ -362,8 +438,11 @@ static void
 the_digest_of_a_policy_tells_each_part_from_the_others(void **state)
 {
     u_char digest[6][NGX_HTTP_PUNIT_DIGEST_LEN];
-    static const struct { const char *issuer, *aud[2]; time_t leeway; } v[] = {
-        { "", { "a", "b" }, 0 }, { "", { "ab", "" }, 0 }, { "", { "", "ab" }, 0 },
+    static const struct {
+        const char *issuer, *aud[2];
+        time_t      leeway;
+    } v[] = {
+        { "", { "a", "b" }, 0 },  { "", { "ab", "" }, 0 }, { "", { "", "ab" }, 0 },
         { "a", { "a", "b" }, 0 }, { "", { "a", "b" }, 1 }, { "b", { "a", "b" }, 0 },
     };
 
@@ -387,10 +466,10 @@ the_digest_of_a_policy_tells_each_part_from_the_others(void **state)
 static void
 jsontestsuite_payloads_never_pass_and_never_crash(void **state)
 {
-    const char *dir = getenv("PUNIT_JSONTESTSUITE");
+    const char    *dir = getenv("PUNIT_JSONTESTSUITE");
     struct dirent *d;
-    int n = 0;
-    DIR *dp;
+    int            n = 0;
+    DIR           *dp;
 
     dir = dir ? dir : "../shared/data/JSONTestSuite/test_parsing";
     dp = opendir(dir);
@@ -399,10 +478,10 @@ jsontestsuite_payloads_never_pass_and_never_crash(void **state)
         skip();
     }
     while ((d = readdir(dp)) != NULL) {
-        char path[4096], *text, *exact;
+        char        path[4096], *text, *exact;
         const char *reason;
-        size_t len;
-        ngx_str_t p, k = shim_str("eu-1");
+        size_t      len;
+        ngx_str_t   p, k = shim_str("eu-1");
 
         if (strstr(d->d_name, ".json") == NULL) {
             continue;

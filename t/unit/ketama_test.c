@@ -1,12 +1,13 @@
 /* links: ngx_punit_module/grid/ngx_http_punit_ketama.c t/unit/nginx_shim.c */
+#include <libmemcached/memcached.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-#include <libmemcached/memcached.h>
 #include <stdio.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include <ngx_http_punit_ketama.h>
 
@@ -14,7 +15,7 @@
 
 struct server {
     const char *host;
-    unsigned port, weight;
+    unsigned    port, weight;
 };
 
 
@@ -23,11 +24,11 @@ static void
 compare(const struct server *s, size_t n)
 {
     static ngx_http_punit_ketama_point_t points[ngx_http_punit_ketama_room(16)];
-    ngx_http_punit_ketama_server_t servers[16];
-    memcached_st *m = memcached_create(NULL);
-    size_t count[16] = { 0 }, differ = 0;
-    ngx_uint_t npoints, i;
-    char text[128];
+    ngx_http_punit_ketama_server_t       servers[16];
+    memcached_st                        *m = memcached_create(NULL);
+    size_t                               count[16] = { 0 }, differ = 0;
+    ngx_uint_t                           npoints, i;
+    char                                 text[128];
 
     assert_int_equal(memcached_behavior_set(m, MEMCACHED_BEHAVIOR_KETAMA_WEIGHTED, 1),
                      MEMCACHED_SUCCESS);
@@ -62,40 +63,50 @@ compare(const struct server *s, size_t n)
 static void
 one_server_holds_every_key(void **state)
 {
-    compare((struct server[]) { { "127.0.0.1", 11211, 1 } }, 1);
+    compare((struct server[]){ { "127.0.0.1", 11211, 1 } }, 1);
 }
 
 
 static void
 servers_on_ports_are_chosen_as_by_libmemcached(void **state)
 {
-    compare((struct server[]) { { "127.0.0.1", 11212, 1 }, { "127.0.0.1", 11213, 1 },
-                                { "10.0.0.7", 11211, 1 }, { "cache.example.org", 11300, 1 } }, 4);
+    compare((struct server[]){ { "127.0.0.1", 11212, 1 },
+                               { "127.0.0.1", 11213, 1 },
+                               { "10.0.0.7", 11211, 1 },
+                               { "cache.example.org", 11300, 1 } },
+            4);
 }
 
 
 static void
 the_default_port_is_left_out_as_by_libmemcached(void **state)
 {
-    compare((struct server[]) { { "10.0.0.1", 11211, 1 }, { "10.0.0.2", 11211, 1 },
-                                { "10.0.0.3", 11211, 1 } }, 3);
+    compare((struct server[]){ { "10.0.0.1", 11211, 1 },
+                               { "10.0.0.2", 11211, 1 },
+                               { "10.0.0.3", 11211, 1 } },
+            3);
 }
 
 
 static void
 weights_share_the_keys_as_by_libmemcached(void **state)
 {
-    compare((struct server[]) { { "10.0.0.1", 11211, 1 }, { "10.0.0.2", 11211, 2 },
-                                { "10.0.0.3", 11212, 5 }, { "10.0.0.4", 11212, 3 },
-                                { "10.0.0.5", 11212, 7 } }, 5);
+    compare((struct server[]){ { "10.0.0.1", 11211, 1 },
+                               { "10.0.0.2", 11211, 2 },
+                               { "10.0.0.3", 11212, 5 },
+                               { "10.0.0.4", 11212, 3 },
+                               { "10.0.0.5", 11212, 7 } },
+            5);
 }
 
 
 static void
 unix_sockets_are_chosen_as_by_libmemcached(void **state)
 {
-    compare((struct server[]) { { "/run/punit/grid-0.sock", 0, 1 }, { "/run/punit/grid-1.sock", 0, 1 },
-                                { "/run/punit/grid-2.sock", 0, 2 } }, 3);
+    compare((struct server[]){ { "/run/punit/grid-0.sock", 0, 1 },
+                               { "/run/punit/grid-1.sock", 0, 1 },
+                               { "/run/punit/grid-2.sock", 0, 2 } },
+            3);
 }
 
 
@@ -103,11 +114,11 @@ static void
 sixteen_servers_are_chosen_as_by_libmemcached(void **state)
 {
     struct server s[16];
-    char hosts[16][32];
+    char          hosts[16][32];
 
     for (int i = 0; i < 16; i++) {
         snprintf(hosts[i], sizeof(hosts[i]), "10.1.%d.%d", i, 200 - i);
-        s[i] = (struct server) { hosts[i], 11211 + i % 3, 1 + i % 4 };
+        s[i] = (struct server){ hosts[i], 11211 + i % 3, 1 + i % 4 };
     }
     compare(s, 16);
 }

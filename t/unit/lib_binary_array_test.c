@@ -1,12 +1,15 @@
-/* links: workers/lib/http/binary_array.c workers/lib/http/type.c workers/lib/base/email.c workers/lib/base/uuid.c workers/lib/base/arena.c workers/lib/base/log.c workers/lib/base/config.c workers/lib/base/clock.c */
+/* links: workers/lib/http/binary_array.c workers/lib/http/type.c workers/lib/base/email.c */
+/* links: workers/lib/base/uuid.c workers/lib/base/arena.c workers/lib/base/log.c */
+/* links: workers/lib/base/config.c workers/lib/base/clock.c */
+#include <endian.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
-#include <endian.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "lib/http/binary_array.h"
 
@@ -77,12 +80,19 @@ static void
 an_array_is_as_postgresql_sends_it(void **state)
 {
     static const char expected[] =
-        "\0\0\0\1" "\0\0\0\1" "\0\0\x0b\x86" "\0\0\0\3" "\0\0\0\1"
-        "\0\0\0\x10" "\x01\x23\x45\x67\x89\xab\xcd\xef\x01\x23\x45\x67\x89\xab\xcd\xef"
-        "\xff\xff\xff\xff" "\xff\xff\xff\xff";
+        "\0\0\0\1"
+        "\0\0\0\1"
+        "\0\0\x0b\x86"
+        "\0\0\0\3"
+        "\0\0\0\1"
+        "\0\0\0\x10"
+        "\x01\x23\x45\x67\x89\xab\xcd\xef\x01\x23\x45\x67\x89\xab\xcd\xef"
+        "\xff\xff\xff\xff"
+        "\xff\xff\xff\xff";
     int         length = 0;
-    const char *array = array_of(state, "[{\"v\":\"01234567-89aB-cdef-0123-456789ABCDEF\"},{\"v\":null},{}]",
-                                 PUNIT_UUID, &length);
+    const char *array =
+        array_of(state, "[{\"v\":\"01234567-89aB-cdef-0123-456789ABCDEF\"},{\"v\":null},{}]",
+                 PUNIT_UUID, &length);
 
     assert_int_equal(length, sizeof(expected) - 1);
     assert_memory_equal(array, expected, sizeof(expected) - 1);
@@ -103,7 +113,8 @@ static void
 numbers_are_doubles_and_the_smallest_are_nought(void **state)
 {
     int         length = 0;
-    const char *array = array_of(state, "[{\"v\":1},{\"v\":-0.5},{\"v\":1e-320}]", PUNIT_NUMBER, &length);
+    const char *array =
+        array_of(state, "[{\"v\":1},{\"v\":-0.5},{\"v\":1e-320}]", PUNIT_NUMBER, &length);
 
     assert_int_equal(word(array + 4), 0);
     assert_int_equal(word(array + 8), 701);
@@ -116,7 +127,10 @@ numbers_are_doubles_and_the_smallest_are_nought(void **state)
 static void
 times_are_microseconds_since_2000(void **state)
 {
-    static const struct { const char *text; int64_t us; } times[] = {
+    static const struct {
+        const char *text;
+        int64_t     us;
+    } times[] = {
         { "2000-01-01T00:00:00Z", 0 },
         { "2000-01-01T00:00:00.000001Z", 1 },
         { "1999-12-31T23:59:59.5Z", -500000 },
@@ -140,7 +154,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(an_array_is_as_postgresql_sends_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nothing_but_nulls_is_null, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(numbers_are_doubles_and_the_smallest_are_nought, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(numbers_are_doubles_and_the_smallest_are_nought, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(times_are_microseconds_since_2000, set_up, tear_down),
     };
 

@@ -1,10 +1,14 @@
-/* links: workers/lib/http/body.c workers/lib/http/rule.c workers/lib/http/problem.c workers/lib/http/cursor.c workers/lib/http/query.c workers/lib/http/type.c workers/lib/base/email.c workers/lib/base/uuid.c workers/lib/base/arena.c workers/lib/base/log.c workers/lib/base/config.c workers/lib/base/clock.c */
+/* links: workers/lib/http/body.c workers/lib/http/rule.c workers/lib/http/problem.c */
+/* links: workers/lib/http/cursor.c workers/lib/http/query.c workers/lib/http/type.c */
+/* links: workers/lib/base/email.c workers/lib/base/uuid.c workers/lib/base/arena.c */
+/* links: workers/lib/base/log.c workers/lib/base/config.c workers/lib/base/clock.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
 #include <cmocka.h>
 
 #include "lib/http/body.h"
@@ -15,27 +19,26 @@ static punit_arena_t *arena;
 
 static const char *const colours[] = { "red", "green", NULL };
 
-static const punit_member_t part[] = {
-    { "id", PUNIT_UUID, .required = true },
-    { "n", PUNIT_INTEGER, PUNIT_BOUNDS(1, 3) },
-    {0}
-};
+static const punit_member_t part[] = { { "id", PUNIT_UUID, .required = true },
+                                       { "n", PUNIT_INTEGER, PUNIT_BOUNDS(1, 3) },
+                                       { 0 } };
 
 static const punit_member_t members[] = {
     { "name", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 3) },
     { "colour", PUNIT_STRING, .values = colours },
     { "weight", PUNIT_NUMBER, .nullable = true, PUNIT_BOUNDS(-1, 0) },
     { "parts", PUNIT_ARRAY, PUNIT_BOUNDS(1, 2),
-      .item = &(const punit_member_t) { .type = PUNIT_OBJECT, .members = part } },
+      .item = &(const punit_member_t){ .type = PUNIT_OBJECT, .members = part } },
     { "inner", PUNIT_OBJECT, .members = part },
     { .name = "any", .type = PUNIT_OBJECT },
-    {0}
+    { 0 }
 };
 
-static const punit_member_t root_array[] = {
-    { .type = PUNIT_ARRAY, PUNIT_BOUNDS(1, 2), .item = &(const punit_member_t) { .type = PUNIT_INTEGER } },
-    {0}
-};
+static const punit_member_t root_array[] = { { .type = PUNIT_ARRAY,
+                                               PUNIT_BOUNDS(1, 2),
+                                               .item = &(
+                                                   const punit_member_t){ .type = PUNIT_INTEGER } },
+                                             { 0 } };
 
 
 static int
@@ -93,14 +96,18 @@ members_are_checked(void **state)
 {
     (void) state;
     good("{\"name\":\"a\"}");
-    good("{\"name\":\"\\ud83d\\udeb2\\ud83d\\udeb2\\ud83d\\udeb2\",\"colour\":\"red\",\"weight\":-0.5}");
+    good("{\"name\":\"\\ud83d\\udeb2\\ud83d\\udeb2\\ud83d\\udeb2\","
+         "\"colour\":\"red\",\"weight\":-0.5}");
     good("{\"name\":\"a\",\"weight\":null,\"any\":{\"x\":[1]}}");
     bad("{}", "[{\"pointer\":\"/name\",\"detail\":\"is missing\"}]");
     bad("{\"name\":null}", "[{\"pointer\":\"/name\",\"detail\":\"must not be null\"}]");
     bad("{\"name\":1}", "[{\"pointer\":\"/name\",\"detail\":\"must be a string\"}]");
-    bad("{\"name\":\"abcd\"}", "[{\"pointer\":\"/name\",\"detail\":\"must have from 1 to 3 characters\"}]");
-    bad("{\"name\":\"a\",\"colour\":\"blue\"}", "[{\"pointer\":\"/colour\",\"detail\":\"must be one of red, green\"}]");
-    bad("{\"name\":\"a\",\"weight\":1}", "[{\"pointer\":\"/weight\",\"detail\":\"must be from -1 to 0\"}]");
+    bad("{\"name\":\"abcd\"}",
+        "[{\"pointer\":\"/name\",\"detail\":\"must have from 1 to 3 characters\"}]");
+    bad("{\"name\":\"a\",\"colour\":\"blue\"}",
+        "[{\"pointer\":\"/colour\",\"detail\":\"must be one of red, green\"}]");
+    bad("{\"name\":\"a\",\"weight\":1}",
+        "[{\"pointer\":\"/weight\",\"detail\":\"must be from -1 to 0\"}]");
     bad("{\"name\":\"a\",\"x\":1}", "[{\"pointer\":\"/x\",\"detail\":\"is not known here\"}]");
     bad("[]", "[{\"pointer\":\"\",\"detail\":\"must be an object\"}]");
 }
@@ -111,12 +118,16 @@ nested_members_are_named_by_their_path(void **state)
 {
     (void) state;
     good("{\"name\":\"a\",\"parts\":[{\"id\":\"0b6f2f0e-0000-4000-8000-00000000000a\",\"n\":3}]}");
-    bad("{\"name\":\"a\",\"parts\":[]}", "[{\"pointer\":\"/parts\",\"detail\":\"must have from 1 to 2 items\"}]");
+    bad("{\"name\":\"a\",\"parts\":[]}",
+        "[{\"pointer\":\"/parts\",\"detail\":\"must have from 1 to 2 items\"}]");
     bad("{\"name\":\"a\",\"parts\":[{\"id\":\"x\",\"n\":1.0}]}",
-        "[{\"pointer\":\"/parts/0/id\",\"detail\":\"must be a uuid\"},{\"pointer\":\"/parts/0/n\",\"detail\":\"must be a whole number\"}]");
-    bad("{\"name\":\"a\",\"parts\":[1]}", "[{\"pointer\":\"/parts/0\",\"detail\":\"must be an object\"}]");
+        "[{\"pointer\":\"/parts/0/id\",\"detail\":\"must be a uuid\"},"
+        "{\"pointer\":\"/parts/0/n\",\"detail\":\"must be a whole number\"}]");
+    bad("{\"name\":\"a\",\"parts\":[1]}",
+        "[{\"pointer\":\"/parts/0\",\"detail\":\"must be an object\"}]");
     bad("{\"name\":\"a\",\"inner\":{\"y\":1}}",
-        "[{\"pointer\":\"/inner/id\",\"detail\":\"is missing\"},{\"pointer\":\"/inner/y\",\"detail\":\"is not known here\"}]");
+        "[{\"pointer\":\"/inner/id\",\"detail\":\"is missing\"},"
+        "{\"pointer\":\"/inner/y\",\"detail\":\"is not known here\"}]");
 }
 
 
@@ -167,8 +178,26 @@ a_root_may_be_an_array(void **state)
 static void
 what_is_no_json_is_malformed(void **state)
 {
-    static const char *const texts[] = { "", " ", "{", "{\"a\":1,}", "[1] 2", "'a'", "nul", "\"\xff\"", "\"\xed\xa0\x80\"", "01", "+1", "{\"a\":1,\"a\":",
-        "{1e400:1}", "[1e400,]", "[1e400 01]", "[1e+400e]", "[123456789012345678901e]", "[1e400,\"\\x\"]", "[1e400.5]", "[1e400-1]" };
+    static const char *const texts[] = { "",
+                                         " ",
+                                         "{",
+                                         "{\"a\":1,}",
+                                         "[1] 2",
+                                         "'a'",
+                                         "nul",
+                                         "\"\xff\"",
+                                         "\"\xed\xa0\x80\"",
+                                         "01",
+                                         "+1",
+                                         "{\"a\":1,\"a\":",
+                                         "{1e400:1}",
+                                         "[1e400,]",
+                                         "[1e400 01]",
+                                         "[1e+400e]",
+                                         "[123456789012345678901e]",
+                                         "[1e400,\"\\x\"]",
+                                         "[1e400.5]",
+                                         "[1e400-1]" };
 
     (void) state;
 
@@ -182,12 +211,15 @@ static void
 json_that_cannot_be_kept_is_invalid(void **state)
 {
     (void) state;
-    bad("{\"name\":\"a\",\"name\":\"b\"}", "[{\"pointer\":\"\",\"detail\":\"a member is there twice\"}]");
+    bad("{\"name\":\"a\",\"name\":\"b\"}",
+        "[{\"pointer\":\"\",\"detail\":\"a member is there twice\"}]");
     bad("{\"name\":\"\\u0000\"}", "[{\"pointer\":\"/name\",\"detail\":\"must not hold U+0000\"}]");
     bad("{\"\\u0000\":1}", "[{\"pointer\":\"\",\"detail\":\"a member's name holds U+0000\"}]");
     bad("{\"weight\":1e400}", "[{\"pointer\":\"\",\"detail\":\"a number is out of range\"}]");
-    bad("[123456789012345678901,-1E+999,\"\\\\\",\"1e\\\"\"]", "[{\"pointer\":\"\",\"detail\":\"a number is out of range\"}]");
-    bad("{\"name\":\"a\",\"any\":{\"x\":[{\"y\":\"\\u0000\"}]}}", "[{\"pointer\":\"/any\",\"detail\":\"must not hold U+0000\"}]");
+    bad("[123456789012345678901,-1E+999,\"\\\\\",\"1e\\\"\"]",
+        "[{\"pointer\":\"\",\"detail\":\"a number is out of range\"}]");
+    bad("{\"name\":\"a\",\"any\":{\"x\":[{\"y\":\"\\u0000\"}]}}",
+        "[{\"pointer\":\"/any\",\"detail\":\"must not hold U+0000\"}]");
 }
 
 
@@ -195,7 +227,8 @@ static void
 members_become_parameters(void **state)
 {
     json_t     *json;
-    const char *text = "{\"s\":\"x\",\"i\":-5,\"r\":0.1,\"t\":true,\"n\":null,\"a\":[1, 2],\"big\":1e300}";
+    const char *text =
+        "{\"s\":\"x\",\"i\":-5,\"r\":0.1,\"t\":true,\"n\":null,\"a\":[1, 2],\"big\":1e300}";
 
     (void) state;
     assert_null(punit_body_parse(arena, text, strlen(text), &json));
@@ -213,13 +246,16 @@ members_become_parameters(void **state)
 static void
 a_cursor_comes_back_as_it_was(void **state)
 {
-    static const punit_type_t types[] = { PUNIT_TIMESTAMP, PUNIT_STRING, PUNIT_INTEGER, PUNIT_NONE };
+    static const punit_type_t types[] = { PUNIT_TIMESTAMP, PUNIT_STRING, PUNIT_INTEGER,
+                                          PUNIT_NONE };
     const char               *values[PUNIT_CURSOR_MAX];
     const char               *key = "[\"2024-02-29T00:00:00.123456+00:00\", \"b\xc3\xa4?>\", 7]";
     const char               *cursor = punit_cursor_encode(arena, key);
 
     (void) state;
-    assert_int_equal(strspn(cursor, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"), strlen(cursor));
+    assert_int_equal(strspn(cursor,
+                            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"),
+                     strlen(cursor));
     assert_null(punit_cursor_decode(arena, cursor, types, values));
     assert_string_equal(values[0], "2024-02-29T00:00:00.123456+00:00");
     assert_string_equal(values[1], "b\xc3\xa4?>");
@@ -231,15 +267,20 @@ static void
 a_cursor_of_another_list_is_refused(void **state)
 {
     static const punit_type_t types[] = { PUNIT_UUID, PUNIT_NONE };
-    static const char *const  keys[] = { "[]", "[1]", "[null]", "[\"x\"]", "{}", "1", "[",
-                                         "[\"0b6f2f0e-0000-4000-8000-00000000000a\",1]", "[[\"a\"]]" };
+    static const char *const  keys[] = { "[]",       "[1]",
+                                         "[null]",   "[\"x\"]",
+                                         "{}",       "1",
+                                         "[",        "[\"0b6f2f0e-0000-4000-8000-00000000000a\",1]",
+                                         "[[\"a\"]]" };
     static const char *const  texts[] = { "", "!", "W10", "W10=", "W1", "W10 " };
     const char               *values[PUNIT_CURSOR_MAX];
 
     (void) state;
 
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        assert_ptr_equal(punit_cursor_decode(arena, punit_cursor_encode(arena, keys[i]), types, values)->kind, &punit_problem_invalid_query);
+        assert_ptr_equal(
+            punit_cursor_decode(arena, punit_cursor_encode(arena, keys[i]), types, values)->kind,
+            &punit_problem_invalid_query);
     }
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -251,16 +292,22 @@ a_cursor_of_another_list_is_refused(void **state)
 static void
 query_arguments_are_checked(void **state)
 {
-    static const punit_arg_t args[] = {
-        { .name = "q", .type = PUNIT_STRING },
-        { "n", PUNIT_INTEGER, PUNIT_BOUNDS(1, 5), .fallback = "2" },
-        { "c", PUNIT_STRING, .values = colours },
-        { "must", PUNIT_BOOLEAN, .required = true },
-        {0}
-    };
-    static const char *const bad_texts[] = { "", "must=x", "must=true&must=true", "must=true&n=6", "must=true&n=", "must=true&n=1%",
-                                             "must=true&q=%ff", "must=true&q=%00", "must=true&c=blue", "must=true&q=%4" };
-    punit_query_t *query;
+    static const punit_arg_t args[] = { { .name = "q", .type = PUNIT_STRING },
+                                        { "n", PUNIT_INTEGER, PUNIT_BOUNDS(1, 5), .fallback = "2" },
+                                        { "c", PUNIT_STRING, .values = colours },
+                                        { "must", PUNIT_BOOLEAN, .required = true },
+                                        { 0 } };
+    static const char *const bad_texts[] = { "",
+                                             "must=x",
+                                             "must=true&must=true",
+                                             "must=true&n=6",
+                                             "must=true&n=",
+                                             "must=true&n=1%",
+                                             "must=true&q=%ff",
+                                             "must=true&q=%00",
+                                             "must=true&c=blue",
+                                             "must=true&q=%4" };
+    punit_query_t           *query;
 
     (void) state;
     assert_null(punit_query_parse(arena, "q=a+b%2B%c3%A4&must=true&&x=%zz&=1&y", args, &query));
@@ -272,7 +319,8 @@ query_arguments_are_checked(void **state)
     assert_string_equal(punit_query_get(query, "q"), "");
 
     for (size_t i = 0; i < sizeof(bad_texts) / sizeof(bad_texts[0]); i++) {
-        assert_ptr_equal(punit_query_parse(arena, bad_texts[i], args, &query)->kind, &punit_problem_invalid_query);
+        assert_ptr_equal(punit_query_parse(arena, bad_texts[i], args, &query)->kind,
+                         &punit_problem_invalid_query);
     }
 }
 

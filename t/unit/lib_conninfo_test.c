@@ -1,4 +1,6 @@
-/* links: workers/lib/pg/conninfo.c workers/lib/base/config.c workers/lib/base/log.c workers/lib/base/clock.c */
+/* links: workers/lib/pg/conninfo.c workers/lib/base/config.c workers/lib/base/log.c */
+/* links: workers/lib/base/clock.c */
+#include <libpq-fe.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
 #include <cmocka.h>
-#include <libpq-fe.h>
 
 #include "lib/base/config.h"
 #include "lib/pg/conninfo.h"
@@ -16,9 +18,9 @@ static const punit_identity_t eu = { "eu", "/tls/unit.pem", "/tls/unit.key", "/t
 static const punit_identity_t nothing;
 
 /* What punitctl 0.1.0 wrote into punit.peer. */
-#define OF_OLD                                                                           \
-    "host=us hostaddr=127.0.0.1 port=5432 dbname=punit user=punit_peer_eu"               \
-    " sslmode=verify-full sslcert=/old.pem sslkey=/old.key sslrootcert=/oldca.pem"       \
+#define OF_OLD                                                                          \
+    "host=us hostaddr=127.0.0.1 port=5432 dbname=punit user=punit_peer_eu"              \
+    " sslmode=verify-full sslcert=/old.pem sslkey=/old.key sslrootcert=/oldca.pem"      \
     " connect_timeout=60 keepalives_idle=50 keepalives_interval=20 keepalives_count=30" \
     " tcp_user_timeout=100000"
 
@@ -50,8 +52,9 @@ static void
 check_timeouts(const char *pg, const punit_identity_t *self)
 {
     static const char *const set[][2] = {
-        { "connect_timeout", "5" },     { "keepalives", "1" },       { "keepalives_idle", "5" },
-        { "keepalives_interval", "2" }, { "keepalives_count", "3" }, { "tcp_user_timeout", "10000" },
+        { "connect_timeout", "5" },    { "keepalives", "1" },
+        { "keepalives_idle", "5" },    { "keepalives_interval", "2" },
+        { "keepalives_count", "3" },   { "tcp_user_timeout", "10000" },
         { "client_encoding", "UTF8" },
     };
     char *conninfo = punit_conninfo_peer(pg, self, "test", NULL);

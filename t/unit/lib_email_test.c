@@ -1,15 +1,16 @@
 /* links: workers/lib/base/email.c workers/lib/base/pepper.c */
+#include <errno.h>
 #include <setjmp.h>
+#include <sodium.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
-#include <errno.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 #include "lib/base/email.h"
 #include "lib/base/pepper.h"
@@ -22,6 +23,7 @@ normal(const char *email, char *out)
     return punit_email_normalise(email, strlen(email), out);
 }
 
+
 static void
 an_address_is_lower_cased(void **state)
 {
@@ -31,13 +33,34 @@ an_address_is_lower_cased(void **state)
     assert_string_equal(out, "ann.o'hara+x@mail.example.org");
 }
 
+
 static void
 what_is_no_address_is_refused(void **state)
 {
     static const char *const bad[] = {
-        "", "@", "a@", "@b.c", "a", "a@b", "a b@c.de", "a@b..de", ".a@b.de", "a.@b.de",
-        "a..b@c.de", "a@-b.de", "a@b-.de", "a@b.de.", "a@b_c.de", "a@@b.de", "a\tb@c.de",
-        "\"a\"@b.de", "a@[127.0.0.1]", " a@b.de", "a@b.de ", "\xc3\xa4@b.de", "a@b\xc3\xa4.de",
+        "",
+        "@",
+        "a@",
+        "@b.c",
+        "a",
+        "a@b",
+        "a b@c.de",
+        "a@b..de",
+        ".a@b.de",
+        "a.@b.de",
+        "a..b@c.de",
+        "a@-b.de",
+        "a@b-.de",
+        "a@b.de.",
+        "a@b_c.de",
+        "a@@b.de",
+        "a\tb@c.de",
+        "\"a\"@b.de",
+        "a@[127.0.0.1]",
+        " a@b.de",
+        "a@b.de ",
+        "\xc3\xa4@b.de",
+        "a@b\xc3\xa4.de",
     };
     char out[PUNIT_EMAIL_MAX + 1];
 
@@ -48,6 +71,7 @@ what_is_no_address_is_refused(void **state)
     }
     assert_non_null(punit_email_normalise("a\0b@c.de", 8, out));
 }
+
 
 static void
 lengths_end_at_64_63_and_254(void **state)
@@ -80,11 +104,12 @@ lengths_end_at_64_63_and_254(void **state)
     assert_non_null(normal(email, out));
 }
 
+
 static int
 load(punit_pepper_t *pepper, const char *text)
 {
     char file[] = "/tmp/pepper-XXXXXX";
-    int fd = mkstemp(file);
+    int  fd = mkstemp(file);
 
     assert_int_equal(write(fd, text, strlen(text)), strlen(text));
     close(fd);
@@ -95,24 +120,29 @@ load(punit_pepper_t *pepper, const char *text)
     return rc;
 }
 
+
 static void
 the_pepper_is_64_hex_digits(void **state)
 {
     punit_pepper_t pepper;
 
     assert_int_equal(load(&pepper,
-        "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1F\n"), 0);
+                          "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1F\n"),
+                     0);
     assert_int_equal(pepper.key[31], 0x1f);
     assert_int_equal(load(&pepper, ""), -1);
     assert_int_equal(errno, EINVAL);
     assert_int_equal(load(&pepper, "0001"), -1);
     assert_int_equal(load(&pepper,
-        "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f00\n"), -1);
+                          "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f00\n"),
+                     -1);
     assert_int_equal(load(&pepper,
-        "0x0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n"), -1);
+                          "0x0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n"),
+                     -1);
     assert_int_equal(punit_pepper_load(&pepper, "/nonexistent/pepper"), -1);
     assert_int_equal(errno, ENOENT);
 }
+
 
 static void
 the_hash_is_hmac_sha256(void **state)
@@ -124,10 +154,12 @@ the_hash_is_hmac_sha256(void **state)
 
     memset(pepper.key, 0x0b, sizeof pepper.key);
     punit_pepper_hash(&pepper, "ann@example.org", hash);
-    assert_int_equal(sodium_hex2bin(want, sizeof want, HMAC_WANTED,
-                     strlen(HMAC_WANTED), NULL, &n, NULL), 0);
+    assert_int_equal(sodium_hex2bin(want, sizeof want, HMAC_WANTED, strlen(HMAC_WANTED), NULL, &n,
+                                    NULL),
+                     0);
     assert_memory_equal(hash, want, sizeof want);
 }
+
 
 int
 main(void)

@@ -1,14 +1,23 @@
-/* links: workers/lib/http/route.c workers/lib/http/request.c workers/lib/http/query.c workers/lib/http/rule.c workers/lib/http/body.c workers/lib/http/cursor.c workers/lib/http/problem.c workers/lib/http/owned.c workers/lib/http/sql.c workers/lib/http/binary_array.c workers/lib/http/type.c workers/lib/base/email.c workers/lib/base/uuid.c workers/lib/pg/rows.c workers/lib/pg/statement.c workers/lib/pg/pool.c workers/lib/pg/schema.c workers/lib/pg/connection.c workers/lib/pg/wire.c workers/lib/grid/grid.c workers/lib/base/backoff.c workers/lib/base/arena.c workers/lib/base/log.c workers/lib/base/config.c workers/lib/base/clock.c */
+/* links: workers/lib/http/route.c workers/lib/http/request.c workers/lib/http/query.c */
+/* links: workers/lib/http/rule.c workers/lib/http/body.c workers/lib/http/cursor.c */
+/* links: workers/lib/http/problem.c workers/lib/http/owned.c workers/lib/http/sql.c */
+/* links: workers/lib/http/binary_array.c workers/lib/http/type.c workers/lib/base/email.c */
+/* links: workers/lib/base/uuid.c workers/lib/pg/rows.c workers/lib/pg/statement.c */
+/* links: workers/lib/pg/pool.c workers/lib/pg/schema.c workers/lib/pg/connection.c */
+/* links: workers/lib/pg/wire.c workers/lib/grid/grid.c workers/lib/base/backoff.c */
+/* links: workers/lib/base/arena.c workers/lib/base/log.c workers/lib/base/config.c */
+/* links: workers/lib/base/clock.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
 #include <cmocka.h>
 
 #include "lib/http/route.h"
 
-static const char *values[8];
+static const char    *values[8];
 static punit_arena_t *arena;
 
 static const punit_route_t routes[] = {
@@ -18,7 +27,7 @@ static const punit_route_t routes[] = {
     { .method = "PUT", .path = "/a/{id:uuid}/b/{n:integer}", .class = PUNIT_OWNED },
     { .method = "GET", .path = "/name/{x}", .class = PUNIT_OWNED },
     { .method = "GET", .path = "/punit/introspect", .class = PUNIT_INTERNAL },
-    {0}
+    { 0 }
 };
 
 #define UUID "0b6f2f0e-0000-4000-8000-00000000000a"
@@ -97,8 +106,24 @@ static void
 knows_no_other_path(void **state)
 {
     static const char *const paths[] = {
-        "", "/", "a", "//a", "/a/", "/a//", "/ab", "/A", "/a/x", "/a/" UUID "/", "/a/" UUID "/b", "/a/" UUID "/b/1.5",
-        "/a/" UUID "/b/", "/a/0" UUID, "/name/", "/name", "/name/\xff", "/name/a/b",
+        "",
+        "/",
+        "a",
+        "//a",
+        "/a/",
+        "/a//",
+        "/ab",
+        "/A",
+        "/a/x",
+        "/a/" UUID "/",
+        "/a/" UUID "/b",
+        "/a/" UUID "/b/1.5",
+        "/a/" UUID "/b/",
+        "/a/0" UUID,
+        "/name/",
+        "/name",
+        "/name/\xff",
+        "/name/a/b",
     };
     const char *allow;
 
@@ -129,7 +154,8 @@ main(void)
         cmocka_unit_test_setup_teardown(gives_placeholders_in_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(says_which_methods_a_path_has, set_up, tear_down),
         cmocka_unit_test_setup_teardown(knows_no_other_path, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(takes_any_method_at_an_internal_location, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(takes_any_method_at_an_internal_location, set_up,
+                                        tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,11 +1,12 @@
 /* links: ngx_punit_module/grid/ngx_http_punit_memcached.c */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include <ngx_http_punit_memcached.h>
 
@@ -14,7 +15,7 @@
 static ngx_int_t
 parse(ngx_http_punit_memcached_answer_t *a, const char *text, size_t len)
 {
-    u_char *p = malloc(len ? len : 1);
+    u_char   *p = malloc(len ? len : 1);
     ngx_int_t rc;
 
     memcpy(p, text, len);
@@ -27,7 +28,11 @@ parse(ngx_http_punit_memcached_answer_t *a, const char *text, size_t len)
 static void
 a_hit_gives_size_and_client_flags(void **state)
 {
-    static const struct { const char *line; size_t size; uint32_t flags; } v[] = {
+    static const struct {
+        const char *line;
+        size_t      size;
+        uint32_t    flags;
+    } v[] = {
         { "VA 5 f7\r\nhello\r\n", 5, 7 },
         { "VA 0 f0\r\n\r\n", 0, 0 },
         { "VA 1048576 f4294967295\r\n", 1048576, 4294967295u },
@@ -51,7 +56,7 @@ static void
 a_miss_and_a_server_error_are_answers_too(void **state)
 {
     ngx_http_punit_memcached_answer_t a;
-    const char *error = "SERVER_ERROR out of memory writing get response\r\n";
+    const char                       *error = "SERVER_ERROR out of memory writing get response\r\n";
 
     assert_int_equal(parse(&a, "EN\r\nVA", 6), NGX_OK);
     assert_int_equal(a.kind, NGX_HTTP_PUNIT_MEMCACHED_MISS);
@@ -81,14 +86,35 @@ static void
 anything_else_breaks_the_connection(void **state)
 {
     static const char *v[] = {
-        "\r\n", "\n", "EN\n", "ENX\r\n", "E\r\n", "ERROR\r\n", "CLIENT_ERROR bad\r\n", "HD\r\n",
-        "VALUE punit:x 0 5\r\nhello\r\nEND\r\n", "VA\r\n", "VA \r\n", "VA 5\r\n", "VA x f1\r\n",
-        "VA -1 f1\r\n", "VA +5 f1\r\n", "VA 5f1\r\n", "VA 5 f\r\n", "VA 5 fx\r\n", "VA 5 f1x\r\n",
-        "VA 5 f4294967296\r\n", "VA 134217729 f1\r\n", "VA 99999999999999999999999 f1\r\n",
-        "VA 5 f1 f\r\n5", "SERVER_ERROR\r\n", "SERVER_ERROR \r\n", "va 5 f1\r\n",
+        "\r\n",
+        "\n",
+        "EN\n",
+        "ENX\r\n",
+        "E\r\n",
+        "ERROR\r\n",
+        "CLIENT_ERROR bad\r\n",
+        "HD\r\n",
+        "VALUE punit:x 0 5\r\nhello\r\nEND\r\n",
+        "VA\r\n",
+        "VA \r\n",
+        "VA 5\r\n",
+        "VA x f1\r\n",
+        "VA -1 f1\r\n",
+        "VA +5 f1\r\n",
+        "VA 5f1\r\n",
+        "VA 5 f\r\n",
+        "VA 5 fx\r\n",
+        "VA 5 f1x\r\n",
+        "VA 5 f4294967296\r\n",
+        "VA 134217729 f1\r\n",
+        "VA 99999999999999999999999 f1\r\n",
+        "VA 5 f1 f\r\n5",
+        "SERVER_ERROR\r\n",
+        "SERVER_ERROR \r\n",
+        "va 5 f1\r\n",
     };
     ngx_http_punit_memcached_answer_t a;
-    char line[NGX_HTTP_PUNIT_MEMCACHED_LINE_MAX];
+    char                              line[NGX_HTTP_PUNIT_MEMCACHED_LINE_MAX];
 
     for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
         ngx_int_t rc = parse(&a, v[i], strlen(v[i]));
@@ -107,7 +133,7 @@ anything_else_breaks_the_connection(void **state)
 static void
 keys_are_what_memcached_takes(void **state)
 {
-    u_char text[252], out[300], *end;
+    u_char    text[252], out[300], *end;
     ngx_str_t key = { 250, text };
 
     memset(text, 'k', sizeof(text));

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+
 #include "mover/queue/heap.h"
 
 #define NODES 500

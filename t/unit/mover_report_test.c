@@ -10,9 +10,10 @@
 
 #include <cmocka.h>
 
+
 #include "mover/queue/report.h"
 
-#define USER    "6f9619ff-8b86-d011-b42d-00cf4fc964ff"
+#define USER "6f9619ff-8b86-d011-b42d-00cf4fc964ff"
 
 
 static bool
@@ -65,11 +66,27 @@ static void
 what_is_no_report_is_refused(void **state)
 {
     static const char *const lines[] = {
-        "", "f", "l", "x " USER " 1", "f " USER, "f " USER " eu", "f " USER " eu 1", "f " USER " eu 1 2 3",
-        "f " USER " eu -1 2", "f " USER " eu 1 x", "f " USER "  eu 1 2", "f " USER " EU 1 2", "f " USER " e'u 1 2",
-        "f " USER " 123456789012345678901234567890123 1 2", "f 6f9619ff8b86-d011-b42d-00cf4fc964ff0 eu 1 2",
-        "l " USER, "l " USER " ", "l " USER " 1 ", "l zf9619ff-8b86-d011-b42d-00cf4fc964ff 1",
-        "l " USER " 99999999999999999999", "f  " USER " eu 1 2",
+        "",
+        "f",
+        "l",
+        "x " USER " 1",
+        "f " USER,
+        "f " USER " eu",
+        "f " USER " eu 1",
+        "f " USER " eu 1 2 3",
+        "f " USER " eu -1 2",
+        "f " USER " eu 1 x",
+        "f " USER "  eu 1 2",
+        "f " USER " EU 1 2",
+        "f " USER " e'u 1 2",
+        "f " USER " 123456789012345678901234567890123 1 2",
+        "f 6f9619ff8b86-d011-b42d-00cf4fc964ff0 eu 1 2",
+        "l " USER,
+        "l " USER " ",
+        "l " USER " 1 ",
+        "l zf9619ff-8b86-d011-b42d-00cf4fc964ff 1",
+        "l " USER " 99999999999999999999",
+        "f  " USER " eu 1 2",
     };
 
     report_t r;

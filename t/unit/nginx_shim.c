@@ -1,25 +1,25 @@
 #include "nginx_shim.h"
 
+#include <ngx_md5.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <ngx_md5.h>
 
 struct shim_chunk {
     struct shim_chunk *next;
-    max_align_t data[];
+    max_align_t        data[];
 };
 
 struct shim_slab_chunk {
-    size_t size;
+    size_t      size;
     max_align_t data[];
 };
 
-ngx_uint_t ngx_pagesize = 4096;
-static ngx_time_t shim_now;
+ngx_uint_t           ngx_pagesize = 4096;
+static ngx_time_t    shim_now;
 volatile ngx_time_t *ngx_cached_time = &shim_now;
-volatile ngx_msec_t ngx_current_msec;
+volatile ngx_msec_t  ngx_current_msec;
 
 static size_t slab_limit, slab_used;
 
@@ -157,8 +157,8 @@ ngx_slab_calloc(ngx_slab_pool_t *shpool, size_t size)
 void
 ngx_slab_free_locked(ngx_slab_pool_t *shpool, void *p)
 {
-    struct shim_slab_chunk *c = (struct shim_slab_chunk *)
-        ((u_char *) p - offsetof(struct shim_slab_chunk, data));
+    struct shim_slab_chunk *c =
+        (struct shim_slab_chunk *) ((u_char *) p - offsetof(struct shim_slab_chunk, data));
 
     slab_used -= c->size;
     free(c);
@@ -242,7 +242,7 @@ shim_file(const char *path, size_t *len)
 {
     FILE *f = fopen(path, "rb");
     char *text = NULL;
-    long size;
+    long  size;
 
     if (f == NULL) {
         return NULL;

@@ -11,12 +11,12 @@
 #include <ngx_core.h>
 
 ngx_pool_t *shim_pool(void);
-void shim_pool_free(ngx_pool_t *pool);
+void        shim_pool_free(ngx_pool_t *pool);
 
 /* limit: bytes until ngx_slab_alloc() gives NULL */
 ngx_slab_pool_t *shim_slab(size_t limit);
-size_t shim_slab_used(void);
-void shim_slab_free(ngx_slab_pool_t *shpool);
+size_t           shim_slab_used(void);
+void             shim_slab_free(ngx_slab_pool_t *shpool);
 
 void shim_time(time_t now);
 

@@ -1,11 +1,15 @@
-/* links: ngx_punit_module/token/ngx_http_punit_base64url.c ngx_punit_module/token/ngx_http_punit_jwt.c ngx_punit_module/token/ngx_http_punit_key.c ngx_punit_module/token/ngx_http_punit_signature.c t/unit/judge.c t/unit/nginx_shim.c */
+/* links: ngx_punit_module/token/ngx_http_punit_base64url.c */
+/* links: ngx_punit_module/token/ngx_http_punit_jwt.c */
+/* links: ngx_punit_module/token/ngx_http_punit_key.c */
+/* links: ngx_punit_module/token/ngx_http_punit_signature.c t/unit/judge.c t/unit/nginx_shim.c */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
@@ -23,8 +27,8 @@ static char *
 b64(const u_char *p, size_t n)
 {
     static const char al[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    char *s = malloc(n * 4 / 3 + 4), *o = s;
-    size_t i;
+    char             *s = malloc(n * 4 / 3 + 4), *o = s;
+    size_t            i;
 
     for (i = 0; i < n; i += 3) {
         uint32_t v = p[i] << 16 | (i + 1 < n ? p[i + 1] << 8 : 0) | (i + 2 < n ? p[i + 2] : 0);
@@ -50,15 +54,15 @@ b64(const u_char *p, size_t n)
 static void
 padding_of_any_part_is_refused(void **state)
 {
-    static const char secret[] = "0123456789abcdef0123456789abcdef";
+    static const char    secret[] = "0123456789abcdef0123456789abcdef";
     ngx_http_punit_key_t key = { .alg = ngx_http_punit_alg((const u_char *) "HS256", 5) };
-    static const char *pads[][3] = {
-        { "", "", "" }, { "=", "", "" }, { "", "==", "" }, { "", "=", "" }, { "", "", "=" },
-        { "", "", "==" }, { "====", "", "" }, { "\n", "", "" }, { "", "", "\n" },
+    static const char   *pads[][3] = {
+          { "", "", "" },   { "=", "", "" },    { "", "==", "" }, { "", "=", "" },  { "", "", "=" },
+          { "", "", "==" }, { "====", "", "" }, { "\n", "", "" }, { "", "", "\n" },
     };
     ngx_http_punit_key_error_t err;
-    char token[256], input[128], *sig;
-    u_char mac[32];
+    char                       token[256], input[128], *sig;
+    u_char                     mac[32];
 
     assert_int_equal(ngx_http_punit_key_secret(&key, (const u_char *) secret, 32, &err), NGX_OK);
     for (size_t i = 0; i < sizeof(pads) / sizeof(pads[0]); i++) {
@@ -78,10 +82,10 @@ padding_of_any_part_is_refused(void **state)
 static char *
 sign(EVP_PKEY *pkey, const ngx_http_punit_alg_t *alg, const char *payload)
 {
-    char header[128], *h, *p, *s, *token;
-    u_char *sig, *raw;
-    size_t n, c = alg->coord;
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    char          header[128], *h, *p, *s, *token;
+    u_char       *sig, *raw;
+    size_t        n, c = alg->coord;
+    EVP_MD_CTX   *ctx = EVP_MD_CTX_new();
     EVP_PKEY_CTX *pctx;
 
     snprintf(header, sizeof(header), "{\"alg\":\"%s\",\"typ\":\"at+jwt\"}", alg->name.data);
@@ -100,7 +104,7 @@ sign(EVP_PKEY *pkey, const ngx_http_punit_alg_t *alg, const char *payload)
     assert_int_equal(EVP_DigestSign(ctx, sig, &n, (u_char *) token, strlen(token)), 1);
     if (alg->family == NGX_HTTP_PUNIT_ECDSA) {
         const u_char *d = sig;
-        ECDSA_SIG *es = d2i_ECDSA_SIG(NULL, &d, n);
+        ECDSA_SIG    *es = d2i_ECDSA_SIG(NULL, &d, n);
 
         raw = malloc(2 * c);
         BN_bn2binpad(ECDSA_SIG_get0_r(es), raw, c);
@@ -138,9 +142,9 @@ generate(const ngx_http_punit_alg_t *alg)
 static char *
 pem(EVP_PKEY *pkey, int private)
 {
-    BIO *bio = BIO_new(BIO_s_mem());
+    BIO  *bio = BIO_new(BIO_s_mem());
     char *data, *text;
-    long n;
+    long  n;
 
     if (private) {
         PEM_write_bio_PrivateKey(bio, pkey, NULL, NULL, 0, NULL, NULL);
@@ -156,7 +160,7 @@ pem(EVP_PKEY *pkey, int private)
 
 static ngx_int_t
 load_pem(ngx_http_punit_key_t *key, const char *alg, const char *text,
-    ngx_http_punit_key_error_t *err)
+         ngx_http_punit_key_error_t *err)
 {
     memset(key, 0, sizeof(*key));
     key->kid = shim_str("eu-1");
@@ -168,16 +172,16 @@ load_pem(ngx_http_punit_key_t *key, const char *alg, const char *text,
 static void
 each_algorithm_accepts_its_own_signature_and_no_altered_one(void **state)
 {
-    static const char *algs[] = { "ES256", "ES384", "ES512", "RS256", "RS384", "RS512",
-                                  "PS256", "PS384", "PS512", "EdDSA" };
+    static const char         *algs[] = { "ES256", "ES384", "ES512", "RS256", "RS384",
+                                          "RS512", "PS256", "PS384", "PS512", "EdDSA" };
     ngx_http_punit_key_error_t err;
-    ngx_http_punit_key_t key;
+    ngx_http_punit_key_t       key;
 
     for (size_t i = 0; i < sizeof(algs) / sizeof(algs[0]); i++) {
         const ngx_http_punit_alg_t *alg =
             ngx_http_punit_alg((const u_char *) algs[i], strlen(algs[i]));
         EVP_PKEY *pkey = generate(alg);
-        char *text = pem(pkey, 0), *token, *dot;
+        char     *text = pem(pkey, 0), *token, *dot;
 
         assert_int_equal(load_pem(&key, algs[i], text, &err), NGX_OK);
         /* ECDSA's r and s have leading zeros now and then */
@@ -203,9 +207,9 @@ static void
 a_key_refuses_a_token_of_another_algorithm(void **state)
 {
     ngx_http_punit_key_error_t err;
-    ngx_http_punit_key_t rs, ps;
-    EVP_PKEY *pkey = EVP_RSA_gen(2048);
-    char *text = pem(pkey, 0);
+    ngx_http_punit_key_t       rs, ps;
+    EVP_PKEY                  *pkey = EVP_RSA_gen(2048);
+    char                      *text = pem(pkey, 0);
     char *token = sign(pkey, ngx_http_punit_alg((const u_char *) "RS256", 5), "{}");
 
     assert_int_equal(load_pem(&rs, "RS256", text, &err), NGX_OK);
@@ -217,9 +221,9 @@ a_key_refuses_a_token_of_another_algorithm(void **state)
     /* the oldest trick: the public key as the secret of HS256 */
     {
         ngx_http_punit_key_t hs = { .alg = ngx_http_punit_alg((const u_char *) "HS256", 5) };
-        char *h = b64((const u_char *) "{\"alg\":\"HS256\"}", 15), input[64];
-        u_char mac[32];
-        char *s;
+        char                *h = b64((const u_char *) "{\"alg\":\"HS256\"}", 15), input[64];
+        u_char               mac[32];
+        char                *s;
 
         assert_int_equal(ngx_http_punit_key_secret(&hs, (u_char *) text, strlen(text), &err),
                          NGX_OK);
@@ -247,7 +251,7 @@ static void
 refuses(const char *alg, const char *text, const char *why)
 {
     ngx_http_punit_key_error_t err = { "" };
-    ngx_http_punit_key_t key;
+    ngx_http_punit_key_t       key;
 
     assert_int_equal(load_pem(&key, alg, text, &err), NGX_ERROR);
     if (strstr((char *) err.text, why) == NULL) {
@@ -263,8 +267,8 @@ keys_that_do_not_fit_are_refused_with_the_reason(void **state)
 {
     EVP_PKEY *p256 = EVP_EC_gen("P-256"), *p384 = EVP_EC_gen("P-384");
     EVP_PKEY *k1 = EVP_EC_gen("secp256k1"), *rsa = EVP_RSA_gen(1024);
-    char *a = pem(p256, 0), *b = pem(p384, 0), *c = pem(rsa, 0), *d = pem(p256, 1);
-    char *e = pem(k1, 0), *both = malloc(strlen(a) + strlen(d) + 1);
+    char     *a = pem(p256, 0), *b = pem(p384, 0), *c = pem(rsa, 0), *d = pem(p256, 1);
+    char     *e = pem(k1, 0), *both = malloc(strlen(a) + strlen(d) + 1);
 
     sprintf(both, "%s%s", a, d);
     refuses("ES256", b, "its curve does not fit ES256, expected P-256");
@@ -289,9 +293,10 @@ keys_that_do_not_fit_are_refused_with_the_reason(void **state)
 static void
 a_secret_shorter_than_the_hash_is_refused_and_a_line_end_is_no_part_of_it(void **state)
 {
-    ngx_http_punit_key_t a = { .alg = ngx_http_punit_alg((const u_char *) "HS256", 5) }, b = a, c = a;
+    ngx_http_punit_key_t a = { .alg = ngx_http_punit_alg((const u_char *) "HS256", 5) }, b = a,
+                         c = a;
     ngx_http_punit_key_error_t err;
-    const u_char *s = (const u_char *) "0123456789abcdef0123456789abcdef\r\n";
+    const u_char              *s = (const u_char *) "0123456789abcdef0123456789abcdef\r\n";
 
     assert_int_equal(ngx_http_punit_key_secret(&a, s, 31, &err), NGX_ERROR);
     assert_non_null(strstr((char *) err.text, "31 bytes, expected at least 32"));

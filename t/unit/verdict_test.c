@@ -1,13 +1,20 @@
-/* links: ngx_punit_module/token/ngx_http_punit_base64url.c ngx_punit_module/token/ngx_http_punit_jwt.c ngx_punit_module/token/ngx_http_punit_claims.c ngx_punit_module/token/ngx_http_punit_key.c ngx_punit_module/token/ngx_http_punit_signature.c ngx_punit_module/token/ngx_http_punit_verdict.c ngx_punit_module/token/ngx_http_punit_verdicts.c t/unit/nginx_shim.c */
+/* links: ngx_punit_module/token/ngx_http_punit_base64url.c */
+/* links: ngx_punit_module/token/ngx_http_punit_jwt.c */
+/* links: ngx_punit_module/token/ngx_http_punit_claims.c */
+/* links: ngx_punit_module/token/ngx_http_punit_key.c */
+/* links: ngx_punit_module/token/ngx_http_punit_signature.c */
+/* links: ngx_punit_module/token/ngx_http_punit_verdict.c */
+/* links: ngx_punit_module/token/ngx_http_punit_verdicts.c t/unit/nginx_shim.c */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include <cmocka.h>
 
 #include <ngx_http_punit_verdict.h>
 
@@ -16,24 +23,24 @@
 #define NOW   1700000000
 #define LIMIT 65536
 
-static ngx_pool_t *pool;
-static ngx_slab_pool_t *shpool;
+static ngx_pool_t                *pool;
+static ngx_slab_pool_t           *shpool;
 static ngx_http_punit_verdicts_t *cache;
-static ngx_http_punit_keys_t keys;
-static ngx_http_punit_key_t key[16];
-static ngx_http_punit_policy_t policy;
-static ngx_http_punit_claims_t claims;
-static const char *reason;
-static size_t base;
-static ngx_http_punit_memo_t *memo;
+static ngx_http_punit_keys_t      keys;
+static ngx_http_punit_key_t       key[16];
+static ngx_http_punit_policy_t    policy;
+static ngx_http_punit_claims_t    claims;
+static const char                *reason;
+static size_t                     base;
+static ngx_http_punit_memo_t     *memo;
 
 
 static void
 add_key(const char *kid, char fill)
 {
-    ngx_http_punit_key_t *k = &key[keys.keys.nelts++];
+    ngx_http_punit_key_t      *k = &key[keys.keys.nelts++];
     ngx_http_punit_key_error_t err;
-    u_char secret[32];
+    u_char                     secret[32];
 
     memset(secret, fill, sizeof(secret));
     memset(k, 0, sizeof(*k));
@@ -86,7 +93,7 @@ static char *
 b64(char *o, const void *data, size_t n)
 {
     static const char al[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    const u_char *p = data;
+    const u_char     *p = data;
 
     for (size_t i = 0; i < n; i += 3) {
         uint32_t v = p[i] << 16 | (i + 1 < n ? p[i + 1] << 8 : 0) | (i + 2 < n ? p[i + 2] : 0);
@@ -109,7 +116,7 @@ b64(char *o, const void *data, size_t n)
 static ngx_str_t
 token_kid(const char *kid, char fill, const char *jti, long exp)
 {
-    char header[128], payload[512], *text = ngx_palloc(pool, 1024), *o;
+    char   header[128], payload[512], *text = ngx_palloc(pool, 1024), *o;
     u_char secret[32], mac[32];
 
     memset(secret, fill, sizeof(secret));
@@ -117,14 +124,18 @@ token_kid(const char *kid, char fill, const char *jti, long exp)
     if (*kid == 0) {
         strcpy(header, "{\"alg\":\"HS256\"}");
     }
-    snprintf(payload, sizeof(payload),
-             "{\"iss\":\"punit\",\"aud\":\"punit\",\"sub\":\"6f1c0a5e-0000-4000-8000-000000000001\","
-             "\"jti\":\"%s\",\"iat\":%ld,\"exp\":%ld,\"unit\":\"eu\",\"epoch\":4,\"gen\":2,\"sid\":\"s\","
-             "\"roles\":[\"user\",\"coach\"]}", jti, exp - 900, exp);
+    snprintf(
+        payload, sizeof(payload),
+        "{\"iss\":\"punit\",\"aud\":\"punit\",\"sub\":\"6f1c0a5e-0000-4000-8000-000000000001\","
+        "\"jti\":\"%s\",\"iat\":%ld,\"exp\":%ld,\"unit\":\"eu\",\"epoch\":4,\"gen\":2,"
+        "\"sid\":\"s\","
+        "\"roles\":[\"user\",\"coach\"]}",
+        jti, exp - 900, exp);
     o = b64(text, header, strlen(header));
     *o++ = '.';
     o = b64(o, payload, strlen(payload));
-    EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, secret, 32, (u_char *) text, o - text, mac, 32, NULL);
+    EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, secret, 32, (u_char *) text, o - text, mac, 32,
+              NULL);
     *o++ = '.';
     b64(o, mac, 32);
     return shim_str(text);
@@ -148,7 +159,7 @@ verdict(ngx_str_t t)
 static void
 the_second_verdict_comes_from_the_cache_with_the_same_claims(void **state)
 {
-    ngx_str_t t = token("j1", NOW + 900);
+    ngx_str_t               t = token("j1", NOW + 900);
     ngx_http_punit_claims_t first;
 
     assert_int_equal(verdict(t), NGX_OK);
@@ -159,9 +170,17 @@ the_second_verdict_comes_from_the_cache_with_the_same_claims(void **state)
     assert_int_equal(cache->hits, 1);
     assert_int_equal(cache->misses, 1);
 
-#define SAME(m) assert_int_equal(first.m.len, claims.m.len); \
+#define SAME(m)                                  \
+    assert_int_equal(first.m.len, claims.m.len); \
     assert_memory_equal(first.m.data, claims.m.data, first.m.len)
-    SAME(user); SAME(jti); SAME(sid); SAME(unit); SAME(roles); SAME(issuer); SAME(kid); SAME(payload);
+    SAME(user);
+    SAME(jti);
+    SAME(sid);
+    SAME(unit);
+    SAME(roles);
+    SAME(issuer);
+    SAME(kid);
+    SAME(payload);
     assert_int_equal(claims.epoch, 4);
     assert_int_equal(claims.gen, 2);
     assert_int_equal(claims.exp, NOW + 900);
@@ -251,7 +270,7 @@ static void
 the_cache_keeps_to_its_limit_and_forgets_the_longest_unused(void **state)
 {
     ngx_str_t favourite = token("favourite", NOW + 900), t[300];
-    char jti[32];
+    char      jti[32];
 
     assert_int_equal(verdict(favourite), NGX_OK);
     for (int i = 0; i < 300; i++) {
@@ -276,7 +295,7 @@ the_cache_keeps_to_its_limit_and_forgets_the_longest_unused(void **state)
 static void
 a_full_zone_costs_the_cache_and_not_the_verdict(void **state)
 {
-    void *hog = ngx_slab_alloc_locked(shpool, (1 << 20) - shim_slab_used() - 600);
+    void     *hog = ngx_slab_alloc_locked(shpool, (1 << 20) - shim_slab_used() - 600);
     ngx_str_t a = token("a", NOW + 900), b = token("b", NOW + 900);
 
     assert_int_equal(verdict(a), NGX_OK);
@@ -355,7 +374,8 @@ without_a_cache_every_verdict_is_made_anew(void **state)
     ngx_str_t t = token("j1", NOW + 900);
 
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(ngx_http_punit_verdict(pool, NULL, NULL, memo, &keys, &policy, &t, &claims, &reason),
+        assert_int_equal(ngx_http_punit_verdict(pool, NULL, NULL, memo, &keys, &policy, &t, &claims,
+                                                &reason),
                          NGX_OK);
         assert_false(claims.cached);
     }
@@ -368,7 +388,7 @@ a_token_that_comes_again_by_its_connection_is_not_hashed_again(void **state)
     ngx_str_t t = token("j1", NOW + 900);
 
     verdict(t);
-    assert_int_equal(memo->token.len, 0);      /* may never come again */
+    assert_int_equal(memo->token.len, 0); /* may never come again */
     assert_int_equal(verdict(t), NGX_OK);
     assert_int_equal(memo->token.len, t.len);
 
@@ -384,7 +404,7 @@ static void
 what_differs_in_anything_is_hashed(void **state)
 {
     ngx_str_t t = token("j1", NOW + 900), other = token("j2", NOW + 900), longer;
-    u_char text[2048];
+    u_char    text[2048];
 
     verdict(t);
     verdict(t);

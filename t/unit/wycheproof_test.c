@@ -1,15 +1,20 @@
-/* links: ngx_punit_module/token/ngx_http_punit_base64url.c ngx_punit_module/token/ngx_http_punit_jwt.c ngx_punit_module/token/ngx_http_punit_jwks.c ngx_punit_module/token/ngx_http_punit_key.c ngx_punit_module/token/ngx_http_punit_signature.c t/unit/judge.c t/unit/nginx_shim.c */
+/* links: ngx_punit_module/token/ngx_http_punit_base64url.c */
+/* links: ngx_punit_module/token/ngx_http_punit_jwt.c */
+/* links: ngx_punit_module/token/ngx_http_punit_jwks.c */
+/* links: ngx_punit_module/token/ngx_http_punit_key.c */
+/* links: ngx_punit_module/token/ngx_http_punit_signature.c t/unit/judge.c t/unit/nginx_shim.c */
 
 /* Wycheproof's vectors for signatures and key sets. */
 
+#include <jansson.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include <openssl/err.h>
 
@@ -61,9 +66,9 @@ teardown(void **state)
 static json_t *
 vectors(const char *name)
 {
-    char path[4096];
+    char        path[4096];
     const char *dir = getenv("PUNIT_WYCHEPROOF");
-    json_t *root;
+    json_t     *root;
 
     snprintf(path, sizeof(path), "%s/%s", dir ? dir : "../shared/data/wycheproof", name);
     root = json_load_file(path, 0, NULL);
@@ -88,11 +93,11 @@ member(json_t *o, const char *name)
 static ngx_int_t
 secret(json_t *jwk)
 {
-    const char *k = member(jwk, "k"), *alg = member(jwk, "alg");
+    const char                *k = member(jwk, "k"), *alg = member(jwk, "alg");
     ngx_http_punit_key_error_t err;
-    ngx_http_punit_key_t *key;
-    u_char raw[256];
-    size_t n;
+    ngx_http_punit_key_t      *key;
+    u_char                     raw[256];
+    size_t                     n;
 
     if (ngx_http_punit_alg((const u_char *) alg, strlen(alg)) == NULL
         || ngx_http_punit_base64url_decode(raw, &n, (const u_char *) k, strlen(k)) != NGX_OK)
@@ -109,11 +114,11 @@ secret(json_t *jwk)
 static ngx_int_t
 load_jwk(json_t *jwk)
 {
-    json_t *set = json_pack("{s:[O]}", "keys", jwk);
-    char *text = json_dumps(set, 0);
+    json_t                    *set = json_pack("{s:[O]}", "keys", jwk);
+    char                      *text = json_dumps(set, 0);
     ngx_http_punit_key_error_t err;
-    ngx_uint_t skipped;
-    ngx_int_t rc;
+    ngx_uint_t                 skipped;
+    ngx_int_t                  rc;
 
     rc = ngx_http_punit_jwks_parse(pool, &keys, (u_char *) text, strlen(text), &skipped, &err);
     if (rc != NGX_OK) {
@@ -130,9 +135,10 @@ static int
 contradicts(json_t *group, const char *jws)
 {
     json_t *test;
-    size_t t;
+    size_t  t;
 
-    json_array_foreach(json_object_get(group, "tests"), t, test) {
+    json_array_foreach(json_object_get(group, "tests"), t, test)
+    {
         if (strcmp(member(test, "result"), "valid") == 0 && strcmp(member(test, "jws"), jws) == 0) {
             return 1;
         }
@@ -145,13 +151,15 @@ static void
 wycheproof_signatures_are_judged_as_they_should(void **state)
 {
     json_t *root = vectors("json_web_signature_test.json"), *group, *test, *jwk;
-    int valid = 0, accepted = 0, invalid = 0, refused = 0, wrong = 0, twins = 0, id;
-    size_t g, t;
+    int     valid = 0, accepted = 0, invalid = 0, refused = 0, wrong = 0, twins = 0, id;
+    size_t  g, t;
 
-    json_array_foreach(json_object_get(root, "testGroups"), g, group) {
+    json_array_foreach(json_object_get(root, "testGroups"), g, group)
+    {
         json_t *public = json_object_get(group, "public");
 
-        json_array_foreach(json_object_get(group, "tests"), t, test) {
+        json_array_foreach(json_object_get(group, "tests"), t, test)
+        {
             int ok = 0, expected = strcmp(member(test, "result"), "valid") == 0;
 
             id = json_integer_value(json_object_get(test, "tcId"));
@@ -179,7 +187,8 @@ wycheproof_signatures_are_judged_as_they_should(void **state)
             } else {
                 int twin = contradicts(group, member(test, "jws"));
 
-                /* padding that was lost on the way into the file: they are the valid 357 under the same key */
+                /* padding that was lost on the way into the file: they are the valid 357 under the
+                 * same key */
                 assert_int_equal(twin, id == 367 || id == 370);
                 invalid++;
                 refused += !ok;
@@ -209,24 +218,26 @@ static void
 wycheproof_key_sets_are_judged_as_they_should(void **state)
 {
     json_t *root = vectors("json_web_key_test.json"), *group, *test, *set;
-    int valid = 0, accepted = 0, invalid = 0, refused = 0, wrong = 0;
-    size_t g, t;
+    int     valid = 0, accepted = 0, invalid = 0, refused = 0, wrong = 0;
+    size_t  g, t;
 
-    json_array_foreach(json_object_get(root, "testGroups"), g, group) {
+    json_array_foreach(json_object_get(root, "testGroups"), g, group)
+    {
         set = json_object_get(group, "public");
         if (set == NULL) {
             set = json_object_get(group, "private");
         }
-        json_array_foreach(json_object_get(group, "tests"), t, test) {
-            int ok = 0, symmetric, expected = strcmp(member(test, "result"), "valid") == 0;
+        json_array_foreach(json_object_get(group, "tests"), t, test)
+        {
+            int   ok = 0, symmetric, expected = strcmp(member(test, "result"), "valid") == 0;
             char *text = json_dumps(set, 0);
             ngx_http_punit_key_error_t err = { "" };
-            ngx_http_punit_key_t *key = keys.elts;
-            ngx_uint_t skipped, i;
+            ngx_http_punit_key_t      *key = keys.elts;
+            ngx_uint_t                 skipped, i;
 
             if (ngx_http_punit_jwks_parse(pool, &keys, (u_char *) text, strlen(text), &skipped,
-                                          &err) == NGX_OK)
-            {
+                                          &err)
+                == NGX_OK) {
                 key = keys.elts;
                 for (i = 0; i < keys.nelts; i++) {
                     ok |= judge(&key[i], member(test, "jws")) == NGX_OK;
@@ -239,7 +250,7 @@ wycheproof_key_sets_are_judged_as_they_should(void **state)
             if (expected) {
                 valid++;
                 accepted += ok;
-                wrong += ok == symmetric;     /* secrets do not come from JWKS, on purpose */
+                wrong += ok == symmetric; /* secrets do not come from JWKS, on purpose */
             } else {
                 invalid++;
                 refused += !ok;
@@ -253,7 +264,8 @@ wycheproof_key_sets_are_judged_as_they_should(void **state)
     }
     json_decref(root);
     print_message("# wycheproof key sets: %d of %d invalid refused, %d of %d valid accepted "
-                  "(the others are symmetric)\n", refused, invalid, accepted, valid);
+                  "(the others are symmetric)\n",
+                  refused, invalid, accepted, valid);
     assert_int_equal(wrong, 0);
 }
 
@@ -265,8 +277,10 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(wycheproof_signatures_are_judged_as_they_should, setup, teardown),
-        cmocka_unit_test_setup_teardown(wycheproof_key_sets_are_judged_as_they_should, setup, teardown),
+        cmocka_unit_test_setup_teardown(wycheproof_signatures_are_judged_as_they_should, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(wycheproof_key_sets_are_judged_as_they_should, setup,
+                                        teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

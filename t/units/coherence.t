@@ -1,7 +1,7 @@
 #!/usr/bin/perl
-# Reference data in whole units: a change is read at once where it was made and soon by the peers,
-# never an older text after a newer one; after a flush of memcached PostgreSQL is asked once a
-# document; a large import arrives whole.
+# Reference data in whole units. A change is read at once where it was made and soon at the peers,
+# and no older text after a newer one. After a flush of memcached PostgreSQL is asked once for each
+# document. A large import arrives whole.
 use strict;
 use warnings;
 use FindBin ();

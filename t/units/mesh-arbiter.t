@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# Who decides about login names when a unit is added to a running system: one unit for each name,
+# The arbiters of login names when a unit is added to a running system. Each name has one arbiter,
 # the same everywhere.
 use strict;
 use warnings;

@@ -158,7 +158,7 @@ ok(
 is($status, 0, 'verify --all is content') or diag explain $said;
 is($said->{users}, $n + 1, 'with every one of them');
 
-# whoever comes back is not moved until the drain is ended
+# a user who comes back is not moved until the drain is ended
 my $report = sub {
     require IO::Socket::UNIX;
     IO::Socket::UNIX->new(Type => Socket::SOCK_DGRAM(), Peer => $units->dir . '/eu/sock/mover.sock')

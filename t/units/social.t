@@ -13,7 +13,7 @@ use Time::HiRes qw(sleep time);
 my $units = Punit::Units->start(env => { PUNIT_MOVE_DWELL => '1s', PUNIT_MOVE_QUIET => '1s' });
 
 sub register { return Punit::User->register($units, $_[0]) }
-# what he reads at a unit, newest first
+# what the user reads at a unit, newest first
 sub feed { my ($user, $unit) = @_; return join '|', reverse $user->posts($unit) }
 
 sub follow {

@@ -39,7 +39,7 @@ sub login {
     return $auth{ $_[0] }->post('/auth/login', { email => $_[1], password => 'correct horse' })
 }
 
-# the directory's entry at a unit: user, where he registered, who authored it
+# the directory's entry at a unit: the user, the unit of the registration, the author
 sub entry {
     my ($unit, $email) = @_;
     my $row = $db{$unit}->selectrow_arrayref(

@@ -99,7 +99,7 @@ is_deeply $dbh->selectcol_arrayref(
 $dbh->do(q(select auth.assign_buckets('{ap,us}', true)));
 is buckets(), 'ap:128 us:128', 'unless they are moved on purpose';
 
-# determinism: whoever has all the names comes to the same
+# determinism: each unit that has all names comes to the same result
 {
     my $fresh = Punit::Postgres->new(unit => 'us')->apply('punit', 'auth');
     my $other = $fresh->dbh;

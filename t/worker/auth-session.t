@@ -146,7 +146,7 @@ sub age {
         2, 'each token of the session is named once';
 }
 {
-    # handed over to us: nothing of him is written here any more
+    # handed over to us: nothing of the user is written here any more
     my $me = someone();
     $dbh->do(q(update punit.own set state = 'COPY', owner_hint = 'us', epoch = 2 where user_id = ?),
         undef, $me->{user_id});

@@ -1,5 +1,5 @@
-# JSONTestSuite (github.com/nst/JSONTestSuite), every text of it as the body of every POST, PUT and
-# PATCH of every service: what is JSON is never refused as malformed, what is none never taken, and
+# JSONTestSuite (github.com/nst/JSONTestSuite): each text of it is the body of each POST, PUT and
+# PATCH of each service. JSON is never refused as malformed, other text is never accepted, and
 # nothing breaks.
 use strict;
 use warnings;

@@ -14,7 +14,7 @@ $pg->apply('punit', 'profile');
 my $dbh = $pg->dbh;
 my $n = 0;
 
-# A user as the mover would leave him here.
+# A user as the mover would leave it here.
 sub user {
     my (%o) = @_;
     my $id = $pg->add_user(sprintf('0b6f2f0e-0000-4000-8000-%012d', ++$n), "user $n");

@@ -1,5 +1,5 @@
-# Social: whom a user follows and what he likes, as one unit's worker answers; what a worker leaves
-# for the inbox is worked off by the test.
+# Social: follows and likes, as one unit's worker answers. The test works off what a worker leaves
+# for the inbox.
 use strict;
 use warnings;
 use FindBin ();

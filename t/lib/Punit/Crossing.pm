@@ -100,7 +100,8 @@ sub user {
     return $u;
 }
 
-# One fenced transaction; statements get $1 = user. Gives ver, or undef where he is not owned.
+# One fenced transaction. In its statements $1 is the user. Returns ver, or undef where the user is
+# not owned.
 sub write {
     my ($self, $unit, $u, @statements) = @_;
     my $db = $self->db($unit);
@@ -156,8 +157,8 @@ sub wait_state {
     return $got;
 }
 
-# Reports requests of the user at `to` until he is owned there and the old owner knows; gives the
-# move's record.
+# Reports requests of the user at `to` until `to` owns the user and the old owner knows it. Returns
+# the record of the move.
 sub cross {
     my ($self, $from, $to, $u) = @_;
     my $epoch = $self->one($from, 'select epoch from punit.own where user_id = ?', $u);

@@ -153,7 +153,7 @@ sub punitctl {
     return capture(program('punitctl'), @arguments);
 }
 
-# A user as a registration leaves him: owned here, with a profile.
+# A user as a registration leaves it: owned here, with a profile.
 sub add_user {
     my ($self, $id, $name) = @_;
     my $dbh = $self->dbh;
@@ -234,7 +234,7 @@ sub children {
     return split ' ', slurp("/proc/$pid/task/$pid/children", absent => '');
 }
 
-# False also of a zombie, which whoever has become its parent will reap.
+# False also of a zombie, which its new parent will reap.
 sub _runs {
     my ($pid) = @_;
     my ($state) = slurp("/proc/$pid/stat", absent => '') =~ /\) (\S)/;

@@ -7,7 +7,8 @@ package Punit::Token;
 #   my $token = $keys->token(sub => $user, unit => 'eu', epoch => 1);
 #   my $other = $keys->token(kid => 'us-1', unit => 'us', exp => time - 1);
 #
-# kid defaults to <unit>-1, whose key is made if there is none; a claim given as undef is left out.
+# kid defaults to <unit>-1, and its key is made if it does not exist. A claim given as undef is left
+# out.
 
 use strict;
 use warnings;

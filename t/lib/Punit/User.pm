@@ -1,7 +1,7 @@
 package Punit::User;
 
-# A user of running units (Punit::Units), as a good client behaves: he uses each Punit-Token from
-# the answer that brought it on, and repeats a write that was answered 503 with the same
+# A user of running units (Punit::Units), who behaves as a good client. Each Punit-Token is used
+# from the answer that brought it on. A write that is answered 503 is repeated with the same
 # Idempotency-Key.
 #
 #   my $user = Punit::User->register($units, 'eu');
@@ -37,7 +37,7 @@ sub id { return $_[0]{id} }
 sub token { return $_[0]{token} }
 sub email { return $_[0]{email} }
 
-# New tokens for the old, at the unit that owns him.
+# New tokens for the old, from the unit that owns the user.
 sub renew {
     my ($self, $unit) = @_;
     my $answer = $self->{units}
@@ -63,8 +63,8 @@ sub ask {
     return $answer;
 }
 
-# Steady requests at a unit until it serves him itself under a token that names it. Gives what every
-# one of them was answered; dies after `seconds` (15).
+# Steady requests at a unit until it serves the user itself under a token that names it. Returns all
+# answers, and dies after `seconds` (15).
 sub cross {
     my ($self, $unit, %o) = @_;
     my ($start, @answers) = (time);
@@ -103,7 +103,7 @@ sub post {
 # Texts of acknowledged posts, in the order in which they were acknowledged.
 sub written { return @{ $_[0]{written} } }
 
-# Texts of all his posts, oldest first, read at a unit page by page.
+# Texts of all posts of the user, oldest first, read at a unit page by page.
 sub posts {
     my ($self, $unit) = @_;
     my ($cursor, @texts) = ('');

@@ -1,8 +1,8 @@
 package Punit::Chaos::Client;
 
-# A process that appends unique ids to lists of users and reads them back, through whatever units,
-# and writes down what it was answered: one JSON line for each append when it is acknowledged or
-# given up, for each read, and for each answer that was not 200 or 201.
+# A process that appends unique ids to lists of users and reads them back, through any unit. It
+# writes a JSON line for each append that is acknowledged or given up, for each read, and for each
+# answer that is not 200 or 201.
 #
 #   my $pid = Punit::Chaos::Client::run(units => {eu => port...}, users => [{id, token}...],
 #       file => ..., seed => ...,
@@ -74,7 +74,7 @@ sub _work {
 
     while (!$stop && getppid() == $o{parent}) {
         my $user = $o{users}[rand @{ $o{users} }];
-        # where he is; now and then he crosses
+        # where the user is, and now and then at another unit
         $user->{at} = $units[rand @units] if !$user->{at} || rand() < ($o{cross} // 0.12);
         if (rand() < 0.65) {
             my $text = sprintf '%s %d-%d', substr($user->{id}, 0, 8), $$, ++$number;

@@ -1,8 +1,8 @@
 package Punit::Chaos::Ground;
 
-# Units, of the failpoint build unless `failpoints` says 0, for t/chaos/run and for the bench: all
-# that passes between them goes through t/chaos/relay, every change of state in punit.own is written
-# down by a trigger, and another one lets its commit wait. And the ways to break them.
+# Units for t/chaos/run and for the bench, and the ways to break them. They are of the failpoint
+# build unless `failpoints` is 0. All traffic between them goes through t/chaos/relay. A trigger
+# logs each change of state in punit.own, and another one holds commits.
 
 use strict;
 use warnings;
@@ -207,7 +207,7 @@ sub _commit_number {
     return 1 + (grep { $commits[$_] eq $what } 0 .. $#commits)[0];
 }
 
-# Whoever is about to commit this in a unit's database waits until disarm.
+# A transaction that is about to commit this in a unit's database waits until disarm.
 sub arm_commit {
     my ($self, $unit, $what) = @_;
     eval {
@@ -307,7 +307,7 @@ sub healthy {
 
 # ---- what the databases say
 
-# Moves and users of whom nobody may say that they are settled: text lines, none when all is calm.
+# Moves and users that are not settled, as lines of text.
 sub unsettled {
     my ($self, @users) = @_;
     my @found;
@@ -406,9 +406,9 @@ sub own_log {
     return \@log;
 }
 
-# own_log and owners of one moment. Each unit is read after the other, and a hand-over that a last
-# request called for may come between: read until twice the same, each user with one owner; what was
-# read last, when that is not so in 6 s.
+# The log and the owners at one moment. The units are read one after the other, and a hand-over may
+# come between. So all is read until it is the same twice and each user has one owner. After 6 s the
+# last reading is returned.
 sub at_rest {
     my ($self, @users) = @_;
     my ($log, $owners);

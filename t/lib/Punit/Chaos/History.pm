@@ -26,9 +26,9 @@ sub events {
     my ($self, $what) = @_; return grep { $_->{what} eq $what } @{ $self->{events} }
 }
 
-# rows: user => [[text, ver], ...], his list at his owner in the end, by ver. Each acknowledged
-# append is there exactly once, nothing is there that nobody wrote; a read gives a prefix of the
-# final list, and what was acknowledged before it began, unless it was marked stale.
+# rows: user => [[text, ver], ...], the user's list at the last owner, by ver. Each acknowledged
+# append is there exactly once, and nothing else is. A read gives a prefix of the final list. It
+# holds all that was acknowledged before it began, unless it was marked stale.
 sub judge_lists {
     my ($self, $rows) = @_;
     my (%place, @bad);
@@ -76,10 +76,10 @@ sub judge_lists {
     return @bad;
 }
 
-# log: [unit, at, user, state, epoch, ver] of every change of state in every unit, as a trigger
-# wrote it down. One owner for each epoch, and each later one at a higher epoch; he begins with all
-# that the one before ended with; nobody owns while another does, and nobody at all whom this unit
-# knows to be erased.
+# log: [unit, at, user, state, epoch, ver] of each change of state in each unit, as a trigger wrote
+# it. Each epoch has one owner, and each later owner a higher epoch. An owner begins with all that
+# the one before ended with. No two units own a user at once, and none owns a user that it knows to
+# be erased.
 sub judge_owners {
     my ($self, $log) = @_;
     my (%owner, %fenced, %holder, %highest, %erased, @bad);
@@ -132,10 +132,10 @@ sub judge_owners {
 # What peers and clients wait at most before they try a unit again that is back.
 use constant GRACE => 3;
 
-# log as above with fence_to at the end of a row; windows: [unit, from, until], when which unit was
-# broken, '' any. No answer at all only from a front that is broken; 503 only while the front, the
-# user's owner, or the unit he is handed to is; 502 as NGINX gives it, with a type of its own, when
-# a service of the unit that answers was killed.
+# The log is as above, with fence_to at the end of a row. windows: [unit, from, until], when a unit
+# ('': any) was broken. Only a broken front may give no answer. 503 is right while the front, the
+# user's owner or the unit that takes the user over is broken. 502 is right when a service of the
+# answering unit was killed.
 sub judge_answers {
     my ($self, $log, @windows) = @_;
     my %log;

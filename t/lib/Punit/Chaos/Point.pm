@@ -1,10 +1,9 @@
 package Punit::Chaos::Point;
 
-# The points of the move at which something may fail: the mover's failpoints
-# (workers/mover/failpoint.h), before and after each of its commits and messages, and in each unit's
-# PostgreSQL the moment before each commit that changes punit.own ("commit of fence" and its like,
-# Punit::Chaos::Ground), which are those of the other side. At a point one unit is `here`, the one
-# that it has to do with is `there`.
+# The points of the move at which something may fail. They are the mover's failpoints
+# (workers/mover/failpoint.h), before and after each of its commits and messages. In each unit's
+# PostgreSQL it is the moment before a commit that changes punit.own ('commit of fence', see
+# Punit::Chaos::Ground). At a point one unit is `here`, and the unit that it works with is `there`.
 
 use strict;
 use warnings;
@@ -219,8 +218,8 @@ sub _ask {
         });
 }
 
-# People come, are seen elsewhere, and have themselves erased; noted in a file: who asked, and who
-# was told that he is.
+# Users register, are seen elsewhere, and ask to be erased. A file notes which user asked and which
+# one was told that it is done.
 sub _erase {
     my ($ground, $pick, $told) = @_;
     my $file = $told->{erased};
