@@ -178,6 +178,12 @@ spurt("$sql/functions/profile/zz.sql", "create table profile.misplaced ();\n");
 exits(1, qr/zz\.sql makes profile\.misplaced: tables belong into tables/,
     'a table in functions/ is refused');
 
+unlink "$sql/functions/profile/zz.sql";
+spurt($profile, $living =~ s/create or replace function profile\.export.*?;\n\n//sr);
+exits(1, qr/registered, but not there: function profile\.export\(uuid\)/,
+    'a registered function that is gone is an error');
+spurt($profile, $living);
+
 # ---- errors: all or nothing, with file and line
 spurt("$sql/tables/990-first.sql", "create table profile.first ();\n");
 for my $case (
