@@ -60,7 +60,7 @@ sub version {
 sub dump_of {
     my ($pg) = @_;
     my $text = join '', grep { !/^\\(un)?restrict/ } 
-        `pg_dump -s -h $pg->{sock} -p $pg->{port} -U postgres punit`;
+        `pg_dump -s -h @{[ $pg->sock ]} -p @{[ $pg->port ]} -U postgres punit`;
     die 'pg_dump' if $?;
     return $text;
 }
