@@ -28,6 +28,8 @@ static void ngx_http_punit_reissue_name(ngx_http_punit_ctx_t *ctx,
     ngx_str_t *name);
 static ngx_http_punit_reissued_token_t *ngx_http_punit_reissue_find(
     ngx_http_punit_reissue_cache_t *reissues, ngx_str_t *name);
+static ngx_http_punit_reissued_token_t *ngx_http_punit_reissue_alloc(
+    ngx_http_punit_zone_t *zone, size_t size);
 static void ngx_http_punit_reissue_delete(ngx_http_punit_zone_t *zone,
     ngx_http_punit_reissued_token_t *e);
 
@@ -222,12 +224,10 @@ ngx_http_punit_reissue_set(ngx_http_punit_ctx_t *ctx,
     ngx_str_t                         name;
     ngx_uint_t                        tries;
     ngx_queue_t                      *q;
-    ngx_http_punit_verdict_cache_t   *verdicts;
     ngx_http_punit_reissue_cache_t   *reissues;
     ngx_http_punit_reissued_token_t  *e;
     u_char                            buf[NGX_HTTP_PUNIT_REISSUE_NAME];
 
-    verdicts = zone->sh->verdict_cache;
     reissues = zone->sh->reissues;
     size = ngx_http_punit_reissued_size(token->len);
 
@@ -257,23 +257,10 @@ ngx_http_punit_reissue_set(ngx_http_punit_ctx_t *ctx,
         ngx_http_punit_reissue_delete(zone, e);
     }
 
-    e = ngx_slab_alloc_locked(zone->shpool, size);
+    e = ngx_http_punit_reissue_alloc(zone, size);
 
-    while (e == NULL) {
-
-        if (!ngx_queue_empty(&reissues->queue)) {
-            q = ngx_queue_last(&reissues->queue);
-            ngx_http_punit_reissue_delete(zone,
-                    ngx_queue_data(q, ngx_http_punit_reissued_token_t, queue));
-
-        } else if (ngx_http_punit_verdict_cache_evict_locked(verdicts,
-                                                             zone->shpool, 8)
-                   == 0)
-        {
-            goto done;
-        }
-
-        e = ngx_slab_alloc_locked(zone->shpool, size);
+    if (e == NULL) {
+        goto done;
     }
 
     ngx_memcpy(e->key, name.data, name.len);
@@ -330,6 +317,40 @@ ngx_http_punit_reissue_find(ngx_http_punit_reissue_cache_t *reissues,
     ngx_queue_insert_head(&reissues->queue, &e->queue);
 
     return e;
+}
+
+
+/* A full zone evicts tokens, then verdicts; NULL: nothing is left to evict. */
+
+static ngx_http_punit_reissued_token_t *
+ngx_http_punit_reissue_alloc(ngx_http_punit_zone_t *zone, size_t size)
+{
+    ngx_queue_t                      *q, *queue;
+    ngx_http_punit_verdict_cache_t   *verdicts;
+    ngx_http_punit_reissued_token_t  *e;
+
+    queue = &zone->sh->reissues->queue;
+    verdicts = zone->sh->verdict_cache;
+
+    for ( ;; ) {
+        e = ngx_slab_alloc_locked(zone->shpool, size);
+
+        if (e) {
+            return e;
+        }
+
+        if (!ngx_queue_empty(queue)) {
+            q = ngx_queue_last(queue);
+            ngx_http_punit_reissue_delete(zone,
+                    ngx_queue_data(q, ngx_http_punit_reissued_token_t, queue));
+
+        } else if (ngx_http_punit_verdict_cache_evict_locked(verdicts,
+                                                             zone->shpool, 8)
+                   == 0)
+        {
+            return NULL;
+        }
+    }
 }
 
 
