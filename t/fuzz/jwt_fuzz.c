@@ -1,4 +1,4 @@
-/* links: ngx_punit_module/token/ngx_http_punit_base64url.c ngx_punit_module/token/ngx_http_punit_jwt.c ngx_punit_module/token/ngx_http_punit_claim.c ngx_punit_module/token/ngx_http_punit_claims.c ngx_punit_module/token/ngx_http_punit_key.c t/unit/nginx_shim.c */
+/* links: ngx_punit_module/token/ngx_http_punit_base64url.c ngx_punit_module/token/ngx_http_punit_jws.c ngx_punit_module/token/ngx_http_punit_named_claim.c ngx_punit_module/token/ngx_http_punit_claims.c ngx_punit_module/token/ngx_http_punit_policy.c ngx_punit_module/http/ngx_http_punit_syntax.c ngx_punit_module/token/ngx_http_punit_key.c t/unit/nginx_shim.c */
 
 /*
  * A token from the client, as it is; and, when it comes apart, its payload as
@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <ngx_http_punit_jwt.h>
+#include <ngx_http_punit_jws.h>
+#include <ngx_http_punit_named_claim.h>
 
 #include "../unit/nginx_shim.h"
 
@@ -30,8 +31,8 @@ claims(ngx_str_t *payload, ngx_str_t *kid)
             }
         }
         for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-            if (ngx_http_punit_claim(pool, &c, &names[i], &value) == NGX_OK) {
-                ngx_http_punit_claim_has(&c, &names[i], &value);
+            if (ngx_http_punit_named_claim(pool, &c, &names[i], &value) == NGX_OK) {
+                ngx_http_punit_named_claim_has(&c, &names[i], &value);
             }
         }
     }

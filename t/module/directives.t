@@ -40,7 +40,7 @@ my %real;
 while ($table =~ /\{ ngx_string\("(\w+)"\),\s*([\w|]+),\s*(\w+),\s*\w+,\s*(offsetof\(\w+, (\w+)\)|0),\s*(\w+) \}/g) {
     my ($name, $type, $setter, $field, $post) = ($1, $2, $3, $5, $6);
     my ($count) = $type =~ /NGX_CONF_(\w+)/;
-    ($field) = $setter =~ /ngx_http_punit_conf_(\w+)/ if !$field;
+    ($field) = $setter =~ /ngx_http_punit_conf_(?:unit_|scope_)?(\w+)/ if !$field;
     $real{$name} = {
         contexts => [map { @{ $contexts{$_} // [] } } split /\|/, $type],
         count => $counts{$count}, setter => $setter, field => $field, post => $post,
@@ -130,7 +130,7 @@ my @others = map { s/_$/_NAME/r } $source{variables} =~ /ngx_str_set\(&name, "(p
 is(sorted(map { $_->[0] } table('Variables')), sorted(map { "\$$_" } @variables, @others), 'every variable, and no other');
 
 my ($verdict) = map { $_->[1] } grep { $_->[0] eq '$punit_verdict' } table('Variables');
-my %reasons = map { $_ => 1 } $source =~ /(?:\breason = |ctx->verdict = )"([\w-]+)"/g;
+my %reasons = map { $_ => 1 } $source =~ /(?:\breason = |ctx->token\.verdict = )"([\w-]+)"/g;
 is(sorted($verdict =~ /`([\w-]+)`/g), sorted(keys %reasons), 'every verdict');
 my ($why) = map { $_->[1] } grep { $_->[0] eq '$punit_why' } table('Variables');
 my %whys = map { $_ => 1 } $source =~ /\bwhy = "([\w-]+)"/g, $source{follow} =~ /route_to\([^;]*"(\w+)"\)/g,

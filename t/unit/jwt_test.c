@@ -1,4 +1,4 @@
-/* links: ngx_punit_module/token/ngx_http_punit_base64url.c ngx_punit_module/token/ngx_http_punit_jwt.c ngx_punit_module/token/ngx_http_punit_claim.c ngx_punit_module/token/ngx_http_punit_claims.c ngx_punit_module/token/ngx_http_punit_key.c t/unit/nginx_shim.c */
+/* links: ngx_punit_module/token/ngx_http_punit_base64url.c ngx_punit_module/token/ngx_http_punit_jws.c ngx_punit_module/token/ngx_http_punit_named_claim.c ngx_punit_module/token/ngx_http_punit_claims.c ngx_punit_module/token/ngx_http_punit_policy.c ngx_punit_module/http/ngx_http_punit_syntax.c ngx_punit_module/token/ngx_http_punit_key.c t/unit/nginx_shim.c */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <ngx_http_punit_jwt.h>
+#include <ngx_http_punit_jws.h>
+#include <ngx_http_punit_named_claim.h>
 
 #include "nginx_shim.h"
 
@@ -309,15 +310,15 @@ single_claims_are_given_as_text(void **state)
                                 "\"bad\":\"a\\nb\",\"scope\":\"read write\"}"), "");
     for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
         name = shim_str(v[i][0]);
-        assert_int_equal(ngx_http_punit_claim(pool, &claims, &name, &value), NGX_OK);
+        assert_int_equal(ngx_http_punit_named_claim(pool, &claims, &name, &value), NGX_OK);
         if (!is(value, v[i][1])) {
             fail_msg("%s: \"%.*s\"", v[i][0], (int) value.len, value.data);
         }
     }
     name = shim_str("absent");
-    assert_int_equal(ngx_http_punit_claim(pool, &claims, &name, &value), NGX_DECLINED);
+    assert_int_equal(ngx_http_punit_named_claim(pool, &claims, &name, &value), NGX_DECLINED);
     name = shim_str("bad");
-    assert_int_equal(ngx_http_punit_claim(pool, &claims, &name, &value), NGX_DECLINED);
+    assert_int_equal(ngx_http_punit_named_claim(pool, &claims, &name, &value), NGX_DECLINED);
 }
 
 
@@ -337,7 +338,7 @@ a_claim_holds_a_value_or_it_does_not(void **state)
     for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
         ngx_str_t name = shim_str(v[i].name), value = shim_str(v[i].value);
 
-        if ((int) ngx_http_punit_claim_has(&claims, &name, &value) != v[i].has) {
+        if ((int) ngx_http_punit_named_claim_has(&claims, &name, &value) != v[i].has) {
             fail_msg("%s has \"%s\"", v[i].name, v[i].value);
         }
     }
@@ -350,11 +351,11 @@ a_token_without_roles_holds_none(void **state)
     ngx_str_t name = shim_str("roles"), coach = shim_str("coach"), empty = shim_str("");
 
     assert_string_equal(payload("{" GOOD "}"), "");
-    assert_false(ngx_http_punit_claim_has(&claims, &name, &coach));
-    assert_false(ngx_http_punit_claim_has(&claims, &name, &empty));
+    assert_false(ngx_http_punit_named_claim_has(&claims, &name, &coach));
+    assert_false(ngx_http_punit_named_claim_has(&claims, &name, &empty));
     assert_string_equal(payload("{" GOOD ",\"roles\":[]}"), "");
-    assert_false(ngx_http_punit_claim_has(&claims, &name, &coach));
-    assert_false(ngx_http_punit_claim_has(&claims, &name, &empty));
+    assert_false(ngx_http_punit_named_claim_has(&claims, &name, &coach));
+    assert_false(ngx_http_punit_named_claim_has(&claims, &name, &empty));
 }
 
 

@@ -1,4 +1,4 @@
-/* links: ngx_punit_module/token/ngx_http_punit_base64url.c ngx_punit_module/token/ngx_http_punit_jwt.c ngx_punit_module/token/ngx_http_punit_jwks.c ngx_punit_module/token/ngx_http_punit_key.c ngx_punit_module/token/ngx_http_punit_signature.c t/unit/judge.c t/unit/nginx_shim.c */
+/* links: ngx_punit_module/token/ngx_http_punit_base64url.c ngx_punit_module/token/ngx_http_punit_jws.c ngx_punit_module/token/ngx_http_punit_jwks.c ngx_punit_module/token/ngx_http_punit_key.c ngx_punit_module/token/ngx_http_punit_signature.c t/unit/judge.c t/unit/nginx_shim.c */
 
 /* Wycheproof's vectors for signatures and key sets. */
 
@@ -94,14 +94,14 @@ secret(json_t *jwk)
     u_char raw[256];
     size_t n;
 
-    if (ngx_http_punit_alg((const u_char *) alg, strlen(alg)) == NULL
+    if (ngx_http_punit_key_alg((const u_char *) alg, strlen(alg)) == NULL
         || ngx_http_punit_base64url_decode(raw, &n, (const u_char *) k, strlen(k)) != NGX_OK)
     {
         return NGX_ERROR;
     }
     key = ngx_array_push(&keys);
     memset(key, 0, sizeof(*key));
-    key->alg = ngx_http_punit_alg((const u_char *) alg, strlen(alg));
+    key->alg = ngx_http_punit_key_alg((const u_char *) alg, strlen(alg));
     return ngx_http_punit_key_secret(key, raw, n, &err);
 }
 
