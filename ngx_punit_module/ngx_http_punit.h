@@ -22,9 +22,13 @@
 #define NGX_HTTP_PUNIT_USER_MAX      64        /* longer ones are not kept */
 
 
-typedef struct ngx_http_punit_ctx_s        ngx_http_punit_ctx_t;
-typedef struct ngx_http_punit_peer_node_s  ngx_http_punit_peer_node_t;
-typedef struct ngx_http_punit_zone_s       ngx_http_punit_zone_t;
+typedef struct ngx_http_punit_ctx_s            ngx_http_punit_ctx_t;
+typedef struct ngx_http_punit_generation_s     ngx_http_punit_generation_t;
+typedef struct ngx_http_punit_owner_cache_s    ngx_http_punit_owner_cache_t;
+typedef struct ngx_http_punit_peer_node_s      ngx_http_punit_peer_node_t;
+typedef struct ngx_http_punit_refill_s         ngx_http_punit_refill_t;
+typedef struct ngx_http_punit_reissue_cache_s  ngx_http_punit_reissue_cache_t;
+typedef struct ngx_http_punit_zone_s           ngx_http_punit_zone_t;
 
 
 typedef enum {

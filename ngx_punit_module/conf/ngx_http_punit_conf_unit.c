@@ -8,6 +8,7 @@
 #include <ngx_http_punit.h>
 #include <ngx_http_punit_conf.h>
 #include <ngx_http_punit_peer.h>
+#include <ngx_http_punit_shm.h>
 #include <ngx_http_punit_status.h>
 #include <ngx_http_punit_syntax.h>
 #include <ngx_http_punit_zone.h>

@@ -22,8 +22,8 @@
 #include <ngx_http_punit_grid_value.h>
 #include <ngx_http_punit_local_cache.h>
 #include <ngx_http_punit_refill.h>
+#include <ngx_http_punit_shm.h>
 #include <ngx_http_punit_syntax.h>
-#include <ngx_http_punit_zone.h>
 
 
 static ngx_int_t ngx_http_punit_document_ask(ngx_http_request_t *r,

@@ -12,8 +12,8 @@
 
 #include <ngx_http_punit.h>
 #include <ngx_http_punit_generation.h>
+#include <ngx_http_punit_shm.h>
 #include <ngx_http_punit_syntax.h>
-#include <ngx_http_punit_zone.h>
 
 
 #define NGX_HTTP_PUNIT_GENERATIONS     64      /* a place each, by hash */

@@ -13,9 +13,6 @@
 #include <ngx_http_punit.h>
 
 
-typedef struct ngx_http_punit_generation_s  ngx_http_punit_generation_t;
-
-
 /* NULL if the zone is full. */
 
 ngx_http_punit_generation_t *ngx_http_punit_generation_init(

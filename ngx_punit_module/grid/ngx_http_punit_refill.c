@@ -12,7 +12,7 @@
 
 #include <ngx_http_punit.h>
 #include <ngx_http_punit_refill.h>
-#include <ngx_http_punit_zone.h>
+#include <ngx_http_punit_shm.h>
 
 
 #define NGX_HTTP_PUNIT_REFILL_LAST    1000     /* ms */

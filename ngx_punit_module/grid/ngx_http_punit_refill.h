@@ -17,12 +17,12 @@
 
 /* The refill of a document that runs now, or ran last; in the zone. */
 
-typedef struct {
+struct ngx_http_punit_refill_s {
     uint32_t                        hash;      /* 0: none */
     ngx_uint_t                      state;     /* of refill.c */
     ngx_msec_t                      since;
     ngx_msec_t                      done;
-} ngx_http_punit_refill_t;
+};
 
 
 /*

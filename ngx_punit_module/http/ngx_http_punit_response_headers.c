@@ -16,8 +16,8 @@
 #include <ngx_http_punit_request_id.h>
 #include <ngx_http_punit_response_headers.h>
 #include <ngx_http_punit_route.h>
+#include <ngx_http_punit_shm.h>
 #include <ngx_http_punit_syntax.h>
-#include <ngx_http_punit_zone.h>
 
 
 static ngx_int_t ngx_http_punit_response_headers_filter(ngx_http_request_t *r);

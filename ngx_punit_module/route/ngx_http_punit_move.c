@@ -15,8 +15,8 @@
 #include <ngx_http_punit.h>
 #include <ngx_http_punit_move.h>
 #include <ngx_http_punit_owner.h>
+#include <ngx_http_punit_shm.h>
 #include <ngx_http_punit_syntax.h>
-#include <ngx_http_punit_zone.h>
 
 
 #define NGX_HTTP_PUNIT_MOVE_DELAY    10        /* ms that lines are gathered */

@@ -8,8 +8,8 @@
 
 #include <ngx_http_punit.h>
 #include <ngx_http_punit_owner.h>
+#include <ngx_http_punit_shm.h>
 #include <ngx_http_punit_syntax.h>
-#include <ngx_http_punit_zone.h>
 
 
 /* The wait for a worker that died with a user in its queue ends after that. */

@@ -36,14 +36,14 @@ typedef struct {
 } ngx_http_punit_owner_t;
 
 
-typedef struct {
+struct ngx_http_punit_owner_cache_s {
     ngx_rbtree_t                    rbtree;
     ngx_rbtree_node_t               sentinel;
     ngx_queue_t                     queue;     /* head: used last */
     ngx_queue_t                     free;
     ngx_uint_t                      count;
     ngx_uint_t                      evicted;
-} ngx_http_punit_owner_cache_t;
+};
 
 
 /* What was counted of a user since the mover was told. */

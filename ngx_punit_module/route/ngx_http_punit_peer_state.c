@@ -9,8 +9,8 @@
 #include <ngx_http_punit.h>
 #include <ngx_http_punit_peer.h>
 #include <ngx_http_punit_peer_state.h>
+#include <ngx_http_punit_shm.h>
 #include <ngx_http_punit_syntax.h>
-#include <ngx_http_punit_zone.h>
 
 
 #define NGX_HTTP_PUNIT_PEER_STATE_MAX                                         \

@@ -17,8 +17,8 @@
 #include <ngx_http_punit_peer.h>
 #include <ngx_http_punit_problem.h>
 #include <ngx_http_punit_route.h>
+#include <ngx_http_punit_shm.h>
 #include <ngx_http_punit_syntax.h>
-#include <ngx_http_punit_zone.h>
 
 
 static ngx_str_t *ngx_http_punit_route_hint(ngx_http_request_t *r,

@@ -36,7 +36,7 @@ typedef struct {
 } ngx_http_punit_counters_t;
 
 
-/* These need ngx_http_punit_zone.h. */
+/* These need ngx_http_punit_shm.h. */
 
 #define ngx_http_punit_counters(pmcf)                                         \
     (&ngx_http_punit_zone(pmcf)->sh->counters)

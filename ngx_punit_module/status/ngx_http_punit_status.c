@@ -9,11 +9,12 @@
 #include <ngx_http_punit_counter.h>
 #include <ngx_http_punit_ctx.h>
 #include <ngx_http_punit_header.h>
+#include <ngx_http_punit_owner.h>
 #include <ngx_http_punit_peer.h>
 #include <ngx_http_punit_problem.h>
 #include <ngx_http_punit_route.h>
+#include <ngx_http_punit_shm.h>
 #include <ngx_http_punit_status.h>
-#include <ngx_http_punit_zone.h>
 
 
 typedef struct {

@@ -13,6 +13,8 @@
 #include <ngx_http_punit_peer_state.h>
 #include <ngx_http_punit_refill.h>
 #include <ngx_http_punit_reissue.h>
+#include <ngx_http_punit_shm.h>
+#include <ngx_http_punit_verdict_cache.h>
 #include <ngx_http_punit_zone.h>
 
 

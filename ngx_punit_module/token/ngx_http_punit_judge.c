@@ -1,8 +1,8 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_http_punit_signature.h>
 #include <ngx_http_punit_judge.h>
+#include <ngx_http_punit_signature.h>
 #include <openssl/sha.h>
 
 

@@ -10,8 +10,8 @@
 #include <ngx_http_punit.h>
 #include <ngx_http_punit_counter.h>
 #include <ngx_http_punit_reissue.h>
+#include <ngx_http_punit_shm.h>
 #include <ngx_http_punit_subrequest.h>
-#include <ngx_http_punit_zone.h>
 
 
 #define NGX_HTTP_PUNIT_REISSUED_MAX   8192     /* bytes of a token */

@@ -27,13 +27,13 @@ typedef struct {
 } ngx_http_punit_reissued_token_t;
 
 
-typedef struct {
+struct ngx_http_punit_reissue_cache_s {
     ngx_rbtree_t                    rbtree;
     ngx_rbtree_node_t               sentinel;
     ngx_queue_t                     queue;     /* head: used last */
     size_t                          size;
     size_t                          limit;
-} ngx_http_punit_reissue_cache_t;
+};
 
 
 /* limit: bytes of the zone.  NULL if the zone is full. */

@@ -11,8 +11,8 @@
 #include <ngx_http_punit_ctx.h>
 #include <ngx_http_punit_problem.h>
 #include <ngx_http_punit_revocation.h>
+#include <ngx_http_punit_shm.h>
 #include <ngx_http_punit_subrequest.h>
-#include <ngx_http_punit_zone.h>
 #include <jansson.h>
 
 

@@ -10,9 +10,9 @@
 #include <ngx_http_punit_judge.h>
 #include <ngx_http_punit_named_claim.h>
 #include <ngx_http_punit_problem.h>
+#include <ngx_http_punit_shm.h>
 #include <ngx_http_punit_syntax.h>
 #include <ngx_http_punit_token.h>
-#include <ngx_http_punit_zone.h>
 
 
 static ngx_int_t ngx_http_punit_token_cookie(ngx_http_request_t *r,
