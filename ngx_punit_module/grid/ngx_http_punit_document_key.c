@@ -16,7 +16,7 @@ static ngx_int_t ngx_http_punit_document_key_args(ngx_http_request_t *r,
     ngx_array_t *names, ngx_str_t *values, ngx_uint_t *present);
 
 
-/* The text says what is asked for, whoever asks. */
+/* The text says what is asked for.  It is the same for every client. */
 
 ngx_int_t
 ngx_http_punit_document_key_text(ngx_http_request_t *r,

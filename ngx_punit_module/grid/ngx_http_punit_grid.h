@@ -9,12 +9,12 @@
  *
  *     memcached_behavior_set(m, MEMCACHED_BEHAVIOR_KETAMA_WEIGHTED, 1);
  *
- * and without MEMCACHED_BEHAVIOR_REMOVE_FAILED_SERVERS or AUTO_EJECT_HOSTS.  A
- * program that fills the grid must set that, and name the servers by the same
- * text: the host as written in "server HOST:PORT weight=N" (a name and its
- * address are different hosts here), a unix socket by its path, with
- * memcached_server_add_unix_socket_with_weight().  A single server needs none
- * of it.
+ * and without MEMCACHED_BEHAVIOR_REMOVE_FAILED_SERVERS or AUTO_EJECT_HOSTS.
+ * A program that fills the grid must set that, and name the servers by the
+ * same text.  That is the host as written in "server HOST:PORT weight=N": a
+ * name and its address are different hosts here.  A unix socket is named by
+ * its path, with memcached_server_add_unix_socket_with_weight().  A single
+ * server needs none of it.
  *
  * A server in trouble (refused, timed out, broken answer) gets no requests for
  * a back-off of 250 ms that doubles up to 8 s.  Then exactly one request tries

@@ -1,5 +1,5 @@
 
-/* The header filter: what leaves the unit, and to whom. */
+/* The header filter: what leaves the unit, to clients and to peers. */
 
 
 #ifndef _NGX_HTTP_PUNIT_RESPONSE_HEADERS_H_INCLUDED_
