@@ -4,7 +4,19 @@
  */
 
 
-#include "ngx_http_punit_module.h"
+#include <ngx_http_punit.h>
+#include <ngx_http_punit_access.h>
+#include <ngx_http_punit_conf.h>
+#include <ngx_http_punit_ctx.h>
+#include <ngx_http_punit_listener.h>
+#include <ngx_http_punit_move.h>
+#include <ngx_http_punit_peer.h>
+#include <ngx_http_punit_problem.h>
+#include <ngx_http_punit_request_headers.h>
+#include <ngx_http_punit_response_headers.h>
+#include <ngx_http_punit_route.h>
+#include <ngx_http_punit_status.h>
+#include <ngx_http_punit_variables.h>
 
 
 static ngx_int_t ngx_http_punit_preconfiguration(ngx_conf_t *cf);
@@ -16,7 +28,7 @@ static ngx_int_t ngx_http_punit_init_process(ngx_cycle_t *cycle);
 static void ngx_http_punit_exit_process(ngx_cycle_t *cycle);
 
 
-/* the last line of each says what was expected */
+/* The last line of each says what was expected. */
 
 static ngx_conf_enum_t  ngx_http_punit_token_checks[] = {
     { ngx_string("off"), 0 },
@@ -37,7 +49,7 @@ static ngx_conf_enum_t  ngx_http_punit_stales[] = {
 #define NGX_HTTP_PUNIT_ANY                                                    \
     (NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF)
 
-/* any value but NULL: the other of two directives with one setter */
+/* Any value but NULL: selects the second directive that shares this setter. */
 
 #define NGX_HTTP_PUNIT_OTHER  ((void *) &ngx_http_punit_module)
 
@@ -46,14 +58,14 @@ static ngx_command_t  ngx_http_punit_commands[] = {
 
     { ngx_string("punit_zone"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE2,
-      ngx_http_punit_conf_zone,
+      ngx_http_punit_conf_unit_zone,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("punit_state"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_http_punit_conf_state,
+      ngx_http_punit_conf_unit_state,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -67,21 +79,21 @@ static ngx_command_t  ngx_http_punit_commands[] = {
 
     { ngx_string("punit_peer"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
-      ngx_http_punit_conf_peer,
+      ngx_http_punit_conf_unit_peer,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("punit_keys"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_http_punit_conf_keys,
+      ngx_http_punit_conf_unit_keys,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("punit_jwks"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_http_punit_conf_keys,
+      ngx_http_punit_conf_unit_keys,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NGX_HTTP_PUNIT_OTHER },
@@ -130,7 +142,7 @@ static ngx_command_t  ngx_http_punit_commands[] = {
 
     { ngx_string("punit_require"),
       NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
-      ngx_http_punit_conf_require,
+      ngx_http_punit_conf_scope_require,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -158,9 +170,9 @@ static ngx_command_t  ngx_http_punit_commands[] = {
 
     { ngx_string("punit_grid_near"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_http_punit_conf_near,
+      ngx_http_punit_conf_grid_near,
       NGX_HTTP_MAIN_CONF_OFFSET,
-      offsetof(ngx_http_punit_main_conf_t, near),
+      offsetof(ngx_http_punit_main_conf_t, local_cache),
       NULL },
 
     { ngx_string("punit_local"),
@@ -235,14 +247,14 @@ static ngx_command_t  ngx_http_punit_commands[] = {
 
     { ngx_string("punit_peer_listener"),
       NGX_HTTP_SRV_CONF|NGX_CONF_TAKE1,
-      ngx_http_punit_conf_listener,
+      ngx_http_punit_conf_unit_listener,
       NGX_HTTP_SRV_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("punit_status"),
       NGX_HTTP_LOC_CONF|NGX_CONF_ANY,
-      ngx_http_punit_conf_status,
+      ngx_http_punit_conf_unit_status,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -255,14 +267,14 @@ static ngx_http_module_t  ngx_http_punit_module_ctx = {
     ngx_http_punit_preconfiguration,       /* preconfiguration */
     ngx_http_punit_postconfiguration,      /* postconfiguration */
 
-    ngx_http_punit_create_main_conf,       /* create main configuration */
-    ngx_http_punit_init_main_conf,         /* init main configuration */
+    ngx_http_punit_merge_create_main,      /* create main configuration */
+    ngx_http_punit_merge_init_main,        /* init main configuration */
 
-    ngx_http_punit_create_srv_conf,        /* create server configuration */
-    ngx_http_punit_merge_srv_conf,         /* merge server configuration */
+    ngx_http_punit_merge_create_srv,       /* create server configuration */
+    ngx_http_punit_merge_srv,              /* merge server configuration */
 
-    ngx_http_punit_create_loc_conf,        /* create location configuration */
-    ngx_http_punit_merge_loc_conf          /* merge location configuration */
+    ngx_http_punit_merge_create_loc,       /* create location configuration */
+    ngx_http_punit_merge_loc               /* merge location configuration */
 };
 
 
@@ -282,7 +294,7 @@ ngx_module_t  ngx_http_punit_module = {
 };
 
 
-/* counts what was answered, and tells the mover */
+/* Counts the response, and tells the mover. */
 
 static ngx_int_t
 ngx_http_punit_log_handler(ngx_http_request_t *r)
@@ -291,7 +303,7 @@ ngx_http_punit_log_handler(ngx_http_request_t *r)
 
     ctx = ngx_http_punit_ctx(r);
 
-    if (ctx == NULL || ctx->route == NGX_HTTP_PUNIT_ROUTE_NONE) {
+    if (ctx == NULL || ctx->route.type == NGX_HTTP_PUNIT_ROUTE_NONE) {
         return NGX_OK;
     }
 
@@ -304,7 +316,7 @@ ngx_http_punit_log_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_punit_preconfiguration(ngx_conf_t *cf)
 {
-    return ngx_http_punit_add_variables(cf);
+    return ngx_http_punit_variables_add(cf);
 }
 
 
@@ -320,14 +332,16 @@ ngx_http_punit_postconfiguration(ngx_conf_t *cf)
         ngx_uint_t           phase;
         ngx_http_handler_pt  handler;
     } handlers[] = {
-        { NGX_HTTP_POST_READ_PHASE, ngx_http_punit_post_read_handler },
+        { NGX_HTTP_POST_READ_PHASE, ngx_http_punit_request_headers_handler },
         { NGX_HTTP_REWRITE_PHASE, ngx_http_punit_problem_inherit },
 
-        /* not ACCESS: "satisfy any" would let others open the location, and
-           subrequests would not come by */
+        /*
+         * Not ACCESS: "satisfy any" would let other modules open the location,
+         * and subrequests would skip the check.
+         */
         { NGX_HTTP_PREACCESS_PHASE, ngx_http_punit_access_handler },
 
-        { NGX_HTTP_PRECONTENT_PHASE, ngx_http_punit_precontent_handler },
+        { NGX_HTTP_PRECONTENT_PHASE, ngx_http_punit_route_handler },
         { NGX_HTTP_LOG_PHASE, ngx_http_punit_log_handler }
     };
 
@@ -359,7 +373,7 @@ ngx_http_punit_postconfiguration(ngx_conf_t *cf)
         *h = handlers[i].handler;
     }
 
-    if (ngx_http_punit_headers_init(cf) != NGX_OK) {
+    if (ngx_http_punit_response_headers_init(cf) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -384,7 +398,7 @@ ngx_http_punit_check_named(ngx_conf_t *cf, ngx_http_punit_main_conf_t *pmcf)
         if (pscf->listener
             && ngx_strcmp(named[i].directive.data, "punit_forward") == 0)
         {
-            /* nothing is forwarded from there */
+            /* Nothing is forwarded from there. */
             continue;
         }
 

@@ -1,5 +1,5 @@
 /*
- * A user as the operator names him: by id, or by e-mail address.
+ * A user as the operator names the user: by id, or by e-mail address.
  */
 #ifndef PUNITCTL_USER_NAME_H
 #define PUNITCTL_USER_NAME_H

@@ -1,12 +1,12 @@
 
 /*
- * Setters of the directives of locations.  A mistake names the value in quotes
- * and what was expected; "off" cancels what would be inherited; duplicates are
- * refused.
+ * Setters of the directives of locations.  A wrong value is shown in quotes
+ * with what was expected.  "off" cancels inheritance.  Duplicates are refused.
  */
 
 
-#include "ngx_http_punit_module.h"
+#include <ngx_http_punit.h>
+#include <ngx_http_punit_conf.h>
 
 
 char *
@@ -36,8 +36,10 @@ ngx_http_punit_conf_is_off(ngx_conf_t *cf)
 }
 
 
-/* a name of a header, cookie, claim or argument: RFC 9110, 5.6.2, without what
-   means something in an argument or a key */
+/*
+ * The name of a header, cookie, claim or argument: RFC 9110, 5.6.2, without
+ * characters that have a meaning in an argument or a key.
+ */
 
 ngx_int_t
 ngx_http_punit_conf_name(u_char *p, size_t len)
@@ -124,7 +126,7 @@ ngx_http_punit_conf_audience(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* the arguments of a directive, which were found good; NULL: no memory */
+/* The arguments of a directive, which were checked; NULL without memory. */
 
 ngx_array_t *
 ngx_http_punit_conf_words(ngx_conf_t *cf)
@@ -148,7 +150,7 @@ ngx_http_punit_conf_words(ngx_conf_t *cf)
 }
 
 
-/* milliseconds, or seconds if cmd->post is set */
+/* Milliseconds, or seconds if cmd->post is set. */
 
 char *
 ngx_http_punit_conf_time(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
@@ -158,8 +160,10 @@ ngx_http_punit_conf_time(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_int_t    t, *field;
     ngx_str_t   *value;
 
-    /* time_t and ngx_msec_t are as wide as ngx_int_t wherever nginx runs
-       with these directives; unset is -1 in all of them */
+    /*
+     * time_t and ngx_msec_t are as wide as ngx_int_t wherever nginx runs with
+     * these directives.  Unset is -1 in all of them.
+     */
 
     field = (ngx_int_t *) (p + cmd->offset);
 
@@ -188,7 +192,7 @@ ngx_http_punit_conf_time(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* whether the location is there is seen in postconfiguration */
+/* Postconfiguration checks that the location exists. */
 
 char *
 ngx_http_punit_conf_named(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
@@ -236,7 +240,7 @@ ngx_http_punit_conf_named(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* one of the words of cmd->post, the last of which says what was expected */
+/* One of the words of cmd->post.  Its last line says what was expected. */
 
 char *
 ngx_http_punit_conf_choice(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)

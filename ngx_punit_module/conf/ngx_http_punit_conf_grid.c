@@ -2,7 +2,8 @@
 /* punit_grid, punit_token_grid, punit_grid_args. */
 
 
-#include "ngx_http_punit_module.h"
+#include <ngx_http_punit.h>
+#include <ngx_http_punit_conf.h>
 
 
 char *
@@ -77,4 +78,36 @@ ngx_http_punit_conf_grid_args(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     plcf->grid_args = ngx_http_punit_conf_words(cf);
 
     return plcf->grid_args ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+char *
+ngx_http_punit_conf_grid_near(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_punit_main_conf_t *pmcf = conf;
+
+    ssize_t     size;
+    ngx_str_t  *value;
+
+    if (pmcf->local_cache != NGX_CONF_UNSET_SIZE) {
+        return "is duplicate";
+    }
+
+    if (ngx_http_punit_conf_is_off(cf)) {
+        pmcf->local_cache = 0;
+        return NGX_CONF_OK;
+    }
+
+    value = cf->args->elts;
+
+    size = ngx_parse_size(&value[1]);
+
+    if (size == NGX_ERROR || size < NGX_HTTP_PUNIT_LOCAL_CACHE_MIN) {
+        return ngx_http_punit_conf_expected(cf, &value[1],
+                                 "a size of at least \"64k\", or \"off\"");
+    }
+
+    pmcf->local_cache = size;
+
+    return NGX_CONF_OK;
 }

@@ -1,11 +1,12 @@
 
-/* punit_move: the mover's socket, one structure for equal paths. */
+/* punit_move: the socket of the mover, one structure for equal paths. */
 
 
-#include "ngx_http_punit_module.h"
+#include <ngx_http_punit.h>
+#include <ngx_http_punit_conf.h>
 
 
-static ngx_http_punit_mover_t *ngx_http_punit_conf_mover(ngx_conf_t *cf,
+static ngx_http_punit_mover_t *ngx_http_punit_conf_move_mover(ngx_conf_t *cf,
     ngx_str_t *value);
 
 
@@ -36,14 +37,14 @@ ngx_http_punit_conf_move(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                "\"off\" or \"unix:/PATH\" of at most 107 bytes");
     }
 
-    plcf->move = ngx_http_punit_conf_mover(cf, &value[1]);
+    plcf->move = ngx_http_punit_conf_move_mover(cf, &value[1]);
 
     return plcf->move ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 
 static ngx_http_punit_mover_t *
-ngx_http_punit_conf_mover(ngx_conf_t *cf, ngx_str_t *value)
+ngx_http_punit_conf_move_mover(ngx_conf_t *cf, ngx_str_t *value)
 {
     ngx_uint_t                    i;
     struct sockaddr_un           *saun;

@@ -1,8 +1,9 @@
 
-/* punit_scope and punit_require: whose data it is, and who may. */
+/* punit_scope and punit_require: whose data it is, and who has access. */
 
 
-#include "ngx_http_punit_module.h"
+#include <ngx_http_punit.h>
+#include <ngx_http_punit_conf.h>
 
 
 char *
@@ -68,10 +69,11 @@ ngx_http_punit_conf_scope(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* may be repeated: all of them have to hold */
+/* May be repeated: all of them have to hold. */
 
 char *
-ngx_http_punit_conf_require(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_punit_conf_scope_require(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
     ngx_http_punit_loc_conf_t *plcf = conf;
 

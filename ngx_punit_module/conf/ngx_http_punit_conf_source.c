@@ -1,17 +1,16 @@
 
-/*
- * Setters of punit_token and punit_unit_from: where something is taken from.
- */
+/* Setters of punit_token and punit_unit_from: where a value is taken from. */
 
 
-#include "ngx_http_punit_module.h"
+#include <ngx_http_punit.h>
+#include <ngx_http_punit_conf.h>
 
 
 static ngx_int_t ngx_http_punit_conf_source_parse(ngx_conf_t *cf,
     ngx_str_t *value, ngx_http_punit_source_t *source, ngx_uint_t unit);
 
 
-/* punit_token, and with cmd->post punit_unit_from */
+/* punit_token, and with cmd->post punit_unit_from. */
 
 char *
 ngx_http_punit_conf_source(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
@@ -128,7 +127,7 @@ ngx_http_punit_conf_source_parse(ngx_conf_t *cf, ngx_str_t *value,
                  && ngx_strncmp(source->name.data, "punit-unit",
                                 sizeof("punit-unit") - 1) == 0))
         {
-            /* these are dropped from what clients send */
+            /* The module drops these from the headers of clients. */
             return NGX_DECLINED;
         }
 

@@ -1,15 +1,21 @@
 
 /*
- * Setters of what a unit has once: its id, zone, state file, keys and peers,
- * its peer listener and its status.  As in ngx_http_punit_conf.c.
+ * Setters of what a unit has once: id, zone, state file, keys, peers, peer
+ * listener and status.  The rules are those of ngx_http_punit_conf.c.
  */
 
 
-#include "ngx_http_punit_module.h"
+#include <ngx_http_punit.h>
+#include <ngx_http_punit_conf.h>
+#include <ngx_http_punit_peer.h>
+#include <ngx_http_punit_shm.h>
+#include <ngx_http_punit_status.h>
+#include <ngx_http_punit_syntax.h>
+#include <ngx_http_punit_zone.h>
 
 
 char *
-ngx_http_punit_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_punit_conf_unit_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_punit_main_conf_t *pmcf = conf;
 
@@ -56,39 +62,7 @@ ngx_http_punit_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
-ngx_http_punit_conf_near(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_punit_main_conf_t *pmcf = conf;
-
-    ssize_t     size;
-    ngx_str_t  *value;
-
-    if (pmcf->near != NGX_CONF_UNSET_SIZE) {
-        return "is duplicate";
-    }
-
-    if (ngx_http_punit_conf_is_off(cf)) {
-        pmcf->near = 0;
-        return NGX_CONF_OK;
-    }
-
-    value = cf->args->elts;
-
-    size = ngx_parse_size(&value[1]);
-
-    if (size == NGX_ERROR || size < NGX_HTTP_PUNIT_NEAR_MIN) {
-        return ngx_http_punit_conf_expected(cf, &value[1],
-                                 "a size of at least \"64k\", or \"off\"");
-    }
-
-    pmcf->near = size;
-
-    return NGX_CONF_OK;
-}
-
-
-char *
-ngx_http_punit_conf_state(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_punit_conf_unit_state(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_punit_main_conf_t *pmcf = conf;
 
@@ -133,7 +107,7 @@ ngx_http_punit_conf_unit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    if (!ngx_http_punit_field_unit(&value[1])) {
+    if (!ngx_http_punit_syntax_unit(&value[1])) {
         return ngx_http_punit_conf_expected(cf, &value[1],
                                             "a unit's id, [a-z0-9-]{1,32}");
     }
@@ -153,7 +127,7 @@ ngx_http_punit_conf_unit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
-ngx_http_punit_conf_peer(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_punit_conf_unit_peer(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_punit_main_conf_t *pmcf = conf;
 
@@ -163,7 +137,7 @@ ngx_http_punit_conf_peer(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    if (!ngx_http_punit_field_unit(&value[1])) {
+    if (!ngx_http_punit_syntax_unit(&value[1])) {
         return ngx_http_punit_conf_expected(cf, &value[1],
                                             "a unit's id, [a-z0-9-]{1,32}");
     }
@@ -213,10 +187,10 @@ ngx_http_punit_conf_peer(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* punit_keys and punit_jwks: both may be there, each once */
+/* punit_keys and punit_jwks: both may be there, each once. */
 
 char *
-ngx_http_punit_conf_keys(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_punit_conf_unit_keys(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_punit_main_conf_t *pmcf = conf;
 
@@ -238,7 +212,7 @@ ngx_http_punit_conf_keys(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     if (pmcf->keys == NULL) {
-        pmcf->keys = ngx_http_punit_keys_create(cf);
+        pmcf->keys = ngx_http_punit_key_set_create(cf);
         if (pmcf->keys == NULL) {
             return NGX_CONF_ERROR;
         }
@@ -252,11 +226,11 @@ ngx_http_punit_conf_keys(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (jwks) {
         pmcf->jwks = 1;
-        rc = ngx_http_punit_keys_jwks(cf, pmcf->keys, &name);
+        rc = ngx_http_punit_key_set_jwks(cf, pmcf->keys, &name);
 
     } else {
         pmcf->keys_dir = 1;
-        rc = ngx_http_punit_keys_dir(cf, pmcf->keys, &name);
+        rc = ngx_http_punit_key_set_dir(cf, pmcf->keys, &name);
     }
 
     return (rc == NGX_OK) ? NGX_CONF_OK : NGX_CONF_ERROR;
@@ -264,7 +238,8 @@ ngx_http_punit_conf_keys(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
-ngx_http_punit_conf_listener(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_punit_conf_unit_listener(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
     ngx_http_punit_srv_conf_t *pscf = conf;
 
@@ -295,7 +270,7 @@ ngx_http_punit_conf_listener(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
-ngx_http_punit_conf_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_punit_conf_unit_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_punit_loc_conf_t *plcf = conf;
 
@@ -312,7 +287,7 @@ ngx_http_punit_conf_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     plcf->status = 1;
 
-    /* it needs the zone, as a scope does */
+    /* The status needs the zone, as a scope does. */
 
     pmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_punit_module);
     pmcf->scoped = 1;

@@ -1,20 +1,19 @@
 
-/*
- * Configurations: made, merged, and checked for what is missing.
- */
+/* Configurations: create, merge, and check that nothing is missing. */
 
 
-#include "ngx_http_punit_module.h"
+#include <ngx_http_punit.h>
+#include <ngx_http_punit_conf.h>
 
 
-static char *ngx_http_punit_check_loc_conf(ngx_conf_t *cf,
+static char *ngx_http_punit_merge_check_loc(ngx_conf_t *cf,
     ngx_http_punit_loc_conf_t *conf);
-static ngx_int_t ngx_http_punit_default_source(ngx_conf_t *cf,
+static ngx_int_t ngx_http_punit_merge_default_source(ngx_conf_t *cf,
     ngx_array_t **sources, ngx_http_punit_source_e type, const char *name);
 
 
 void *
-ngx_http_punit_create_main_conf(ngx_conf_t *cf)
+ngx_http_punit_merge_create_main(ngx_conf_t *cf)
 {
     ngx_http_punit_main_conf_t  *pmcf;
 
@@ -36,20 +35,20 @@ ngx_http_punit_create_main_conf(ngx_conf_t *cf)
         return NULL;
     }
 
-    pmcf->near = NGX_CONF_UNSET_SIZE;
+    pmcf->local_cache = NGX_CONF_UNSET_SIZE;
 
     return pmcf;
 }
 
 
-/* what has to be there, if anything is */
+/* If any directive is used, these must be there. */
 
 char *
-ngx_http_punit_init_main_conf(ngx_conf_t *cf, void *conf)
+ngx_http_punit_merge_init_main(ngx_conf_t *cf, void *conf)
 {
     ngx_http_punit_main_conf_t *pmcf = conf;
 
-    ngx_conf_init_size_value(pmcf->near, 4 * 1024 * 1024);
+    ngx_conf_init_size_value(pmcf->local_cache, 4 * 1024 * 1024);
 
     if (!pmcf->scoped && pmcf->shm_zone == NULL && pmcf->unit.len == 0
         && pmcf->peers.nelts == 0)
@@ -78,7 +77,7 @@ ngx_http_punit_init_main_conf(ngx_conf_t *cf, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (pmcf->keys && ngx_http_punit_keys_seal(cf, pmcf->keys) != NGX_OK) {
+    if (pmcf->keys && ngx_http_punit_key_set_seal(cf, pmcf->keys) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -87,7 +86,7 @@ ngx_http_punit_init_main_conf(ngx_conf_t *cf, void *conf)
 
 
 void *
-ngx_http_punit_create_srv_conf(ngx_conf_t *cf)
+ngx_http_punit_merge_create_srv(ngx_conf_t *cf)
 {
     ngx_http_punit_srv_conf_t  *pscf;
 
@@ -103,7 +102,7 @@ ngx_http_punit_create_srv_conf(ngx_conf_t *cf)
 
 
 char *
-ngx_http_punit_merge_srv_conf(ngx_conf_t *cf, void *parent, void *child)
+ngx_http_punit_merge_srv(ngx_conf_t *cf, void *parent, void *child)
 {
     ngx_http_punit_srv_conf_t *prev = parent;
     ngx_http_punit_srv_conf_t *conf = child;
@@ -115,7 +114,7 @@ ngx_http_punit_merge_srv_conf(ngx_conf_t *cf, void *parent, void *child)
 
 
 void *
-ngx_http_punit_create_loc_conf(ngx_conf_t *cf)
+ngx_http_punit_merge_create_loc(ngx_conf_t *cf)
 {
     ngx_http_punit_loc_conf_t  *conf;
 
@@ -159,7 +158,7 @@ ngx_http_punit_create_loc_conf(ngx_conf_t *cf)
 
 
 char *
-ngx_http_punit_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+ngx_http_punit_merge_loc(ngx_conf_t *cf, void *parent, void *child)
 {
     ngx_http_punit_loc_conf_t *prev = parent;
     ngx_http_punit_loc_conf_t *conf = child;
@@ -198,27 +197,27 @@ ngx_http_punit_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                              NGX_CONF_UNSET_PTR);
 
     if (conf->token == NGX_CONF_UNSET_PTR
-        && ngx_http_punit_default_source(cf, &conf->token,
-                                         NGX_HTTP_PUNIT_BEARER, "")
+        && ngx_http_punit_merge_default_source(cf, &conf->token,
+                                               NGX_HTTP_PUNIT_BEARER, "")
            != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
 
     if (conf->unit_from == NGX_CONF_UNSET_PTR
-        && ngx_http_punit_default_source(cf, &conf->unit_from,
-                                         NGX_HTTP_PUNIT_CLAIM, "unit")
+        && ngx_http_punit_merge_default_source(cf, &conf->unit_from,
+                                               NGX_HTTP_PUNIT_CLAIM, "unit")
            != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
 
-    return ngx_http_punit_check_loc_conf(cf, conf);
+    return ngx_http_punit_merge_check_loc(cf, conf);
 }
 
 
 static char *
-ngx_http_punit_check_loc_conf(ngx_conf_t *cf, ngx_http_punit_loc_conf_t *conf)
+ngx_http_punit_merge_check_loc(ngx_conf_t *cf, ngx_http_punit_loc_conf_t *conf)
 {
     ngx_http_core_loc_conf_t    *clcf;
     ngx_http_punit_srv_conf_t   *pscf;
@@ -241,8 +240,9 @@ ngx_http_punit_check_loc_conf(ngx_conf_t *cf, ngx_http_punit_loc_conf_t *conf)
     pmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_punit_module);
 
     /*
-     * The server's own level and "if" have no name; a named location is come
-     * to with a route (punit_follow) and uses what the first one was given.
+     * The level of the server and "if" have no name.  A request reaches a
+     * named location with a route (punit_follow), and the first location
+     * decides.
      */
 
     if (clcf->name.len == 0 || clcf->noname || clcf->named) {
@@ -272,7 +272,7 @@ ngx_http_punit_check_loc_conf(ngx_conf_t *cf, ngx_http_punit_loc_conf_t *conf)
 
 
 static ngx_int_t
-ngx_http_punit_default_source(ngx_conf_t *cf, ngx_array_t **sources,
+ngx_http_punit_merge_default_source(ngx_conf_t *cf, ngx_array_t **sources,
     ngx_http_punit_source_e type, const char *name)
 {
     ngx_http_punit_source_t  *source;

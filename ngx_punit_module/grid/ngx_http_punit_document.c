@@ -1,16 +1,29 @@
 
 /*
  * The grid route: reference data from memcached.  One round trip brings the
- * document and, unless it was asked for within the last milliseconds, the
- * service's generation; a document of another generation is a miss.  Of one
- * that is in the near cache only the generation is asked for.  At a miss one
- * request refills.  Others get the previous document while that refill runs,
- * for punit_grid_stale at most, or else wait for it, so that a change or a
- * flush of memcached costs PostgreSQL one statement a document.
+ * document and the generation of the service.  A generation that was read
+ * within the last milliseconds is not asked for.  A document of another
+ * generation is a miss.  For a document in the near cache only the generation
+ * is asked for.
+ *
+ * After a miss one request refills.  The others get the previous document
+ * while the refill runs, for punit_grid_stale at most.  If they may not have
+ * it, they wait.  So a change or a flush of memcached costs PostgreSQL one
+ * statement a document.
  */
 
 
-#include "ngx_http_punit_module.h"
+#include <ngx_http_punit.h>
+#include <ngx_http_punit_counter.h>
+#include <ngx_http_punit_ctx.h>
+#include <ngx_http_punit_document.h>
+#include <ngx_http_punit_document_key.h>
+#include <ngx_http_punit_generation.h>
+#include <ngx_http_punit_grid_value.h>
+#include <ngx_http_punit_local_cache.h>
+#include <ngx_http_punit_refill.h>
+#include <ngx_http_punit_shm.h>
+#include <ngx_http_punit_syntax.h>
 
 
 static ngx_int_t ngx_http_punit_document_ask(ngx_http_request_t *r,
@@ -32,7 +45,7 @@ static ngx_int_t ngx_http_punit_document_send(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx);
 
 
-/* NGX_AGAIN: waits; NGX_DONE: answered; NGX_DECLINED: go on to the worker */
+/* NGX_AGAIN: waits; NGX_DONE: answered; NGX_DECLINED: ask the worker. */
 
 ngx_int_t
 ngx_http_punit_document_handler(ngx_http_request_t *r,
@@ -41,51 +54,56 @@ ngx_http_punit_document_handler(ngx_http_request_t *r,
     ngx_int_t                    rc;
     ngx_http_punit_main_conf_t  *pmcf;
 
-    if (ctx->looked) {
+    if (ctx->grid.looked) {
 
-        if (ctx->document.data == NULL) {
+        if (ctx->grid.document.data == NULL) {
             return NGX_DECLINED;
         }
 
         return ngx_http_punit_document_send(r, ctx);
     }
 
-    ctx->looked = 1;
-    ctx->asked = ngx_current_msec;
+    ctx->grid.looked = 1;
+    ctx->grid.asked = ngx_current_msec;
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
 
     if (ngx_http_punit_generation_get(ngx_http_punit_zone(pmcf),
-                                      &ctx->service, &ctx->generation)
+                                      &ctx->grid.service,
+                                      &ctx->grid.generation)
         == NGX_OK)
     {
-        if (pmcf->near && ngx_http_punit_near_get(r, ctx) == NGX_OK) {
-            ngx_http_punit_count(r, grid_near);
+        if (pmcf->local_cache
+            && ngx_http_punit_local_cache_get(r, ctx) == NGX_OK)
+        {
+            ngx_http_punit_counter_add(r, grid_near);
             return ngx_http_punit_document_send(r, ctx);
         }
 
-        if (ngx_http_punit_grid_key(r, ctx) != NGX_OK) {
+        if (ngx_http_punit_document_key(r, ctx) != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        rc = ngx_http_punit_grid_get(ctx->plcf->grid, r, &ctx->grid_key, 1,
+        rc = ngx_http_punit_grid_get(ctx->plcf->grid, r, &ctx->grid.key, 1,
                                      ngx_http_punit_document_found, ctx);
     } else {
         rc = ngx_http_punit_document_ask(r, ctx);
     }
 
     if (rc != NGX_AGAIN) {
-        ngx_http_punit_count(r, grid_failed);
+        ngx_http_punit_counter_add(r, grid_failed);
         return NGX_DECLINED;
     }
 
-    ngx_http_punit_wait(r, ctx);
+    ngx_http_punit_ctx_wait(r, ctx);
 
     return NGX_AGAIN;
 }
 
 
-/* for the generation, and for the document unless it is near */
+/*
+ * Asks for the generation, and for the document unless the near cache has it.
+ */
 
 static ngx_int_t
 ngx_http_punit_document_ask(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
@@ -94,36 +112,36 @@ ngx_http_punit_document_ask(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
     ngx_str_t                    keys[2];
     ngx_http_punit_main_conf_t  *pmcf;
     u_char                       buf[sizeof("punit:gen:")
-                                     + NGX_HTTP_PUNIT_ID_MAX];
+                                     + NGX_HTTP_PUNIT_UNIT_MAX];
 
     p = ngx_cpymem(buf, "punit:gen:", sizeof("punit:gen:") - 1);
-    p = ngx_cpymem(p, ctx->service.data, ctx->service.len);
+    p = ngx_cpymem(p, ctx->grid.service.data, ctx->grid.service.len);
 
     keys[0].data = buf;
     keys[0].len = p - buf;
 
-    ctx->generation = 0;
-    ctx->asked = ngx_current_msec;
+    ctx->grid.generation = 0;
+    ctx->grid.asked = ngx_current_msec;
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
 
-    if (pmcf->near && ngx_http_punit_near_find(ctx) == NGX_OK) {
+    if (pmcf->local_cache && ngx_http_punit_local_cache_find(ctx) == NGX_OK) {
         return ngx_http_punit_grid_get(ctx->plcf->grid, r, keys, 1,
                                        ngx_http_punit_document_confirmed, ctx);
     }
 
-    if (ngx_http_punit_grid_key(r, ctx) != NGX_OK) {
+    if (ngx_http_punit_document_key(r, ctx) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    keys[1] = ctx->grid_key;
+    keys[1] = ctx->grid.key;
 
     return ngx_http_punit_grid_get(ctx->plcf->grid, r, keys, 2,
                                    ngx_http_punit_document_found, ctx);
 }
 
 
-/* the generation alone was asked for */
+/* Handles the answer to a question for the generation alone. */
 
 static void
 ngx_http_punit_document_confirmed(ngx_http_request_t *r, void *data,
@@ -132,7 +150,7 @@ ngx_http_punit_document_confirmed(ngx_http_request_t *r, void *data,
     ngx_http_punit_ctx_t  *ctx = data;
 
     if (!values[0].known) {
-        ngx_http_punit_count(r, grid_failed);
+        ngx_http_punit_counter_add(r, grid_failed);
 
     } else if (ngx_http_punit_document_of(r, ctx, &values[0]) != NGX_OK) {
 
@@ -140,18 +158,18 @@ ngx_http_punit_document_confirmed(ngx_http_request_t *r, void *data,
             return;
         }
 
-    } else if (ngx_http_punit_near_get(r, ctx) == NGX_OK) {
-        ngx_http_punit_count(r, grid_near);
+    } else if (ngx_http_punit_local_cache_get(r, ctx) == NGX_OK) {
+        ngx_http_punit_counter_add(r, grid_near);
 
     } else if (ngx_http_punit_document_ask(r, ctx) == NGX_AGAIN) {
-        /* it is of another generation, and so it is near no longer */
+        /* The near cache has dropped it: it was of another generation. */
         return;
 
     } else {
-        ngx_http_punit_count(r, grid_failed);
+        ngx_http_punit_counter_add(r, grid_failed);
     }
 
-    ngx_http_punit_resume(r, ctx);
+    ngx_http_punit_ctx_resume(r, ctx);
 }
 
 
@@ -167,7 +185,7 @@ ngx_http_punit_document_found(ngx_http_request_t *r, void *data,
     previous = NULL;
 
     if (!document->known || !values[0].known) {
-        ngx_http_punit_count(r, grid_failed);
+        ngx_http_punit_counter_add(r, grid_failed);
         goto done;
     }
 
@@ -181,22 +199,25 @@ ngx_http_punit_document_found(ngx_http_request_t *r, void *data,
         goto miss;
     }
 
-    if (document->flags == ctx->generation) {
-        ctx->document = document->data;
-        ngx_http_punit_near_keep(r, ctx);
-        ngx_http_punit_count(r, grid_hits);
+    if (document->flags == ctx->grid.generation) {
+        ctx->grid.document = document->data;
+        ngx_http_punit_local_cache_keep(r, ctx);
+        ngx_http_punit_counter_add(r, grid_hits);
         goto done;
     }
 
     if (n == 1) {
 
-        /* one of the two is of before a change: which one? */
+        /*
+         * Either the document or the kept generation is outdated: ask for
+         * both.
+         */
 
         if (ngx_http_punit_document_ask(r, ctx) == NGX_AGAIN) {
             return;
         }
 
-        ngx_http_punit_count(r, grid_failed);
+        ngx_http_punit_counter_add(r, grid_failed);
         goto done;
     }
 
@@ -210,57 +231,49 @@ miss:
 
 done:
 
-    ngx_http_punit_resume(r, ctx);
+    ngx_http_punit_ctx_resume(r, ctx);
 }
 
 
 /*
- * NGX_DECLINED: this request goes to the worker, as the one that refills or
- * because waiting is of no use; NGX_OK: it gets the previous document;
- * NGX_AGAIN: it waits for the refill that runs, and asks the grid again.
+ * NGX_DECLINED: the request goes to the worker, because it refills or because
+ * waiting is useless.  NGX_OK: it gets the previous document.  NGX_AGAIN: it
+ * waits for the refill that runs, and asks the grid again.
  */
 
 static ngx_int_t
 ngx_http_punit_document_miss(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     ngx_http_punit_grid_value_t *previous)
 {
-    uint32_t                     hash;
-    ngx_int_t                    rc;
-    ngx_msec_t                   since;
-    ngx_http_punit_main_conf_t  *pmcf;
+    uint32_t    hash;
+    ngx_int_t   rc;
+    ngx_msec_t  since;
 
-    pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
-
-    hash = ngx_crc32_short(ctx->grid_text.data, ctx->grid_text.len);
+    hash = ngx_crc32_short(ctx->grid.text.data, ctx->grid.text.len);
 
     if (hash == 0) {
         hash = 1;
     }
 
-    rc = ngx_http_punit_refill_claim(ngx_http_punit_zone(pmcf), hash,
-                                     ctx->asked, &since);
+    rc = ngx_http_punit_refill_begin(r, ctx, hash, &since);
 
-    if (rc == NGX_AGAIN && !ctx->waited) {
-        ctx->waited = 1;
+    if (rc == NGX_AGAIN && !ctx->grid.waited) {
+        ctx->grid.waited = 1;
 
         if (ngx_http_punit_document_ask(r, ctx) == NGX_AGAIN) {
             return NGX_AGAIN;
         }
     }
 
-    if (rc == NGX_OK) {
-        ctx->refill = hash;
-    }
-
     if (rc == NGX_BUSY && previous && since < ctx->plcf->grid_stale
         && ngx_http_punit_document_previous(r, ctx, previous) == NGX_OK)
     {
-        ctx->document = previous->data;
-        ngx_http_punit_count(r, grid_stale);
+        ctx->grid.document = previous->data;
+        ngx_http_punit_counter_add(r, grid_stale);
         return NGX_OK;
     }
 
-    if (rc == NGX_BUSY && !ctx->waited
+    if (rc == NGX_BUSY && !ctx->grid.waited
         && ngx_http_punit_refill_wait(r, ctx, hash,
                                       ngx_http_punit_document_refilled)
            == NGX_AGAIN)
@@ -268,38 +281,38 @@ ngx_http_punit_document_miss(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
         return NGX_AGAIN;
     }
 
-    ngx_http_punit_count(r, grid_misses);
+    ngx_http_punit_counter_add(r, grid_misses);
 
     return NGX_DECLINED;
 }
 
 
 /*
- * NGX_OK: the worker has answered.  If the document is not in the grid now, it
- * is none that is kept there (an error, too large): the next ones must not
- * queue up for it.  NGX_BUSY: the time is up.  NGX_DECLINED: who refilled is
- * gone, and another one has to.
+ * NGX_OK: the worker has answered.  If the grid still lacks the document, it
+ * does not keep it (an error, too large), and the next requests must not queue
+ * for it.  NGX_BUSY: the time is up.  NGX_DECLINED: the request that refilled
+ * is gone, so another one has to refill.
  */
 
 static void
 ngx_http_punit_document_refilled(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx, ngx_int_t rc)
 {
-    ctx->waited = (rc != NGX_DECLINED);
+    ctx->grid.waited = (rc != NGX_DECLINED);
 
-    ngx_http_punit_count(r, grid_waited);
+    ngx_http_punit_counter_add(r, grid_waited);
 
     if (ngx_http_punit_document_ask(r, ctx) == NGX_AGAIN) {
         return;
     }
 
-    ngx_http_punit_count(r, grid_failed);
+    ngx_http_punit_counter_add(r, grid_failed);
 
-    ngx_http_punit_resume(r, ctx);
+    ngx_http_punit_ctx_resume(r, ctx);
 }
 
 
-/* learns the generation.  NGX_OK; NGX_DECLINED: there is none */
+/* Learns the generation.  NGX_OK; NGX_DECLINED: there is none. */
 
 static ngx_int_t
 ngx_http_punit_document_of(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
@@ -307,24 +320,28 @@ ngx_http_punit_document_of(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
 {
     ngx_http_punit_main_conf_t  *pmcf;
 
-    ctx->generation = value->found
-                      ? ngx_http_punit_entry_generation(&value->data) : 0;
+    ctx->grid.generation = value->found
+                      ? ngx_http_punit_grid_value_generation(&value->data) : 0;
 
-    if (ctx->generation == 0) {
+    if (ctx->grid.generation == 0) {
         return NGX_DECLINED;
     }
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
 
-    ngx_http_punit_generation_keep(ngx_http_punit_zone(pmcf), &ctx->service,
-                                   ctx->generation, ctx->asked);
+    ngx_http_punit_generation_keep(ngx_http_punit_zone(pmcf),
+                                   &ctx->grid.service,
+                                   ctx->grid.generation, ctx->grid.asked);
     return NGX_OK;
 }
 
 
-/* a worker raises the generation before it answers to a change, and before it
-   answers with something newer than the grid's: who has seen such an answer
-   must not be told of the time before it.  What it refilled is in the grid */
+/*
+ * A worker raises the generation before it answers to a change.  It also does
+ * so before it answers with something newer than the grid has.  A client that
+ * has seen such an answer must not get an older one.  A refilled document is
+ * in the grid by now.
+ */
 
 void
 ngx_http_punit_document_answered(ngx_http_request_t *r,
@@ -335,9 +352,9 @@ ngx_http_punit_document_answered(ngx_http_request_t *r,
 
     if (ctx->plcf->grid == NULL
         || ctx->plcf->scope != NGX_HTTP_PUNIT_SCOPE_REFERENCE
-        || (ctx->route != NGX_HTTP_PUNIT_ROUTE_LOCAL
-            && ctx->route != NGX_HTTP_PUNIT_ROUTE_FORWARD)
-        || ngx_http_punit_grid_service(r, &service) != NGX_OK)
+        || (ctx->route.type != NGX_HTTP_PUNIT_ROUTE_LOCAL
+            && ctx->route.type != NGX_HTTP_PUNIT_ROUTE_FORWARD)
+        || ngx_http_punit_document_key_service(r, &service) != NGX_OK)
     {
         return;
     }
@@ -346,18 +363,15 @@ ngx_http_punit_document_answered(ngx_http_request_t *r,
 
     ngx_http_punit_generation_drop(ngx_http_punit_zone(pmcf), &service);
 
-    if (ctx->refill) {
-        ngx_http_punit_refill_done(ngx_http_punit_zone(pmcf), ctx->refill, 1);
-        ctx->refill = 0;
-    }
+    ngx_http_punit_refill_end(ctx, 1);
 }
 
 
 /*
- * The previous document is for nobody once anybody may have had something
- * newer of the service: a unit shows no older text after a newer one, and who
- * changed it reads it.  Nor is it for a client whose If-None-Match names
- * anything but it: he has had another one, which may be the newer one.
+ * A unit must not show older text after newer text.  So the previous document
+ * is no longer shown once a client may have had newer text of the service.  A
+ * client whose If-None-Match names another document gets none either: that one
+ * may be newer.
  */
 
 static ngx_int_t
@@ -371,18 +385,19 @@ ngx_http_punit_document_previous(ngx_http_request_t *r,
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
 
     if (!ngx_http_punit_generation_unseen(ngx_http_punit_zone(pmcf),
-                                          &ctx->service, document->flags)
-        || ngx_http_punit_entry_document(&document->data, &etag, &type, &body)
+                                          &ctx->grid.service, document->flags)
+        || ngx_http_punit_grid_value_document(&document->data, &etag, &type,
+                                              &body)
            != NGX_OK)
     {
         return NGX_DECLINED;
     }
 
-    /* nginx refuses a second line of it */
+    /* nginx refuses a request with a second line of it. */
 
     h = r->headers_in.if_none_match;
 
-    if (h && !ngx_http_punit_field_etag(&h->value, &etag)) {
+    if (h && !ngx_http_punit_syntax_etag(&h->value, &etag)) {
         return NGX_DECLINED;
     }
 
@@ -399,8 +414,8 @@ ngx_http_punit_document_send(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
     ngx_chain_t       out;
     ngx_table_elt_t  *h;
 
-    if (ngx_http_punit_entry_document(&ctx->document, &etag,
-                                      &r->headers_out.content_type, &body)
+    if (ngx_http_punit_grid_value_document(&ctx->grid.document, &etag,
+                                           &r->headers_out.content_type, &body)
         != NGX_OK)
     {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
@@ -415,7 +430,7 @@ ngx_http_punit_document_send(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
         return rc;
     }
 
-    ctx->route = NGX_HTTP_PUNIT_ROUTE_GRID;
+    ctx->route.type = NGX_HTTP_PUNIT_ROUTE_GRID;
     ctx->step = NGX_HTTP_PUNIT_STEP_SENT;
 
     r->headers_out.content_type_len = r->headers_out.content_type.len;
@@ -436,7 +451,7 @@ ngx_http_punit_document_send(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
     h->value = etag;
     r->headers_out.etag = h;
 
-    /* nginx's own filter answers If-None-Match with 304 */
+    /* nginx answers If-None-Match with 304 in a filter of its own. */
 
     rc = ngx_http_send_header(r);
 

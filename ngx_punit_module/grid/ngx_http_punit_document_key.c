@@ -1,28 +1,26 @@
 
 /*
- * The key of a document: who asks for the same thing has the same one, and
- * nobody can make another's.
+ * The key of a document.  Equal requests have equal keys, and no request can
+ * make the key of a different one.
  */
 
 
-#include "ngx_http_punit_module.h"
+#include <ngx_http_punit.h>
+#include <ngx_http_punit_document_key.h>
+#include <ngx_http_punit_syntax.h>
 
 #include <openssl/sha.h>
 
 
-static ngx_int_t ngx_http_punit_grid_args(ngx_http_request_t *r,
+static ngx_int_t ngx_http_punit_document_key_args(ngx_http_request_t *r,
     ngx_array_t *names, ngx_str_t *values, ngx_uint_t *present);
 
 
-/*
- * ctx->grid_text = "GET\n" path "\n" and, for each of punit_grid_args that is
- * there, in that order, name "=" value "\n": what is asked for, whoever asks.
- * NGX_OK; NGX_DECLINED: the answer must not be kept, the text is empty;
- * NGX_ERROR: no memory.
- */
+/* The text says what is asked for.  It is the same for every client. */
 
 ngx_int_t
-ngx_http_punit_grid_text(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
+ngx_http_punit_document_key_text(ngx_http_request_t *r,
+    ngx_http_punit_ctx_t *ctx)
 {
     u_char                     *p;
     size_t                      i, n, len;
@@ -34,8 +32,9 @@ ngx_http_punit_grid_text(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
     plcf = ctx->plcf;
     present = 0;
 
-    if (ngx_http_punit_grid_service(r, &service) != NGX_OK
-        || ngx_http_punit_grid_args(r, plcf->grid_args, values, &present)
+    if (ngx_http_punit_document_key_service(r, &service) != NGX_OK
+        || ngx_http_punit_document_key_args(r, plcf->grid_args, values,
+                                            &present)
            != NGX_OK)
     {
         return NGX_DECLINED;
@@ -44,7 +43,7 @@ ngx_http_punit_grid_text(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
     name = plcf->grid_args ? plcf->grid_args->elts : NULL;
     n = present ? plcf->grid_args->nelts : 0;
 
-    /* no longer than the request line was: what is not there is not in it */
+    /* The text is never longer than the request line. */
 
     len = sizeof("GET\n") - 1 + r->uri.len + 1 + r->args.len + 1;
 
@@ -53,8 +52,8 @@ ngx_http_punit_grid_text(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    ctx->grid_text.data = p;
-    ctx->service = service;
+    ctx->grid.text.data = p;
+    ctx->grid.service = service;
 
     p = ngx_cpymem(p, "GET\n", sizeof("GET\n") - 1);
     p = ngx_cpymem(p, r->uri.data, r->uri.len);
@@ -72,53 +71,54 @@ ngx_http_punit_grid_text(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
         *p++ = '\n';
     }
 
-    ctx->grid_text.len = p - ctx->grid_text.data;
+    ctx->grid.text.len = p - ctx->grid.text.data;
 
     return NGX_OK;
 }
 
 
 /*
- * ctx->grid_key = punit:doc:<service>:<SHA-256 of ctx->grid_text>, unless it
- * is there already; empty if the text is.  NGX_OK; NGX_ERROR: no memory
+ * The key is made when it is needed: a document in the near cache needs none.
  */
 
 ngx_int_t
-ngx_http_punit_grid_key(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
+ngx_http_punit_document_key(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 {
     u_char  *p;
     u_char   digest[SHA256_DIGEST_LENGTH];
 
-    if (ctx->grid_key.len || ctx->grid_text.len == 0) {
+    if (ctx->grid.key.len || ctx->grid.text.len == 0) {
         return NGX_OK;
     }
 
-    p = ngx_pnalloc(r->pool, sizeof("punit:doc::") - 1 + ctx->service.len
+    p = ngx_pnalloc(r->pool, sizeof("punit:doc::") - 1 + ctx->grid.service.len
                              + 2 * SHA256_DIGEST_LENGTH);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
-    (void) SHA256(ctx->grid_text.data, ctx->grid_text.len, digest);
+    (void) SHA256(ctx->grid.text.data, ctx->grid.text.len, digest);
 
-    ctx->grid_key.data = p;
+    ctx->grid.key.data = p;
 
     p = ngx_cpymem(p, "punit:doc:", sizeof("punit:doc:") - 1);
-    p = ngx_cpymem(p, ctx->service.data, ctx->service.len);
+    p = ngx_cpymem(p, ctx->grid.service.data, ctx->grid.service.len);
     *p++ = ':';
     p = ngx_hex_dump(p, digest, SHA256_DIGEST_LENGTH);
 
-    ctx->grid_key.len = p - ctx->grid_key.data;
+    ctx->grid.key.len = p - ctx->grid.key.data;
 
     return NGX_OK;
 }
 
 
-/* the first segment of the path.  No control characters in the rest: the path
-   is decoded, and a line end in it would read like an argument of the key */
+/*
+ * The rest of the path must not have control characters.  The path is decoded,
+ * and a line end in it would read like an argument of the key.
+ */
 
 ngx_int_t
-ngx_http_punit_grid_service(ngx_http_request_t *r, ngx_str_t *service)
+ngx_http_punit_document_key_service(ngx_http_request_t *r, ngx_str_t *service)
 {
     u_char  *p, *last;
 
@@ -144,7 +144,7 @@ ngx_http_punit_grid_service(ngx_http_request_t *r, ngx_str_t *service)
 
     service->len = p - service->data;
 
-    if (service->len == 0 || service->len > NGX_HTTP_PUNIT_ID_MAX) {
+    if (service->len == 0 || service->len > NGX_HTTP_PUNIT_UNIT_MAX) {
         return NGX_DECLINED;
     }
 
@@ -158,11 +158,13 @@ ngx_http_punit_grid_service(ngx_http_request_t *r, ngx_str_t *service)
 }
 
 
-/* takes the arguments apart as they came; one that is repeated, has no "=" or
-   is not in the list makes the request one that is not cached */
+/*
+ * Splits the arguments as they came.  The request is not cached if an argument
+ * is repeated, has no "=", or is not in the list.
+ */
 
 static ngx_int_t
-ngx_http_punit_grid_args(ngx_http_request_t *r, ngx_array_t *names,
+ngx_http_punit_document_key_args(ngx_http_request_t *r, ngx_array_t *names,
     ngx_str_t *values, ngx_uint_t *present)
 {
     u_char      *p, *end, *eq, *last;

@@ -1,15 +1,19 @@
 
 /*
- * The generations of services, kept for NGX_HTTP_PUNIT_GENERATION_AGE after
- * they were asked for, so that most of the grid's hits ask for a document only.
- * Shared by all workers: a client that has seen a change by one of them does
- * not meet the time before it in another.  Whoever has an answer of a service
- * drops what is kept of it, as a worker raises the generation before it
- * answers; what was asked for until then is not kept any more.
+ * The generations of services, kept for NGX_HTTP_PUNIT_GENERATION_AGE.  With
+ * them most hits of the grid ask for a document only.  All workers share them:
+ * a client that has seen a change never sees the state before it.
+ *
+ * A worker raises the generation before it answers.  So an answer of a service
+ * drops what is kept of it, and a generation that was asked for before is not
+ * kept.
  */
 
 
-#include "ngx_http_punit_module.h"
+#include <ngx_http_punit.h>
+#include <ngx_http_punit_generation.h>
+#include <ngx_http_punit_shm.h>
+#include <ngx_http_punit_syntax.h>
 
 
 #define NGX_HTTP_PUNIT_GENERATIONS     64      /* a place each, by hash */
@@ -21,10 +25,10 @@ struct ngx_http_punit_generation_s {
     ngx_msec_t                      asked;
     ngx_msec_t                      dropped;
     uint32_t                        previous;  /* flags before that; 0: none */
-    ngx_msec_t                      confirmed; /* asked for last, it was they */
+    ngx_msec_t                      confirmed; /* when flags were, last */
     unsigned                        kept:1;    /* it may be used */
     size_t                          len;
-    u_char                          service[NGX_HTTP_PUNIT_ID_MAX];
+    u_char                          service[NGX_HTTP_PUNIT_UNIT_MAX];
 };
 
 
@@ -35,7 +39,7 @@ static ngx_uint_t ngx_http_punit_generation_is(
 
 
 ngx_http_punit_generation_t *
-ngx_http_punit_generations_init(ngx_slab_pool_t *shpool)
+ngx_http_punit_generation_init(ngx_slab_pool_t *shpool)
 {
     ngx_uint_t                    i;
     ngx_http_punit_generation_t  *generations;
@@ -69,7 +73,8 @@ ngx_http_punit_generation_get(ngx_http_punit_zone_t *zone, ngx_str_t *service,
 
     if (generation->kept
         && ngx_http_punit_generation_is(generation, service)
-        && ngx_current_msec - generation->asked < NGX_HTTP_PUNIT_GENERATION_AGE)
+        && ngx_current_msec - generation->asked
+           < NGX_HTTP_PUNIT_GENERATION_AGE)
     {
         *flags = generation->flags;
         rc = NGX_OK;
@@ -125,7 +130,9 @@ ngx_http_punit_generation_drop(ngx_http_punit_zone_t *zone,
 
     generation = ngx_http_punit_generation(zone, service);
 
-    /* the time of this turn of the event loop may be that before the answer */
+    /*
+     * The clock of this turn of the event loop may be older than the answer.
+     */
 
     ngx_time_update();
 
@@ -138,9 +145,11 @@ ngx_http_punit_generation_drop(ngx_http_punit_zone_t *zone,
 }
 
 
-/* a worker raises the generation before it answers: an answer that was there
-   before the grid was last asked and still had the previous generation is not
-   of a newer one */
+/*
+ * A worker raises the generation before it answers.  If the grid was asked
+ * after the last answer and still had the previous generation, that answer was
+ * not of a newer one.
+ */
 
 ngx_uint_t
 ngx_http_punit_generation_unseen(ngx_http_punit_zone_t *zone,

@@ -32,7 +32,7 @@ static void ngx_http_punit_grid_detach(void *data);
 static void ngx_http_punit_grid_done_handler(ngx_event_t *ev);
 
 
-/* of this process: those whose handler is to be called in this turn */
+/* Of this process: operations whose handler runs in this turn. */
 
 static ngx_queue_t  ngx_http_punit_grid_done;
 static ngx_event_t  ngx_http_punit_grid_done_event;
@@ -167,7 +167,10 @@ ngx_http_punit_grid_server(ngx_conf_t *cf, ngx_http_punit_grid_t *grid,
     ngx_int_t   port;
     ngx_str_t   name;
 
-    /* who fills the grid knows neither: keys would go to another server */
+    /*
+     * The workers that fill the grid know neither, and would use other
+     * servers.
+     */
 
     if (us->down || us->backup) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
@@ -226,7 +229,7 @@ ngx_http_punit_grid_server(ngx_conf_t *cf, ngx_http_punit_grid_t *grid,
 }
 
 
-/* a single server by a name that was no upstream's */
+/* A single server whose name is no upstream. */
 
 static ngx_int_t
 ngx_http_punit_grid_resolve(ngx_conf_t *cf, ngx_http_punit_grid_t *grid)
@@ -345,7 +348,7 @@ ngx_http_punit_grid_get(ngx_http_punit_grid_t *grid, ngx_http_request_t *r,
     if (grid->nservers == 1
         && ngx_http_punit_grid_server_down(&grid->servers[0]))
     {
-        /* the common form of trouble, for nothing */
+        /* The most common trouble costs no allocation. */
         return NGX_ERROR;
     }
 
@@ -358,7 +361,9 @@ ngx_http_punit_grid_get(ngx_http_punit_grid_t *grid, ngx_http_request_t *r,
         }
     }
 
-    /* one of the slots is the structure's own: room for alignment */
+    /*
+     * The structure has one slot itself: the extra one is room for alignment.
+     */
 
     op = ngx_pcalloc(r->pool, sizeof(ngx_http_punit_grid_op_t)
                               + nkeys * sizeof(ngx_http_punit_grid_slot_t *)
@@ -383,7 +388,9 @@ ngx_http_punit_grid_get(ngx_http_punit_grid_t *grid, ngx_http_request_t *r,
     op->cleanup->handler = ngx_http_punit_grid_detach;
     op->cleanup->data = op;
 
-    /* held, so that a connection that fails meanwhile does not end it */
+    /*
+     * Hold the operation: a connection that fails meanwhile must not end it.
+     */
 
     op->pending = 1;
 
@@ -414,7 +421,7 @@ ngx_http_punit_grid_get(ngx_http_punit_grid_t *grid, ngx_http_request_t *r,
 }
 
 
-/* the request ends first: its places in the pipelines stay, for nobody */
+/* The request ended first.  Its places in the pipelines stay unused. */
 
 static void
 ngx_http_punit_grid_detach(void *data)
@@ -458,8 +465,8 @@ ngx_http_punit_grid_answered(ngx_http_punit_grid_slot_t *slot)
     }
 
     /*
-     * A handler may do anything, even end the connection that is being read,
-     * so handlers run on their own, in the same turn of the event loop.
+     * A handler may do anything, even end the connection that is being read.
+     * So handlers run on their own, in the same turn of the event loop.
      */
 
     if (ngx_http_punit_grid_done_event.handler == NULL) {

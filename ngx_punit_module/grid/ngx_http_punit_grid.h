@@ -1,24 +1,24 @@
 
 /*
  * The grid: reads memcached without blocking.  Each worker process keeps a
- * connection to each server and pipelines the requests of all clients on it,
- * what one turn of the event loop asks goes out in one send().  (A second
- * connection is opened while the first is busy with a large value.)
+ * connection to each server.  It pipelines the requests of all clients, and
+ * one turn of the event loop sends them in one send().  A second connection
+ * opens while the first is busy with a large value.
  *
- * Which server holds a key is decided as libmemcached does it with
+ * The server of a key is the one that libmemcached chooses with
  *
  *     memcached_behavior_set(m, MEMCACHED_BEHAVIOR_KETAMA_WEIGHTED, 1);
  *
- * and no MEMCACHED_BEHAVIOR_REMOVE_FAILED_SERVERS or AUTO_EJECT_HOSTS: so
- * whoever fills the grid must set that, and name the servers by the same text:
- * the host as written in "server HOST:PORT weight=N" (a name and its address
- * are not the same host here), a unix socket by its path, with
- * memcached_server_add_unix_socket_with_weight().  A single server needs none
- * of it.
+ * and without MEMCACHED_BEHAVIOR_REMOVE_FAILED_SERVERS or AUTO_EJECT_HOSTS.
+ * A program that fills the grid must set that, and name the servers by the
+ * same text.  That is the host as written in "server HOST:PORT weight=N": a
+ * name and its address are different hosts here.  A unix socket is named by
+ * its path, with memcached_server_add_unix_socket_with_weight().  A single
+ * server needs none of it.
  *
- * A server in trouble (refused, timed out, broken answer) is left alone for
- * a back-off of 250 ms that doubles up to 8 s; then one request, and only
- * one, tries it again.
+ * A server in trouble (refused, timed out, broken answer) gets no requests for
+ * a back-off of 250 ms that doubles up to 8 s.  Then exactly one request tries
+ * it again.
  */
 
 
@@ -49,8 +49,8 @@ typedef struct {
 
 
 /*
- * rc NGX_OK: every value is known; NGX_ERROR: at least one is not (the others
- * are filled).  values are n, in the order of the keys, and live in r->pool.
+ * rc: NGX_OK: every value is known; NGX_ERROR: at least one is not, the others
+ * are filled.  The n values are in the order of the keys and live in r->pool.
  */
 
 typedef void (*ngx_http_punit_grid_pt)(ngx_http_request_t *r, void *data,
@@ -60,30 +60,30 @@ typedef void (*ngx_http_punit_grid_pt)(ngx_http_request_t *r, void *data,
 /*
  * Configuration: the servers of "upstream NAME {}" (it may come later in the
  * file) or one server as HOST:PORT or unix:PATH.  grids: a member of the main
- * configuration, NULL at first, where all grids are kept; equal values give
- * the same grid.  NULL after a mistake, which was logged.
+ * configuration, NULL at first, that keeps all grids.  Equal values give the
+ * same grid.  NULL after a mistake, which was logged.
  */
 
 ngx_http_punit_grid_t *ngx_http_punit_grid_create(ngx_conf_t *cf,
     ngx_array_t **grids, ngx_str_t *value);
 
-/* to be called in postconfiguration: finds servers, computes the continuum */
+/* For postconfiguration: finds the servers and computes the continuum. */
 
 ngx_int_t ngx_http_punit_grid_init(ngx_conf_t *cf, ngx_array_t *grids);
 
-/* to be called in exit_process: closes what is open.  grids may be NULL */
+/* For exit_process: closes what is open.  grids may be NULL. */
 
 void ngx_http_punit_grid_exit(ngx_array_t *grids);
 
 
 /*
  * Asks for 1..NGX_HTTP_PUNIT_GRID_KEYS_MAX keys (each 1..250 bytes of
- * 0x21..0x7e).  NGX_AGAIN: handler will be called once, from the event loop
- * and never from inside this call, unless the request ends before that.
- * NGX_ERROR: no server of these keys can be asked now, handler will not be
- * called: go on without the grid.  Keys are copied.  Who gets NGX_AGAIN takes
- * care that r is not finalized meanwhile.
- * The handler runs posted requests itself if it resumes r:
+ * 0x21..0x7e), which are copied.  NGX_AGAIN: handler will be called once, from
+ * the event loop and never inside this call, unless the request ends before.
+ * The caller makes sure that r is not finalized meanwhile.  NGX_ERROR: no
+ * server of these keys can be asked now and handler will not be called.
+ *
+ * A handler that resumes r runs posted requests itself:
  * ngx_http_core_run_phases(r); ngx_http_run_posted_requests(c).
  */
 
@@ -93,8 +93,8 @@ ngx_int_t ngx_http_punit_grid_get(ngx_http_punit_grid_t *grid,
 
 
 /*
- * What all workers have seen of a server, in shared memory.  Its place is
- * given when the zone is made or taken over, before there are workers.
+ * What all workers have seen of a server, in shared memory.  A server gets its
+ * place when the zone is made or taken over, before there are workers.
  */
 
 typedef struct {
@@ -116,15 +116,15 @@ typedef struct {
 } ngx_http_punit_grid_view_t;
 
 
-/* the i-th server of all grids; NGX_DECLINED past the last one */
+/* The i-th server of all grids; NGX_DECLINED past the last one. */
 
 ngx_int_t ngx_http_punit_grid_view(ngx_array_t *grids, ngx_uint_t i,
     ngx_http_punit_grid_view_t *view);
 
 /*
- * Gives each server its place among NGX_HTTP_PUNIT_GRID_SERVERS_MAX.  Who was
- * there keeps it; a new one takes that of a server which was named by none of
- * the last configurations.
+ * Gives each server its place among NGX_HTTP_PUNIT_GRID_SERVERS_MAX.  A known
+ * server keeps its place.  A new one takes a place that the last
+ * configurations did not name.
  */
 
 void ngx_http_punit_grid_place(ngx_array_t *grids,

@@ -1,5 +1,5 @@
 
-/* One connection: commands out, answers in, one after the other. */
+/* One connection: commands out, answers in, in the same order. */
 
 
 #include <ngx_config.h>
@@ -8,7 +8,7 @@
 #include <ngx_http_punit_grid_server.h>
 
 
-/* read at once, then it is the others' turn */
+/* Bytes that are read at once, before other connections get their turn. */
 
 #define NGX_HTTP_PUNIT_GRID_TURN  262144
 
@@ -151,7 +151,7 @@ ngx_http_punit_grid_link_write(ngx_event_t *wev)
         link->connecting = 0;
 
         if (c->read->ready && !c->read->posted) {
-            /* the end of it may have come at once */
+            /* The connection may have been closed at once. */
             ngx_post_event(c->read, &ngx_posted_events);
         }
     }
@@ -209,12 +209,12 @@ ngx_http_punit_grid_link_read(ngx_event_t *rev)
     }
 
     if (link->connecting) {
-        /* the write event tells how that ends */
+        /* The write event tells how that ends. */
         return;
     }
 
     if (link->value && ngx_http_punit_grid_link_slot(link)->op == NULL) {
-        /* its request ended, and its pool */
+        /* The request has ended, and its pool with it. */
         link->value = NULL;
     }
 
@@ -227,7 +227,7 @@ ngx_http_punit_grid_link_read(ngx_event_t *rev)
             return;
         }
 
-        /* what remains of a large value goes straight to its place */
+        /* The rest of a large value is read straight to its place. */
 
         if (link->in_pos == link->in_last) {
             link->in_pos = 0;
@@ -262,7 +262,7 @@ ngx_http_punit_grid_link_read(ngx_event_t *rev)
         if (n == NGX_ERROR || n == 0) {
 
             if (ngx_queue_empty(&link->waiting)) {
-                /* an idle one: the next request connects again */
+                /* It was idle: the next request connects again. */
                 ngx_http_punit_grid_link_close(link);
                 return;
             }
@@ -306,7 +306,9 @@ ngx_http_punit_grid_link_read(ngx_event_t *rev)
 }
 
 
-/* NGX_OK: all that can be parsed was, NGX_ERROR: the stream is broken */
+/*
+ * NGX_OK: all complete answers were parsed; NGX_ERROR: the stream is broken.
+ */
 
 static ngx_int_t
 ngx_http_punit_grid_link_process(ngx_http_punit_grid_link_t *link)
@@ -341,7 +343,7 @@ ngx_http_punit_grid_link_head(ngx_http_punit_grid_link_t *link)
     ngx_http_punit_memcached_answer_t   answer;
 
     if (ngx_queue_empty(&link->waiting)) {
-        /* nothing was asked */
+        /* Nothing was asked. */
         return NGX_ERROR;
     }
 
@@ -386,7 +388,7 @@ ngx_http_punit_grid_link_head(ngx_http_punit_grid_link_t *link)
     link->value = NULL;
 
     if (value) {
-        /* without memory the value is passed over, and stays unknown */
+        /* Without memory the value is skipped, and stays unknown. */
 
         value->data.data = ngx_pnalloc(op->request->pool,
                                        ngx_max(answer.size, 1));
@@ -451,14 +453,14 @@ ngx_http_punit_grid_link_next(ngx_http_punit_grid_link_t *link)
 
     ngx_queue_remove(&slot->queue);
     ngx_http_punit_grid_answered(slot);
-    ngx_http_punit_grid_slot_free(slot);
+    ngx_http_punit_grid_server_slot_free(slot);
 }
 
 
 static void
 ngx_http_punit_grid_link_idle(ngx_http_punit_grid_link_t *link)
 {
-    /* its timer runs out by itself: no work per request */
+    /* The timer expires on its own, so a request needs no extra work. */
 
     link->timer.cancelable = 1;
 
@@ -467,7 +469,7 @@ ngx_http_punit_grid_link_idle(ngx_http_punit_grid_link_t *link)
         return;
     }
 
-    /* to be closed when the worker quits */
+    /* nginx closes it when the worker quits. */
 
     link->connection->idle = 1;
 }
@@ -509,7 +511,7 @@ ngx_http_punit_grid_link_timer(ngx_event_t *ev)
 }
 
 
-/* those who wait learn that nothing will come */
+/* Requests that wait learn that no answer will come. */
 
 void
 ngx_http_punit_grid_link_close(ngx_http_punit_grid_link_t *link)

@@ -1,5 +1,5 @@
 
-/* Places in shared memory for what is counted of the grids' servers. */
+/* Places in shared memory for the counters of the servers. */
 
 
 #include <ngx_config.h>
@@ -35,7 +35,9 @@ ngx_http_punit_grid_place(ngx_array_t *grids,
 
     named++;
 
-    /* those who are there first, lest a new one takes the place of one */
+    /*
+     * Known servers come first, so that a new one does not take their place.
+     */
 
     for (i = 0; ngx_http_punit_grid_view(grids, i, &view) == NGX_OK; i++) {
 
@@ -99,7 +101,7 @@ ngx_http_punit_grid_place_find(ngx_http_punit_grid_node_t *nodes, u_char *id)
 }
 
 
-/* an empty one, if there is any */
+/* The oldest place, which is an empty one if there is any. */
 
 static ngx_http_punit_grid_node_t *
 ngx_http_punit_grid_place_oldest(ngx_http_punit_grid_node_t *nodes)

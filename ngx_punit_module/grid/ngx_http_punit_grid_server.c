@@ -1,5 +1,5 @@
 
-/* One server: which connection, and when to leave it alone. */
+/* One server: which connection to use, and when to pause. */
 
 
 #include <ngx_config.h>
@@ -11,17 +11,17 @@
 #define NGX_HTTP_PUNIT_GRID_BACKOFF      250
 #define NGX_HTTP_PUNIT_GRID_BACKOFF_MAX  8000
 
-/* a value with so much still to come sends others to the second connection */
+/* With so much of a value still to come, use the second connection. */
 
 #define NGX_HTTP_PUNIT_GRID_LARGE        32768
 
 
-static ngx_http_punit_grid_link_t *ngx_http_punit_grid_link(
+static ngx_http_punit_grid_link_t *ngx_http_punit_grid_server_link(
     ngx_http_punit_grid_server_t *server);
-static ngx_http_punit_grid_slot_t *ngx_http_punit_grid_slot(void);
+static ngx_http_punit_grid_slot_t *ngx_http_punit_grid_server_slot(void);
 
 
-/* of this process: slots of the past, for reuse */
+/* Of this process: used slots, for reuse. */
 
 static ngx_queue_t  ngx_http_punit_grid_slots;
 
@@ -64,13 +64,13 @@ ngx_http_punit_grid_server_ask(ngx_http_punit_grid_server_t *server,
     ngx_http_punit_grid_link_t  *link;
     ngx_http_punit_grid_slot_t  *slot;
 
-    /* all keys of the request that tries the server again may go there */
+    /* All keys of the request that tries the server again may go there. */
 
     if (ngx_http_punit_grid_server_down(server) && server->probe != op) {
         return NGX_ERROR;
     }
 
-    link = ngx_http_punit_grid_link(server);
+    link = ngx_http_punit_grid_server_link(server);
 
     if (link->connection == NULL
         && ngx_http_punit_grid_link_connect(link) != NGX_OK)
@@ -81,11 +81,11 @@ ngx_http_punit_grid_server_ask(ngx_http_punit_grid_server_t *server,
     if (link->out_last + key->len + NGX_HTTP_PUNIT_MEMCACHED_GET_LEN
         > NGX_HTTP_PUNIT_GRID_OUT)
     {
-        /* it does not read; the timer will tell whether it is dead */
+        /* The server does not read; the timer will tell whether it is dead. */
         return NGX_ERROR;
     }
 
-    slot = ngx_http_punit_grid_slot();
+    slot = ngx_http_punit_grid_server_slot();
     if (slot == NULL) {
         return NGX_ERROR;
     }
@@ -109,7 +109,9 @@ ngx_http_punit_grid_server_ask(ngx_http_punit_grid_server_t *server,
         server->probe = op;
     }
 
-    /* a worker that quits waits for this one, but not for one of idle links */
+    /*
+     * A worker that quits waits for this answer, but not for idle connections.
+     */
 
     link->timer.cancelable = 0;
 
@@ -120,7 +122,10 @@ ngx_http_punit_grid_server_ask(ngx_http_punit_grid_server_t *server,
     c = link->connection;
     c->idle = 0;
 
-    /* at the end of this turn: all that it asks goes out in one send() */
+    /*
+     * The write event runs at the end of this turn, and sends all in one
+     * send().
+     */
 
     if (!link->connecting && c->write->ready && !c->write->posted) {
         ngx_post_event(c->write, &ngx_posted_events);
@@ -131,7 +136,7 @@ ngx_http_punit_grid_server_ask(ngx_http_punit_grid_server_t *server,
 
 
 static ngx_http_punit_grid_link_t *
-ngx_http_punit_grid_link(ngx_http_punit_grid_server_t *server)
+ngx_http_punit_grid_server_link(ngx_http_punit_grid_server_t *server)
 {
     ngx_uint_t                   i;
     ngx_http_punit_grid_link_t  *link;
@@ -152,8 +157,10 @@ ngx_http_punit_grid_link(ngx_http_punit_grid_server_t *server)
 }
 
 
-/* for punit_status: what was seen last counts, so that a worker which has
-   ended, or asks no more, is not believed for ever */
+/*
+ * For punit_status.  The last observation counts: a worker that has ended, or
+ * no longer asks, must not decide for ever.
+ */
 
 void
 ngx_http_punit_grid_server_seen(ngx_http_punit_grid_server_t *server,
@@ -206,7 +213,7 @@ ngx_http_punit_grid_server_close(ngx_http_punit_grid_server_t *server)
 
 
 static ngx_http_punit_grid_slot_t *
-ngx_http_punit_grid_slot(void)
+ngx_http_punit_grid_server_slot(void)
 {
     ngx_queue_t  *q;
 
@@ -226,7 +233,7 @@ ngx_http_punit_grid_slot(void)
 
 
 void
-ngx_http_punit_grid_slot_free(ngx_http_punit_grid_slot_t *slot)
+ngx_http_punit_grid_server_slot_free(ngx_http_punit_grid_slot_t *slot)
 {
     ngx_queue_insert_head(&ngx_http_punit_grid_slots, &slot->queue);
 }

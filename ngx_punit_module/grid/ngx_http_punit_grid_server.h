@@ -1,7 +1,7 @@
 
 /*
  * One memcached server as a worker process sees it: its connections, what is
- * asked on them, and whether it is to be left alone.  Inside of the grid only.
+ * asked on them, and whether to pause.  Only the grid includes this.
  */
 
 
@@ -17,12 +17,17 @@
 #include <ngx_http_punit_memcached.h>
 
 
-/* one for nearly everything; the second while a large value fills the first */
+/*
+ * One connection for nearly everything; the second while a large value fills
+ * the first.
+ */
 
 #define NGX_HTTP_PUNIT_GRID_LINKS    2
 
-/* milliseconds: from a key put into the pipeline, or from the last octet that
-   came, to the answer; connecting included */
+/*
+ * Milliseconds from a key in the pipeline, or from the last octet received, to
+ * the answer.  Connecting is included.
+ */
 
 #define NGX_HTTP_PUNIT_GRID_TIMEOUT  100
 
@@ -35,7 +40,7 @@ typedef struct ngx_http_punit_grid_slot_s    ngx_http_punit_grid_slot_t;
 typedef struct ngx_http_punit_grid_server_s  ngx_http_punit_grid_server_t;
 
 
-/* a place in the pipeline, which outlives a request that ends too early */
+/* A place in the pipeline.  It outlives a request that ends too early. */
 
 struct ngx_http_punit_grid_slot_s {
     ngx_queue_t                     queue;
@@ -45,7 +50,7 @@ struct ngx_http_punit_grid_slot_s {
 };
 
 
-/* one ngx_http_punit_grid_get(), in the request's pool */
+/* One ngx_http_punit_grid_get(), in the pool of the request. */
 
 struct ngx_http_punit_grid_op_s {
     ngx_queue_t                     queue;     /* of those that are done */
@@ -107,20 +112,22 @@ struct ngx_http_punit_grid_server_s {
 void ngx_http_punit_grid_server_init(ngx_http_punit_grid_server_t *server);
 
 /*
- * Puts one key of op into the pipeline; NGX_ERROR: the server is left alone,
- * or could not be reached, or has no room: the value stays unknown.
+ * Puts one key of op into the pipeline.  NGX_ERROR: the server is paused,
+ * unreachable, or has no room, so the value stays unknown.
  */
 
 ngx_int_t ngx_http_punit_grid_server_ask(ngx_http_punit_grid_server_t *server,
     ngx_http_punit_grid_op_t *op, ngx_uint_t index, ngx_str_t *key);
 
-/* left alone until retry_at, or tried by one request */
+/* 1: paused until retry_at, or one request tries it already. */
 
 ngx_uint_t ngx_http_punit_grid_server_down(
     ngx_http_punit_grid_server_t *server);
 
-/* why: what it did, for the log; all its connections are closed, those who
-   wait learn that nothing will come */
+/*
+ * Handles a failure.  why: what the server did, for the log.  All connections
+ * are closed, and requests that wait learn that no answer will come.
+ */
 
 void ngx_http_punit_grid_server_fail(ngx_http_punit_grid_server_t *server,
     const char *why);
@@ -130,17 +137,17 @@ void ngx_http_punit_grid_server_seen(ngx_http_punit_grid_server_t *server,
 
 void ngx_http_punit_grid_server_close(ngx_http_punit_grid_server_t *server);
 
-void ngx_http_punit_grid_slot_free(ngx_http_punit_grid_slot_t *slot);
+void ngx_http_punit_grid_server_slot_free(ngx_http_punit_grid_slot_t *slot);
 
 
-/* of ngx_http_punit_grid_link.c; a connect that fails fails the server */
+/* In ngx_http_punit_grid_link.c; a connect that fails fails the server. */
 
 ngx_int_t ngx_http_punit_grid_link_connect(ngx_http_punit_grid_link_t *link);
 void ngx_http_punit_grid_link_timer(ngx_event_t *ev);
 void ngx_http_punit_grid_link_close(ngx_http_punit_grid_link_t *link);
 
 
-/* of ngx_http_punit_grid.c: a value is known, or never will be */
+/* In ngx_http_punit_grid.c: a value is known, or never will be. */
 
 void ngx_http_punit_grid_answered(ngx_http_punit_grid_slot_t *slot);
 

@@ -38,8 +38,10 @@ ngx_http_punit_ketama_build(ngx_http_punit_ketama_point_t *points,
 
     for (i = 0; i < n; i++) {
 
-        /* libmemcached's own expression, types included: another one would
-           round to another number of points */
+        /*
+         * This is the expression of libmemcached, types included: another one
+         * would round to another number of points.
+         */
 
         pct = (float) servers[i].weight / (float) total;
         share = (uint32_t) (float) (pct * NGX_HTTP_PUNIT_KETAMA_POINTS / 4

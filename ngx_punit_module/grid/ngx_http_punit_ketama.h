@@ -1,9 +1,9 @@
 
 /*
- * Consistent hashing as libmemcached has it with
+ * Consistent hashing as in libmemcached with
  * MEMCACHED_BEHAVIOR_KETAMA_WEIGHTED: 160 points a server by MD5 of
- * "host:port-n" ("host-n" for port 11211), shared out by weight; the server of
- * a key owns the first point at or after the key's hash.
+ * "host:port-n" ("host-n" for port 11211), shared by weight.  The server of a
+ * key owns the first point at or after the hash of the key.
  */
 
 
@@ -17,7 +17,7 @@
 
 #define NGX_HTTP_PUNIT_KETAMA_POINTS  160      /* of a server, on average */
 
-/* rounding may add points: room for those of one server more is enough */
+/* Rounding may add points: the points of one extra server are enough room. */
 
 #define ngx_http_punit_ketama_room(n)                                         \
     (((n) + 1) * NGX_HTTP_PUNIT_KETAMA_POINTS)
@@ -36,13 +36,15 @@ typedef struct {
 } ngx_http_punit_ketama_point_t;
 
 
-/* fills points, which has ngx_http_punit_ketama_room(n) elements, sorted;
-   gives their number */
+/*
+ * Fills points, which has ngx_http_punit_ketama_room(n) elements, and sorts
+ * them.  Gives their number.
+ */
 
 ngx_uint_t ngx_http_punit_ketama_build(ngx_http_punit_ketama_point_t *points,
     const ngx_http_punit_ketama_server_t *servers, ngx_uint_t n);
 
-/* the server's index for a key; npoints > 0 */
+/* The index of the server for a key; npoints > 0. */
 
 ngx_uint_t ngx_http_punit_ketama_find(
     const ngx_http_punit_ketama_point_t *points, ngx_uint_t npoints,

@@ -85,7 +85,7 @@ ngx_http_punit_memcached_parse(ngx_http_punit_memcached_answer_t *answer,
 }
 
 
-/* <size> f<flags>; other flags, which were not asked for, are passed over */
+/* <size> f<flags>; other flags, which were not asked for, are skipped. */
 
 static ngx_int_t
 ngx_http_punit_memcached_value(ngx_http_punit_memcached_answer_t *answer,

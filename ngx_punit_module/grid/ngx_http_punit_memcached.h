@@ -1,7 +1,7 @@
 
 /*
- * memcached's meta get (doc/protocol.txt, "Meta Get", memcached 1.6): commands
- * and answers.  Nothing here touches a connection.
+ * The meta get of memcached (doc/protocol.txt, "Meta Get", memcached 1.6):
+ * commands and answers.  Nothing here uses a connection.
  */
 
 
@@ -17,7 +17,7 @@
 #define NGX_HTTP_PUNIT_MEMCACHED_LINE_MAX   1024
 #define NGX_HTTP_PUNIT_MEMCACHED_VALUE_MAX  (128 * 1024 * 1024)
 
-/* of a command beside its key */
+/* Bytes of a command beside its key. */
 
 #define NGX_HTTP_PUNIT_MEMCACHED_GET_LEN    (sizeof("mg  f v" CRLF) - 1)
 
@@ -38,18 +38,18 @@ typedef struct {
 } ngx_http_punit_memcached_answer_t;
 
 
-/* may it be sent as a key: 1..250 octets of 0x21..0x7e */
+/* Is it a valid key: 1..250 octets of 0x21..0x7e? */
 
 ngx_uint_t ngx_http_punit_memcached_key(const ngx_str_t *key);
 
-/* writes the command at p, gives its end */
+/* Writes the command at p; gives its end. */
 
 u_char *ngx_http_punit_memcached_get(u_char *p, const ngx_str_t *key);
 
 /*
- * Reads the line that an answer begins with.  NGX_OK: answer is filled;
- * NGX_AGAIN: the line is not complete; NGX_ERROR: this is not an answer to a
- * meta get, so nothing that follows on the connection can be trusted.
+ * Reads the first line of an answer.  NGX_OK: answer is filled; NGX_AGAIN: the
+ * line is not complete; NGX_ERROR: this is no answer to a meta get, so the
+ * rest of the stream cannot be trusted.
  */
 
 ngx_int_t ngx_http_punit_memcached_parse(

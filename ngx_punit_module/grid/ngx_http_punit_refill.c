@@ -1,15 +1,18 @@
 
 /*
- * Refills: of all who miss the same document one asks the worker, which fills
- * the grid before it answers, and the others wait.  Who refills is noted in
- * shared memory.  Those who wait in the same process are woken by the answer;
- * those in other processes look at the note every few milliseconds.  Nobody
- * waits longer than NGX_HTTP_PUNIT_REFILL_LAST in all, whatever became of the
- * refill, and after that time its note does not count any more.
+ * Refills.  Of all requests that miss the same document one asks the worker,
+ * which fills the grid before it answers.  The others wait.  Shared memory
+ * notes each refill.  The answer wakes requests of the same process.  Other
+ * processes look at the note every few milliseconds.
+ *
+ * No request waits longer than NGX_HTTP_PUNIT_REFILL_LAST in all.  After that
+ * time the note of a refill no longer counts.
  */
 
 
-#include "ngx_http_punit_module.h"
+#include <ngx_http_punit.h>
+#include <ngx_http_punit_refill.h>
+#include <ngx_http_punit_shm.h>
 
 
 #define NGX_HTTP_PUNIT_REFILL_LAST    1000     /* ms */
@@ -35,6 +38,7 @@ typedef struct {
 } ngx_http_punit_refill_wait_t;
 
 
+static void ngx_http_punit_refill_release(ngx_http_punit_ctx_t *ctx);
 static ngx_http_punit_refill_t *ngx_http_punit_refill_find(
     ngx_http_punit_zone_t *zone, uint32_t hash);
 static ngx_uint_t ngx_http_punit_refill_runs(ngx_http_punit_refill_t *refill);
@@ -45,17 +49,30 @@ static void ngx_http_punit_refill_event(ngx_event_t *ev);
 static void ngx_http_punit_refill_detach(void *data);
 
 
-/* who waits in this process */
+/* Requests that wait in this process. */
 
-static ngx_queue_t  ngx_http_punit_waiting[NGX_HTTP_PUNIT_REFILL_QUEUES];
+static ngx_queue_t  ngx_http_punit_refill_waits[NGX_HTTP_PUNIT_REFILL_QUEUES];
+
+
+ngx_http_punit_refill_t *
+ngx_http_punit_refill_init(ngx_slab_pool_t *shpool)
+{
+    return ngx_slab_calloc(shpool, NGX_HTTP_PUNIT_REFILLS
+                                   * sizeof(ngx_http_punit_refill_t));
+}
 
 
 ngx_int_t
-ngx_http_punit_refill_claim(ngx_http_punit_zone_t *zone, uint32_t hash,
-    ngx_msec_t asked, ngx_msec_t *since)
+ngx_http_punit_refill_begin(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
+    uint32_t hash, ngx_msec_t *since)
 {
-    ngx_int_t                 rc;
-    ngx_http_punit_refill_t  *refill;
+    ngx_int_t                    rc;
+    ngx_http_punit_zone_t       *zone;
+    ngx_http_punit_refill_t     *refill;
+    ngx_http_punit_main_conf_t  *pmcf;
+
+    pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
+    zone = ngx_http_punit_zone(pmcf);
 
     rc = NGX_OK;
 
@@ -69,7 +86,7 @@ ngx_http_punit_refill_claim(ngx_http_punit_zone_t *zone, uint32_t hash,
 
     } else if (refill->hash == hash
                && refill->state == NGX_HTTP_PUNIT_REFILL_ANSWERED
-               && (ngx_msec_int_t) (refill->done - asked) >= 0)
+               && (ngx_msec_int_t) (refill->done - ctx->grid.asked) >= 0)
     {
         rc = NGX_AGAIN;
 
@@ -81,19 +98,49 @@ ngx_http_punit_refill_claim(ngx_http_punit_zone_t *zone, uint32_t hash,
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
 
+    if (rc == NGX_OK) {
+        ctx->grid.refill = hash;
+        ctx->grid.release = ngx_http_punit_refill_release;
+    }
+
     return rc;
 }
 
 
-void
-ngx_http_punit_refill_done(ngx_http_punit_zone_t *zone, uint32_t hash,
-    ngx_uint_t answered)
+/* The request ends without an answer: another one has to refill. */
+
+static void
+ngx_http_punit_refill_release(ngx_http_punit_ctx_t *ctx)
 {
+    ngx_http_punit_refill_end(ctx, 0);
+}
+
+
+void
+ngx_http_punit_refill_end(ngx_http_punit_ctx_t *ctx, ngx_uint_t answered)
+{
+    uint32_t                       hash;
     ngx_queue_t                   *q, *queue;
+    ngx_http_punit_zone_t         *zone;
     ngx_http_punit_refill_t       *refill;
+    ngx_http_punit_main_conf_t    *pmcf;
     ngx_http_punit_refill_wait_t  *wait;
 
-    /* the time of this turn of the event loop may be that before the answer */
+    hash = ctx->grid.refill;
+
+    if (hash == 0) {
+        return;
+    }
+
+    ctx->grid.refill = 0;
+    ctx->grid.release = NULL;
+
+    pmcf = ngx_http_get_module_main_conf(ctx->request, ngx_http_punit_module);
+    zone = ngx_http_punit_zone(pmcf);
+
+    /*
+     * The clock of this turn of the event loop may be older than the answer.
+     */
 
     ngx_time_update();
 
@@ -109,7 +156,7 @@ ngx_http_punit_refill_done(ngx_http_punit_zone_t *zone, uint32_t hash,
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
 
-    queue = &ngx_http_punit_waiting[hash % NGX_HTTP_PUNIT_REFILL_QUEUES];
+    queue = &ngx_http_punit_refill_waits[hash % NGX_HTTP_PUNIT_REFILL_QUEUES];
 
     if (queue->next == NULL) {
         return;
@@ -128,9 +175,12 @@ ngx_http_punit_refill_done(ngx_http_punit_zone_t *zone, uint32_t hash,
 }
 
 
-/* a document has a few places.  Its own; else one where nothing runs; else that
-   of the oldest refill, which is then not known of any more: two requests may
-   refill the same document, no harm */
+/*
+ * A document has a few places.  Its own comes first, then one without a
+ * running refill, then that of the oldest refill.  An overwritten refill is
+ * forgotten: two requests may then refill the same document, which does no
+ * harm.
+ */
 
 static ngx_http_punit_refill_t *
 ngx_http_punit_refill_find(ngx_http_punit_zone_t *zone, uint32_t hash)
@@ -169,7 +219,10 @@ ngx_http_punit_refill_runs(ngx_http_punit_refill_t *refill)
 }
 
 
-/* this process may have looked at the clock before the one that claimed */
+/*
+ * The clock of this process may be older than the clock of the process that
+ * began the refill.
+ */
 
 static ngx_msec_t
 ngx_http_punit_refill_age(ngx_http_punit_refill_t *refill)
@@ -182,7 +235,7 @@ ngx_http_punit_refill_age(ngx_http_punit_refill_t *refill)
 }
 
 
-/* NGX_BUSY: it runs; NGX_OK: answered; NGX_DECLINED: gone */
+/* NGX_BUSY: it runs; NGX_OK: answered; NGX_DECLINED: gone. */
 
 static ngx_int_t
 ngx_http_punit_refill_look(ngx_http_punit_zone_t *zone, uint32_t hash)
@@ -220,12 +273,12 @@ ngx_http_punit_refill_wait(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     ngx_http_cleanup_t            *cln;
     ngx_http_punit_refill_wait_t  *wait;
 
-    if (ctx->wait_end == 0) {
-        ctx->wait_end = ngx_current_msec + NGX_HTTP_PUNIT_REFILL_LAST;
-        ctx->wait_end += (ctx->wait_end == 0);
+    if (ctx->grid.wait_end == 0) {
+        ctx->grid.wait_end = ngx_current_msec + NGX_HTTP_PUNIT_REFILL_LAST;
+        ctx->grid.wait_end += (ctx->grid.wait_end == 0);
     }
 
-    if ((ngx_msec_int_t) (ctx->wait_end - ngx_current_msec) <= 0) {
+    if ((ngx_msec_int_t) (ctx->grid.wait_end - ngx_current_msec) <= 0) {
         return NGX_DECLINED;
     }
 
@@ -249,7 +302,7 @@ ngx_http_punit_refill_wait(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     wait->event.data = wait;
     wait->event.log = r->connection->log;
 
-    queue = &ngx_http_punit_waiting[hash % NGX_HTTP_PUNIT_REFILL_QUEUES];
+    queue = &ngx_http_punit_refill_waits[hash % NGX_HTTP_PUNIT_REFILL_QUEUES];
 
     if (queue->next == NULL) {
         ngx_queue_init(queue);
@@ -263,7 +316,7 @@ ngx_http_punit_refill_wait(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
 }
 
 
-/* the timer, or the answer of a refill in this process */
+/* The timer has expired, or a refill of this process has an answer. */
 
 static void
 ngx_http_punit_refill_event(ngx_event_t *ev)
@@ -281,7 +334,7 @@ ngx_http_punit_refill_event(ngx_event_t *ev)
     rc = ngx_http_punit_refill_look(ngx_http_punit_zone(pmcf), wait->hash);
 
     if (rc == NGX_BUSY
-        && (ngx_msec_int_t) (wait->ctx->wait_end - ngx_current_msec) > 0)
+        && (ngx_msec_int_t) (wait->ctx->grid.wait_end - ngx_current_msec) > 0)
     {
         if (!ev->timer_set) {
             ngx_add_timer(ev, NGX_HTTP_PUNIT_REFILL_LOOK);
@@ -298,7 +351,7 @@ ngx_http_punit_refill_event(ngx_event_t *ev)
 }
 
 
-/* it is over, or the request ends */
+/* The wait is over, or the request ends. */
 
 static void
 ngx_http_punit_refill_detach(void *data)

@@ -1,11 +1,14 @@
 
 /*
  * Cross-origin requests (fetch.spec.whatwg.org, "CORS protocol").  Any origin
- * may ask, as tokens are not sent by browsers on their own: no credentials.
+ * may ask: browsers do not send tokens on their own, so there are no
+ * credentials.
  */
 
 
-#include "ngx_http_punit_module.h"
+#include <ngx_http_punit.h>
+#include <ngx_http_punit_cors.h>
+#include <ngx_http_punit_header.h>
 
 
 static ngx_str_t  ngx_http_punit_cors_any = ngx_string("*");
@@ -30,7 +33,7 @@ static struct {
 };
 
 
-/* OPTIONS is answered here, without a token: a browser sends none with it */
+/* OPTIONS needs no token: a browser sends none with it. */
 
 ngx_int_t
 ngx_http_punit_cors_preflight(ngx_http_request_t *r,
@@ -40,7 +43,7 @@ ngx_http_punit_cors_preflight(ngx_http_request_t *r,
 
     for (i = 0; ngx_http_punit_cors_preflights[i].name.len; i++) {
 
-        if (ngx_http_punit_add_header(r,
+        if (ngx_http_punit_header_add(r,
                         (char *) ngx_http_punit_cors_preflights[i].name.data,
                         ngx_http_punit_cors_preflights[i].name.len,
                         &ngx_http_punit_cors_preflights[i].value)
@@ -50,15 +53,15 @@ ngx_http_punit_cors_preflight(ngx_http_request_t *r,
         }
     }
 
-    ctx->why = "options";
-    ctx->route = NGX_HTTP_PUNIT_ROUTE_LOCAL;
+    ctx->route.why = "options";
+    ctx->route.type = NGX_HTTP_PUNIT_ROUTE_LOCAL;
     ctx->step = NGX_HTTP_PUNIT_STEP_SENT;
 
     return NGX_HTTP_NO_CONTENT;
 }
 
 
-/* with every answer to a request that has an Origin */
+/* For every response to a request that has an Origin. */
 
 ngx_int_t
 ngx_http_punit_cors_headers(ngx_http_request_t *r)
@@ -70,7 +73,7 @@ ngx_http_punit_cors_headers(ngx_http_request_t *r)
         return NGX_OK;
     }
 
-    if (ngx_http_punit_add_header(r, "Access-Control-Allow-Origin",
+    if (ngx_http_punit_header_add(r, "Access-Control-Allow-Origin",
                                   sizeof("Access-Control-Allow-Origin") - 1,
                                   &ngx_http_punit_cors_any)
         != NGX_OK)
@@ -78,7 +81,7 @@ ngx_http_punit_cors_headers(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    return ngx_http_punit_add_header(r, "Access-Control-Expose-Headers",
+    return ngx_http_punit_header_add(r, "Access-Control-Expose-Headers",
                                   sizeof("Access-Control-Expose-Headers") - 1,
                                   &ngx_http_punit_cors_expose);
 }

@@ -1,11 +1,15 @@
 
 /*
- * Errors as application/problem+json (RFC 9457): the module's own, and those
- * that nginx makes in punit's locations.
+ * Errors as application/problem+json (RFC 9457): those of the module, and
+ * those of nginx in the locations of punit.
  */
 
 
-#include "ngx_http_punit_module.h"
+#include <ngx_http_punit.h>
+#include <ngx_http_punit_ctx.h>
+#include <ngx_http_punit_header.h>
+#include <ngx_http_punit_problem.h>
+#include <ngx_http_punit_subrequest.h>
 
 
 #define NGX_HTTP_LOOP_DETECTED  508            /* RFC 5842, 7.2 */
@@ -20,21 +24,21 @@ typedef struct {
 } ngx_http_punit_problem_t;
 
 
-static ngx_int_t ngx_http_punit_problem_headers(ngx_http_request_t *r,
+static ngx_int_t ngx_http_punit_problem_set_headers(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx, const ngx_http_punit_problem_t *problem,
     ngx_uint_t status);
 static const ngx_http_punit_problem_t *ngx_http_punit_problem_of_status(
     ngx_uint_t status);
 static ngx_uint_t ngx_http_punit_problem_is_special(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx);
-static ngx_int_t ngx_http_punit_body_filter(ngx_http_request_t *r,
+static ngx_int_t ngx_http_punit_problem_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
 
 
 static ngx_http_output_body_filter_pt  ngx_http_next_body_filter;
 
 
-/* in the order of ngx_http_punit_problem_e */
+/* In the order of ngx_http_punit_problem_e. */
 
 static const ngx_http_punit_problem_t  ngx_http_punit_problems[] = {
     { 0, "", "", NULL, 0 },
@@ -66,7 +70,7 @@ static const ngx_http_punit_problem_t  ngx_http_punit_problems[] = {
 };
 
 
-/* what nginx itself answers; the last two stand for the rest */
+/* Errors of nginx; the last two stand for the rest. */
 
 static const ngx_http_punit_problem_t  ngx_http_punit_statuses[] = {
     { 400, "bad-request", "Bad Request", NULL, 0 },
@@ -91,20 +95,19 @@ static const ngx_http_punit_problem_t  ngx_http_punit_statuses[] = {
 
 
 /*
- * Ends a request: the handler returns what this does.  detail: a constant
- * without quotes, or NULL.  ctx may be new (punit_status).  What the unit
- * cannot answer anybody is 502 to a peer, whose front then asks on, as if this
- * unit were not reached at all.
+ * Sets the error; ctx may be new (punit_status).  If this unit cannot check
+ * any token, a peer gets 502: its front then goes on as if this unit were
+ * unreachable.
  */
 
 ngx_int_t
-ngx_http_punit_refuse(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
+ngx_http_punit_problem(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     ngx_http_punit_problem_e problem, const char *detail)
 {
-    ctx->problem = problem;
-    ctx->detail = detail;
-    ctx->route = NGX_HTTP_PUNIT_ROUTE_REFUSE;
-    ctx->why = ngx_http_punit_problems[problem].name;
+    ctx->answer.problem = problem;
+    ctx->answer.detail = detail;
+    ctx->route.type = NGX_HTTP_PUNIT_ROUTE_REFUSE;
+    ctx->route.why = ngx_http_punit_problems[problem].name;
 
     if (ctx->peer && problem == NGX_HTTP_PUNIT_NOT_CHECKED) {
         return NGX_HTTP_BAD_GATEWAY;
@@ -118,20 +121,16 @@ ngx_int_t
 ngx_http_punit_problem_init(ngx_conf_t *cf)
 {
     ngx_http_next_body_filter = ngx_http_top_body_filter;
-    ngx_http_top_body_filter = ngx_http_punit_body_filter;
+    ngx_http_top_body_filter = ngx_http_punit_problem_body_filter;
 
     return NGX_OK;
 }
 
 
-/*
- * Of the header filter: is this an error that nginx or the module made?  Then
- * its body is replaced.  *ctx is made if there was none: 413 comes before
- * PREACCESS.
- */
+/* Is this an error that nginx or the module made?  Then replace its body. */
 
 ngx_int_t
-ngx_http_punit_problem_header(ngx_http_request_t *r,
+ngx_http_punit_problem_replace(ngx_http_request_t *r,
     ngx_http_punit_ctx_t **pctx)
 {
     u_char                          *p;
@@ -141,7 +140,8 @@ ngx_http_punit_problem_header(ngx_http_request_t *r,
     ngx_http_punit_ctx_t            *ctx;
     const ngx_http_punit_problem_t  *problem;
 
-    ngx_http_punit_walk_t  walk = { NULL, &r->headers_out.headers.part, 0 };
+    ngx_http_punit_header_iter_t  iter = { NULL, &r->headers_out.headers.part,
+    0 };
 
     ctx = *pctx;
 
@@ -151,26 +151,31 @@ ngx_http_punit_problem_header(ngx_http_request_t *r,
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "a 421 was not followed, expected \"error_page 421 = "
                       "@...\" and intercepted errors in location \"%V\"",
-                      ctx->target);
+                      ctx->route.target);
 
-        (void) ngx_http_punit_refuse(r, ctx, NGX_HTTP_PUNIT_BAD_OWNER, NULL);
+        (void) ngx_http_punit_problem(r, ctx, NGX_HTTP_PUNIT_BAD_OWNER, NULL);
 
         r->headers_out.status = NGX_HTTP_BAD_GATEWAY;
         r->headers_out.status_line.len = 0;
 
-    } else if (ctx && ctx->lost && ctx->route == NGX_HTTP_PUNIT_ROUTE_LOCAL
+    } else if (ctx && ctx->route.lost
+               && ctx->route.type == NGX_HTTP_PUNIT_ROUTE_LOCAL
                && r->headers_out.status == NGX_HTTP_UNAUTHORIZED)
     {
-        /* a user who is not known here is no stranger: who knows him is away */
+        /* The user may be known to the unit that cannot be asked. */
 
-        (void) ngx_http_punit_refuse(r, ctx, ctx->lost, NULL);
+        (void) ngx_http_punit_problem(r, ctx, ctx->route.lost, NULL);
 
         r->headers_out.status = NGX_HTTP_SERVICE_UNAVAILABLE;
         r->headers_out.status_line.len = 0;
 
-        while ((h = ngx_http_punit_walk_to(&walk, "www-authenticate",
-                                           sizeof("www-authenticate") - 1)))
-        {
+        for ( ;; ) {
+            h = ngx_http_punit_header_next_named(&iter, "www-authenticate",
+                                            sizeof("www-authenticate") - 1);
+            if (h == NULL) {
+                break;
+            }
+
             h->hash = 0;
         }
 
@@ -185,7 +190,7 @@ ngx_http_punit_problem_header(ngx_http_request_t *r,
         }
 
         ctx->plcf = ngx_http_get_module_loc_conf(r, ngx_http_punit_module);
-        ctx->route = NGX_HTTP_PUNIT_ROUTE_REFUSE;
+        ctx->route.type = NGX_HTTP_PUNIT_ROUTE_REFUSE;
         *pctx = ctx;
     }
 
@@ -195,36 +200,37 @@ ngx_http_punit_problem_header(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    problem = &ngx_http_punit_problems[ctx->problem];
+    problem = &ngx_http_punit_problems[ctx->answer.problem];
 
     if (problem->status != status) {
         problem = ngx_http_punit_problem_of_status(status);
-        ctx->detail = NULL;
-        ctx->route = NGX_HTTP_PUNIT_ROUTE_REFUSE;
+        ctx->answer.detail = NULL;
+        ctx->route.type = NGX_HTTP_PUNIT_ROUTE_REFUSE;
     }
 
     len = sizeof("{\"type\":\"urn:punit:\",\"title\":\"\",\"status\":,"
                  "\"detail\":\"\"}\n") - 1
           + ngx_strlen(problem->name) + ngx_strlen(problem->title)
-          + NGX_INT_T_LEN + (ctx->detail ? ngx_strlen(ctx->detail) : 0);
+          + NGX_INT_T_LEN
+          + (ctx->answer.detail ? ngx_strlen(ctx->answer.detail) : 0);
 
     p = ngx_pnalloc(r->pool, len);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
-    ctx->body.data = p;
+    ctx->answer.body.data = p;
 
     p = ngx_sprintf(p, "{\"type\":\"urn:punit:%s\",\"title\":\"%s\","
                     "\"status\":%ui", problem->name, problem->title, status);
 
-    if (ctx->detail) {
-        p = ngx_sprintf(p, ",\"detail\":\"%s\"", ctx->detail);
+    if (ctx->answer.detail) {
+        p = ngx_sprintf(p, ",\"detail\":\"%s\"", ctx->answer.detail);
     }
 
     p = ngx_cpymem(p, "}\n", 2);
 
-    ctx->body.len = p - ctx->body.data;
+    ctx->answer.body.len = p - ctx->answer.body.data;
 
     ngx_str_set(&r->headers_out.content_type, "application/problem+json");
     r->headers_out.content_type_len = r->headers_out.content_type.len;
@@ -235,14 +241,14 @@ ngx_http_punit_problem_header(ngx_http_request_t *r,
     ngx_http_clear_accept_ranges(r);
     ngx_http_clear_last_modified(r);
     ngx_http_clear_etag(r);
-    r->headers_out.content_length_n = ctx->body.len;
+    r->headers_out.content_length_n = ctx->answer.body.len;
 
-    return ngx_http_punit_problem_headers(r, ctx, problem, status);
+    return ngx_http_punit_problem_set_headers(r, ctx, problem, status);
 }
 
 
 static ngx_int_t
-ngx_http_punit_problem_headers(ngx_http_request_t *r,
+ngx_http_punit_problem_set_headers(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx, const ngx_http_punit_problem_t *problem,
     ngx_uint_t status)
 {
@@ -260,7 +266,7 @@ ngx_http_punit_problem_headers(ngx_http_request_t *r,
         value.len = ngx_sprintf(value.data, "%ui", problem->retry)
                     - value.data;
 
-        if (ngx_http_punit_add_header(r, "Retry-After",
+        if (ngx_http_punit_header_add(r, "Retry-After",
                                       sizeof("Retry-After") - 1, &value)
             != NGX_OK)
         {
@@ -275,7 +281,7 @@ ngx_http_punit_problem_headers(ngx_http_request_t *r,
     len = sizeof("Bearer realm=\"punit\", error=\"\", "
                  "error_description=\"\"") - 1
           + ngx_strlen(problem->error)
-          + (ctx->detail ? ngx_strlen(ctx->detail) : 0);
+          + (ctx->answer.detail ? ngx_strlen(ctx->answer.detail) : 0);
 
     value.data = ngx_pnalloc(r->pool, len);
     if (value.data == NULL) {
@@ -288,14 +294,15 @@ ngx_http_punit_problem_headers(ngx_http_request_t *r,
     if (*problem->error) {
         p = ngx_sprintf(p, ", error=\"%s\"", problem->error);
 
-        if (ctx->detail) {
-            p = ngx_sprintf(p, ", error_description=\"%s\"", ctx->detail);
+        if (ctx->answer.detail) {
+            p = ngx_sprintf(p, ", error_description=\"%s\"",
+                            ctx->answer.detail);
         }
     }
 
     value.len = p - value.data;
 
-    return ngx_http_punit_add_header(r, "WWW-Authenticate",
+    return ngx_http_punit_header_add(r, "WWW-Authenticate",
                                      sizeof("WWW-Authenticate") - 1, &value);
 }
 
@@ -318,8 +325,8 @@ ngx_http_punit_problem_of_status(ngx_uint_t status)
 
 
 /*
- * Of the REWRITE phase, which each redirect comes by: the error that led here.
- * What is sent from here with that status is somebody's page for it.
+ * Each redirect passes here, with the error that led to it.  A response with
+ * that status is the page for the error.
  */
 
 ngx_int_t
@@ -340,8 +347,8 @@ ngx_http_punit_problem_inherit(ngx_http_request_t *r)
         }
     }
 
-    ctx->inherited = r->err_status;
-    ctx->problem = NGX_HTTP_PUNIT_NO_PROBLEM;
+    ctx->answer.inherited = r->err_status;
+    ctx->answer.problem = NGX_HTTP_PUNIT_NO_PROBLEM;
     ctx->restart = 1;
 
     return NGX_DECLINED;
@@ -349,8 +356,7 @@ ngx_http_punit_problem_inherit(ngx_http_request_t *r)
 
 
 /*
- * Made by ngx_http_special_response_handler(), as opposed to a page of
- * error_page.
+ * Made by ngx_http_special_response_handler(), and not a page of error_page?
  */
 
 static ngx_uint_t
@@ -363,13 +369,14 @@ ngx_http_punit_problem_is_special(ngx_http_request_t *r,
         return 0;
     }
 
-    if (ctx && ctx->inherited == r->err_status
-        && ngx_http_punit_problems[ctx->problem].status != r->err_status)
+    if (ctx && ctx->answer.inherited == r->err_status
+        && ngx_http_punit_problems[ctx->answer.problem].status
+           != r->err_status)
     {
         return 0;
     }
 
-    /* an upstream whose answer is being sent has its cleanup still */
+    /* An upstream whose response is being sent still has its cleanup. */
 
     if (r->upstream && r->upstream->cleanup) {
         return 0;
@@ -388,14 +395,14 @@ ngx_http_punit_problem_is_special(ngx_http_request_t *r,
 
 
 static ngx_int_t
-ngx_http_punit_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+ngx_http_punit_problem_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
     ngx_buf_t             *b;
     ngx_chain_t           *cl, out;
     ngx_http_punit_ctx_t  *ctx;
 
     if (r != r->main) {
-        ngx_http_punit_answer_filter(r, in);
+        ngx_http_punit_subrequest_filter(r, in);
         return ngx_http_next_body_filter(r, in);
     }
 
@@ -405,18 +412,18 @@ ngx_http_punit_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_punit_module);
 
-    if (ctx == NULL || ctx->body.len == 0) {
+    if (ctx == NULL || ctx->answer.body.len == 0) {
         return ngx_http_next_body_filter(r, in);
     }
 
-    /* what it replaces counts as sent */
+    /* The buffers that it replaces count as sent. */
 
     for (cl = in; cl; cl = cl->next) {
         cl->buf->pos = cl->buf->last;
         cl->buf->file_pos = cl->buf->file_last;
     }
 
-    if (ctx->body_sent) {
+    if (ctx->answer.body_sent) {
         return ngx_http_next_body_filter(r, NULL);
     }
 
@@ -425,8 +432,8 @@ ngx_http_punit_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         return NGX_ERROR;
     }
 
-    b->pos = ctx->body.data;
-    b->last = b->pos + ctx->body.len;
+    b->pos = ctx->answer.body.data;
+    b->last = b->pos + ctx->answer.body.len;
     b->memory = 1;
     b->last_buf = 1;
     b->last_in_chain = 1;
@@ -434,7 +441,7 @@ ngx_http_punit_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     out.buf = b;
     out.next = NULL;
 
-    ctx->body_sent = 1;
+    ctx->answer.body_sent = 1;
 
     return ngx_http_next_body_filter(r, &out);
 }

@@ -1,12 +1,19 @@
 
 /*
- * Variables.  None but $punit_unit is cacheable: a request that is replayed
- * has another owner the second time.  In a subrequest of the module they are
- * those of the request it was made for.
+ * Variables.  Only $punit_unit is cacheable: a request that is replayed has
+ * another owner the second time.  A subrequest of the module sees the values
+ * of its parent.
  */
 
 
-#include "ngx_http_punit_module.h"
+#include <ngx_http_punit.h>
+#include <ngx_http_punit_ctx.h>
+#include <ngx_http_punit_document_key.h>
+#include <ngx_http_punit_header.h>
+#include <ngx_http_punit_named_claim.h>
+#include <ngx_http_punit_request_id.h>
+#include <ngx_http_punit_route.h>
+#include <ngx_http_punit_variables.h>
 
 
 typedef ngx_int_t (*ngx_http_punit_value_pt)(ngx_http_request_t *r,
@@ -20,7 +27,8 @@ static ngx_int_t ngx_http_punit_variable_unit(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_punit_variable_claim(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_punit_number(ngx_http_request_t *r, uint64_t n,
+static ngx_int_t ngx_http_punit_variable_number(ngx_http_request_t *r,
+    uint64_t n,
     ngx_str_t *value);
 
 
@@ -28,12 +36,12 @@ static ngx_int_t
 ngx_http_punit_value_owner(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     ngx_http_punit_main_conf_t *pmcf, ngx_str_t *value)
 {
-    *value = ctx->unit;
+    *value = ctx->route.unit;
     return NGX_OK;
 }
 
 
-/* what the unit that is sent to is told: Punit-Owner of a request */
+/* Punit-Owner of a request: what the unit that gets it is told. */
 
 static ngx_int_t
 ngx_http_punit_value_owner_hint(ngx_http_request_t *r,
@@ -42,18 +50,19 @@ ngx_http_punit_value_owner_hint(ngx_http_request_t *r,
 {
     u_char  *p;
 
-    if (ctx->unit.len == 0 || ctx->author) {
+    if (ctx->route.unit.len == 0 || ctx->route.author) {
         return NGX_OK;
     }
 
-    p = ngx_pnalloc(r->pool, ctx->unit.len + sizeof("; epoch=") - 1
+    p = ngx_pnalloc(r->pool, ctx->route.unit.len + sizeof("; epoch=") - 1
                              + NGX_INT64_LEN);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
     value->data = p;
-    value->len = ngx_sprintf(p, "%V; epoch=%uL", &ctx->unit, ctx->epoch) - p;
+    value->len = ngx_sprintf(p, "%V; epoch=%uL", &ctx->route.unit,
+                             ctx->route.epoch) - p;
 
     return NGX_OK;
 }
@@ -63,7 +72,7 @@ static ngx_int_t
 ngx_http_punit_value_route(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     ngx_http_punit_main_conf_t *pmcf, ngx_str_t *value)
 {
-    *value = ngx_http_punit_route_names[ctx->route];
+    *value = ngx_http_punit_route_names[ctx->route.type];
     return NGX_OK;
 }
 
@@ -72,7 +81,7 @@ static ngx_int_t
 ngx_http_punit_value_user(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     ngx_http_punit_main_conf_t *pmcf, ngx_str_t *value)
 {
-    *value = ctx->claims.user;
+    *value = ctx->token.claims.user;
     return NGX_OK;
 }
 
@@ -81,7 +90,7 @@ static ngx_int_t
 ngx_http_punit_value_jti(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     ngx_http_punit_main_conf_t *pmcf, ngx_str_t *value)
 {
-    *value = ctx->claims.jti;
+    *value = ctx->token.claims.jti;
     return NGX_OK;
 }
 
@@ -90,7 +99,7 @@ static ngx_int_t
 ngx_http_punit_value_roles(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     ngx_http_punit_main_conf_t *pmcf, ngx_str_t *value)
 {
-    *value = ctx->claims.roles;
+    *value = ctx->token.claims.roles;
     return NGX_OK;
 }
 
@@ -99,7 +108,9 @@ static ngx_int_t
 ngx_http_punit_value_epoch(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     ngx_http_punit_main_conf_t *pmcf, ngx_str_t *value)
 {
-    return ctx->epoch ? ngx_http_punit_number(r, ctx->epoch, value) : NGX_OK;
+    return ctx->route.epoch ? ngx_http_punit_variable_number(r,
+                                                             ctx->route.epoch,
+                                                             value) : NGX_OK;
 }
 
 
@@ -107,8 +118,11 @@ static ngx_int_t
 ngx_http_punit_value_gen(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     ngx_http_punit_main_conf_t *pmcf, ngx_str_t *value)
 {
-    return ctx->user ? ngx_http_punit_number(r, ctx->claims.gen, value)
-                     : NGX_OK;
+    if (!ctx->token.user) {
+        return NGX_OK;
+    }
+
+    return ngx_http_punit_variable_number(r, ctx->token.claims.gen, value);
 }
 
 
@@ -116,8 +130,8 @@ static ngx_int_t
 ngx_http_punit_value_verdict(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     ngx_http_punit_main_conf_t *pmcf, ngx_str_t *value)
 {
-    value->data = (u_char *) ctx->verdict;
-    value->len = ngx_strlen(ctx->verdict);
+    value->data = (u_char *) ctx->token.verdict;
+    value->len = ngx_strlen(ctx->token.verdict);
     return NGX_OK;
 }
 
@@ -126,8 +140,8 @@ static ngx_int_t
 ngx_http_punit_value_why(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     ngx_http_punit_main_conf_t *pmcf, ngx_str_t *value)
 {
-    value->data = (u_char *) ctx->why;
-    value->len = ngx_strlen(ctx->why);
+    value->data = (u_char *) ctx->route.why;
+    value->len = ngx_strlen(ctx->route.why);
     return NGX_OK;
 }
 
@@ -137,11 +151,11 @@ ngx_http_punit_value_grid_key(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx, ngx_http_punit_main_conf_t *pmcf,
     ngx_str_t *value)
 {
-    if (ngx_http_punit_grid_key(r, ctx) != NGX_OK) {
+    if (ngx_http_punit_document_key(r, ctx) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    *value = ctx->grid_key;
+    *value = ctx->grid.key;
     return NGX_OK;
 }
 
@@ -171,7 +185,7 @@ ngx_http_punit_value_request_id(ngx_http_request_t *r,
 {
     ngx_str_t  *id;
 
-    id = ngx_http_punit_id(ctx);
+    id = ngx_http_punit_request_id(ctx);
     if (id == NULL) {
         return NGX_ERROR;
     }
@@ -182,24 +196,25 @@ ngx_http_punit_value_request_id(ngx_http_request_t *r,
 }
 
 
-/* RFC 8586: what came, and this unit */
+/* RFC 8586: the value of the request, and this unit. */
 
 static ngx_int_t
 ngx_http_punit_value_cdn_loop(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx, ngx_http_punit_main_conf_t *pmcf,
     ngx_str_t *value)
 {
-    u_char                 *p;
-    size_t                  len;
-    ngx_table_elt_t        *h;
-    ngx_http_punit_walk_t   begin = { NULL, &r->headers_in.headers.part, 0 };
-    ngx_http_punit_walk_t   walk;
+    u_char                       *p;
+    size_t                        len;
+    ngx_table_elt_t              *h;
+    ngx_http_punit_header_iter_t  begin = { NULL, &r->headers_in.headers.part,
+    0 };
+    ngx_http_punit_header_iter_t  iter;
 
     len = pmcf->loop.len;
-    walk = begin;
+    iter = begin;
 
-    while ((h = ngx_http_punit_walk_to(&walk, "cdn-loop",
-                                       sizeof("cdn-loop") - 1)))
+    while ((h = ngx_http_punit_header_next_named(&iter, "cdn-loop",
+                                                 sizeof("cdn-loop") - 1)))
     {
         len += h->value.len + 2;
     }
@@ -212,10 +227,10 @@ ngx_http_punit_value_cdn_loop(ngx_http_request_t *r,
     value->data = p;
     value->len = len;
 
-    walk = begin;
+    iter = begin;
 
-    while ((h = ngx_http_punit_walk_to(&walk, "cdn-loop",
-                                       sizeof("cdn-loop") - 1)))
+    while ((h = ngx_http_punit_header_next_named(&iter, "cdn-loop",
+                                                 sizeof("cdn-loop") - 1)))
     {
         p = ngx_cpymem(p, h->value.data, h->value.len);
         *p++ = ',';
@@ -252,7 +267,7 @@ static struct {
 
 
 ngx_int_t
-ngx_http_punit_add_variables(ngx_conf_t *cf)
+ngx_http_punit_variables_add(ngx_conf_t *cf)
 {
     ngx_str_t             name;
     ngx_uint_t            i;
@@ -365,12 +380,13 @@ ngx_http_punit_variable_claim(ngx_http_request_t *r,
 
     ctx = ngx_http_punit_ctx_of_parent(r);
 
-    if (ctx == NULL || !ctx->user) {
+    if (ctx == NULL || !ctx->token.user) {
         v->not_found = 1;
         return NGX_OK;
     }
 
-    rc = ngx_http_punit_claim(r->pool, &ctx->claims, &name, &value);
+    rc = ngx_http_punit_named_claim(r->pool, &ctx->token.claims, &name,
+                                    &value);
 
     if (rc == NGX_ERROR) {
         return NGX_ERROR;
@@ -392,7 +408,8 @@ ngx_http_punit_variable_claim(ngx_http_request_t *r,
 
 
 static ngx_int_t
-ngx_http_punit_number(ngx_http_request_t *r, uint64_t n, ngx_str_t *value)
+ngx_http_punit_variable_number(ngx_http_request_t *r, uint64_t n,
+    ngx_str_t *value)
 {
     u_char  *p;
 

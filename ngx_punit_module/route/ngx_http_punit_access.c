@@ -1,11 +1,23 @@
 
 /*
  * The PREACCESS phase: a table of steps, each of which may wait.  It ends with
- * a route, or refuses.
+ * a route or with an error.
  */
 
 
-#include "ngx_http_punit_module.h"
+#include <ngx_http_punit.h>
+#include <ngx_http_punit_access.h>
+#include <ngx_http_punit_cors.h>
+#include <ngx_http_punit_ctx.h>
+#include <ngx_http_punit_follow.h>
+#include <ngx_http_punit_header.h>
+#include <ngx_http_punit_listener.h>
+#include <ngx_http_punit_problem.h>
+#include <ngx_http_punit_reissue.h>
+#include <ngx_http_punit_revocation.h>
+#include <ngx_http_punit_route.h>
+#include <ngx_http_punit_syntax.h>
+#include <ngx_http_punit_token.h>
 
 
 typedef ngx_int_t (*ngx_http_punit_step_pt)(ngx_http_request_t *r,
@@ -18,13 +30,13 @@ static ngx_uint_t ngx_http_punit_loops(ngx_http_request_t *r,
     ngx_http_punit_main_conf_t *pmcf);
 
 
-/* NGX_OK: the next one; NGX_AGAIN: waits; else the answer */
+/* NGX_OK: the next one; NGX_AGAIN: waits; else the answer. */
 
 static ngx_http_punit_step_pt  ngx_http_punit_steps[] = {
     ngx_http_punit_begin_step,
     ngx_http_punit_token_step,
     ngx_http_punit_revocation_step,
-    ngx_http_punit_require_step,
+    ngx_http_punit_token_require_step,
     ngx_http_punit_route_step,
     ngx_http_punit_reissue_step            /* NGX_HTTP_PUNIT_STEP_REISSUE */
 };
@@ -64,18 +76,18 @@ ngx_http_punit_access_handler(ngx_http_request_t *r)
         return NGX_AGAIN;
     }
 
-    if (ctx->at != plcf || ctx->restart || ctx->problem
+    if (ctx->at != plcf || ctx->restart || ctx->answer.problem
         || ctx->step >= NGX_HTTP_PUNIT_STEP_DECIDED)
     {
         /*
-         * Here again: in the location we sent it to, in the one that follows,
-         * or by somebody else's redirect (error_page, X-Accel-Redirect).  The
-         * latter is judged as if it came from outside.
+         * The request is here again: in the location of its route, in the one
+         * that follows, or by another redirect (error_page, X-Accel-Redirect).
+         * Another redirect is judged as if it came from outside.
          */
 
         clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
-        if (ctx->step == NGX_HTTP_PUNIT_STEP_SENT && !ctx->problem
+        if (ctx->step == NGX_HTTP_PUNIT_STEP_SENT && !ctx->answer.problem
             && clcf->named)
         {
             status = ngx_http_punit_follow_status(r, ctx);
@@ -93,9 +105,9 @@ ngx_http_punit_access_handler(ngx_http_request_t *r)
                 goto steps;
             }
 
-            if (clcf->name.len == ctx->target->len
-                && ngx_strncmp(clcf->name.data, ctx->target->data,
-                               ctx->target->len)
+            if (clcf->name.len == ctx->route.target->len
+                && ngx_strncmp(clcf->name.data, ctx->route.target->data,
+                               ctx->route.target->len)
                    == 0)
             {
                 return NGX_DECLINED;
@@ -124,7 +136,7 @@ steps:
 }
 
 
-/* where it comes from, and what needs no token */
+/* Finds out where the request comes from, and answers what needs no token. */
 
 static ngx_int_t
 ngx_http_punit_begin_step(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
@@ -148,8 +160,8 @@ ngx_http_punit_begin_step(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
     }
 
     if (ngx_http_punit_loops(r, pmcf)) {
-        return ngx_http_punit_refuse(r, ctx, NGX_HTTP_PUNIT_LOOP,
-                                     "the request has been here before");
+        return ngx_http_punit_problem(r, ctx, NGX_HTTP_PUNIT_LOOP,
+                                      "the request has been here before");
     }
 
     if (r->method == NGX_HTTP_OPTIONS && !ctx->peer) {
@@ -160,22 +172,24 @@ ngx_http_punit_begin_step(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 }
 
 
-/* RFC 8586: does CDN-Loop name us already? */
+/* RFC 8586: does CDN-Loop already name this unit? */
 
 static ngx_uint_t
 ngx_http_punit_loops(ngx_http_request_t *r, ngx_http_punit_main_conf_t *pmcf)
 {
-    ngx_table_elt_t        *h;
-    ngx_http_punit_walk_t   walk = { NULL, &r->headers_in.headers.part, 0 };
+    ngx_table_elt_t              *h;
+    ngx_http_punit_header_iter_t  iter = { NULL, &r->headers_in.headers.part,
+    0 };
 
     for ( ;; ) {
-        h = ngx_http_punit_walk_to(&walk, "cdn-loop", sizeof("cdn-loop") - 1);
+        h = ngx_http_punit_header_next_named(&iter, "cdn-loop",
+                                             sizeof("cdn-loop") - 1);
 
         if (h == NULL) {
             return 0;
         }
 
-        if (ngx_http_punit_field_loops(&h->value, &pmcf->loop)) {
+        if (ngx_http_punit_syntax_loop(&h->value, &pmcf->loop)) {
             return 1;
         }
     }

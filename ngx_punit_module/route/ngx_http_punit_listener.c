@@ -1,12 +1,17 @@
 
 /*
- * The peer listener: who asks is read from the TLS session, not from what is
- * said.  Punit-From must name a configured peer, and the client certificate's
- * subjectAltName (RFC 6125: a DNS name) must be that.
+ * The peer listener.  The TLS session proves who asks.  Punit-From must name a
+ * configured peer, and the subjectAltName of the client certificate (RFC 6125:
+ * a DNS name) must be that peer.
  */
 
 
-#include "ngx_http_punit_module.h"
+#include <ngx_http_punit.h>
+#include <ngx_http_punit_header.h>
+#include <ngx_http_punit_listener.h>
+#include <ngx_http_punit_peer.h>
+#include <ngx_http_punit_problem.h>
+#include <ngx_http_punit_syntax.h>
 
 #if (NGX_HTTP_SSL)
 #include <openssl/x509v3.h>
@@ -16,11 +21,11 @@
 #define NGX_HTTP_PUNIT_HOPS  1                 /* forwarding never nests */
 
 
-/* of a connection: whom its certificate was found to show */
+/* Of a connection: the peer that its certificate shows. */
 
 typedef struct {
     ngx_http_punit_peer_node_t     *node;
-} ngx_http_punit_shown_t;
+} ngx_http_punit_listener_shown_t;
 
 
 static ngx_int_t ngx_http_punit_listener_cert(ngx_http_request_t *r,
@@ -45,8 +50,8 @@ ngx_http_punit_listener_check(ngx_http_request_t *r,
     h = ngx_http_punit_header(&r->headers_in.headers, "punit-from",
                               sizeof("punit-from") - 1);
     if (h == NULL) {
-        return ngx_http_punit_refuse(r, ctx, NGX_HTTP_PUNIT_NOT_A_PEER,
-                                     "there is not one Punit-From");
+        return ngx_http_punit_problem(r, ctx, NGX_HTTP_PUNIT_NOT_A_PEER,
+                                      "there is not one Punit-From");
     }
 
     peer = ngx_http_punit_peer(pmcf, &h->value);
@@ -55,8 +60,8 @@ ngx_http_punit_listener_check(ngx_http_request_t *r,
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "Punit-From \"%V\" is no peer", &h->value);
 
-        return ngx_http_punit_refuse(r, ctx, NGX_HTTP_PUNIT_NOT_A_PEER,
-                                     "Punit-From names no peer");
+        return ngx_http_punit_problem(r, ctx, NGX_HTTP_PUNIT_NOT_A_PEER,
+                                      "Punit-From names no peer");
     }
 
     if (ngx_http_punit_listener_cert(r, peer) != NGX_OK) {
@@ -64,7 +69,7 @@ ngx_http_punit_listener_check(ngx_http_request_t *r,
                       "the client certificate does not show that this is "
                       "\"%V\"", &peer->id);
 
-        return ngx_http_punit_refuse(r, ctx, NGX_HTTP_PUNIT_NOT_A_PEER,
+        return ngx_http_punit_problem(r, ctx, NGX_HTTP_PUNIT_NOT_A_PEER,
                                   "the certificate does not show Punit-From");
     }
 
@@ -76,7 +81,7 @@ ngx_http_punit_listener_check(ngx_http_request_t *r,
 }
 
 
-/* the certificate was verified by nginx (ssl_verify_client) */
+/* nginx has verified the certificate (ssl_verify_client). */
 
 static ngx_int_t
 ngx_http_punit_listener_cert(ngx_http_request_t *r,
@@ -84,11 +89,11 @@ ngx_http_punit_listener_cert(ngx_http_request_t *r,
 {
 #if (NGX_HTTP_SSL)
 
-    int                      rc;
-    X509                    *cert;
-    ngx_connection_t        *c;
-    ngx_pool_cleanup_t      *cln;
-    ngx_http_punit_shown_t  *shown;
+    int                               rc;
+    X509                             *cert;
+    ngx_connection_t                 *c;
+    ngx_pool_cleanup_t               *cln;
+    ngx_http_punit_listener_shown_t  *shown;
 
     c = r->connection;
 
@@ -102,7 +107,7 @@ ngx_http_punit_listener_cert(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    /* once a connection is enough, its certificate stays the same */
+    /* Once a connection is enough: its certificate stays the same. */
 
     for (cln = c->pool->cleanup; cln; cln = cln->next) {
         if (cln->handler == ngx_http_punit_listener_cleanup) {
@@ -134,7 +139,8 @@ ngx_http_punit_listener_cert(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    cln = ngx_pool_cleanup_add(c->pool, sizeof(ngx_http_punit_shown_t));
+    cln = ngx_pool_cleanup_add(c->pool,
+                               sizeof(ngx_http_punit_listener_shown_t));
     if (cln == NULL) {
         return NGX_ERROR;
     }
@@ -153,7 +159,7 @@ ngx_http_punit_listener_cert(ngx_http_request_t *r,
 }
 
 
-/* it marks the entry, there is nothing to free */
+/* It marks the entry; there is nothing to free. */
 
 static void
 ngx_http_punit_listener_cleanup(void *data)
@@ -161,7 +167,9 @@ ngx_http_punit_listener_cleanup(void *data)
 }
 
 
-/* what the peer tells: for whom, and since when it believes us the owner */
+/*
+ * Reads what the peer says: the client, and since when this unit is the owner.
+ */
 
 static ngx_int_t
 ngx_http_punit_listener_told(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
@@ -181,13 +189,13 @@ ngx_http_punit_listener_told(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     hops = h ? ngx_atoi(h->value.data, h->value.len) : NGX_ERROR;
 
     if (hops == NGX_ERROR || hops < 1) {
-        return ngx_http_punit_refuse(r, ctx, NGX_HTTP_PUNIT_BAD_FORWARD,
-                                     "there is no valid Punit-Hops");
+        return ngx_http_punit_problem(r, ctx, NGX_HTTP_PUNIT_BAD_FORWARD,
+                                      "there is no valid Punit-Hops");
     }
 
     if (hops > NGX_HTTP_PUNIT_HOPS) {
-        return ngx_http_punit_refuse(r, ctx, NGX_HTTP_PUNIT_LOOP,
-                                     "forwarded more than once");
+        return ngx_http_punit_problem(r, ctx, NGX_HTTP_PUNIT_LOOP,
+                                      "forwarded more than once");
     }
 
     h = ngx_http_punit_header(headers, "punit-client",
@@ -204,24 +212,24 @@ ngx_http_punit_listener_told(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     h = ngx_http_punit_header(headers, "x-request-id",
                               sizeof("x-request-id") - 1);
 
-    if (h && ngx_http_punit_field_request_id(&h->value)) {
-        ctx->id = h->value;
+    if (h && ngx_http_punit_syntax_request_id(&h->value)) {
+        ctx->request_id = h->value;
     }
 
     h = ngx_http_punit_header(headers, "punit-owner",
                               sizeof("punit-owner") - 1);
 
-    if (h && ngx_http_punit_field_owner(&h->value, &unit, &epoch) == NGX_OK
-        && ngx_http_punit_unit(pmcf, &unit) == &pmcf->unit)
+    if (h && ngx_http_punit_syntax_owner(&h->value, &unit, &epoch) == NGX_OK
+        && ngx_http_punit_peer_unit(pmcf, &unit) == &pmcf->unit)
     {
-        ctx->epoch = epoch;
+        ctx->route.epoch = epoch;
     }
 
     return NGX_OK;
 }
 
 
-/* a listener that verifies nobody would refuse everybody */
+/* A listener without verification would refuse every request. */
 
 ngx_int_t
 ngx_http_punit_listener_init(ngx_conf_t *cf)

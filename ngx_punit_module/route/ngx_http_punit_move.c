@@ -5,14 +5,18 @@
  *     f <user> <unit> <epoch> <count>     asked for here, owned elsewhere
  *     l <user> <count>                    served here, forwarded here by peers
  *
- * The zone counts, and lets a user be told at most once per interval; a worker
- * process queues whom it has to tell and does so from a short timer.  Nothing
- * waits for the mover; what it does not take is told again for a little while,
- * then with the user's next request.
+ * The zone counts, and limits reports of a user to one per interval.  A worker
+ * process queues the users that it has to report, and a short timer sends
+ * them.  Nothing waits for the mover.  What the mover does not take is sent
+ * again for a short time, then with the next request of the user.
  */
 
 
-#include "ngx_http_punit_module.h"
+#include <ngx_http_punit.h>
+#include <ngx_http_punit_move.h>
+#include <ngx_http_punit_owner.h>
+#include <ngx_http_punit_shm.h>
+#include <ngx_http_punit_syntax.h>
 
 
 #define NGX_HTTP_PUNIT_MOVE_DELAY    10        /* ms that lines are gathered */
@@ -23,7 +27,7 @@
 
 #define NGX_HTTP_PUNIT_MOVE_LINE                                              \
     (2 * (sizeof("f     \n") + NGX_HTTP_PUNIT_USER_MAX)                       \
-     + NGX_HTTP_PUNIT_ID_MAX + NGX_INT64_LEN + 2 * NGX_INT32_LEN)
+     + NGX_HTTP_PUNIT_UNIT_MAX + NGX_INT64_LEN + 2 * NGX_INT32_LEN)
 
 
 typedef struct {
@@ -32,18 +36,18 @@ typedef struct {
     ngx_uint_t                      tries;
     size_t                          len;
     u_char                          user[NGX_HTTP_PUNIT_USER_MAX];
-} ngx_http_punit_pending_t;
+} ngx_http_punit_move_pending_t;
 
 
-/* what goes out in one datagram, to be given back if it does not */
+/* What one datagram holds; it is given back if the datagram is not sent. */
 
 typedef struct {
-    ngx_http_punit_pending_t       *pending;
+    ngx_http_punit_move_pending_t  *pending;
     ngx_http_punit_tally_t          tally;
-} ngx_http_punit_told_t;
+} ngx_http_punit_move_told_t;
 
 
-/* a mover, as this process sees it */
+/* A mover, as this process sees it. */
 
 typedef struct {
     ngx_socket_t                    fd;
@@ -51,7 +55,7 @@ typedef struct {
     ngx_connection_t                dummy;     /* cancelable timers need one */
     ngx_queue_t                     queue;     /* in the order of their due */
     ngx_queue_t                     free;
-    ngx_http_punit_pending_t       *places;
+    ngx_http_punit_move_pending_t  *places;
     ngx_http_punit_mover_t         *mover;
     ngx_http_punit_zone_t          *zone;
     ngx_log_t                      *log;
@@ -64,7 +68,7 @@ static void ngx_http_punit_move_timer(ngx_event_t *ev);
 static void ngx_http_punit_move_flush(ngx_http_punit_move_t *move,
     ngx_uint_t all);
 static u_char *ngx_http_punit_move_line(u_char *p,
-    ngx_http_punit_pending_t *pending, ngx_http_punit_tally_t *tally);
+    ngx_http_punit_move_pending_t *pending, ngx_http_punit_tally_t *tally);
 static ngx_int_t ngx_http_punit_move_send(ngx_http_punit_move_t *move,
     u_char *data, size_t len);
 static ngx_uint_t ngx_http_punit_move_plain(ngx_str_t *user);
@@ -114,8 +118,9 @@ ngx_http_punit_move_init_process(ngx_cycle_t *cycle,
         ngx_queue_init(&move->queue);
         ngx_queue_init(&move->free);
 
-        move->places = ngx_palloc(cycle->pool, NGX_HTTP_PUNIT_MOVE_PENDING
-                                           * sizeof(ngx_http_punit_pending_t));
+        move->places = ngx_palloc(cycle->pool,
+                                  NGX_HTTP_PUNIT_MOVE_PENDING
+                                  * sizeof(ngx_http_punit_move_pending_t));
         if (move->places == NULL) {
             return NGX_ERROR;
         }
@@ -152,30 +157,30 @@ ngx_http_punit_move_exit_process(void)
 }
 
 
-/* of the LOG phase: which way it went in the end is known here */
+/* The LOG phase: the final route is known here. */
 
 ngx_int_t
 ngx_http_punit_move_log_handler(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx)
 {
-    ngx_msec_t                  due;
-    ngx_uint_t                  foreign;
-    ngx_queue_t                *q;
-    ngx_http_punit_move_t      *move;
-    ngx_http_punit_pending_t   *pending, *other;
-    ngx_http_punit_loc_conf_t  *plcf;
+    ngx_msec_t                      due;
+    ngx_uint_t                      foreign;
+    ngx_queue_t                    *q;
+    ngx_http_punit_move_t          *move;
+    ngx_http_punit_move_pending_t  *pending, *other;
+    ngx_http_punit_loc_conf_t      *plcf;
 
     plcf = ctx->plcf;
 
-    if (plcf == NULL || plcf->move == NULL || ctx->peer || !ctx->user
+    if (plcf == NULL || plcf->move == NULL || ctx->peer || !ctx->token.user
         || plcf->scope != NGX_HTTP_PUNIT_SCOPE_USER
         || plcf->move->index >= ngx_http_punit_nmoves
-        || !ngx_http_punit_move_plain(&ctx->claims.user))
+        || !ngx_http_punit_move_plain(&ctx->token.claims.user))
     {
         return NGX_OK;
     }
 
-    switch (ctx->route) {
+    switch (ctx->route.type) {
 
     case NGX_HTTP_PUNIT_ROUTE_FORWARD:
         foreign = 1;
@@ -193,17 +198,19 @@ ngx_http_punit_move_log_handler(ngx_http_request_t *r,
 
     if (ngx_queue_empty(&move->free)) {
 
-        /* so many at once: his next request tells it */
+        /* The queue is full: the next request of the user reports it. */
 
         return NGX_OK;
     }
 
     if (foreign) {
-        ngx_http_punit_owner_learn(move->zone, &ctx->claims.user, &ctx->unit,
-                                   ctx->epoch, 0);
+        ngx_http_punit_owner_learn(move->zone, &ctx->token.claims.user,
+                                   &ctx->route.unit,
+                                   ctx->route.epoch, 0);
     }
 
-    if (ngx_http_punit_owner_count(move->zone, &ctx->claims.user, foreign,
+    if (ngx_http_punit_owner_count(move->zone, &ctx->token.claims.user,
+                                   foreign,
                                    plcf->move_interval,
                                    NGX_HTTP_PUNIT_MOVE_DELAY, &due)
         != NGX_OK)
@@ -214,20 +221,20 @@ ngx_http_punit_move_log_handler(ngx_http_request_t *r,
     q = ngx_queue_head(&move->free);
     ngx_queue_remove(q);
 
-    pending = ngx_queue_data(q, ngx_http_punit_pending_t, queue);
+    pending = ngx_queue_data(q, ngx_http_punit_move_pending_t, queue);
 
     pending->due = due;
     pending->tries = 0;
-    pending->len = ctx->claims.user.len;
-    ngx_memcpy(pending->user, ctx->claims.user.data, pending->len);
+    pending->len = ctx->token.claims.user.len;
+    ngx_memcpy(pending->user, ctx->token.claims.user.data, pending->len);
 
-    /* nearly always the last */
+    /* Nearly always the last. */
 
     for (q = ngx_queue_last(&move->queue);
          q != ngx_queue_sentinel(&move->queue);
          q = ngx_queue_prev(q))
     {
-        other = ngx_queue_data(q, ngx_http_punit_pending_t, queue);
+        other = ngx_queue_data(q, ngx_http_punit_move_pending_t, queue);
 
         if ((ngx_msec_int_t) (other->due - due) <= 0) {
             break;
@@ -242,7 +249,7 @@ ngx_http_punit_move_log_handler(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    /* the first one now: ngx_add_timer() alone would be lazy */
+    /* The new entry is the first: ngx_add_timer() alone would be lazy. */
 
     if (move->timer.timer_set) {
         ngx_del_timer(&move->timer);
@@ -257,11 +264,11 @@ ngx_http_punit_move_log_handler(ngx_http_request_t *r,
 static void
 ngx_http_punit_move_timer(ngx_event_t *ev)
 {
-    ngx_queue_t               *q;
-    ngx_connection_t          *c;
-    ngx_msec_int_t             left;
-    ngx_http_punit_move_t     *move;
-    ngx_http_punit_pending_t  *pending;
+    ngx_queue_t                    *q;
+    ngx_connection_t               *c;
+    ngx_msec_int_t                  left;
+    ngx_http_punit_move_t          *move;
+    ngx_http_punit_move_pending_t  *pending;
 
     c = ev->data;
     move = c->data;
@@ -277,7 +284,7 @@ ngx_http_punit_move_timer(ngx_event_t *ev)
     }
 
     q = ngx_queue_head(&move->queue);
-    pending = ngx_queue_data(q, ngx_http_punit_pending_t, queue);
+    pending = ngx_queue_data(q, ngx_http_punit_move_pending_t, queue);
 
     left = (ngx_msec_int_t) (pending->due - ngx_current_msec);
 
@@ -286,19 +293,21 @@ ngx_http_punit_move_timer(ngx_event_t *ev)
 }
 
 
-/* sends who is due, or all; a datagram that does not go out uses nobody's
-   interval up */
+/*
+ * Sends the users who are due, or all.  A datagram that is not sent does not
+ * use up the interval of a user.
+ */
 
 static void
 ngx_http_punit_move_flush(ngx_http_punit_move_t *move, ngx_uint_t all)
 {
-    u_char                    *p, *last;
-    ngx_str_t                  user;
-    ngx_uint_t                 again, i, n;
-    ngx_queue_t               *q;
-    ngx_http_punit_told_t      told[NGX_HTTP_PUNIT_MOVE_SIZE / 40];
-    ngx_http_punit_pending_t  *pending;
-    u_char                     buf[NGX_HTTP_PUNIT_MOVE_SIZE];
+    u_char                         *p, *last;
+    ngx_str_t                       user;
+    ngx_uint_t                      again, i, n;
+    ngx_queue_t                    *q;
+    ngx_http_punit_move_told_t      told[NGX_HTTP_PUNIT_MOVE_SIZE / 40];
+    ngx_http_punit_move_pending_t  *pending;
+    u_char                          buf[NGX_HTTP_PUNIT_MOVE_SIZE];
 
     last = buf + sizeof(buf) - NGX_HTTP_PUNIT_MOVE_LINE;
 
@@ -311,7 +320,7 @@ ngx_http_punit_move_flush(ngx_http_punit_move_t *move, ngx_uint_t all)
                && p <= last && n < sizeof(told) / sizeof(told[0]))
         {
             q = ngx_queue_head(&move->queue);
-            pending = ngx_queue_data(q, ngx_http_punit_pending_t, queue);
+            pending = ngx_queue_data(q, ngx_http_punit_move_pending_t, queue);
 
             if (!all
                 && (ngx_msec_int_t) (pending->due - ngx_current_msec) > 0)
@@ -348,7 +357,7 @@ ngx_http_punit_move_flush(ngx_http_punit_move_t *move, ngx_uint_t all)
             continue;
         }
 
-        /* back to where they were: the first ones, and due */
+        /* Back to their places: at the head, and due. */
 
         for (i = n; i-- > 0; /* void */) {
             pending = told[i].pending;
@@ -376,7 +385,7 @@ ngx_http_punit_move_flush(ngx_http_punit_move_t *move, ngx_uint_t all)
 
 
 static u_char *
-ngx_http_punit_move_line(u_char *p, ngx_http_punit_pending_t *pending,
+ngx_http_punit_move_line(u_char *p, ngx_http_punit_move_pending_t *pending,
     ngx_http_punit_tally_t *tally)
 {
     if (tally->foreign && tally->unit_len) {
@@ -419,7 +428,7 @@ ngx_http_punit_move_send(ngx_http_punit_move_t *move, u_char *data,
         }
     }
 
-    /* by its path each time: the mover that comes back has a new socket */
+    /* By path each time: a restarted mover has a new socket. */
 
     n = sendto(move->fd, data, len, MSG_DONTWAIT, move->mover->addr.sockaddr,
                move->mover->addr.socklen);
@@ -454,7 +463,7 @@ failed:
 }
 
 
-/* a line has no quoting; ids of users are uuids */
+/* A line has no quoting; ids of users are uuids. */
 
 static ngx_uint_t
 ngx_http_punit_move_plain(ngx_str_t *user)

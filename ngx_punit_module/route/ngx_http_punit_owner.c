@@ -1,35 +1,36 @@
 
 /*
- * The owner cache: user -> unit and epoch.  It is a hint: whoever is asked in
- * vain says who owns the user.  Its places are made with the zone, the least
- * recently used one is taken for a new user.
+ * The owner cache: user -> unit and epoch.  It is a hint: a unit that is not
+ * the owner names the owner.  The places are made with the zone.  A new user
+ * takes the place of the least recently used one.
  */
 
 
-#include "ngx_http_punit_module.h"
+#include <ngx_http_punit.h>
+#include <ngx_http_punit_owner.h>
+#include <ngx_http_punit_shm.h>
+#include <ngx_http_punit_syntax.h>
 
 
-/* a worker that died with a user in its queue is not waited for any longer */
+/* The wait for a worker that died with a user in its queue ends after that. */
 
 #define NGX_HTTP_PUNIT_QUEUED_EXTRA  2000
 
 
 static ngx_http_punit_owner_t *ngx_http_punit_owner_find(
-    ngx_http_punit_owners_t *owners, ngx_str_t *user);
+    ngx_http_punit_owner_cache_t *owners, ngx_str_t *user);
 static ngx_http_punit_owner_t *ngx_http_punit_owner_place(
-    ngx_http_punit_owners_t *owners, ngx_str_t *user);
-static void ngx_http_punit_owner_insert(ngx_rbtree_node_t *temp,
-    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
+    ngx_http_punit_owner_cache_t *owners, ngx_str_t *user);
 
 
-ngx_http_punit_owners_t *
-ngx_http_punit_owners_init(ngx_slab_pool_t *shpool, size_t limit)
+ngx_http_punit_owner_cache_t *
+ngx_http_punit_owner_init(ngx_slab_pool_t *shpool, size_t limit)
 {
-    ngx_uint_t                i, n;
-    ngx_http_punit_owner_t   *owner;
-    ngx_http_punit_owners_t  *owners;
+    ngx_uint_t                     i, n;
+    ngx_http_punit_owner_t        *owner;
+    ngx_http_punit_owner_cache_t  *owners;
 
-    owners = ngx_slab_calloc(shpool, sizeof(ngx_http_punit_owners_t));
+    owners = ngx_slab_calloc(shpool, sizeof(ngx_http_punit_owner_cache_t));
     if (owners == NULL) {
         return NULL;
     }
@@ -42,7 +43,7 @@ ngx_http_punit_owners_init(ngx_slab_pool_t *shpool, size_t limit)
     }
 
     ngx_rbtree_init(&owners->rbtree, &owners->sentinel,
-                    ngx_http_punit_owner_insert);
+                    ngx_str_rbtree_insert_value);
     ngx_queue_init(&owners->queue);
     ngx_queue_init(&owners->free);
 
@@ -87,7 +88,7 @@ ngx_http_punit_owner_learn(ngx_http_punit_zone_t *zone, ngx_str_t *user,
     ngx_http_punit_owner_t  *owner;
 
     if (user->len == 0 || user->len > NGX_HTTP_PUNIT_USER_MAX
-        || unit->len == 0 || unit->len > NGX_HTTP_PUNIT_ID_MAX)
+        || unit->len == 0 || unit->len > NGX_HTTP_PUNIT_UNIT_MAX)
     {
         return;
     }
@@ -255,52 +256,32 @@ ngx_http_punit_owner_give_back(ngx_http_punit_zone_t *zone, ngx_str_t *user,
 
 
 static ngx_http_punit_owner_t *
-ngx_http_punit_owner_find(ngx_http_punit_owners_t *owners, ngx_str_t *user)
+ngx_http_punit_owner_find(ngx_http_punit_owner_cache_t *owners,
+    ngx_str_t *user)
 {
-    uint32_t                 hash;
-    ngx_int_t                rc;
-    ngx_rbtree_node_t       *node, *sentinel;
+    ngx_str_node_t          *node;
     ngx_http_punit_owner_t  *owner;
 
-    hash = ngx_murmur_hash2(user->data, user->len);
-
-    node = owners->rbtree.root;
-    sentinel = owners->rbtree.sentinel;
-
-    while (node != sentinel) {
-
-        if (hash < node->key) {
-            node = node->left;
-            continue;
-        }
-
-        if (hash > node->key) {
-            node = node->right;
-            continue;
-        }
-
-        owner = (ngx_http_punit_owner_t *) node;
-
-        rc = ngx_memn2cmp(user->data, owner->user, user->len,
-                          owner->user_len);
-
-        if (rc == 0) {
-            ngx_queue_remove(&owner->queue);
-            ngx_queue_insert_head(&owners->queue, &owner->queue);
-            return owner;
-        }
-
-        node = (rc < 0) ? node->left : node->right;
+    node = ngx_str_rbtree_lookup(&owners->rbtree, user,
+                                 ngx_murmur_hash2(user->data, user->len));
+    if (node == NULL) {
+        return NULL;
     }
 
-    return NULL;
+    owner = (ngx_http_punit_owner_t *) node;
+
+    ngx_queue_remove(&owner->queue);
+    ngx_queue_insert_head(&owners->queue, &owner->queue);
+
+    return owner;
 }
 
 
-/* finds the user or makes a place for him */
+/* Finds the user, or makes a place. */
 
 static ngx_http_punit_owner_t *
-ngx_http_punit_owner_place(ngx_http_punit_owners_t *owners, ngx_str_t *user)
+ngx_http_punit_owner_place(ngx_http_punit_owner_cache_t *owners,
+    ngx_str_t *user)
 {
     ngx_queue_t             *q;
     ngx_http_punit_owner_t  *owner;
@@ -320,7 +301,7 @@ ngx_http_punit_owner_place(ngx_http_punit_owners_t *owners, ngx_str_t *user)
         ngx_queue_remove(q);
 
         owner = ngx_queue_data(q, ngx_http_punit_owner_t, queue);
-        ngx_rbtree_delete(&owners->rbtree, &owner->node);
+        ngx_rbtree_delete(&owners->rbtree, &owner->user.node);
         owners->evicted++;
 
     } else {
@@ -331,50 +312,13 @@ ngx_http_punit_owner_place(ngx_http_punit_owners_t *owners, ngx_str_t *user)
 
     ngx_memzero(owner, sizeof(ngx_http_punit_owner_t));
 
-    owner->node.key = ngx_murmur_hash2(user->data, user->len);
-    owner->user_len = (u_char) user->len;
-    ngx_memcpy(owner->user, user->data, user->len);
+    owner->user.node.key = ngx_murmur_hash2(user->data, user->len);
+    owner->user.str.data = owner->name;
+    owner->user.str.len = user->len;
+    ngx_memcpy(owner->name, user->data, user->len);
 
-    ngx_rbtree_insert(&owners->rbtree, &owner->node);
+    ngx_rbtree_insert(&owners->rbtree, &owner->user.node);
     ngx_queue_insert_head(&owners->queue, &owner->queue);
 
     return owner;
-}
-
-
-static void
-ngx_http_punit_owner_insert(ngx_rbtree_node_t *temp, ngx_rbtree_node_t *node,
-    ngx_rbtree_node_t *sentinel)
-{
-    ngx_rbtree_node_t       **p;
-    ngx_http_punit_owner_t   *a, *b;
-
-    for ( ;; ) {
-
-        if (node->key < temp->key) {
-            p = &temp->left;
-
-        } else if (node->key > temp->key) {
-            p = &temp->right;
-
-        } else {
-            a = (ngx_http_punit_owner_t *) node;
-            b = (ngx_http_punit_owner_t *) temp;
-
-            p = (ngx_memn2cmp(a->user, b->user, a->user_len, b->user_len) < 0)
-                ? &temp->left : &temp->right;
-        }
-
-        if (*p == sentinel) {
-            break;
-        }
-
-        temp = *p;
-    }
-
-    *p = node;
-    node->parent = temp;
-    node->left = sentinel;
-    node->right = sentinel;
-    ngx_rbt_red(node);
 }

@@ -1,18 +1,34 @@
 
 /*
- * The route: which unit, and by which named location.  Who owns a user: the
- * owner cache, else the token's unit, else the hint, else this unit is asked.
- * All of these are hints; the owner's database is the truth.
+ * The route: which unit, and by which named location.  The owner of a user
+ * comes from the owner cache, else from the token, else from the hint, else
+ * this unit is asked.  All of these are hints; the database of the owner is
+ * the truth.
  */
 
 
-#include "ngx_http_punit_module.h"
+#include <ngx_http_punit.h>
+#include <ngx_http_punit_ctx.h>
+#include <ngx_http_punit_document.h>
+#include <ngx_http_punit_document_key.h>
+#include <ngx_http_punit_header.h>
+#include <ngx_http_punit_named_claim.h>
+#include <ngx_http_punit_owner.h>
+#include <ngx_http_punit_peer.h>
+#include <ngx_http_punit_problem.h>
+#include <ngx_http_punit_route.h>
+#include <ngx_http_punit_shm.h>
+#include <ngx_http_punit_syntax.h>
 
 
 static ngx_str_t *ngx_http_punit_route_hint(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx, uint64_t *epoch, const char **why);
 static ngx_int_t ngx_http_punit_route_peer(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx);
+static ngx_int_t ngx_http_punit_route_stale(ngx_http_request_t *r,
+    ngx_http_punit_ctx_t *ctx);
+static ngx_int_t ngx_http_punit_route_try(ngx_http_request_t *r,
+    ngx_http_punit_ctx_t *ctx, ngx_str_t *unit, uint64_t epoch);
 static ngx_int_t ngx_http_punit_route_user(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx);
 
@@ -39,11 +55,11 @@ ngx_http_punit_route_step(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
     if (plcf->scope == NGX_HTTP_PUNIT_SCOPE_REFERENCE
         && (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)))
     {
-        if (ngx_http_punit_grid_text(r, ctx) == NGX_ERROR) {
+        if (ngx_http_punit_document_key_text(r, ctx) == NGX_ERROR) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        ctx->lookup = (plcf->grid != NULL && ctx->grid_text.len != 0);
+        ctx->grid.lookup = (plcf->grid != NULL && ctx->grid.text.len != 0);
     }
 
     if (ctx->peer) {
@@ -60,7 +76,7 @@ ngx_http_punit_route_step(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 }
 
 
-/* what a peer sends is answered here or not at all: forwarding never nests */
+/* A request of a peer is answered here or refused: forwarding never nests. */
 
 static ngx_int_t
 ngx_http_punit_route_peer(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
@@ -69,39 +85,41 @@ ngx_http_punit_route_peer(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
     ngx_str_t                    unit;
     ngx_http_punit_zone_t       *zone;
     ngx_http_punit_main_conf_t  *pmcf;
-    u_char                       buf[NGX_HTTP_PUNIT_ID_MAX];
+    u_char                       buf[NGX_HTTP_PUNIT_UNIT_MAX];
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
 
-    if (!ctx->user || ctx->plcf->scope != NGX_HTTP_PUNIT_SCOPE_USER) {
-        return ngx_http_punit_route_to(r, ctx, &pmcf->unit, ctx->epoch,
+    if (!ctx->token.user || ctx->plcf->scope != NGX_HTTP_PUNIT_SCOPE_USER) {
+        return ngx_http_punit_route_to(r, ctx, &pmcf->unit, ctx->route.epoch,
                                        "peer");
     }
 
     zone = ngx_http_punit_zone(pmcf);
 
-    ngx_http_punit_owner_forwarded(zone, &ctx->claims.user);
+    ngx_http_punit_owner_forwarded(zone, &ctx->token.claims.user);
 
     unit.data = buf;
 
-    if (ngx_http_punit_owner_get(zone, &ctx->claims.user, &unit, &epoch)
+    if (ngx_http_punit_owner_get(zone, &ctx->token.claims.user, &unit, &epoch)
         == NGX_OK
-        && epoch >= ctx->epoch
-        && ngx_http_punit_unit(pmcf, &unit) == &pmcf->unit)
+        && epoch >= ctx->route.epoch
+        && ngx_http_punit_peer_unit(pmcf, &unit) == &pmcf->unit)
     {
-        ctx->epoch = epoch;
-        ctx->cached = 1;
+        ctx->route.epoch = epoch;
+        ctx->route.cached = 1;
     }
 
-    if (ctx->claims.epoch > ctx->epoch
-        && ngx_http_punit_unit(pmcf, &ctx->claims.unit) == &pmcf->unit)
+    if (ctx->token.claims.epoch > ctx->route.epoch
+        && ngx_http_punit_peer_unit(pmcf,
+                                    &ctx->token.claims.unit) == &pmcf->unit)
     {
-        /* newer than the cache */
-        ctx->epoch = ctx->claims.epoch;
-        ctx->cached = 0;
+        /* The token is newer than the cache. */
+        ctx->route.epoch = ctx->token.claims.epoch;
+        ctx->route.cached = 0;
     }
 
-    return ngx_http_punit_route_to(r, ctx, &pmcf->unit, ctx->epoch, "peer");
+    return ngx_http_punit_route_to(r, ctx, &pmcf->unit, ctx->route.epoch,
+                                   "peer");
 }
 
 
@@ -113,7 +131,7 @@ ngx_http_punit_route_user(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
     const char                  *why;
     ngx_http_punit_zone_t       *zone;
     ngx_http_punit_main_conf_t  *pmcf;
-    u_char                       buf[NGX_HTTP_PUNIT_ID_MAX];
+    u_char                       buf[NGX_HTTP_PUNIT_UNIT_MAX];
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
     zone = ngx_http_punit_zone(pmcf);
@@ -125,18 +143,18 @@ ngx_http_punit_route_user(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 
     unit.data = buf;
 
-    if (ngx_http_punit_owner_get(zone, &ctx->claims.user, &unit, &known)
+    if (ngx_http_punit_owner_get(zone, &ctx->token.claims.user, &unit, &known)
         == NGX_OK)
     {
-        owner = ngx_http_punit_unit(pmcf, &unit);
+        owner = ngx_http_punit_peer_unit(pmcf, &unit);
 
-        /* a token with a higher epoch is the newer knowledge */
+        /* A token with a higher epoch is newer. */
 
         if (owner && (hint == NULL || known >= epoch)) {
             hint = owner;
             epoch = known;
             why = "cache";
-            ctx->cached = 1;
+            ctx->route.cached = 1;
         }
     }
 
@@ -148,7 +166,7 @@ ngx_http_punit_route_user(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 }
 
 
-/* the first source of punit_unit_from that names a unit we know */
+/* The first source of punit_unit_from that names a known unit. */
 
 static ngx_str_t *
 ngx_http_punit_route_hint(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
@@ -179,10 +197,10 @@ ngx_http_punit_route_hint(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
                                sizeof("unit") - 1)
                    == 0)
             {
-                unit = ngx_http_punit_unit(pmcf, &ctx->claims.unit);
+                unit = ngx_http_punit_peer_unit(pmcf, &ctx->token.claims.unit);
 
                 if (unit) {
-                    *epoch = ctx->claims.epoch;
+                    *epoch = ctx->token.claims.epoch;
                     *why = "claim";
                     return unit;
                 }
@@ -190,8 +208,9 @@ ngx_http_punit_route_hint(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
                 continue;
             }
 
-            if (ngx_http_punit_claim(r->pool, &ctx->claims, &source[i].name,
-                                     &value)
+            if (ngx_http_punit_named_claim(r->pool, &ctx->token.claims,
+                                           &source[i].name,
+                                           &value)
                 != NGX_OK)
             {
                 continue;
@@ -211,7 +230,7 @@ ngx_http_punit_route_hint(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
             *why = "hint";
         }
 
-        unit = ngx_http_punit_unit(pmcf, &value);
+        unit = ngx_http_punit_peer_unit(pmcf, &value);
 
         if (unit) {
             return unit;
@@ -224,7 +243,7 @@ ngx_http_punit_route_hint(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
 }
 
 
-/* unit: a text of the configuration.  NGX_OK, or the answer */
+/* unit is a text of the configuration.  NGX_OK, or the answer. */
 
 ngx_int_t
 ngx_http_punit_route_to(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
@@ -237,13 +256,13 @@ ngx_http_punit_route_to(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     plcf = ctx->plcf;
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
 
-    ctx->unit = *unit;
-    ctx->epoch = epoch;
-    ctx->why = why;
+    ctx->route.unit = *unit;
+    ctx->route.epoch = epoch;
+    ctx->route.why = why;
 
     if (unit == &pmcf->unit) {
-        ctx->route = NGX_HTTP_PUNIT_ROUTE_LOCAL;
-        ctx->target = &plcf->local;
+        ctx->route.type = NGX_HTTP_PUNIT_ROUTE_LOCAL;
+        ctx->route.target = &plcf->local;
         return NGX_OK;
     }
 
@@ -259,19 +278,18 @@ ngx_http_punit_route_to(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ctx->route = NGX_HTTP_PUNIT_ROUTE_FORWARD;
-    ctx->target = &plcf->forward;
+    ctx->route.type = NGX_HTTP_PUNIT_ROUTE_FORWARD;
+    ctx->route.target = &plcf->forward;
 
     return NGX_OK;
 }
 
 
 /*
- * The unit ctx->unit cannot be asked.  That it is the owner was read in a
- * cache or a token; this unit's own database may know better, and be the
- * owner, so it is asked first (if the request may be sent again, and unless it
- * was asked already).  Then comes the copy here, if that may be shown.
- * NGX_OK, or the answer
+ * A cache or a token named the lost unit as the owner.  The database of this
+ * unit may know better, or be the owner, so it is asked first, if the request
+ * may be sent again and unless it was asked already.  Then comes the copy
+ * here, if it may be shown.
  */
 
 ngx_int_t
@@ -284,14 +302,14 @@ ngx_http_punit_route_lost(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     plcf = ctx->plcf;
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
 
-    if (again && plcf->scope == NGX_HTTP_PUNIT_SCOPE_USER && !ctx->author
-        && ctx->lost == NGX_HTTP_PUNIT_NO_PROBLEM
-        && !ngx_http_punit_was_tried(ctx, &pmcf->unit, 0))
+    if (again && plcf->scope == NGX_HTTP_PUNIT_SCOPE_USER && !ctx->route.author
+        && ctx->route.lost == NGX_HTTP_PUNIT_NO_PROBLEM
+        && !ngx_http_punit_route_tried(ctx, &pmcf->unit, 0))
     {
-        ctx->lost = problem;
-        ctx->lost_unit = ctx->unit;
+        ctx->route.lost = problem;
+        ctx->route.lost_unit = ctx->route.unit;
 
-        /* no epoch: the worker is not to wait for a hand-over */
+        /* No epoch: the worker must not wait for a hand-over. */
 
         return ngx_http_punit_route_to(r, ctx, &pmcf->unit, 0, "lost");
     }
@@ -303,14 +321,16 @@ ngx_http_punit_route_lost(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
         return NGX_OK;
     }
 
-    return ngx_http_punit_refuse(r, ctx, problem, NULL);
+    return ngx_http_punit_problem(r, ctx, problem, NULL);
 }
 
 
-/* the local copy of a user whose owner cannot be asked, if that may be shown;
-   NGX_DECLINED: it may not */
+/*
+ * The local copy of a user whose owner cannot be asked, if it may be shown.
+ * NGX_DECLINED: it may not.
+ */
 
-ngx_int_t
+static ngx_int_t
 ngx_http_punit_route_stale(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 {
     ngx_http_punit_loc_conf_t  *plcf;
@@ -319,25 +339,78 @@ ngx_http_punit_route_stale(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 
     if (plcf->scope != NGX_HTTP_PUNIT_SCOPE_USER
         || plcf->stale == NGX_HTTP_PUNIT_STALE_OFF
-        || ctx->author || ctx->stale_tried
+        || ctx->route.author || ctx->route.stale_tried
         || !(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)))
     {
         return NGX_DECLINED;
     }
 
-    /* no epoch: the worker is not to wait for a hand-over */
+    /* No epoch: the worker must not wait for a hand-over. */
 
-    ctx->stale_tried = 1;
-    ctx->epoch = 0;
-    ctx->route = NGX_HTTP_PUNIT_ROUTE_STALE;
-    ctx->target = &plcf->local;
+    ctx->route.stale_tried = 1;
+    ctx->route.epoch = 0;
+    ctx->route.type = NGX_HTTP_PUNIT_ROUTE_STALE;
+    ctx->route.target = &plcf->local;
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_punit_route_tried(ngx_http_punit_ctx_t *ctx, ngx_str_t *unit,
+    uint64_t epoch)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < ctx->route.ntries; i++) {
+        if (ctx->route.tries[i].unit.data == unit->data
+            && ctx->route.tries[i].epoch >= epoch)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* Notes where the request is sent; NGX_OK or NGX_ERROR. */
+
+static ngx_int_t
+ngx_http_punit_route_try(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
+    ngx_str_t *unit, uint64_t epoch)
+{
+    ngx_uint_t                   most;
+    ngx_http_punit_main_conf_t  *pmcf;
+
+    pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
+
+    /* All that may be followed, and this unit in place of a lost one. */
+
+    most = pmcf->peers.nelts + 1 + NGX_HTTP_PUNIT_HANDOVERS + 1;
+
+    if (ctx->route.tries == NULL) {
+        ctx->route.tries = ngx_palloc(r->pool,
+                                  most * sizeof(ngx_http_punit_route_try_t));
+        if (ctx->route.tries == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (ctx->route.ntries == most) {
+        return NGX_ERROR;
+    }
+
+    ctx->route.tries[ctx->route.ntries].unit = *unit;
+    ctx->route.tries[ctx->route.ntries].epoch = epoch;
+    ctx->route.ntries++;
 
     return NGX_OK;
 }
 
 
 ngx_int_t
-ngx_http_punit_precontent_handler(ngx_http_request_t *r)
+ngx_http_punit_route_handler(ngx_http_request_t *r)
 {
     ngx_int_t                    rc;
     ngx_http_punit_ctx_t        *ctx;
@@ -361,32 +434,33 @@ ngx_http_punit_precontent_handler(ngx_http_request_t *r)
         return NGX_AGAIN;
     }
 
-    if (ctx->lookup) {
+    if (ctx->grid.lookup) {
         rc = ngx_http_punit_document_handler(r, ctx);
 
         if (rc != NGX_DECLINED) {
             return rc;
         }
 
-        ctx->lookup = 0;
+        ctx->grid.lookup = 0;
     }
 
     ctx->step = NGX_HTTP_PUNIT_STEP_SENT;
 
-    if (ctx->route == NGX_HTTP_PUNIT_ROUTE_FORWARD) {
+    if (ctx->route.type == NGX_HTTP_PUNIT_ROUTE_FORWARD) {
         pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
-        peer = ngx_http_punit_peer(pmcf, &ctx->unit);
+        peer = ngx_http_punit_peer(pmcf, &ctx->route.unit);
 
         (void) ngx_atomic_fetch_add(&peer->node->forwarded, 1);
     }
 
-    if (ctx->route != NGX_HTTP_PUNIT_ROUTE_STALE
-        && ngx_http_punit_try(r, ctx, &ctx->unit, ctx->epoch) != NGX_OK)
+    if (ctx->route.type != NGX_HTTP_PUNIT_ROUTE_STALE
+        && ngx_http_punit_route_try(r, ctx, &ctx->route.unit,
+                                    ctx->route.epoch) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    (void) ngx_http_named_location(r, ctx->target);
+    (void) ngx_http_named_location(r, ctx->route.target);
     ngx_http_finalize_request(r, NGX_DONE);
 
     return NGX_DONE;

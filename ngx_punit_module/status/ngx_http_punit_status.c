@@ -1,18 +1,27 @@
 
 /*
- * punit_status: counters, peers and the grids' servers as JSON, or with
+ * punit_status: counters, peers and servers of grids as JSON, or with
  * ?format=prometheus as text (exposition format 0.0.4).
  */
 
 
-#include "ngx_http_punit_module.h"
+#include <ngx_http_punit.h>
+#include <ngx_http_punit_counter.h>
+#include <ngx_http_punit_ctx.h>
+#include <ngx_http_punit_header.h>
+#include <ngx_http_punit_owner.h>
+#include <ngx_http_punit_peer.h>
+#include <ngx_http_punit_problem.h>
+#include <ngx_http_punit_route.h>
+#include <ngx_http_punit_shm.h>
+#include <ngx_http_punit_status.h>
 
 
 typedef struct {
     const char                     *name;
     const char                     *help;
     size_t                          offset;    /* in counters */
-} ngx_http_punit_counter_t;
+} ngx_http_punit_status_counter_t;
 
 
 static ngx_int_t ngx_http_punit_status_get(ngx_http_request_t *r,
@@ -24,17 +33,19 @@ static ngx_int_t ngx_http_punit_status_send(ngx_http_request_t *r,
     u_char *data, size_t len, const char *type);
 
 
-static const char  *ngx_http_punit_verdict_names[] = {
+static const char  *ngx_http_punit_status_verdicts[] = {
     "none", "ok", "refused", "expired", "revoked", "unknown"
 };
 
-/* milliseconds; the last bucket is what is above */
+/* Milliseconds; the last bucket is for all above. */
 
-static const ngx_uint_t  ngx_http_punit_bounds[] = {
+static const ngx_uint_t  ngx_http_punit_status_bounds[] = {
     1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000
 };
 
-static const ngx_http_punit_counter_t  ngx_http_punit_counter_names[] = {
+static const ngx_http_punit_status_counter_t
+    ngx_http_punit_status_counters[] =
+{
     { "followed", "421s that were followed",
       offsetof(ngx_http_punit_counters_t, followed) },
     { "looped", "requests that no unit took",
@@ -65,12 +76,12 @@ static const ngx_http_punit_counter_t  ngx_http_punit_counter_names[] = {
 };
 
 
-#define ngx_http_punit_counter(counters, i)                                   \
+#define ngx_http_punit_status_counter(counters, i)                            \
     (*(ngx_atomic_t *) ((u_char *) (counters)                                 \
-                        + ngx_http_punit_counter_names[i].offset))
+                        + ngx_http_punit_status_counters[i].offset))
 
 
-/* of the LOG phase */
+/* The LOG phase. */
 
 void
 ngx_http_punit_status_count(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
@@ -90,19 +101,20 @@ ngx_http_punit_status_count(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
     ms = ngx_max(ms, 0);
 
     for (i = 0; i < NGX_HTTP_PUNIT_BUCKETS - 1; i++) {
-        if ((ngx_uint_t) ms <= ngx_http_punit_bounds[i]) {
+        if ((ngx_uint_t) ms <= ngx_http_punit_status_bounds[i]) {
             break;
         }
     }
 
-    (void) ngx_atomic_fetch_add(&counters->routes[ctx->route], 1);
-    (void) ngx_atomic_fetch_add(&counters->latency[ctx->route][i], 1);
-    (void) ngx_atomic_fetch_add(&counters->latency_sum[ctx->route], ms);
+    (void) ngx_atomic_fetch_add(&counters->routes[ctx->route.type], 1);
+    (void) ngx_atomic_fetch_add(&counters->latency[ctx->route.type][i], 1);
+    (void) ngx_atomic_fetch_add(&counters->latency_sum[ctx->route.type], ms);
 
     verdict = NGX_HTTP_PUNIT_VERDICT_REFUSED;
 
     for (i = 0; i < NGX_HTTP_PUNIT_VERDICTS; i++) {
-        if (ngx_strcmp(ctx->verdict, ngx_http_punit_verdict_names[i]) == 0) {
+        if (ngx_strcmp(ctx->token.verdict,
+                       ngx_http_punit_status_verdicts[i]) == 0) {
             verdict = i;
             break;
         }
@@ -138,13 +150,13 @@ ngx_http_punit_status_handler(ngx_http_request_t *r)
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
 
-        if (ngx_http_punit_add_header(r, "Allow", sizeof("Allow") - 1, &allow)
+        if (ngx_http_punit_header_add(r, "Allow", sizeof("Allow") - 1, &allow)
             != NGX_OK)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        return ngx_http_punit_refuse(r, ctx, NGX_HTTP_PUNIT_METHOD, NULL);
+        return ngx_http_punit_problem(r, ctx, NGX_HTTP_PUNIT_METHOD, NULL);
     }
 
     rc = ngx_http_discard_request_body(r);
@@ -169,11 +181,11 @@ ngx_http_punit_status_get(ngx_http_request_t *r,
         && format.len == sizeof("prometheus") - 1
         && ngx_strncmp(format.data, "prometheus", format.len) == 0)
     {
-        /* lines of at most 256 bytes; more of them than there can be */
+        /* Lines of at most 256 bytes, and more lines than there can be. */
 
         size = 256 * (64 + NGX_HTTP_PUNIT_ROUTES * (NGX_HTTP_PUNIT_BUCKETS + 4)
                       + NGX_HTTP_PUNIT_VERDICTS + 8 * pmcf->peers.nelts)
-               + ngx_http_punit_status_grids_room(pmcf);
+               + ngx_http_punit_status_grid_room(pmcf);
 
         data = ngx_pnalloc(r->pool, size);
         if (data == NULL) {
@@ -191,7 +203,7 @@ ngx_http_punit_status_get(ngx_http_request_t *r,
 }
 
 
-/* NULL without memory: jansson's setters take NULL and fail for it */
+/* NULL without memory: the setters of jansson fail for NULL. */
 
 static json_t *
 ngx_http_punit_status_json(ngx_http_punit_main_conf_t *pmcf)
@@ -232,7 +244,7 @@ ngx_http_punit_status_json(ngx_http_punit_main_conf_t *pmcf)
     }
 
     for (i = 0; i < NGX_HTTP_PUNIT_VERDICTS; i++) {
-        bad |= json_object_set_new(verdicts, ngx_http_punit_verdict_names[i],
+        bad |= json_object_set_new(verdicts, ngx_http_punit_status_verdicts[i],
                                    json_integer((json_int_t)
                                                 counters->verdicts[i]));
     }
@@ -248,7 +260,7 @@ ngx_http_punit_status_json(ngx_http_punit_main_conf_t *pmcf)
     bad |= json_object_set_new(top, "since", json_integer(sh->start));
     bad |= json_object_set_new(top, "peers", peers);
     bad |= json_object_set_new(top, "grids",
-                               ngx_http_punit_status_grids(pmcf));
+                               ngx_http_punit_status_grid_json(pmcf));
     bad |= json_object_set_new(top, "routes", routes);
 
     buckets = json_array();
@@ -256,25 +268,27 @@ ngx_http_punit_status_json(ngx_http_punit_main_conf_t *pmcf)
     for (n = 0; n < NGX_HTTP_PUNIT_BUCKETS - 1; n++) {
         bad |= json_array_append_new(buckets,
                              json_integer((json_int_t)
-                                          ngx_http_punit_bounds[n]));
+                                          ngx_http_punit_status_bounds[n]));
     }
 
     bad |= json_object_set_new(top, "bounds", buckets);
     bad |= json_object_set_new(top, "verdicts", verdicts);
 
-    for (i = 0; ngx_http_punit_counter_names[i].name; i++) {
-        bad |= json_object_set_new(top, ngx_http_punit_counter_names[i].name,
+    for (i = 0; ngx_http_punit_status_counters[i].name; i++) {
+        bad |= json_object_set_new(top, ngx_http_punit_status_counters[i].name,
                         json_integer((json_int_t)
-                                     ngx_http_punit_counter(counters, i)));
+                                     ngx_http_punit_status_counter(counters,
+                                                                   i)));
     }
 
     bad |= json_object_set_new(top, "cache",
                json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}",
-                         "verdicts", (json_int_t) sh->verdicts->count,
-                         "verdict_hits", (json_int_t) sh->verdicts->hits,
-                         "verdict_misses", (json_int_t) sh->verdicts->misses,
+                         "verdicts", (json_int_t) sh->verdict_cache->count,
+                         "verdict_hits", (json_int_t) sh->verdict_cache->hits,
+                         "verdict_misses",
+                         (json_int_t) sh->verdict_cache->misses,
                          "verdicts_evicted",
-                         (json_int_t) sh->verdicts->evicted,
+                         (json_int_t) sh->verdict_cache->evicted,
                          "owners", (json_int_t) sh->owners->count,
                          "owners_evicted", (json_int_t) sh->owners->evicted));
 
@@ -332,8 +346,8 @@ ngx_http_punit_status_text(ngx_http_punit_main_conf_t *pmcf, u_char *p,
                              "punit_request_seconds_bucket{unit=\"%V\","
                              "route=\"%V\",le=\"%ui.%03ui\"} %uA\n",
                              &pmcf->unit, &ngx_http_punit_route_names[i],
-                             ngx_http_punit_bounds[n] / 1000,
-                             ngx_http_punit_bounds[n] % 1000, sum);
+                             ngx_http_punit_status_bounds[n] / 1000,
+                             ngx_http_punit_status_bounds[n] % 1000, sum);
         }
 
         sum += counters->latency[i][n];
@@ -360,23 +374,23 @@ ngx_http_punit_status_text(ngx_http_punit_main_conf_t *pmcf, u_char *p,
         p = ngx_slprintf(p, last,
                          "punit_verdicts_total{unit=\"%V\",verdict=\"%s\"} "
                          "%uA\n",
-                         &pmcf->unit, ngx_http_punit_verdict_names[i],
+                         &pmcf->unit, ngx_http_punit_status_verdicts[i],
                          counters->verdicts[i]);
     }
 
-    for (i = 0; ngx_http_punit_counter_names[i].name; i++) {
+    for (i = 0; ngx_http_punit_status_counters[i].name; i++) {
         p = ngx_slprintf(p, last,
                          "# HELP punit_%s_total %s\n"
                          "# TYPE punit_%s_total counter\n"
                          "punit_%s_total{unit=\"%V\"} %uA\n",
-                         ngx_http_punit_counter_names[i].name,
-                         ngx_http_punit_counter_names[i].help,
-                         ngx_http_punit_counter_names[i].name,
-                         ngx_http_punit_counter_names[i].name, &pmcf->unit,
-                         ngx_http_punit_counter(counters, i));
+                         ngx_http_punit_status_counters[i].name,
+                         ngx_http_punit_status_counters[i].help,
+                         ngx_http_punit_status_counters[i].name,
+                         ngx_http_punit_status_counters[i].name, &pmcf->unit,
+                         ngx_http_punit_status_counter(counters, i));
     }
 
-    p = ngx_http_punit_status_grids_text(pmcf, p, last);
+    p = ngx_http_punit_status_grid_text(pmcf, p, last);
 
     if (pmcf->peers.nelts == 0) {
         return p;
@@ -471,7 +485,7 @@ ngx_http_punit_status_send(ngx_http_request_t *r, u_char *data, size_t len,
     r->headers_out.status = NGX_HTTP_OK;
     r->headers_out.content_length_n = len;
 
-    if (ngx_http_punit_add_header(r, "Cache-Control",
+    if (ngx_http_punit_header_add(r, "Cache-Control",
                                   sizeof("Cache-Control") - 1, &cache)
         != NGX_OK)
     {

@@ -1,20 +1,22 @@
 
-/* Of punit_status: the servers of the grids. */
+/* The servers of the grids, for punit_status. */
 
 
-#include "ngx_http_punit_module.h"
+#include <ngx_http_punit.h>
+#include <ngx_http_punit_status.h>
+#include <ngx_http_punit_syntax.h>
 
 
-/* of the text: what a server has in each of its lines beside its names */
+/* Text: bytes that a server has in each of its lines, beside its names. */
 
-#define NGX_HTTP_PUNIT_GRID_LINE   (128 + NGX_HTTP_PUNIT_ID_MAX)
+#define NGX_HTTP_PUNIT_GRID_LINE   (128 + NGX_HTTP_PUNIT_UNIT_MAX)
 #define NGX_HTTP_PUNIT_GRID_LINES  4
 
 
-/* NULL without memory */
+/* NULL without memory. */
 
 json_t *
-ngx_http_punit_status_grids(ngx_http_punit_main_conf_t *pmcf)
+ngx_http_punit_status_grid_json(ngx_http_punit_main_conf_t *pmcf)
 {
     int                          bad;
     json_t                      *grids;
@@ -51,10 +53,10 @@ ngx_http_punit_status_grids(ngx_http_punit_main_conf_t *pmcf)
 }
 
 
-/* bytes that the text takes at most */
+/* The size of the text at most. */
 
 size_t
-ngx_http_punit_status_grids_room(ngx_http_punit_main_conf_t *pmcf)
+ngx_http_punit_status_grid_room(ngx_http_punit_main_conf_t *pmcf)
 {
     size_t                      room;
     ngx_uint_t                  i;
@@ -75,7 +77,7 @@ ngx_http_punit_status_grids_room(ngx_http_punit_main_conf_t *pmcf)
 
 
 u_char *
-ngx_http_punit_status_grids_text(ngx_http_punit_main_conf_t *pmcf, u_char *p,
+ngx_http_punit_status_grid_text(ngx_http_punit_main_conf_t *pmcf, u_char *p,
     u_char *last)
 {
     ngx_uint_t                   i;

@@ -1,11 +1,16 @@
 
 /*
- * Marking a peer: PUT .../peers/ID {"state": "up"|"down"} to punit_status,
- * from an address of write=.
+ * Marks a peer: PUT .../peers/ID {"state": "up"|"down"} to punit_status, from
+ * an address of write=.
  */
 
 
-#include "ngx_http_punit_module.h"
+#include <ngx_http_punit.h>
+#include <ngx_http_punit_ctx.h>
+#include <ngx_http_punit_peer.h>
+#include <ngx_http_punit_peer_state.h>
+#include <ngx_http_punit_problem.h>
+#include <ngx_http_punit_status.h>
 
 
 #define NGX_HTTP_PUNIT_STATUS_BODY  4096       /* bytes */
@@ -32,12 +37,12 @@ ngx_http_punit_status_put(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
         || ngx_cidr_match(r->connection->sockaddr, plcf->status_write)
            != NGX_OK)
     {
-        return ngx_http_punit_refuse(r, ctx, NGX_HTTP_PUNIT_FORBIDDEN, NULL);
+        return ngx_http_punit_problem(r, ctx, NGX_HTTP_PUNIT_FORBIDDEN, NULL);
     }
 
     if (ngx_http_punit_status_target(r, pmcf) == NULL) {
-        return ngx_http_punit_refuse(r, ctx, NGX_HTTP_PUNIT_NOT_FOUND,
-                                     "expected .../peers/ID of a peer");
+        return ngx_http_punit_problem(r, ctx, NGX_HTTP_PUNIT_NOT_FOUND,
+                                      "expected .../peers/ID of a peer");
     }
 
     if (r->headers_in.content_length_n > NGX_HTTP_PUNIT_STATUS_BODY) {
@@ -91,7 +96,7 @@ ngx_http_punit_status_mark(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
                : NULL;
 
     if (body == NULL) {
-        return ngx_http_punit_refuse(r, ctx, NGX_HTTP_PUNIT_BAD_JSON, NULL);
+        return ngx_http_punit_problem(r, ctx, NGX_HTTP_PUNIT_BAD_JSON, NULL);
     }
 
     state = NGX_HTTP_PUNIT_PEER_UNSET;
@@ -110,21 +115,21 @@ ngx_http_punit_status_mark(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
     json_decref(body);
 
     if (state == NGX_HTTP_PUNIT_PEER_UNSET) {
-        return ngx_http_punit_refuse(r, ctx, NGX_HTTP_PUNIT_INVALID,
-                                     "expected state, up or down");
+        return ngx_http_punit_problem(r, ctx, NGX_HTTP_PUNIT_INVALID,
+                                      "expected state, up or down");
     }
 
     peer = ngx_http_punit_status_target(r, pmcf);
 
-    rc = ngx_http_punit_state_set(pmcf, peer, state, r->connection->log);
+    rc = ngx_http_punit_peer_state_set(pmcf, peer, state, r->connection->log);
 
     if (rc == NGX_BUSY) {
-        return ngx_http_punit_refuse(r, ctx, NGX_HTTP_PUNIT_STATE_BUSY, NULL);
+        return ngx_http_punit_problem(r, ctx, NGX_HTTP_PUNIT_STATE_BUSY, NULL);
     }
 
     if (rc != NGX_OK) {
-        return ngx_http_punit_refuse(r, ctx, NGX_HTTP_PUNIT_STATE_FAILED,
-                                     NULL);
+        return ngx_http_punit_problem(r, ctx, NGX_HTTP_PUNIT_STATE_FAILED,
+                                      NULL);
     }
 
     return ngx_http_punit_status_send_json(r,
@@ -132,7 +137,7 @@ ngx_http_punit_status_mark(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 }
 
 
-/* the ID of .../peers/ID */
+/* The ID of .../peers/ID. */
 
 static ngx_http_punit_peer_t *
 ngx_http_punit_status_target(ngx_http_request_t *r,

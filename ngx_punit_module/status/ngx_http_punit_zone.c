@@ -1,29 +1,38 @@
 
 /*
- * Making and reusing the zone.  Sizes: half of it for verdicts, a quarter for
- * owners (made at once, so that nothing can push them out), an eighth for
- * reissued tokens.
+ * Makes and reuses the zone.  Half of it is for verdicts and an eighth for
+ * reissued tokens.  A quarter is for owners, allocated at once so that nothing
+ * can evict them.
  */
 
 
-#include "ngx_http_punit_module.h"
+#include <ngx_http_punit.h>
+#include <ngx_http_punit_generation.h>
+#include <ngx_http_punit_owner.h>
+#include <ngx_http_punit_peer.h>
+#include <ngx_http_punit_peer_state.h>
+#include <ngx_http_punit_refill.h>
+#include <ngx_http_punit_reissue.h>
+#include <ngx_http_punit_shm.h>
+#include <ngx_http_punit_verdict_cache.h>
+#include <ngx_http_punit_zone.h>
 
 
 static ngx_int_t ngx_http_punit_zone_create(ngx_shm_zone_t *shm_zone,
     ngx_http_punit_zone_t *zone);
-static ngx_int_t ngx_http_punit_zone_peers(ngx_http_punit_zone_t *zone,
-    ngx_log_t *log);
-static void ngx_http_punit_zone_inherit(ngx_http_punit_main_conf_t *pmcf);
 
 
-/* nginx calls this with the data of the old configuration if the zone is the
-   same, with NULL if it is new or its size has changed */
+/*
+ * nginx passes the data of the old configuration if the zone is the same, and
+ * NULL if it is new or has another size.
+ */
 
 ngx_int_t
 ngx_http_punit_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 {
     ngx_http_punit_zone_t  *old = data;
 
+    ngx_uint_t                   fresh;
     ngx_http_punit_zone_t       *zone;
     ngx_http_punit_main_conf_t  *pmcf;
 
@@ -46,7 +55,20 @@ ngx_http_punit_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
     ngx_http_punit_grid_place(pmcf->grids, zone->sh->servers);
 
-    return ngx_http_punit_zone_peers(zone, shm_zone->shm.log);
+    fresh = (zone->sh->npeers == 0);
+
+    if (ngx_http_punit_peer_place(pmcf, zone->sh->peers, &zone->sh->npeers,
+                                  shm_zone->shm.log)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (fresh) {
+        return ngx_http_punit_peer_state_load(pmcf, shm_zone->shm.log);
+    }
+
+    return NGX_OK;
 }
 
 
@@ -81,32 +103,31 @@ ngx_http_punit_zone_create(ngx_shm_zone_t *shm_zone,
     ngx_sprintf(shpool->log_ctx, " in punit_zone \"%V\"%Z",
                 &shm_zone->shm.name);
 
-    /* a full zone is no news: the caches push out their oldest */
+    /* A full zone is normal: the caches evict their oldest entries. */
     shpool->log_nomem = 0;
 
-    sh->refills = ngx_slab_calloc(shpool, NGX_HTTP_PUNIT_REFILLS
-                                          * sizeof(ngx_http_punit_refill_t));
+    sh->refills = ngx_http_punit_refill_init(shpool);
     if (sh->refills == NULL) {
         goto failed;
     }
 
-    sh->generations = ngx_http_punit_generations_init(shpool);
+    sh->generations = ngx_http_punit_generation_init(shpool);
     if (sh->generations == NULL) {
         goto failed;
     }
 
-    sh->owners = ngx_http_punit_owners_init(shpool, size / 4);
+    sh->owners = ngx_http_punit_owner_init(shpool, size / 4);
     if (sh->owners == NULL) {
         goto failed;
     }
 
-    sh->reissues = ngx_http_punit_reissues_init(shpool, size / 8);
+    sh->reissues = ngx_http_punit_reissue_init(shpool, size / 8);
     if (sh->reissues == NULL) {
         goto failed;
     }
 
-    sh->verdicts = ngx_http_punit_verdicts_init(shpool, size / 2);
-    if (sh->verdicts == NULL) {
+    sh->verdict_cache = ngx_http_punit_verdict_cache_init(shpool, size / 2);
+    if (sh->verdict_cache == NULL) {
         goto failed;
     }
 
@@ -119,110 +140,4 @@ failed:
                   &shm_zone->shm.name,
                   (size_t) NGX_HTTP_PUNIT_ZONE_MIN / 1024);
     return NGX_ERROR;
-}
-
-
-/*
- * Gives each configured peer its place.  A place, once there, stays: the old
- * workers write to it until they are gone.  What the configuration says counts
- * when it is new; otherwise what was marked at run time stays.
- */
-
-static ngx_int_t
-ngx_http_punit_zone_peers(ngx_http_punit_zone_t *zone, ngx_log_t *log)
-{
-    ngx_uint_t                   i, n, fresh;
-    ngx_http_punit_shm_t        *sh;
-    ngx_http_punit_peer_t       *peer;
-    ngx_http_punit_peer_node_t  *node;
-    ngx_http_punit_main_conf_t  *pmcf;
-
-    sh = zone->sh;
-    pmcf = zone->pmcf;
-    peer = pmcf->peers.elts;
-    fresh = (sh->npeers == 0);
-
-    for (i = 0; i < pmcf->peers.nelts; i++) {
-
-        for (n = 0; n < sh->npeers; n++) {
-            node = &sh->peers[n];
-
-            if (node->len == peer[i].id.len
-                && ngx_memcmp(node->id, peer[i].id.data, node->len) == 0)
-            {
-                goto found;
-            }
-        }
-
-        if (sh->npeers == NGX_HTTP_PUNIT_PEERS_MAX) {
-            ngx_log_error(NGX_LOG_EMERG, log, 0,
-                          "no place for punit_peer \"%V\" in the zone: %d "
-                          "peers have been there since it was made",
-                          &peer[i].id, NGX_HTTP_PUNIT_PEERS_MAX);
-            return NGX_ERROR;
-        }
-
-        node = &sh->peers[sh->npeers];
-        node->len = peer[i].id.len;
-        ngx_memcpy(node->id, peer[i].id.data, node->len);
-        node->since = ngx_time();
-
-        sh->npeers++;
-
-    found:
-
-        if (peer[i].state != NGX_HTTP_PUNIT_PEER_UNSET
-            && peer[i].state != node->configured)
-        {
-            node->down = (peer[i].state == NGX_HTTP_PUNIT_PEER_DOWN);
-            node->since = ngx_time();
-        }
-
-        node->configured = peer[i].state;
-        peer[i].node = node;
-    }
-
-    if (fresh) {
-        ngx_http_punit_zone_inherit(pmcf);
-
-        return ngx_http_punit_state_load(pmcf, log);
-    }
-
-    return NGX_OK;
-}
-
-
-/* a zone of another size is new: take over what was marked in the old one */
-
-static void
-ngx_http_punit_zone_inherit(ngx_http_punit_main_conf_t *pmcf)
-{
-    ngx_uint_t                   i;
-    ngx_http_punit_peer_t       *peer, *old;
-    ngx_http_punit_main_conf_t  *opmcf;
-
-    /* the new cycle is not yet in place, ngx_cycle is the one before */
-
-    if (ngx_cycle == NULL || ngx_cycle->conf_ctx == NULL) {
-        return;
-    }
-
-    opmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
-                                                ngx_http_punit_module);
-    if (opmcf == NULL || opmcf == pmcf) {
-        return;
-    }
-
-    peer = pmcf->peers.elts;
-
-    for (i = 0; i < pmcf->peers.nelts; i++) {
-        old = ngx_http_punit_peer(opmcf, &peer[i].id);
-
-        if (old && old->node && old->node != peer[i].node
-            && old->state == peer[i].state)
-        {
-            peer[i].node->down = old->node->down;
-            peer[i].node->since = old->node->since;
-        }
-    }
 }

@@ -4,7 +4,7 @@
 #include <ngx_http_punit_base64url.h>
 
 
-/* 64: not of the alphabet, as is everything from 128 on */
+/* 64: not in the alphabet; the same holds for all octets from 128. */
 
 static const u_char  ngx_http_punit_base64url_value[128] = {
     64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64,
@@ -63,7 +63,7 @@ ngx_http_punit_base64url_decode(u_char *dst, size_t *n, const u_char *src,
             return NGX_DECLINED;
         }
 
-        /* the bits that no octet takes up */
+        /* The bits that belong to no octet. */
 
         if (len % 4 == 3 ? c & 3 : b & 15) {
             return NGX_DECLINED;

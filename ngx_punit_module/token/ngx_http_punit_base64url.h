@@ -1,5 +1,5 @@
 
-/* base64url as JOSE wants it: RFC 4648, 5, without padding, RFC 7515, 2 */
+/* base64url as in JOSE: RFC 4648, 5, without padding, RFC 7515, 2. */
 
 
 #ifndef _NGX_HTTP_PUNIT_BASE64URL_H_INCLUDED_
@@ -15,9 +15,9 @@
 
 /*
  * Decodes src to dst, which has room for ngx_http_punit_base64url_size(len)
- * bytes; sets *n to the bytes written.  NGX_DECLINED for any octet outside of
- * the alphabet (padding and white space too), for a length no octets encode
- * to, and for trailing bits that are not zero: a value has one spelling.
+ * bytes.  Sets *n to the bytes written.  NGX_DECLINED for octets outside the
+ * alphabet (padding and white space too), for impossible lengths, and for
+ * trailing bits that are not zero: a value has one spelling.
  */
 
 ngx_int_t ngx_http_punit_base64url_decode(u_char *dst, size_t *n,

@@ -4,30 +4,29 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_http_punit_jwt.h>
+#include <ngx_http_punit_claims.h>
+#include <ngx_http_punit_syntax.h>
 #include <jansson.h>
-#include <openssl/evp.h>
 
 
-/* 9999-12-31: later dates are milliseconds or mischief */
+/* 9999-12-31: later dates are milliseconds or an attack. */
 
 #define NGX_HTTP_PUNIT_DATE_MAX     253402300799
 #define NGX_HTTP_PUNIT_CLAIM_MAX    255
-#define NGX_HTTP_PUNIT_UNIT_MAX     32
 
 
 typedef struct {
     const char  *name;
     size_t       offset;      /* of an ngx_str_t in the claims */
     size_t       max;
-} ngx_http_punit_claim_text_t;
+} ngx_http_punit_claims_text_t;
 
 
 typedef struct {
     const char  *name;
     size_t       offset;      /* of a time_t in the claims */
     ngx_uint_t   required;
-} ngx_http_punit_claim_date_t;
+} ngx_http_punit_claims_date_t;
 
 
 static ngx_int_t ngx_http_punit_claims_fill(ngx_pool_t *pool,
@@ -42,10 +41,9 @@ static ngx_uint_t ngx_http_punit_claims_audience(json_t *aud,
 static ngx_int_t ngx_http_punit_claims_unit(
     const ngx_http_punit_claims_t *claims);
 static ngx_uint_t ngx_http_punit_claims_plain(const char *s, size_t len);
-static ngx_uint_t ngx_http_punit_claims_unit_id(const u_char *s, size_t len);
 
 
-static const ngx_http_punit_claim_text_t  ngx_http_punit_claim_texts[] = {
+static const ngx_http_punit_claims_text_t  ngx_http_punit_claims_texts[] = {
     { "sub", offsetof(ngx_http_punit_claims_t, user),
       NGX_HTTP_PUNIT_CLAIM_MAX },
     { "jti", offsetof(ngx_http_punit_claims_t, jti), 200 },
@@ -59,7 +57,7 @@ static const ngx_http_punit_claim_text_t  ngx_http_punit_claim_texts[] = {
 };
 
 
-static const ngx_http_punit_claim_date_t  ngx_http_punit_claim_dates[] = {
+static const ngx_http_punit_claims_date_t  ngx_http_punit_claims_dates[] = {
     { "exp", offsetof(ngx_http_punit_claims_t, exp), 1 },
     { "iat", offsetof(ngx_http_punit_claims_t, iat), 0 },
     { "nbf", offsetof(ngx_http_punit_claims_t, nbf), 0 },
@@ -67,7 +65,7 @@ static const ngx_http_punit_claim_date_t  ngx_http_punit_claim_dates[] = {
 };
 
 
-static const ngx_http_punit_claim_date_t  ngx_http_punit_claim_counts[] = {
+static const ngx_http_punit_claims_date_t  ngx_http_punit_claims_counts[] = {
     { "epoch", offsetof(ngx_http_punit_claims_t, epoch), 0 },
     { "gen", offsetof(ngx_http_punit_claims_t, gen), 0 },
     { NULL, 0, 0 }
@@ -121,15 +119,15 @@ static ngx_int_t
 ngx_http_punit_claims_fill(ngx_pool_t *pool, ngx_http_punit_claims_t *claims,
     json_t *root, const char **reason)
 {
-    size_t                              len;
-    double                              real;
-    json_t                             *member;
-    json_int_t                          n;
-    ngx_str_t                          *s;
-    const ngx_http_punit_claim_date_t  *date;
-    const ngx_http_punit_claim_text_t  *text;
+    size_t                               len;
+    double                               real;
+    json_t                              *member;
+    json_int_t                           n;
+    ngx_str_t                           *s;
+    const ngx_http_punit_claims_date_t  *date;
+    const ngx_http_punit_claims_text_t  *text;
 
-    for (text = ngx_http_punit_claim_texts; text->name; text++) {
+    for (text = ngx_http_punit_claims_texts; text->name; text++) {
         member = json_object_get(root, text->name);
 
         if (member == NULL) {
@@ -156,16 +154,14 @@ ngx_http_punit_claims_fill(ngx_pool_t *pool, ngx_http_punit_claims_t *claims,
         ngx_memcpy(s->data, json_string_value(member), len + 1);
     }
 
-    if (claims->unit.len
-        && !ngx_http_punit_claims_unit_id(claims->unit.data, claims->unit.len))
-    {
+    if (claims->unit.len && !ngx_http_punit_syntax_unit(&claims->unit)) {
         *reason = "unit";
         return NGX_DECLINED;
     }
 
-    /* a NumericDate may have a fraction (RFC 7519, 2) */
+    /* A NumericDate may have a fraction (RFC 7519, 2). */
 
-    for (date = ngx_http_punit_claim_dates; date->name; date++) {
+    for (date = ngx_http_punit_claims_dates; date->name; date++) {
         member = json_object_get(root, date->name);
 
         if (member == NULL && !date->required) {
@@ -185,7 +181,7 @@ ngx_http_punit_claims_fill(ngx_pool_t *pool, ngx_http_punit_claims_t *claims,
         *(time_t *) ((u_char *) claims + date->offset) = (time_t) real;
     }
 
-    for (date = ngx_http_punit_claim_counts; date->name; date++) {
+    for (date = ngx_http_punit_claims_counts; date->name; date++) {
         member = json_object_get(root, date->name);
 
         if (member == NULL) {
@@ -262,7 +258,7 @@ ngx_http_punit_claims_check(const ngx_http_punit_claims_t *claims,
     json_t *root, const ngx_http_punit_policy_t *policy, time_t now,
     const char **reason)
 {
-    /* RFC 7519, 4.1.4: on or after exp the token is refused */
+    /* RFC 7519, 4.1.4: the token is refused at exp and after it. */
 
     if (now >= claims->exp + policy->leeway) {
         *reason = "expired";
@@ -304,7 +300,7 @@ ngx_http_punit_claims_check(const ngx_http_punit_claims_t *claims,
 }
 
 
-/* a string or an array of strings (RFC 7519, 4.1.3) */
+/* A string or an array of strings (RFC 7519, 4.1.3). */
 
 static ngx_uint_t
 ngx_http_punit_claims_audience(json_t *aud, const ngx_array_t *audience)
@@ -343,15 +339,16 @@ ngx_http_punit_claims_audience(json_t *aud, const ngx_array_t *audience)
 
 
 /*
- * Each unit signs with keys of its own, named <unit>-<number>: a unit whose
- * key was stolen must not be able to speak of users as another's.
+ * Each unit signs with its own keys, named <unit>-<number>.  A stolen key of
+ * one unit must not sign tokens for users of another unit.
  */
 
 static ngx_int_t
 ngx_http_punit_claims_unit(const ngx_http_punit_claims_t *claims)
 {
-    size_t   len;
-    u_char  *kid;
+    size_t      len;
+    u_char     *kid;
+    ngx_str_t   unit;
 
     if (claims->unit.len == 0) {
         return NGX_OK;
@@ -364,21 +361,24 @@ ngx_http_punit_claims_unit(const ngx_http_punit_claims_t *claims)
         len--;
     }
 
-    if (len < 2
-        || len == claims->kid.len
-        || kid[len - 1] != '-'
-        || !ngx_http_punit_claims_unit_id(kid, len - 1))
-    {
+    if (len < 2 || len == claims->kid.len || kid[len - 1] != '-') {
         return NGX_OK;
     }
 
-    return (len - 1 == claims->unit.len
-            && ngx_memcmp(kid, claims->unit.data, len - 1) == 0)
+    unit.data = kid;
+    unit.len = len - 1;
+
+    if (!ngx_http_punit_syntax_unit(&unit)) {
+        return NGX_OK;
+    }
+
+    return (unit.len == claims->unit.len
+            && ngx_memcmp(unit.data, claims->unit.data, unit.len) == 0)
            ? NGX_OK : NGX_DECLINED;
 }
 
 
-/* nothing that could split a header, a parameter, a key or a line of a log */
+/* Nothing that could split a header, a parameter, a key or a line of a log. */
 
 static ngx_uint_t
 ngx_http_punit_claims_plain(const char *s, size_t len)
@@ -392,68 +392,4 @@ ngx_http_punit_claims_plain(const char *s, size_t len)
     }
 
     return 1;
-}
-
-
-static ngx_uint_t
-ngx_http_punit_claims_unit_id(const u_char *s, size_t len)
-{
-    size_t  i;
-
-    if (len == 0 || len > NGX_HTTP_PUNIT_UNIT_MAX) {
-        return 0;
-    }
-
-    for (i = 0; i < len; i++) {
-        if (!((s[i] >= 'a' && s[i] <= 'z')
-              || (s[i] >= '0' && s[i] <= '9')
-              || s[i] == '-'))
-        {
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
-ngx_int_t
-ngx_http_punit_policy_seal(ngx_http_punit_policy_t *policy)
-{
-    uint64_t     n;
-    ngx_int_t    rc;
-    ngx_str_t   *name;
-    ngx_uint_t   i;
-    EVP_MD_CTX  *ctx;
-
-    ctx = EVP_MD_CTX_new();
-    if (ctx == NULL) {
-        return NGX_ERROR;
-    }
-
-    /* each text with its length before it, so that none runs into the next */
-
-    n = policy->issuer.len;
-
-    rc = EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1
-         && EVP_DigestUpdate(ctx, &policy->leeway, sizeof(time_t)) == 1
-         && EVP_DigestUpdate(ctx, &n, sizeof(n)) == 1
-         && EVP_DigestUpdate(ctx, policy->issuer.data, n) == 1;
-
-    if (policy->audience) {
-        name = policy->audience->elts;
-
-        for (i = 0; rc && i < policy->audience->nelts; i++) {
-            n = name[i].len;
-
-            rc = EVP_DigestUpdate(ctx, &n, sizeof(n)) == 1
-                 && EVP_DigestUpdate(ctx, name[i].data, n) == 1;
-        }
-    }
-
-    rc = rc && EVP_DigestFinal_ex(ctx, policy->digest, NULL) == 1;
-
-    EVP_MD_CTX_free(ctx);
-
-    return rc ? NGX_OK : NGX_ERROR;
 }

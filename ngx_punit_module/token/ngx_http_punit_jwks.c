@@ -89,7 +89,7 @@ ngx_http_punit_jwks_parse(ngx_pool_t *pool, ngx_array_t *keys,
 }
 
 
-/* NGX_DECLINED: a key for something else */
+/* NGX_DECLINED: a key for another purpose. */
 
 static ngx_int_t
 ngx_http_punit_jwk(ngx_pool_t *pool, ngx_array_t *keys, json_t *jwk,
@@ -108,7 +108,7 @@ ngx_http_punit_jwk(ngx_pool_t *pool, ngx_array_t *keys, json_t *jwk,
         return NGX_ERROR;
     }
 
-    /* a secret in a file made for publishing, RFC 7517, 9.2 */
+    /* A secret in a file made for publishing: RFC 7517, 9.2. */
 
     if (strcmp(kty, "oct") == 0) {
         ngx_http_punit_jwks_err(err, "key %u: it is symmetric (oct), expected "
@@ -193,7 +193,7 @@ ngx_http_punit_jwk(ngx_pool_t *pool, ngx_array_t *keys, json_t *jwk,
 }
 
 
-/* RFC 7517, 4.2 and 4.3 */
+/* RFC 7517, 4.2 and 4.3. */
 
 static ngx_uint_t
 ngx_http_punit_jwk_verifies(json_t *jwk)
@@ -228,8 +228,8 @@ ngx_http_punit_jwk_verifies(json_t *jwk)
 
 
 /*
- * Without alg a curve has only one algorithm; RSA has six, of which RS256 is
- * what issuers that leave alg out sign with.
+ * Without alg a curve has only one algorithm.  RSA has six, and issuers that
+ * leave alg out sign with RS256.
  */
 
 static const ngx_http_punit_alg_t *
@@ -269,7 +269,7 @@ ngx_http_punit_jwk_alg(json_t *jwk, const char *kty)
         return NULL;
     }
 
-    a = ngx_http_punit_alg((const u_char *) name, ngx_strlen(name));
+    a = ngx_http_punit_key_alg((const u_char *) name, ngx_strlen(name));
 
     if (a == NULL || a->family == NGX_HTTP_PUNIT_HMAC) {
         return NULL;
@@ -293,7 +293,7 @@ ngx_http_punit_jwk_ec(json_t *jwk, const ngx_http_punit_alg_t *alg)
     crv = json_string_value(json_object_get(jwk, "crv"));
     n = alg->coord;
 
-    /* RFC 7518, 6.2.1.2: coordinates have the full length */
+    /* RFC 7518, 6.2.1.2: coordinates have the full length. */
 
     if (strcmp(kty, "EC") != 0
         || crv == NULL
@@ -319,7 +319,7 @@ ngx_http_punit_jwk_ec(json_t *jwk, const ngx_http_punit_alg_t *alg)
         && OSSL_PARAM_BLD_push_octet_string(bld, OSSL_PKEY_PARAM_PUB_KEY,
                                             point, 1 + 2 * n))
     {
-        /* refuses a point that is not on the curve */
+        /* Refuses a point that is not on the curve. */
         pkey = ngx_http_punit_jwk_pkey("EC", bld);
     }
 

@@ -1,5 +1,5 @@
 
-/* JWK Sets: RFC 7517, RFC 7518 section 6, RFC 8037 section 2 */
+/* JWK Sets: RFC 7517, RFC 7518 section 6, RFC 8037 section 2. */
 
 
 #ifndef _NGX_HTTP_PUNIT_JWKS_H_INCLUDED_
@@ -12,12 +12,12 @@
 
 
 /*
- * Adds the signature keys of a JWK Set to keys (ngx_http_punit_key_t); names
- * are taken from pool.  Keys for something else (use other than sig, key_ops
- * without verify, kty or alg that are not supported) are skipped and counted,
- * as RFC 7517, 5 wants; symmetric and private keys and whatever is broken fail
- * the whole set.  NGX_OK or NGX_ERROR with err->text set; keys that were added
- * before the mistake stay in the array.
+ * Adds the signature keys of a JWK Set to keys (ngx_http_punit_key_t).  Names
+ * are taken from pool.  Keys for other purposes (use other than sig, key_ops
+ * without verify, kty or alg that are not supported) are skipped and counted:
+ * RFC 7517, 5.  A symmetric, private or broken key fails the whole set.
+ * NGX_OK or NGX_ERROR with err->text set; keys before the mistake stay in the
+ * array.
  */
 
 ngx_int_t ngx_http_punit_jwks_parse(ngx_pool_t *pool, ngx_array_t *keys,

@@ -1,8 +1,8 @@
 
 /*
- * One key: made of a PEM text, a secret or an OpenSSL key, checked against the
- * algorithm it is pinned to, and prepared so that a check only duplicates a
- * context: algorithms are fetched here, once (a fetch costs microseconds).
+ * One key, from a PEM text, a secret or an OpenSSL key.  It is checked against
+ * its algorithm, and prepared so that a check only duplicates a context.
+ * Algorithms are fetched here, once: a fetch costs microseconds.
  */
 
 
@@ -35,7 +35,7 @@ static ngx_int_t ngx_http_punit_key_digest(ngx_http_punit_key_t *key,
     (void) snprintf((char *) (err)->text, sizeof((err)->text), __VA_ARGS__)
 
 
-static const ngx_http_punit_alg_t  ngx_http_punit_algs[] = {
+static const ngx_http_punit_alg_t  ngx_http_punit_key_algs[] = {
 
     { ngx_string("ES256"), NGX_HTTP_PUNIT_ECDSA, "SHA256",
       "prime256v1", "P-256", 32 },
@@ -62,11 +62,11 @@ static const ngx_http_punit_alg_t  ngx_http_punit_algs[] = {
 
 
 const ngx_http_punit_alg_t *
-ngx_http_punit_alg(const u_char *name, size_t len)
+ngx_http_punit_key_alg(const u_char *name, size_t len)
 {
     const ngx_http_punit_alg_t  *alg;
 
-    for (alg = ngx_http_punit_algs; alg->name.len; alg++) {
+    for (alg = ngx_http_punit_key_algs; alg->name.len; alg++) {
         if (alg->name.len == len && ngx_memcmp(alg->name.data, name, len) == 0)
         {
             return alg;
@@ -128,7 +128,7 @@ ngx_http_punit_key_pem(ngx_http_punit_key_t *key, const u_char *text,
         goto done;
     }
 
-    /* a private key behind a public one would be a private key all the same */
+    /* A private key after a public one is still a private key. */
 
     OPENSSL_free(der);
     OPENSSL_free(header);
@@ -209,7 +209,7 @@ ngx_http_punit_key_secret(ngx_http_punit_key_t *key, const u_char *text,
     ngx_int_t    rc;
     OSSL_PARAM   params[2];
 
-    /* a line end is the editor's, not the secret's */
+    /* The line end comes from an editor and is not part of the secret. */
 
     if (len && text[len - 1] == '\n') {
         len--;
@@ -273,7 +273,7 @@ ngx_http_punit_key_free(ngx_http_punit_key_t *key)
 }
 
 
-/* does the key fit its algorithm, and is it strong enough? */
+/* Does the key fit its algorithm, and is it strong enough? */
 
 static ngx_int_t
 ngx_http_punit_key_type(ngx_http_punit_key_t *key,
@@ -293,8 +293,10 @@ ngx_http_punit_key_type(ngx_http_punit_key_t *key,
             break;
         }
 
-        /* explicit curve parameters have no name and end here (RFC 8422, 5.1.1
-           forbids them too) */
+        /*
+         * Explicit curve parameters have no name and fail here (RFC 8422,
+         * 5.1.1 forbids them too).
+         */
 
         if (EVP_PKEY_get_group_name(key->pkey, group, sizeof(group), &len) != 1
             || strcmp(group, alg->group) != 0)
@@ -392,8 +394,8 @@ done:
 
 /*
  * Nemec et al., "The Return of Coppersmith's Attack" (CCS 2017), 3.2: moduli
- * of the broken generator are powers of 65537 modulo each small prime; one of
- * another making is for all of these primes with probability 2^-30.
+ * of the broken generator are powers of 65537 modulo each small prime.  A
+ * random modulus passes for all these primes with probability 2^-30.
  */
 
 static ngx_uint_t
@@ -414,7 +416,7 @@ ngx_http_punit_key_roca(const BIGNUM *n)
         for (x = 65537 % primes[i]; x != r; /* void */ ) {
 
             if (x == 1) {
-                /* the whole group was seen */
+                /* The whole group was seen. */
                 return 0;
             }
 
@@ -450,7 +452,7 @@ ngx_http_punit_key_prepare(ngx_http_punit_key_t *key)
         return NGX_ERROR;
     }
 
-    /* RFC 7518, 3.5: MGF1 and salt as the hash */
+    /* RFC 7518, 3.5: MGF1 and salt as the hash. */
 
     if (key->alg->family == NGX_HTTP_PUNIT_RSA_PSS
         && (EVP_PKEY_CTX_set_rsa_padding(key->verify, RSA_PKCS1_PSS_PADDING)
@@ -466,7 +468,7 @@ ngx_http_punit_key_prepare(ngx_http_punit_key_t *key)
 }
 
 
-/* of algorithm, kid and key, each of them with its length */
+/* Of algorithm, kid and key, each with its length. */
 
 static ngx_int_t
 ngx_http_punit_key_digest(ngx_http_punit_key_t *key, const u_char *data,

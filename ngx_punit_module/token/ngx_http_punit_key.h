@@ -1,8 +1,8 @@
 
 /*
- * Keys that tokens are verified with.  A key carries the one algorithm it may
- * be used with (RFC 8725, 3.1): what a token says of itself never chooses it.
- * Keys are made at configuration time and never written afterwards.
+ * Keys that verify tokens.  A key has the one algorithm that it may be used
+ * with (RFC 8725, 3.1); the token never chooses it.  Keys are made at
+ * configuration time and never written afterwards.
  */
 
 
@@ -29,7 +29,7 @@ typedef enum {
 } ngx_http_punit_family_e;
 
 
-/* a signature algorithm of RFC 7518 or RFC 8037 */
+/* A signature algorithm of RFC 7518 or RFC 8037. */
 
 typedef struct {
     ngx_str_t                       name;      /* "ES256" */
@@ -55,30 +55,24 @@ typedef struct {
 } ngx_http_punit_key_t;
 
 
-typedef struct {
-    ngx_array_t                     keys;      /* ngx_http_punit_key_t */
-    u_char                          digest[NGX_HTTP_PUNIT_DIGEST_LEN];
-} ngx_http_punit_keys_t;
-
-
-/* why a key was refused: a sentence without file name and full stop */
+/* Why a key was refused: a sentence without file name and full stop. */
 
 typedef struct {
     u_char                          text[256];
 } ngx_http_punit_key_error_t;
 
 
-/* the algorithm of that name (case matters), NULL if it is not supported */
+/* The algorithm of that name (case matters), NULL if it is not supported. */
 
-const ngx_http_punit_alg_t *ngx_http_punit_alg(const u_char *name, size_t len);
+const ngx_http_punit_alg_t *ngx_http_punit_key_alg(const u_char *name,
+    size_t len);
 
 
 /*
  * One key.  key->kid and key->alg must be set; text need not end with NUL.
- * pem: one SubjectPublicKeyInfo (RFC 7468, 13) and nothing else;
- * secret: the raw bytes of an HMAC key, without one line end at their end;
- * pkey: takes pkey over, also on failure.
- * NGX_OK or NGX_ERROR with err->text set.
+ * pem: one SubjectPublicKeyInfo (RFC 7468, 13) and nothing else.  secret: the
+ * raw bytes of an HMAC key; one line end at the end is ignored.  pkey: takes
+ * pkey over, also on failure.  NGX_OK or NGX_ERROR with err->text set.
  */
 
 ngx_int_t ngx_http_punit_key_pem(ngx_http_punit_key_t *key,
@@ -88,31 +82,6 @@ ngx_int_t ngx_http_punit_key_secret(ngx_http_punit_key_t *key,
 ngx_int_t ngx_http_punit_key_pkey(ngx_http_punit_key_t *key, EVP_PKEY *pkey,
     ngx_http_punit_key_error_t *err);
 void ngx_http_punit_key_free(ngx_http_punit_key_t *key);
-
-
-/*
- * The set of keys of a configuration: create once, add any number of
- * directories and JWKS files, then seal.  Everything is freed with cf->pool.
- * Mistakes are logged with ngx_conf_log_error(): file, what was expected.
- */
-
-ngx_http_punit_keys_t *ngx_http_punit_keys_create(ngx_conf_t *cf);
-
-/* all of <kid>.<alg>.pem and <kid>.HS256.secret in dir (a full path) */
-
-ngx_int_t ngx_http_punit_keys_dir(ngx_conf_t *cf, ngx_http_punit_keys_t *keys,
-    ngx_str_t *dir);
-
-/* a JWK Set (RFC 7517, 5); file is a full path */
-
-ngx_int_t ngx_http_punit_keys_jwks(ngx_conf_t *cf,
-    ngx_http_punit_keys_t *keys, ngx_str_t *file);
-
-/* refuses an empty set, sorts it, makes the digest that verdicts are keyed by;
-   to be called once, after the last addition and before the first verdict */
-
-ngx_int_t ngx_http_punit_keys_seal(ngx_conf_t *cf,
-    ngx_http_punit_keys_t *keys);
 
 
 #endif /* _NGX_HTTP_PUNIT_KEY_H_INCLUDED_ */

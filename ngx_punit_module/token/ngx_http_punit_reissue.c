@@ -1,13 +1,17 @@
 
 /*
- * Punit-Token: the token for who is served here and whose token names another
- * unit or an older epoch.  The auth worker makes it, once per (jti, epoch);
- * repeats come from the zone.  Without one nothing is lost: the old token
- * still finds its way.
+ * Punit-Token: a new token for a user served here whose token names another
+ * unit or an older epoch.  The auth worker makes it, once per (jti, epoch).
+ * Repeats come from the zone.  Without it nothing is lost: the old token still
+ * finds the owner.
  */
 
 
-#include "ngx_http_punit_module.h"
+#include <ngx_http_punit.h>
+#include <ngx_http_punit_counter.h>
+#include <ngx_http_punit_reissue.h>
+#include <ngx_http_punit_shm.h>
+#include <ngx_http_punit_subrequest.h>
 
 
 #define NGX_HTTP_PUNIT_REISSUED_MAX   8192     /* bytes of a token */
@@ -20,18 +24,18 @@ static ngx_int_t ngx_http_punit_reissue_get(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx, ngx_http_punit_zone_t *zone);
 static void ngx_http_punit_reissue_set(ngx_http_punit_ctx_t *ctx,
     ngx_http_punit_zone_t *zone, ngx_str_t *token);
-static ngx_http_punit_reissued_t *ngx_http_punit_reissue_find(
-    ngx_http_punit_reissues_t *reissues, ngx_str_t *jti, uint64_t epoch);
+static void ngx_http_punit_reissue_name(ngx_http_punit_ctx_t *ctx,
+    ngx_str_t *name);
+static ngx_http_punit_reissued_token_t *ngx_http_punit_reissue_find(
+    ngx_http_punit_reissue_cache_t *reissues, ngx_str_t *name);
+static ngx_http_punit_reissued_token_t *ngx_http_punit_reissue_alloc(
+    ngx_http_punit_zone_t *zone, size_t size);
 static void ngx_http_punit_reissue_delete(ngx_http_punit_zone_t *zone,
-    ngx_http_punit_reissued_t *e);
-static ngx_int_t ngx_http_punit_reissue_compare(uint64_t epoch, u_char *jti,
-    size_t len, ngx_http_punit_reissued_t *e);
-static void ngx_http_punit_reissue_insert(ngx_rbtree_node_t *temp,
-    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
+    ngx_http_punit_reissued_token_t *e);
 
 
 #define ngx_http_punit_reissued_size(len)                                     \
-    (offsetof(ngx_http_punit_reissued_t, token) + (len))
+    (offsetof(ngx_http_punit_reissued_token_t, token) + (len))
 
 
 ngx_int_t
@@ -41,17 +45,17 @@ ngx_http_punit_reissue_step(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
     ngx_http_punit_claims_t     *claims;
     ngx_http_punit_main_conf_t  *pmcf;
 
-    if (ctx->reissuing) {
+    if (ctx->token.reissuing) {
         return ngx_http_punit_reissue_answer(r, ctx);
     }
 
-    claims = &ctx->claims;
+    claims = &ctx->token.claims;
 
-    if (!ctx->user
+    if (!ctx->token.user
         || ctx->plcf->scope != NGX_HTTP_PUNIT_SCOPE_USER
-        || ctx->route != NGX_HTTP_PUNIT_ROUTE_LOCAL
+        || ctx->route.type != NGX_HTTP_PUNIT_ROUTE_LOCAL
         || ctx->plcf->reissue.len == 0
-        || ctx->epoch == 0
+        || ctx->route.epoch == 0
         || claims->jti.len == 0
         || claims->jti.len > NGX_HTTP_PUNIT_USER_MAX)
     {
@@ -60,7 +64,7 @@ ngx_http_punit_reissue_step(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
 
-    if (claims->epoch == ctx->epoch
+    if (claims->epoch == ctx->route.epoch
         && claims->unit.len == pmcf->unit.len
         && ngx_memcmp(claims->unit.data, pmcf->unit.data, pmcf->unit.len) == 0)
     {
@@ -73,11 +77,11 @@ ngx_http_punit_reissue_step(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
         return rc;
     }
 
-    if (ngx_http_punit_ask(r, ctx, &ctx->plcf->reissue) != NGX_OK) {
+    if (ngx_http_punit_subrequest(r, ctx, &ctx->plcf->reissue) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ctx->reissuing = 1;
+    ctx->token.reissuing = 1;
 
     return NGX_AGAIN;
 }
@@ -92,12 +96,12 @@ ngx_http_punit_reissue_answer(ngx_http_request_t *r,
     ngx_uint_t                   status;
     ngx_http_punit_main_conf_t  *pmcf;
 
-    ctx->reissuing = 0;
+    ctx->token.reissuing = 0;
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
-    status = ctx->subrequest->headers_out.status;
+    status = ctx->subrequest.request->headers_out.status;
 
-    if (ngx_http_punit_answer(ctx, &token) == NGX_OK) {
+    if (ngx_http_punit_subrequest_answer(ctx, &token) == NGX_OK) {
 
         for (i = 0; i < token.len; i++) {
             if (token.data[i] <= 0x20 || token.data[i] >= 0x7f) {
@@ -114,7 +118,7 @@ ngx_http_punit_reissue_answer(ngx_http_request_t *r,
     } else {
         token.len = 0;
 
-        /* these say that the user is not owned here (yet) */
+        /* These say that the user is not owned here (yet). */
 
         if (status != NGX_HTTP_MISDIRECTED_REQUEST
             && status != NGX_HTTP_CONFLICT)
@@ -125,8 +129,8 @@ ngx_http_punit_reissue_answer(ngx_http_request_t *r,
     }
 
     if (token.len) {
-        ctx->reissued = token;
-        ngx_http_punit_count(r, reissued);
+        ctx->token.reissued = token;
+        ngx_http_punit_counter_add(r, reissued);
     }
 
     ngx_http_punit_reissue_set(ctx, ngx_http_punit_zone(pmcf), &token);
@@ -135,18 +139,18 @@ ngx_http_punit_reissue_answer(ngx_http_request_t *r,
 }
 
 
-ngx_http_punit_reissues_t *
-ngx_http_punit_reissues_init(ngx_slab_pool_t *shpool, size_t limit)
+ngx_http_punit_reissue_cache_t *
+ngx_http_punit_reissue_init(ngx_slab_pool_t *shpool, size_t limit)
 {
-    ngx_http_punit_reissues_t  *reissues;
+    ngx_http_punit_reissue_cache_t  *reissues;
 
-    reissues = ngx_slab_calloc(shpool, sizeof(ngx_http_punit_reissues_t));
+    reissues = ngx_slab_calloc(shpool, sizeof(ngx_http_punit_reissue_cache_t));
     if (reissues == NULL) {
         return NULL;
     }
 
     ngx_rbtree_init(&reissues->rbtree, &reissues->sentinel,
-                    ngx_http_punit_reissue_insert);
+                    ngx_str_rbtree_insert_value);
     ngx_queue_init(&reissues->queue);
     reissues->limit = limit;
 
@@ -154,23 +158,29 @@ ngx_http_punit_reissues_init(ngx_slab_pool_t *shpool, size_t limit)
 }
 
 
-/* NGX_OK: ctx->reissued is set, or it is too early to ask again; NGX_DECLINED:
-   ask; NGX_HTTP_INTERNAL_SERVER_ERROR */
+/*
+ * NGX_OK: ctx->token.reissued is set, or it is too early to ask again;
+ * NGX_DECLINED: ask; NGX_HTTP_INTERNAL_SERVER_ERROR.
+ */
 
 static ngx_int_t
 ngx_http_punit_reissue_get(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
     ngx_http_punit_zone_t *zone)
 {
-    u_char                     *p;
-    ngx_int_t                   rc;
-    ngx_http_punit_reissued_t  *e;
+    u_char                           *p;
+    ngx_int_t                         rc;
+    ngx_str_t                         name;
+    ngx_http_punit_reissued_token_t  *e;
+    u_char                            buf[NGX_HTTP_PUNIT_REISSUE_NAME];
 
     rc = NGX_DECLINED;
 
+    name.data = buf;
+    ngx_http_punit_reissue_name(ctx, &name);
+
     ngx_shmtx_lock(&zone->shpool->mutex);
 
-    e = ngx_http_punit_reissue_find(zone->sh->reissues, &ctx->claims.jti,
-                                    ctx->epoch);
+    e = ngx_http_punit_reissue_find(zone->sh->reissues, &name);
 
     if (e == NULL) {
         goto done;
@@ -185,8 +195,8 @@ ngx_http_punit_reissue_get(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
             goto done;
         }
 
-        ctx->reissued.data = p;
-        ctx->reissued.len = e->len;
+        ctx->token.reissued.data = p;
+        ctx->token.reissued.len = e->len;
         ngx_memcpy(p, e->token, e->len);
 
     } else if ((ngx_msec_int_t) (e->retry - ngx_current_msec) > 0) {
@@ -201,35 +211,42 @@ done:
 }
 
 
-/* an empty token: none was had, ask again later.  What finds no place is not
-   kept, that costs another question only */
+/*
+ * An empty token: there was none, ask again later.  A token without a place is
+ * not kept, which only costs another question.
+ */
 
 static void
 ngx_http_punit_reissue_set(ngx_http_punit_ctx_t *ctx,
     ngx_http_punit_zone_t *zone, ngx_str_t *token)
 {
-    size_t                      size;
-    ngx_queue_t                *q;
-    ngx_uint_t                  tries;
-    ngx_http_punit_reissued_t  *e;
-    ngx_http_punit_reissues_t  *reissues;
+    size_t                            size;
+    ngx_str_t                         name;
+    ngx_uint_t                        tries;
+    ngx_queue_t                      *q;
+    ngx_http_punit_reissue_cache_t   *reissues;
+    ngx_http_punit_reissued_token_t  *e;
+    u_char                            buf[NGX_HTTP_PUNIT_REISSUE_NAME];
 
     reissues = zone->sh->reissues;
     size = ngx_http_punit_reissued_size(token->len);
 
+    name.data = buf;
+    ngx_http_punit_reissue_name(ctx, &name);
+
     ngx_shmtx_lock(&zone->shpool->mutex);
 
-    e = ngx_http_punit_reissue_find(reissues, &ctx->claims.jti, ctx->epoch);
+    e = ngx_http_punit_reissue_find(reissues, &name);
 
     if (e) {
         ngx_http_punit_reissue_delete(zone, e);
     }
 
-    /* two of the oldest go if they have expired, more if there is no room */
+    /* Two of the oldest go if they have expired, more if there is no room. */
 
     for (tries = 0; !ngx_queue_empty(&reissues->queue); tries++) {
         q = ngx_queue_last(&reissues->queue);
-        e = ngx_queue_data(q, ngx_http_punit_reissued_t, queue);
+        e = ngx_queue_data(q, ngx_http_punit_reissued_token_t, queue);
 
         if (reissues->size + size <= reissues->limit
             && (tries >= 2 || e->exp > ngx_time()))
@@ -240,35 +257,23 @@ ngx_http_punit_reissue_set(ngx_http_punit_ctx_t *ctx,
         ngx_http_punit_reissue_delete(zone, e);
     }
 
-    e = ngx_slab_alloc_locked(zone->shpool, size);
+    e = ngx_http_punit_reissue_alloc(zone, size);
 
-    while (e == NULL) {
-
-        if (!ngx_queue_empty(&reissues->queue)) {
-            q = ngx_queue_last(&reissues->queue);
-            ngx_http_punit_reissue_delete(zone,
-                    ngx_queue_data(q, ngx_http_punit_reissued_t, queue));
-
-        } else if (ngx_http_punit_verdicts_evict_locked(zone->sh->verdicts,
-                                                        zone->shpool, 8)
-                   == 0)
-        {
-            goto done;
-        }
-
-        e = ngx_slab_alloc_locked(zone->shpool, size);
+    if (e == NULL) {
+        goto done;
     }
 
-    e->epoch = ctx->epoch;
-    e->exp = ctx->claims.exp;
+    ngx_memcpy(e->key, name.data, name.len);
+    e->name.str.data = e->key;
+    e->name.str.len = name.len;
+    e->name.node.key = ngx_crc32_short(name.data, name.len);
+
+    e->exp = ctx->token.claims.exp;
     e->retry = ngx_current_msec + NGX_HTTP_PUNIT_REISSUE_RETRY;
-    e->jti_len = (u_char) ctx->claims.jti.len;
-    ngx_memcpy(e->jti, ctx->claims.jti.data, ctx->claims.jti.len);
     e->len = (uint16_t) token->len;
     ngx_memcpy(e->token, token->data, token->len);
 
-    e->node.key = ngx_crc32_short(e->jti, e->jti_len);
-    ngx_rbtree_insert(&reissues->rbtree, &e->node);
+    ngx_rbtree_insert(&reissues->rbtree, &e->name.node);
     ngx_queue_insert_head(&reissues->queue, &e->queue);
     reissues->size += size;
 
@@ -278,100 +283,83 @@ done:
 }
 
 
-static ngx_http_punit_reissued_t *
-ngx_http_punit_reissue_find(ngx_http_punit_reissues_t *reissues,
-    ngx_str_t *jti, uint64_t epoch)
+/* The name of a token: its jti, then the epoch. */
+
+static void
+ngx_http_punit_reissue_name(ngx_http_punit_ctx_t *ctx, ngx_str_t *name)
 {
-    uint32_t                    hash;
-    ngx_int_t                   rc;
-    ngx_rbtree_node_t          *node, *sentinel;
-    ngx_http_punit_reissued_t  *e;
+    u_char  *p;
 
-    hash = ngx_crc32_short(jti->data, jti->len);
+    p = ngx_cpymem(name->data, ctx->token.claims.jti.data,
+                   ctx->token.claims.jti.len);
+    p = ngx_cpymem(p, &ctx->route.epoch, sizeof(uint64_t));
 
-    node = reissues->rbtree.root;
-    sentinel = reissues->rbtree.sentinel;
+    name->len = p - name->data;
+}
 
-    while (node != sentinel) {
 
-        if (hash != node->key) {
-            node = (hash < node->key) ? node->left : node->right;
-            continue;
-        }
+static ngx_http_punit_reissued_token_t *
+ngx_http_punit_reissue_find(ngx_http_punit_reissue_cache_t *reissues,
+    ngx_str_t *name)
+{
+    ngx_str_node_t                   *node;
+    ngx_http_punit_reissued_token_t  *e;
 
-        e = (ngx_http_punit_reissued_t *) node;
+    node = ngx_str_rbtree_lookup(&reissues->rbtree, name,
+                                 ngx_crc32_short(name->data, name->len));
+    if (node == NULL) {
+        return NULL;
+    }
 
-        rc = ngx_http_punit_reissue_compare(epoch, jti->data, jti->len, e);
+    e = (ngx_http_punit_reissued_token_t *) node;
 
-        if (rc == 0) {
-            ngx_queue_remove(&e->queue);
-            ngx_queue_insert_head(&reissues->queue, &e->queue);
+    ngx_queue_remove(&e->queue);
+    ngx_queue_insert_head(&reissues->queue, &e->queue);
+
+    return e;
+}
+
+
+/* A full zone evicts tokens, then verdicts; NULL: nothing is left to evict. */
+
+static ngx_http_punit_reissued_token_t *
+ngx_http_punit_reissue_alloc(ngx_http_punit_zone_t *zone, size_t size)
+{
+    ngx_queue_t                      *q, *queue;
+    ngx_http_punit_verdict_cache_t   *verdicts;
+    ngx_http_punit_reissued_token_t  *e;
+
+    queue = &zone->sh->reissues->queue;
+    verdicts = zone->sh->verdict_cache;
+
+    for ( ;; ) {
+        e = ngx_slab_alloc_locked(zone->shpool, size);
+
+        if (e) {
             return e;
         }
 
-        node = (rc < 0) ? node->left : node->right;
-    }
+        if (!ngx_queue_empty(queue)) {
+            q = ngx_queue_last(queue);
+            ngx_http_punit_reissue_delete(zone,
+                    ngx_queue_data(q, ngx_http_punit_reissued_token_t, queue));
 
-    return NULL;
+        } else if (ngx_http_punit_verdict_cache_evict_locked(verdicts,
+                                                             zone->shpool, 8)
+                   == 0)
+        {
+            return NULL;
+        }
+    }
 }
 
 
 static void
 ngx_http_punit_reissue_delete(ngx_http_punit_zone_t *zone,
-    ngx_http_punit_reissued_t *e)
+    ngx_http_punit_reissued_token_t *e)
 {
     ngx_queue_remove(&e->queue);
-    ngx_rbtree_delete(&zone->sh->reissues->rbtree, &e->node);
+    ngx_rbtree_delete(&zone->sh->reissues->rbtree, &e->name.node);
     zone->sh->reissues->size -= ngx_http_punit_reissued_size(e->len);
     ngx_slab_free_locked(zone->shpool, e);
-}
-
-
-static ngx_int_t
-ngx_http_punit_reissue_compare(uint64_t epoch, u_char *jti, size_t len,
-    ngx_http_punit_reissued_t *e)
-{
-    if (epoch != e->epoch) {
-        return (epoch < e->epoch) ? -1 : 1;
-    }
-
-    return ngx_memn2cmp(jti, e->jti, len, e->jti_len);
-}
-
-
-static void
-ngx_http_punit_reissue_insert(ngx_rbtree_node_t *temp, ngx_rbtree_node_t *node,
-    ngx_rbtree_node_t *sentinel)
-{
-    ngx_rbtree_node_t          **p;
-    ngx_http_punit_reissued_t   *e;
-
-    for ( ;; ) {
-
-        if (node->key < temp->key) {
-            p = &temp->left;
-
-        } else if (node->key > temp->key) {
-            p = &temp->right;
-
-        } else {
-            e = (ngx_http_punit_reissued_t *) node;
-
-            p = (ngx_http_punit_reissue_compare(e->epoch, e->jti, e->jti_len,
-                                        (ngx_http_punit_reissued_t *) temp)
-                 < 0) ? &temp->left : &temp->right;
-        }
-
-        if (*p == sentinel) {
-            break;
-        }
-
-        temp = *p;
-    }
-
-    *p = node;
-    node->parent = temp;
-    node->left = sentinel;
-    node->right = sentinel;
-    ngx_rbt_red(node);
 }

@@ -1,19 +1,26 @@
 
 /*
- * Is the token revoked?  Asked once per punit_token_recheck: the token grid,
- * and if that does not know, the auth worker.  What neither knows is no
- * refusal; that neither can be asked is.
+ * Is the token revoked?  Asked once per punit_token_recheck: first the token
+ * grid, then the auth worker.  A token that neither knows is good.  If neither
+ * can be asked, the request is refused.
  */
 
 
-#include "ngx_http_punit_module.h"
+#include <ngx_http_punit.h>
+#include <ngx_http_punit_counter.h>
+#include <ngx_http_punit_ctx.h>
+#include <ngx_http_punit_problem.h>
+#include <ngx_http_punit_revocation.h>
+#include <ngx_http_punit_shm.h>
+#include <ngx_http_punit_subrequest.h>
+#include <jansson.h>
 
 
-/* while the grid cannot be asked, the auth worker is asked that rarely */
+/* While the grid cannot be asked, the auth worker is asked less often. */
 
 #define NGX_HTTP_PUNIT_RECHECK_TROUBLE  15000
 
-/* ctx->revocation */
+/* Values of ctx->token.revocation. */
 
 enum {
     NGX_HTTP_PUNIT_ASK_GRID = 0,
@@ -47,21 +54,23 @@ ngx_http_punit_revocation_step(ngx_http_request_t *r,
 
     plcf = ctx->plcf;
 
-    if (!ctx->user || !plcf->token_check) {
+    if (!ctx->token.user || !plcf->token_check) {
         return NGX_OK;
     }
 
     for ( ;; ) {
 
-        switch (ctx->revocation) {
+        switch (ctx->token.revocation) {
 
         case NGX_HTTP_PUNIT_ASK_GRID:
 
-            if (ctx->claims.checked) {
+            if (ctx->token.claims.checked) {
                 age = (ngx_msec_int_t) (ngx_current_msec
-                                        - ctx->claims.checked_at);
+                                        - ctx->token.claims.checked_at);
 
-                /* below zero: it was set ahead while the grid was away */
+                /*
+                 * Below zero: the time was set ahead while the grid was away.
+                 */
 
                 if (age < (ngx_msec_int_t) plcf->token_recheck
                     && age > -NGX_HTTP_PUNIT_RECHECK_TROUBLE)
@@ -70,9 +79,9 @@ ngx_http_punit_revocation_step(ngx_http_request_t *r,
                 }
             }
 
-            ctx->revocation = NGX_HTTP_PUNIT_ASK_WORKER;
+            ctx->token.revocation = NGX_HTTP_PUNIT_ASK_WORKER;
 
-            if (plcf->token_grid && ctx->claims.jti.len) {
+            if (plcf->token_grid && ctx->token.claims.jti.len) {
                 rc = ngx_http_punit_revocation_grid(r, ctx);
 
                 if (rc != NGX_DECLINED) {
@@ -84,15 +93,15 @@ ngx_http_punit_revocation_step(ngx_http_request_t *r,
 
         case NGX_HTTP_PUNIT_ASKED_GRID:
 
-            if (ctx->error == NGX_OK) {
+            if (ctx->token.grid_answer == NGX_OK) {
                 return ngx_http_punit_revocation_good(r, ctx);
             }
 
-            if (ctx->error == NGX_ABORT) {
+            if (ctx->token.grid_answer == NGX_ABORT) {
                 return ngx_http_punit_revocation_bad(r, ctx);
             }
 
-            ctx->revocation = NGX_HTTP_PUNIT_ASK_WORKER;
+            ctx->token.revocation = NGX_HTTP_PUNIT_ASK_WORKER;
             break;
 
         case NGX_HTTP_PUNIT_ASK_WORKER:
@@ -101,13 +110,14 @@ ngx_http_punit_revocation_step(ngx_http_request_t *r,
                 return ngx_http_punit_revocation_good(r, ctx);
             }
 
-            if (ngx_http_punit_ask(r, ctx, &plcf->introspect) != NGX_OK) {
+            if (ngx_http_punit_subrequest(r, ctx,
+                                          &plcf->introspect) != NGX_OK) {
                 return NGX_HTTP_INTERNAL_SERVER_ERROR;
             }
 
-            ngx_http_punit_count(r, introspected);
+            ngx_http_punit_counter_add(r, introspected);
 
-            ctx->revocation = NGX_HTTP_PUNIT_ASKED_WORKER;
+            ctx->token.revocation = NGX_HTTP_PUNIT_ASKED_WORKER;
             return NGX_AGAIN;
 
         default: /* NGX_HTTP_PUNIT_ASKED_WORKER */
@@ -118,7 +128,7 @@ ngx_http_punit_revocation_step(ngx_http_request_t *r,
 }
 
 
-/* NGX_AGAIN, or NGX_DECLINED if it cannot be asked */
+/* NGX_AGAIN, or NGX_DECLINED if the grid cannot be asked. */
 
 static ngx_int_t
 ngx_http_punit_revocation_grid(ngx_http_request_t *r,
@@ -128,7 +138,7 @@ ngx_http_punit_revocation_grid(ngx_http_request_t *r,
     ngx_str_t   key;
     ngx_int_t   rc;
 
-    key.len = sizeof("punit:tok:") - 1 + ctx->claims.jti.len;
+    key.len = sizeof("punit:tok:") - 1 + ctx->token.claims.jti.len;
 
     if (key.len > 250) {
         return NGX_DECLINED;
@@ -140,19 +150,19 @@ ngx_http_punit_revocation_grid(ngx_http_request_t *r,
     }
 
     p = ngx_cpymem(key.data, "punit:tok:", sizeof("punit:tok:") - 1);
-    ngx_memcpy(p, ctx->claims.jti.data, ctx->claims.jti.len);
+    ngx_memcpy(p, ctx->token.claims.jti.data, ctx->token.claims.jti.len);
 
     rc = ngx_http_punit_grid_get(ctx->plcf->token_grid, r, &key, 1,
                                  ngx_http_punit_revocation_found, ctx);
 
     if (rc != NGX_AGAIN) {
-        ctx->grid_trouble = 1;
+        ctx->token.grid_trouble = 1;
         return NGX_DECLINED;
     }
 
-    ctx->revocation = NGX_HTTP_PUNIT_ASKED_GRID;
+    ctx->token.revocation = NGX_HTTP_PUNIT_ASKED_GRID;
 
-    ngx_http_punit_wait(r, ctx);
+    ngx_http_punit_ctx_wait(r, ctx);
 
     return NGX_AGAIN;
 }
@@ -164,30 +174,30 @@ ngx_http_punit_revocation_found(ngx_http_request_t *r, void *data,
 {
     ngx_http_punit_ctx_t  *ctx = data;
 
-    ctx->error = NGX_DECLINED;
-    ctx->grid_trouble = (rc != NGX_OK);
+    ctx->token.grid_answer = NGX_DECLINED;
+    ctx->token.grid_trouble = (rc != NGX_OK);
 
     if (values[0].known && values[0].found) {
 
         if (values[0].data.len == sizeof("ok") - 1
             && ngx_strncmp(values[0].data.data, "ok", sizeof("ok") - 1) == 0)
         {
-            ctx->error = NGX_OK;
+            ctx->token.grid_answer = NGX_OK;
 
         } else if (values[0].data.len == sizeof("revoked") - 1
                    && ngx_strncmp(values[0].data.data, "revoked",
                                   sizeof("revoked") - 1)
                       == 0)
         {
-            ctx->error = NGX_ABORT;
+            ctx->token.grid_answer = NGX_ABORT;
         }
     }
 
-    ngx_http_punit_resume(r, ctx);
+    ngx_http_punit_ctx_resume(r, ctx);
 }
 
 
-/* 200 {"active": true|false}; anything else is no answer */
+/* 200 {"active": true|false}; anything else is no answer. */
 
 static ngx_int_t
 ngx_http_punit_revocation_answer(ngx_http_request_t *r,
@@ -197,10 +207,10 @@ ngx_http_punit_revocation_answer(ngx_http_request_t *r,
     ngx_int_t   rc;
     ngx_str_t   body;
 
-    if (ngx_http_punit_answer(ctx, &body) != NGX_OK) {
+    if (ngx_http_punit_subrequest_answer(ctx, &body) != NGX_OK) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "punit_introspect gave no answer (%ui)",
-                      ctx->subrequest->headers_out.status);
+                      ctx->subrequest.request->headers_out.status);
 
         return ngx_http_punit_revocation_unknown(r, ctx);
     }
@@ -242,14 +252,15 @@ ngx_http_punit_revocation_good(ngx_http_request_t *r,
 
     now = ngx_current_msec;
 
-    if (ctx->grid_trouble
+    if (ctx->token.grid_trouble
         && ctx->plcf->token_recheck < NGX_HTTP_PUNIT_RECHECK_TROUBLE)
     {
         now += NGX_HTTP_PUNIT_RECHECK_TROUBLE - ctx->plcf->token_recheck;
     }
 
-    ngx_http_punit_verdicts_set_checked(zone->sh->verdicts, zone->shpool,
-                                        &ctx->claims, now);
+    ngx_http_punit_verdict_cache_set_checked(zone->sh->verdict_cache,
+                                             zone->shpool,
+                                             &ctx->token.claims, now);
     return NGX_OK;
 }
 
@@ -264,22 +275,22 @@ ngx_http_punit_revocation_bad(ngx_http_request_t *r,
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
     zone = ngx_http_punit_zone(pmcf);
 
-    ngx_http_punit_verdicts_forget(zone->sh->verdicts, zone->shpool,
-                                   &ctx->claims);
+    ngx_http_punit_verdict_cache_forget(zone->sh->verdict_cache, zone->shpool,
+                                        &ctx->token.claims);
 
-    ctx->verdict = "revoked";
+    ctx->token.verdict = "revoked";
 
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                   "token refused: revoked");
 
     if (ctx->plcf->scope == NGX_HTTP_PUNIT_SCOPE_PUBLIC) {
-        ctx->user = 0;
-        ngx_memzero(&ctx->claims, sizeof(ngx_http_punit_claims_t));
+        ctx->token.user = 0;
+        ngx_memzero(&ctx->token.claims, sizeof(ngx_http_punit_claims_t));
         return NGX_OK;
     }
 
-    return ngx_http_punit_refuse(r, ctx, NGX_HTTP_PUNIT_INVALID_TOKEN,
-                                 "revoked");
+    return ngx_http_punit_problem(r, ctx, NGX_HTTP_PUNIT_INVALID_TOKEN,
+                                  "revoked");
 }
 
 
@@ -287,13 +298,13 @@ static ngx_int_t
 ngx_http_punit_revocation_unknown(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx)
 {
-    ctx->verdict = "unknown";
+    ctx->token.verdict = "unknown";
 
     if (ctx->plcf->scope == NGX_HTTP_PUNIT_SCOPE_PUBLIC) {
-        ctx->user = 0;
-        ngx_memzero(&ctx->claims, sizeof(ngx_http_punit_claims_t));
+        ctx->token.user = 0;
+        ngx_memzero(&ctx->token.claims, sizeof(ngx_http_punit_claims_t));
         return NGX_OK;
     }
 
-    return ngx_http_punit_refuse(r, ctx, NGX_HTTP_PUNIT_NOT_CHECKED, NULL);
+    return ngx_http_punit_problem(r, ctx, NGX_HTTP_PUNIT_NOT_CHECKED, NULL);
 }

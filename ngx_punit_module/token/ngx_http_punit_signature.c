@@ -6,7 +6,7 @@
 #include <openssl/err.h>
 
 
-/* SEQUENCE and its long length, two INTEGERs of up to 66 + 1 bytes */
+/* SEQUENCE and its long length, two INTEGERs of up to 66 + 1 bytes. */
 
 #define NGX_HTTP_PUNIT_DER_MAX  (3 + 2 * (2 + 1 + 66))
 
@@ -29,7 +29,7 @@ ngx_http_punit_signature_check(const ngx_http_punit_key_t *key,
 {
     ngx_int_t  rc;
 
-    /* RFC 8725, 3.1: the key's algorithm, never the token's */
+    /* RFC 8725, 3.1: the algorithm of the key, never that of the token. */
 
     if (jws->alg != key->alg) {
         return NGX_DECLINED;
@@ -51,7 +51,7 @@ ngx_http_punit_signature_check(const ngx_http_punit_key_t *key,
     }
 
     if (rc != NGX_OK) {
-        /* what OpenSSL noted must not turn up as a failure of TLS */
+        /* Errors of OpenSSL must not show up later as a failure of TLS. */
         ERR_clear_error();
     }
 
@@ -124,7 +124,7 @@ ngx_http_punit_signature_hashed(const ngx_http_punit_key_t *key,
 
     if (key->alg->family == NGX_HTTP_PUNIT_ECDSA) {
 
-        /* RFC 7518, 3.4: r and s, each of the full length */
+        /* RFC 7518, 3.4: r and s, each of the full length. */
 
         if (siglen != 2 * key->alg->coord) {
             return NGX_DECLINED;
@@ -154,7 +154,7 @@ ngx_http_punit_signature_hashed(const ngx_http_punit_key_t *key,
 }
 
 
-/* r || s -> Ecdsa-Sig-Value of RFC 3279, 2.2.3 (X.690, 8.3, 10.1) */
+/* r || s -> Ecdsa-Sig-Value of RFC 3279, 2.2.3 (X.690, 8.3, 10.1). */
 
 static size_t
 ngx_http_punit_signature_der(u_char *der, const u_char *rs, size_t coord)

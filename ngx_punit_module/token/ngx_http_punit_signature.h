@@ -1,7 +1,7 @@
 
 /*
- * The signature layer: (key with its pinned algorithm, token) -> ok | refused.
- * Needs OpenSSL and nothing of a request.
+ * The signature layer: (key with its algorithm, token) -> ok or refused.  It
+ * needs OpenSSL and no request.
  */
 
 
@@ -11,13 +11,13 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_http_punit_jwt.h>
+#include <ngx_http_punit_jws.h>
 #include <ngx_http_punit_key.h>
 
 
 /*
- * NGX_OK: the token names the key's algorithm and its signature is that key's.
- * NGX_DECLINED: anything else, OpenSSL's own trouble included.
+ * NGX_OK: the token names the algorithm of the key, and the signature is good.
+ * NGX_DECLINED: anything else, failures of OpenSSL included.
  */
 
 ngx_int_t ngx_http_punit_signature_check(const ngx_http_punit_key_t *key,

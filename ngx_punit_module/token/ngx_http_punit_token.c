@@ -1,20 +1,28 @@
 
 /*
  * The token of a request: where it is found (RFC 6750, 2.1, a cookie, another
- * header), what is thought of it, and what it must claim.
+ * header), its verdict, and what it must claim.
  */
 
 
-#include "ngx_http_punit_module.h"
+#include <ngx_http_punit.h>
+#include <ngx_http_punit_header.h>
+#include <ngx_http_punit_judge.h>
+#include <ngx_http_punit_named_claim.h>
+#include <ngx_http_punit_problem.h>
+#include <ngx_http_punit_shm.h>
+#include <ngx_http_punit_syntax.h>
+#include <ngx_http_punit_token.h>
 
 
 static ngx_int_t ngx_http_punit_token_cookie(ngx_http_request_t *r,
     ngx_str_t *name, ngx_str_t *token);
-static ngx_http_punit_memo_t *ngx_http_punit_token_memo(ngx_connection_t *c);
+static ngx_http_punit_judge_memo_t *ngx_http_punit_token_memo(
+    ngx_connection_t *c);
 static void ngx_http_punit_token_memo_cleanup(void *data);
 
 
-/* NGX_OK: the first one there is; NGX_DECLINED: there is none */
+/* NGX_OK: the first token; NGX_DECLINED: there is none. */
 
 ngx_int_t
 ngx_http_punit_token_find(ngx_http_request_t *r, ngx_array_t *sources,
@@ -41,7 +49,7 @@ ngx_http_punit_token_find(ngx_http_request_t *r, ngx_array_t *sources,
             h = r->headers_in.authorization;
 
             if (h) {
-                rc = ngx_http_punit_field_bearer(&h->value, token);
+                rc = ngx_http_punit_syntax_bearer(&h->value, token);
             }
 
             break;
@@ -106,8 +114,10 @@ ngx_http_punit_token_cookie(ngx_http_request_t *r, ngx_str_t *name,
 }
 
 
-/* RFC 6750, 3.1: a request without a token is told that one is needed, one
-   with a bad token what is wrong with it */
+/*
+ * RFC 6750, 3.1: a request without a token learns that it needs one.  A
+ * request with a bad token learns what is wrong with it.
+ */
 
 ngx_int_t
 ngx_http_punit_token_step(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
@@ -124,40 +134,40 @@ ngx_http_punit_token_step(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 
     if (ngx_http_punit_token_find(r, plcf->token, &token) != NGX_OK) {
 
-        ctx->verdict = "none";
+        ctx->token.verdict = "none";
 
         if (plcf->scope == NGX_HTTP_PUNIT_SCOPE_PUBLIC || plcf->optional) {
             return NGX_OK;
         }
 
-        return ngx_http_punit_refuse(r, ctx, NGX_HTTP_PUNIT_NO_TOKEN, NULL);
+        return ngx_http_punit_problem(r, ctx, NGX_HTTP_PUNIT_NO_TOKEN, NULL);
     }
 
     if (pmcf->keys == NULL) {
 
-        /* nothing here but public locations, and no keys for them */
+        /* There are public locations only, and no keys for them. */
 
-        ctx->verdict = "key";
+        ctx->token.verdict = "key";
         return NGX_OK;
     }
 
     zone = ngx_http_punit_zone(pmcf);
 
-    rc = ngx_http_punit_verdict(r->pool, zone->sh->verdicts, zone->shpool,
-                                ctx->peer ? NULL
+    rc = ngx_http_punit_judge(r->pool, zone->sh->verdict_cache, zone->shpool,
+                              ctx->peer ? NULL
                                   : ngx_http_punit_token_memo(r->connection),
-                                pmcf->keys, &plcf->policy, &token,
-                                &ctx->claims, &reason);
+                              pmcf->keys, &plcf->policy, &token,
+                              &ctx->token.claims, &reason);
 
     if (rc == NGX_OK) {
-        ctx->verdict = "ok";
-        ctx->user = (ctx->claims.user.len != 0);
+        ctx->token.verdict = "ok";
+        ctx->token.user = (ctx->token.claims.user.len != 0);
 
-        if (ctx->user) {
+        if (ctx->token.user) {
             return NGX_OK;
         }
 
-        /* RFC 9068, 2.2: sub is required */
+        /* RFC 9068, 2.2: sub is required. */
 
         rc = NGX_DECLINED;
         reason = "claims";
@@ -167,32 +177,34 @@ ngx_http_punit_token_step(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ctx->verdict = reason;
+    ctx->token.verdict = reason;
 
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                   "token refused: %s", reason);
 
     if (plcf->scope == NGX_HTTP_PUNIT_SCOPE_PUBLIC) {
-        ngx_memzero(&ctx->claims, sizeof(ngx_http_punit_claims_t));
+        ngx_memzero(&ctx->token.claims, sizeof(ngx_http_punit_claims_t));
         return NGX_OK;
     }
 
-    return ngx_http_punit_refuse(r, ctx, NGX_HTTP_PUNIT_INVALID_TOKEN, reason);
+    return ngx_http_punit_problem(r, ctx, NGX_HTTP_PUNIT_INVALID_TOKEN,
+                                  reason);
 }
 
 
 /*
- * A connection has no contexts of modules; its pool's cleanups are few.  What
- * a client sends is compared with what he sent before and with nobody else's
- * token, so that the time it takes tells him nothing (hence none for peers,
- * who send everybody's).  NULL: no memory, no matter.
+ * nginx has no module contexts for a connection, but its pool has few
+ * cleanups.  A token is compared only with the previous token of the same
+ * connection, so the time that it takes reveals nothing.  Peers send tokens of
+ * all users, so there is no memo for them.  NULL: no memory, which does no
+ * harm.
  */
 
-static ngx_http_punit_memo_t *
+static ngx_http_punit_judge_memo_t *
 ngx_http_punit_token_memo(ngx_connection_t *c)
 {
-    ngx_pool_cleanup_t     *cln;
-    ngx_http_punit_memo_t  *memo;
+    ngx_pool_cleanup_t           *cln;
+    ngx_http_punit_judge_memo_t  *memo;
 
     for (cln = c->pool->cleanup; cln; cln = cln->next) {
         if (cln->handler == ngx_http_punit_token_memo_cleanup) {
@@ -200,7 +212,7 @@ ngx_http_punit_token_memo(ngx_connection_t *c)
         }
     }
 
-    cln = ngx_pool_cleanup_add(c->pool, sizeof(ngx_http_punit_memo_t));
+    cln = ngx_pool_cleanup_add(c->pool, sizeof(ngx_http_punit_judge_memo_t));
     if (cln == NULL) {
         return NULL;
     }
@@ -209,14 +221,14 @@ ngx_http_punit_token_memo(ngx_connection_t *c)
 
     memo = cln->data;
 
-    ngx_memzero(memo, sizeof(ngx_http_punit_memo_t));
+    ngx_memzero(memo, sizeof(ngx_http_punit_judge_memo_t));
     memo->pool = c->pool;
 
     return memo;
 }
 
 
-/* the memory is the pool's; this is how it is found again */
+/* The pool owns the memory; the handler marks the entry. */
 
 static void
 ngx_http_punit_token_memo_cleanup(void *data)
@@ -226,7 +238,8 @@ ngx_http_punit_token_memo_cleanup(void *data)
 
 
 ngx_int_t
-ngx_http_punit_require_step(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
+ngx_http_punit_token_require_step(ngx_http_request_t *r,
+    ngx_http_punit_ctx_t *ctx)
 {
     ngx_str_t                 *value;
     ngx_uint_t                 i, n;
@@ -239,8 +252,8 @@ ngx_http_punit_require_step(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
         return NGX_OK;
     }
 
-    if (!ctx->user) {
-        return ngx_http_punit_refuse(r, ctx, NGX_HTTP_PUNIT_NO_TOKEN, NULL);
+    if (!ctx->token.user) {
+        return ngx_http_punit_problem(r, ctx, NGX_HTTP_PUNIT_NO_TOKEN, NULL);
     }
 
     require = requires->elts;
@@ -250,8 +263,9 @@ ngx_http_punit_require_step(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
         value = require[i].values.elts;
 
         for (n = 0; n < require[i].values.nelts; n++) {
-            if (ngx_http_punit_claim_has(&ctx->claims, &require[i].claim,
-                                         &value[n]))
+            if (ngx_http_punit_named_claim_has(&ctx->token.claims,
+                                               &require[i].claim,
+                                               &value[n]))
             {
                 break;
             }
@@ -262,9 +276,9 @@ ngx_http_punit_require_step(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
                           "claim \"%V\" holds none of the required values",
                           &require[i].claim);
 
-            return ngx_http_punit_refuse(r, ctx,
-                                         NGX_HTTP_PUNIT_INSUFFICIENT_SCOPE,
-                                         NULL);
+            return ngx_http_punit_problem(r, ctx,
+                                          NGX_HTTP_PUNIT_INSUFFICIENT_SCOPE,
+                                          NULL);
         }
     }
 

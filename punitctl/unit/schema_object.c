@@ -251,7 +251,8 @@ schema_object_record(PGconn *db)
 {
     PGresult *twice = database_query(
         db, NULL,
-        "select m.kind || ' ' || replace(m.identity, 'pg_catalog.', ''), min(m.file), max(m.file) from (select * from schema_made"
+        "select m.kind || ' ' || replace(m.identity, 'pg_catalog.', ''), min(m.file), max(m.file)"
+        " from (select * from schema_made"
         "   union select o.kind, o.identity, o.file from punit.schema_object o"
         "    where not exists (select from schema_left l where l.file = o.file)) m"
         " group by 1 having count(*) > 1 order by 1",

@@ -17,8 +17,9 @@ typedef enum {
  * with `name` and the line. */
 script_result_t script_run(PGconn *db, const char *name, const char *script, const char **error);
 
-/* The error of a result as text: `name`, the line of `script` where the server names a place in
- * it (a statement that begins at `line`, or the body of a function), the message and its detail. */
+/* The error of a result as text: `name`, the line of `script`, the message and its detail. The
+ * line is there if the server names a place: in a statement that begins at `line`, or in the body
+ * of a function. */
 const char *script_error(const PGresult *result, const char *name, const char *script,
                          const char *statement, long line);
 

@@ -15,7 +15,7 @@ create table profile.profile (
     time_zone  text check (length(time_zone) <= 64),
     sports     uuid[] not null default '{}' check (cardinality(sports) <= 100)
 );
-comment on table profile.profile is 'what a user says of himself or herself';
+comment on table profile.profile is 'the user''s own description';
 comment on column profile.profile.locale is 'language tag, BCP 47';
 comment on column profile.profile.time_zone is 'IANA name; null: UTC';
 comment on column profile.profile.sports is 'ids of the user''s sports, from the service sports';

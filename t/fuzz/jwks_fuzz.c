@@ -17,7 +17,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     ngx_pool_t *pool = shim_pool();
     ngx_array_t keys = { .pool = pool, .size = sizeof(ngx_http_punit_key_t), .nalloc = 2 };
-    ngx_http_punit_key_t *key, pem = { .alg = ngx_http_punit_alg((const u_char *) "ES256", 5) };
+    ngx_http_punit_key_t *key, pem = { .alg = ngx_http_punit_key_alg((const u_char *) "ES256", 5) };
     ngx_http_punit_key_error_t err;
     ngx_uint_t                 skipped, i;
 

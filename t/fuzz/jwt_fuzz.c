@@ -1,7 +1,9 @@
 /* links: ngx_punit_module/token/ngx_http_punit_base64url.c */
-/* links: ngx_punit_module/token/ngx_http_punit_jwt.c */
-/* links: ngx_punit_module/token/ngx_http_punit_claim.c */
+/* links: ngx_punit_module/token/ngx_http_punit_jws.c */
+/* links: ngx_punit_module/token/ngx_http_punit_named_claim.c */
 /* links: ngx_punit_module/token/ngx_http_punit_claims.c */
+/* links: ngx_punit_module/token/ngx_http_punit_policy.c */
+/* links: ngx_punit_module/http/ngx_http_punit_syntax.c */
 /* links: ngx_punit_module/token/ngx_http_punit_key.c t/unit/nginx_shim.c */
 
 /*
@@ -12,7 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <ngx_http_punit_jwt.h>
+#include <ngx_http_punit_jws.h>
+#include <ngx_http_punit_named_claim.h>
 
 #include "../unit/nginx_shim.h"
 
@@ -35,8 +38,8 @@ claims(ngx_str_t *payload, ngx_str_t *kid)
             }
         }
         for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-            if (ngx_http_punit_claim(pool, &c, &names[i], &value) == NGX_OK) {
-                ngx_http_punit_claim_has(&c, &names[i], &value);
+            if (ngx_http_punit_named_claim(pool, &c, &names[i], &value) == NGX_OK) {
+                ngx_http_punit_named_claim_has(&c, &names[i], &value);
             }
         }
     }

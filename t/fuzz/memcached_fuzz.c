@@ -1,5 +1,5 @@
 /* links: ngx_punit_module/grid/ngx_http_punit_memcached.c */
-/* links: ngx_punit_module/token/ngx_http_punit_entry.c t/unit/nginx_shim.c */
+/* links: ngx_punit_module/grid/ngx_http_punit_grid_value.c t/unit/nginx_shim.c */
 
 /*
  * What a memcached server sends: the verdict must not depend on how it is cut.
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <ngx_http_punit_entry.h>
+#include <ngx_http_punit_grid_value.h>
 #include <ngx_http_punit_memcached.h>
 
 
@@ -20,7 +20,7 @@ entry(const uint8_t *data, size_t size)
     ngx_str_t value = { size, malloc(size ? size : 1) }, etag, type, body;
 
     memcpy(value.data, data, size);
-    if (ngx_http_punit_entry_document(&value, &etag, &type, &body) == NGX_OK) {
+    if (ngx_http_punit_grid_value_document(&value, &etag, &type, &body) == NGX_OK) {
         if (etag.data != value.data || etag.len < 2 || etag.data[etag.len - 1] != '"'
             || type.data != etag.data + etag.len + 1 || type.len == 0
             || body.data != type.data + type.len + 1 || body.data + body.len != value.data + size
@@ -29,7 +29,7 @@ entry(const uint8_t *data, size_t size)
             abort();
         }
     }
-    ngx_http_punit_entry_generation(&value);
+    ngx_http_punit_grid_value_generation(&value);
     free(value.data);
 }
 

@@ -54,7 +54,7 @@ sub version {
 sub dump_of {
     my ($pg) = @_;
     my $text = join '', grep { !/^\\(un)?restrict/ }
-        `pg_dump -s -h $pg->{sock} -p @{[$pg->port]} -U postgres punit`;
+        `pg_dump -s -h @{[ $pg->sock ]} -p @{[ $pg->port ]} -U postgres punit`;
     die 'pg_dump' if $?;
     return $text;
 }
@@ -193,6 +193,12 @@ exits(
     1, qr/zz\.sql makes profile\.misplaced: tables belong into tables/,
     'a table in functions/ is refused'
 );
+
+unlink "$sql/functions/profile/zz.sql";
+spurt($profile, $living =~ s/create or replace function profile\.export.*?;\n\n//sr);
+exits(1, qr/registered, but not there: function profile\.export\(uuid\)/,
+    'a registered function that is gone is an error');
+spurt($profile, $living);
 
 # ---- errors: all or nothing, with file and line
 spurt("$sql/tables/990-first.sql", "create table profile.first ();\n");

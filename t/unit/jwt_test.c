@@ -1,7 +1,9 @@
 /* links: ngx_punit_module/token/ngx_http_punit_base64url.c */
-/* links: ngx_punit_module/token/ngx_http_punit_jwt.c */
-/* links: ngx_punit_module/token/ngx_http_punit_claim.c */
+/* links: ngx_punit_module/token/ngx_http_punit_jws.c */
+/* links: ngx_punit_module/token/ngx_http_punit_named_claim.c */
 /* links: ngx_punit_module/token/ngx_http_punit_claims.c */
+/* links: ngx_punit_module/token/ngx_http_punit_policy.c */
+/* links: ngx_punit_module/http/ngx_http_punit_syntax.c */
 /* links: ngx_punit_module/token/ngx_http_punit_key.c t/unit/nginx_shim.c */
 #include <dirent.h>
 #include <jansson.h>
@@ -14,7 +16,8 @@
 
 #include <cmocka.h>
 
-#include <ngx_http_punit_jwt.h>
+#include <ngx_http_punit_jws.h>
+#include <ngx_http_punit_named_claim.h>
 
 #include "nginx_shim.h"
 
@@ -214,11 +217,10 @@ static void
 the_claims_of_a_good_token_are_given(void **state)
 {
     assert_string_equal(
-        payload("{\"iss\":\"punit\",\"aud\":\"punit\",\"sub\":\"6f1c\",\"jti\":\"j1\","
-                "\"iat\":1699999990,"
-                "\"nbf\":1699999991,\"exp\":1700000900,\"unit\":\"eu\",\"epoch\":7,\"gen\":3,"
-                "\"sid\":\"s1\","
-                "\"roles\":[\"user\",\"coach\"],\"other\":{\"a\":1}}"),
+        payload(
+            "{\"iss\":\"punit\",\"aud\":\"punit\",\"sub\":\"6f1c\",\"jti\":\"j1\",\"iat\":1699999990,"
+            "\"nbf\":1699999991,\"exp\":1700000900,\"unit\":\"eu\",\"epoch\":7,\"gen\":3,\"sid\":\"s1\","
+            "\"roles\":[\"user\",\"coach\"],\"other\":{\"a\":1}}"),
         "");
     assert_true(is(claims.user, "6f1c"));
     assert_true(is(claims.jti, "j1"));
@@ -368,15 +370,15 @@ single_claims_are_given_as_text(void **state)
         "");
     for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
         name = shim_str(v[i][0]);
-        assert_int_equal(ngx_http_punit_claim(pool, &claims, &name, &value), NGX_OK);
+        assert_int_equal(ngx_http_punit_named_claim(pool, &claims, &name, &value), NGX_OK);
         if (!is(value, v[i][1])) {
             fail_msg("%s: \"%.*s\"", v[i][0], (int) value.len, value.data);
         }
     }
     name = shim_str("absent");
-    assert_int_equal(ngx_http_punit_claim(pool, &claims, &name, &value), NGX_DECLINED);
+    assert_int_equal(ngx_http_punit_named_claim(pool, &claims, &name, &value), NGX_DECLINED);
     name = shim_str("bad");
-    assert_int_equal(ngx_http_punit_claim(pool, &claims, &name, &value), NGX_DECLINED);
+    assert_int_equal(ngx_http_punit_named_claim(pool, &claims, &name, &value), NGX_DECLINED);
 }
 
 
@@ -413,7 +415,7 @@ a_claim_holds_a_value_or_it_does_not(void **state)
     for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
         ngx_str_t name = shim_str(v[i].name), value = shim_str(v[i].value);
 
-        if ((int) ngx_http_punit_claim_has(&claims, &name, &value) != v[i].has) {
+        if ((int) ngx_http_punit_named_claim_has(&claims, &name, &value) != v[i].has) {
             fail_msg("%s has \"%s\"", v[i].name, v[i].value);
         }
     }
@@ -426,11 +428,11 @@ a_token_without_roles_holds_none(void **state)
     ngx_str_t name = shim_str("roles"), coach = shim_str("coach"), empty = shim_str("");
 
     assert_string_equal(payload("{" GOOD "}"), "");
-    assert_false(ngx_http_punit_claim_has(&claims, &name, &coach));
-    assert_false(ngx_http_punit_claim_has(&claims, &name, &empty));
+    assert_false(ngx_http_punit_named_claim_has(&claims, &name, &coach));
+    assert_false(ngx_http_punit_named_claim_has(&claims, &name, &empty));
     assert_string_equal(payload("{" GOOD ",\"roles\":[]}"), "");
-    assert_false(ngx_http_punit_claim_has(&claims, &name, &coach));
-    assert_false(ngx_http_punit_claim_has(&claims, &name, &empty));
+    assert_false(ngx_http_punit_named_claim_has(&claims, &name, &coach));
+    assert_false(ngx_http_punit_named_claim_has(&claims, &name, &empty));
 }
 
 

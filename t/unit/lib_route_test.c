@@ -1,12 +1,12 @@
-/* links: workers/lib/http/route.c workers/lib/http/request.c workers/lib/http/query.c */
-/* links: workers/lib/http/rule.c workers/lib/http/body.c workers/lib/http/cursor.c */
-/* links: workers/lib/http/problem.c workers/lib/http/owned.c workers/lib/http/sql.c */
-/* links: workers/lib/http/binary_array.c workers/lib/http/type.c workers/lib/base/email.c */
-/* links: workers/lib/base/uuid.c workers/lib/pg/rows.c workers/lib/pg/statement.c */
-/* links: workers/lib/pg/pool.c workers/lib/pg/schema.c workers/lib/pg/connection.c */
-/* links: workers/lib/pg/wire.c workers/lib/grid/grid.c workers/lib/base/backoff.c */
-/* links: workers/lib/base/arena.c workers/lib/base/log.c workers/lib/base/config.c */
-/* links: workers/lib/base/clock.c */
+/* links: workers/lib/http/route.c workers/lib/http/path.c workers/lib/http/request.c */
+/* links: workers/lib/http/query.c workers/lib/http/rule.c workers/lib/http/body.c */
+/* links: workers/lib/http/cursor.c workers/lib/http/problem.c workers/lib/http/owned.c */
+/* links: workers/lib/http/sql.c workers/lib/http/binary_array.c workers/lib/http/type.c */
+/* links: workers/lib/base/email.c workers/lib/base/uuid.c workers/lib/pg/rows.c */
+/* links: workers/lib/pg/statement.c workers/lib/pg/pool.c workers/lib/pg/schema.c */
+/* links: workers/lib/pg/connection.c workers/lib/pg/wire.c workers/lib/grid/grid.c */
+/* links: workers/lib/base/backoff.c workers/lib/base/arena.c workers/lib/base/log.c */
+/* links: workers/lib/base/config.c workers/lib/base/clock.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "lib/http/path.h"
 #include "lib/http/route.h"
 
 static const char    *values[8];
@@ -82,10 +83,10 @@ gives_placeholders_in_order(void **state)
     assert_ptr_equal(find("PUT", "/a/" UUID "/b/-12", &allow), &routes[3]);
     assert_string_equal(values[0], UUID);
     assert_string_equal(values[1], "-12");
-    assert_int_equal(punit_route_placeholder(routes[3].path, "id"), 0);
-    assert_int_equal(punit_route_placeholder(routes[3].path, "n"), 1);
-    assert_int_equal(punit_route_placeholder(routes[3].path, "i"), -1);
-    assert_int_equal(punit_route_placeholder(routes[4].path, "x"), 0);
+    assert_int_equal(punit_path_placeholder(routes[3].path, "id"), 0);
+    assert_int_equal(punit_path_placeholder(routes[3].path, "n"), 1);
+    assert_int_equal(punit_path_placeholder(routes[3].path, "i"), -1);
+    assert_int_equal(punit_path_placeholder(routes[4].path, "x"), 0);
 }
 
 

@@ -1,5 +1,5 @@
 /* links: ngx_punit_module/token/ngx_http_punit_base64url.c */
-/* links: ngx_punit_module/token/ngx_http_punit_jwt.c */
+/* links: ngx_punit_module/token/ngx_http_punit_jws.c */
 /* links: ngx_punit_module/token/ngx_http_punit_key.c */
 /* links: ngx_punit_module/token/ngx_http_punit_signature.c t/unit/judge.c t/unit/nginx_shim.c */
 #include <setjmp.h>
@@ -55,7 +55,7 @@ static void
 padding_of_any_part_is_refused(void **state)
 {
     static const char    secret[] = "0123456789abcdef0123456789abcdef";
-    ngx_http_punit_key_t key = { .alg = ngx_http_punit_alg((const u_char *) "HS256", 5) };
+    ngx_http_punit_key_t key = { .alg = ngx_http_punit_key_alg((const u_char *) "HS256", 5) };
     static const char   *pads[][3] = {
           { "", "", "" },   { "=", "", "" },    { "", "==", "" }, { "", "=", "" },  { "", "", "=" },
           { "", "", "==" }, { "====", "", "" }, { "\n", "", "" }, { "", "", "\n" },
@@ -164,7 +164,7 @@ load_pem(ngx_http_punit_key_t *key, const char *alg, const char *text,
 {
     memset(key, 0, sizeof(*key));
     key->kid = shim_str("eu-1");
-    key->alg = ngx_http_punit_alg((const u_char *) alg, strlen(alg));
+    key->alg = ngx_http_punit_key_alg((const u_char *) alg, strlen(alg));
     return ngx_http_punit_key_pem(key, (const u_char *) text, strlen(text), err);
 }
 
@@ -179,7 +179,7 @@ each_algorithm_accepts_its_own_signature_and_no_altered_one(void **state)
 
     for (size_t i = 0; i < sizeof(algs) / sizeof(algs[0]); i++) {
         const ngx_http_punit_alg_t *alg =
-            ngx_http_punit_alg((const u_char *) algs[i], strlen(algs[i]));
+            ngx_http_punit_key_alg((const u_char *) algs[i], strlen(algs[i]));
         EVP_PKEY *pkey = generate(alg);
         char     *text = pem(pkey, 0), *token, *dot;
 
@@ -210,7 +210,7 @@ a_key_refuses_a_token_of_another_algorithm(void **state)
     ngx_http_punit_key_t       rs, ps;
     EVP_PKEY                  *pkey = EVP_RSA_gen(2048);
     char                      *text = pem(pkey, 0);
-    char *token = sign(pkey, ngx_http_punit_alg((const u_char *) "RS256", 5), "{}");
+    char *token = sign(pkey, ngx_http_punit_key_alg((const u_char *) "RS256", 5), "{}");
 
     assert_int_equal(load_pem(&rs, "RS256", text, &err), NGX_OK);
     assert_int_equal(load_pem(&ps, "PS256", text, &err), NGX_OK);
@@ -220,7 +220,7 @@ a_key_refuses_a_token_of_another_algorithm(void **state)
 
     /* the oldest trick: the public key as the secret of HS256 */
     {
-        ngx_http_punit_key_t hs = { .alg = ngx_http_punit_alg((const u_char *) "HS256", 5) };
+        ngx_http_punit_key_t hs = { .alg = ngx_http_punit_key_alg((const u_char *) "HS256", 5) };
         char                *h = b64((const u_char *) "{\"alg\":\"HS256\"}", 15), input[64];
         u_char               mac[32];
         char                *s;
@@ -293,7 +293,7 @@ keys_that_do_not_fit_are_refused_with_the_reason(void **state)
 static void
 a_secret_shorter_than_the_hash_is_refused_and_a_line_end_is_no_part_of_it(void **state)
 {
-    ngx_http_punit_key_t a = { .alg = ngx_http_punit_alg((const u_char *) "HS256", 5) }, b = a,
+    ngx_http_punit_key_t a = { .alg = ngx_http_punit_key_alg((const u_char *) "HS256", 5) }, b = a,
                          c = a;
     ngx_http_punit_key_error_t err;
     const u_char              *s = (const u_char *) "0123456789abcdef0123456789abcdef\r\n";

@@ -1,10 +1,12 @@
 /* links: ngx_punit_module/token/ngx_http_punit_base64url.c */
-/* links: ngx_punit_module/token/ngx_http_punit_jwt.c */
+/* links: ngx_punit_module/token/ngx_http_punit_jws.c */
 /* links: ngx_punit_module/token/ngx_http_punit_claims.c */
+/* links: ngx_punit_module/token/ngx_http_punit_policy.c */
+/* links: ngx_punit_module/http/ngx_http_punit_syntax.c */
 /* links: ngx_punit_module/token/ngx_http_punit_key.c */
 /* links: ngx_punit_module/token/ngx_http_punit_signature.c */
-/* links: ngx_punit_module/token/ngx_http_punit_verdict.c */
-/* links: ngx_punit_module/token/ngx_http_punit_verdicts.c t/unit/nginx_shim.c */
+/* links: ngx_punit_module/token/ngx_http_punit_judge.c */
+/* links: ngx_punit_module/token/ngx_http_punit_verdict_cache.c t/unit/nginx_shim.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,23 +18,24 @@
 
 #include <cmocka.h>
 
-#include <ngx_http_punit_verdict.h>
+#include <ngx_http_punit_judge.h>
+#include <ngx_http_punit_jws.h>
 
 #include "nginx_shim.h"
 
 #define NOW   1700000000
 #define LIMIT 65536
 
-static ngx_pool_t                *pool;
-static ngx_slab_pool_t           *shpool;
-static ngx_http_punit_verdicts_t *cache;
-static ngx_http_punit_keys_t      keys;
-static ngx_http_punit_key_t       key[16];
-static ngx_http_punit_policy_t    policy;
-static ngx_http_punit_claims_t    claims;
-static const char                *reason;
-static size_t                     base;
-static ngx_http_punit_memo_t     *memo;
+static ngx_pool_t                     *pool;
+static ngx_slab_pool_t                *shpool;
+static ngx_http_punit_verdict_cache_t *cache;
+static ngx_http_punit_key_set_t        keys;
+static ngx_http_punit_key_t            key[16];
+static ngx_http_punit_policy_t         policy;
+static ngx_http_punit_claims_t         claims;
+static const char                     *reason;
+static size_t                          base;
+static ngx_http_punit_judge_memo_t    *memo;
 
 
 static void
@@ -45,7 +48,7 @@ add_key(const char *kid, char fill)
     memset(secret, fill, sizeof(secret));
     memset(k, 0, sizeof(*k));
     k->kid = shim_str(kid);
-    k->alg = ngx_http_punit_alg((const u_char *) "HS256", 5);
+    k->alg = ngx_http_punit_key_alg((const u_char *) "HS256", 5);
     assert_int_equal(ngx_http_punit_key_secret(k, secret, sizeof(secret), &err), NGX_OK);
 }
 
@@ -55,7 +58,7 @@ setup(void **state)
 {
     pool = shim_pool();
     shpool = shim_slab(1 << 20);
-    cache = ngx_http_punit_verdicts_init(shpool, LIMIT);
+    cache = ngx_http_punit_verdict_cache_init(shpool, LIMIT);
     base = shim_slab_used();
     memset(&keys, 0, sizeof(keys));
     keys.keys.elts = key;
@@ -72,7 +75,7 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-    ngx_uint_t n = ngx_http_punit_verdicts_evict_locked(cache, shpool, (ngx_uint_t) -1);
+    ngx_uint_t n = ngx_http_punit_verdict_cache_evict_locked(cache, shpool, (ngx_uint_t) -1);
 
     assert_int_equal(cache->count, 0);
     assert_int_equal(cache->size, 0);
@@ -127,8 +130,7 @@ token_kid(const char *kid, char fill, const char *jti, long exp)
     snprintf(
         payload, sizeof(payload),
         "{\"iss\":\"punit\",\"aud\":\"punit\",\"sub\":\"6f1c0a5e-0000-4000-8000-000000000001\","
-        "\"jti\":\"%s\",\"iat\":%ld,\"exp\":%ld,\"unit\":\"eu\",\"epoch\":4,\"gen\":2,"
-        "\"sid\":\"s\","
+        "\"jti\":\"%s\",\"iat\":%ld,\"exp\":%ld,\"unit\":\"eu\",\"epoch\":4,\"gen\":2,\"sid\":\"s\","
         "\"roles\":[\"user\",\"coach\"]}",
         jti, exp - 900, exp);
     o = b64(text, header, strlen(header));
@@ -152,7 +154,7 @@ token(const char *jti, long exp)
 static ngx_int_t
 verdict(ngx_str_t t)
 {
-    return ngx_http_punit_verdict(pool, cache, shpool, memo, &keys, &policy, &t, &claims, &reason);
+    return ngx_http_punit_judge(pool, cache, shpool, memo, &keys, &policy, &t, &claims, &reason);
 }
 
 
@@ -303,7 +305,7 @@ a_full_zone_costs_the_cache_and_not_the_verdict(void **state)
     assert_int_equal(cache->count, 1);
     assert_int_equal(verdict(b), NGX_OK);
     assert_true(claims.cached);
-    ngx_http_punit_verdicts_evict_locked(cache, shpool, 1);
+    ngx_http_punit_verdict_cache_evict_locked(cache, shpool, 1);
     {
         void *rest = ngx_slab_alloc_locked(shpool, 500);
 
@@ -353,16 +355,16 @@ when_revocation_was_checked_is_kept_for_all_workers(void **state)
 
     assert_int_equal(verdict(t), NGX_OK);
     assert_false(claims.checked);
-    ngx_http_punit_verdicts_set_checked(cache, shpool, &claims, 12345);
+    ngx_http_punit_verdict_cache_set_checked(cache, shpool, &claims, 12345);
     memset(&claims, 0xa5, sizeof(claims));
     assert_int_equal(verdict(t), NGX_OK);
     assert_true(claims.checked);
     assert_int_equal(claims.checked_at, 12345);
-    ngx_http_punit_verdicts_forget(cache, shpool, &claims);
+    ngx_http_punit_verdict_cache_forget(cache, shpool, &claims);
     assert_int_equal(cache->count, 0);
     /* neither of them needs the verdict to be there */
-    ngx_http_punit_verdicts_forget(cache, shpool, &claims);
-    ngx_http_punit_verdicts_set_checked(cache, shpool, &claims, 1);
+    ngx_http_punit_verdict_cache_forget(cache, shpool, &claims);
+    ngx_http_punit_verdict_cache_set_checked(cache, shpool, &claims, 1);
     assert_int_equal(verdict(t), NGX_OK);
     assert_false(claims.checked);
 }
@@ -374,8 +376,8 @@ without_a_cache_every_verdict_is_made_anew(void **state)
     ngx_str_t t = token("j1", NOW + 900);
 
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(ngx_http_punit_verdict(pool, NULL, NULL, memo, &keys, &policy, &t, &claims,
-                                                &reason),
+        assert_int_equal(ngx_http_punit_judge(pool, NULL, NULL, memo, &keys, &policy, &t, &claims,
+                                              &reason),
                          NGX_OK);
         assert_false(claims.cached);
     }
@@ -436,7 +438,7 @@ what_differs_in_anything_is_hashed(void **state)
 static int
 setup_memo(void **state)
 {
-    static ngx_http_punit_memo_t of_connection;
+    static ngx_http_punit_judge_memo_t of_connection;
 
     setup(state);
     memset(&of_connection, 0, sizeof(of_connection));

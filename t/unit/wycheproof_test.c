@@ -1,5 +1,5 @@
 /* links: ngx_punit_module/token/ngx_http_punit_base64url.c */
-/* links: ngx_punit_module/token/ngx_http_punit_jwt.c */
+/* links: ngx_punit_module/token/ngx_http_punit_jws.c */
 /* links: ngx_punit_module/token/ngx_http_punit_jwks.c */
 /* links: ngx_punit_module/token/ngx_http_punit_key.c */
 /* links: ngx_punit_module/token/ngx_http_punit_signature.c t/unit/judge.c t/unit/nginx_shim.c */
@@ -99,14 +99,14 @@ secret(json_t *jwk)
     u_char                     raw[256];
     size_t                     n;
 
-    if (ngx_http_punit_alg((const u_char *) alg, strlen(alg)) == NULL
+    if (ngx_http_punit_key_alg((const u_char *) alg, strlen(alg)) == NULL
         || ngx_http_punit_base64url_decode(raw, &n, (const u_char *) k, strlen(k)) != NGX_OK)
     {
         return NGX_ERROR;
     }
     key = ngx_array_push(&keys);
     memset(key, 0, sizeof(*key));
-    key->alg = ngx_http_punit_alg((const u_char *) alg, strlen(alg));
+    key->alg = ngx_http_punit_key_alg((const u_char *) alg, strlen(alg));
     return ngx_http_punit_key_secret(key, raw, n, &err);
 }
 

@@ -63,7 +63,7 @@ location /trails/ {
 }
 location = /huts  { punit_scope  public; }
 EOF_CONF
-write_file(-d "$tree/sql/tables" ? 'sql/tables/890-trails.sql' : 'sql/890-trails.sql', <<'EOF_SQL');
+write_file('sql/tables/890-trails.sql', <<'EOF_SQL');
 -- Trails: the demonstration of a service.
 create schema trails;
 create role punit_trails login;
@@ -76,7 +76,7 @@ create table trails.trail (
     primary key (origin_unit, id)
 );
 comment on table trails.trail is 'one trail, reference data';
-select punit.register_reference_table('trails.trail');
+insert into punit.reference_table (tab, service) values ('trails.trail', 'trails');
 grant select on trails.trail to punit_trails;
 EOF_SQL
 

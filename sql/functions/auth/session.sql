@@ -85,7 +85,7 @@ begin
     if f.session_id is null or s.expires_at < now()
        -- Another unit took a logout while this one was away.
        or exists (select from auth.ended e where e.subject = f.session_id and e.kind = 'session')
-           then
+    then
         perform auth.remove_session(p_user, f.session_id);
         return query select v_epoch, 'unknown', null::uuid, null::bigint, null::text;
         return;

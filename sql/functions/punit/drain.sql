@@ -10,7 +10,7 @@ begin
         raise exception 'unit % cannot be drained to itself', p_to using errcode = 'PU409';
     end if;
     if not exists (select from punit.peer p where p.id = coalesce(p_to, p.id) and p.state = 'up')
-        then
+    then
         raise exception 'no unit % to drain to', coalesce(p_to, 'is up') using errcode = 'PU404';
     end if;
     -- A drain that is begun again goes on, perhaps to another unit or at another pace. Users who

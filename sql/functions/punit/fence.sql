@@ -50,7 +50,7 @@ begin
         result := 'SHAPE';
         detail := punit.shape();
     elsif p_base >= 0 and (p_fork is distinct from o.fork or p_base < o.gc_ver or p_base > o.ver)
-        then
+    then
         result := 'STALE';
     else
         select * into w from punit.wait_left(p_user, p_quiet_ms, p_dwell);

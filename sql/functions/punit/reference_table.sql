@@ -1,4 +1,4 @@
--- Reference tables: who may change a row, and how a change raises the generation.
+-- Reference tables: which unit may change a row, and how a change raises the generation.
 
 create or replace function punit.raise_generation(p_service text, p_origin text) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp

@@ -274,10 +274,39 @@ comment on function punit.moved_tables() is
     'all tables whose rows move with their user, in the order in which they are inserted:'
     ' tombstones, registered tables, dedup. punit.user_digest covers those that are digested';
 
+create or replace function punit.check_registrations() returns void
+language plpgsql stable
+as $$
+declare
+    bad text;
+begin
+    select string_agg(x.what, ', ' order by x.what) into bad
+      from (select format('column %s of %s', c.col, c.tab)
+              from punit.user_reference r
+              cross join lateral (values (r.tab, r.col), (r.ref_tab, r.ref_col)) c (tab, col)
+             where not exists (select from pg_attribute a
+                                where a.attrelid = to_regclass(c.tab) and a.attname = c.col
+                                  and a.attnum > 0 and not a.attisdropped)
+            union all
+            select 'function ' || f.fn
+              from (select e.fn || '(uuid)' from punit.exporter e
+                    union all select g.fn || '(uuid)' from punit.forgetter g
+                    union all select h.fn || '(uuid, bigint, uuid, jsonb)'
+                                from punit.message_handler h) f (fn)
+             where to_regprocedure(f.fn) is null) x (what);
+    if bad is not null then
+        raise exception 'registered, but not there: %', bad using errcode = '42704';
+    end if;
+end
+$$;
+comment on function punit.check_registrations() is
+    'fails unless the columns and functions that are registered by name exist';
+
 create or replace function punit.complete_schema() returns void
 language plpgsql
 as $$
 begin
+    perform punit.check_registrations();
     perform punit.enter_user_table(t.tab, t.guard) from punit.user_table t order by t.tab;
     perform punit.enter_reference_table(t.tab) from punit.reference_table t order by t.tab;
     perform punit.months_ahead();

@@ -39,7 +39,8 @@ const punit_kind_t punit_problem_try_later =
 const punit_kind_t punit_problem_database_down =
     { 503, "database-down", "The database does not answer" };
 const punit_kind_t punit_problem_unknown_outcome =
-    { 503, "unknown-outcome", "Whether it was done is not known: repeat it with the same Idempotency-Key" };
+    { 503, "unknown-outcome", "Whether it was done is not known: repeat it"
+                                " with the same Idempotency-Key" };
 const punit_kind_t punit_problem_moving =
     { 503, "moving", "The user is just moving between units" };
 /* clang-format on */

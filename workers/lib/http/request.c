@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/http/route.h"
+#include "lib/http/path.h"
 
 
 const char *
@@ -24,7 +24,7 @@ punit_request_param(const punit_request_t *r, const char *name)
 const char *
 punit_request_path(const punit_request_t *r, const char *name)
 {
-    int i = punit_route_placeholder(r->route->path, name);
+    int i = punit_path_placeholder(r->route_path, name);
 
     return i >= 0 && i < 8 ? r->placeholders[i] : NULL;
 }
@@ -33,10 +33,9 @@ punit_request_path(const punit_request_t *r, const char *name)
 const char *
 punit_request_route(const punit_request_t *r)
 {
-    const punit_route_t *route = r->route;
-
-    return route != NULL ? punit_arena_format(r->arena, "%s %s", route->method, route->path)
-                         : "- -";
+    return r->route_path != NULL
+               ? punit_arena_format(r->arena, "%s %s", r->route_method, r->route_path)
+               : "- -";
 }
 
 

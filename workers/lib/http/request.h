@@ -20,7 +20,9 @@ typedef struct {
     punit_pool_t        *pool;
     punit_grid_t        *grid; /* this thread's client, never NULL */
     punit_grid_t        *token_grid;
-    const punit_route_t *route;
+    const punit_route_t *route;        /* NULL until one is found, as the next two */
+    const char          *route_method; /* "POST" */
+    const char          *route_path;   /* "/activities/{id:uuid}" */
     const char          *service_name;
     const char          *statement; /* the route's, as prepared (see service.c) */
     const char  *generation; /* decimal, of the snapshot that a reference GET read; or NULL */

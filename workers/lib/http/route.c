@@ -6,64 +6,10 @@
 #include "lib/base/config.h"
 #include "lib/http/binary_array.h"
 #include "lib/http/owned.h"
+#include "lib/http/path.h"
 #include "lib/http/sql.h"
 
 #define VALUES_MAX (sizeof(((punit_route_t *) 0)->bind) / sizeof(punit_bind_t))
-
-static const struct {
-    const char  *name;
-    punit_type_t type;
-} placeholder_types[] = {
-    { "uuid", PUNIT_UUID },
-    { "integer", PUNIT_INTEGER },
-    { "string", PUNIT_STRING },
-};
-
-
-/* The type behind the colon of "{name:type}". */
-static punit_type_t
-placeholder_type(const char *text, size_t len)
-{
-    const char *colon = memchr(text, ':', len);
-    size_t      n = colon != NULL ? len - (size_t) (colon - text) - 2 : 0;
-
-    for (size_t i = 0; i < sizeof(placeholder_types) / sizeof(placeholder_types[0]); i++) {
-        if (strlen(placeholder_types[i].name) == n
-            && memcmp(placeholder_types[i].name, colon + 1, n) == 0) {
-            return placeholder_types[i].type;
-        }
-    }
-
-    return PUNIT_STRING;
-}
-
-
-bool
-punit_route_match(punit_arena_t *arena, const char *pattern, const char *path,
-                  const char *placeholders[8])
-{
-    int n = 0;
-
-    while (*pattern == '/' && *path == '/') {
-        size_t plen = strcspn(++pattern, "/"), len = strcspn(++path, "/");
-
-        if (*pattern == '{') {
-            if (len == 0 || n == 8 || !punit_type_is(placeholder_type(pattern, plen), path, len)) {
-                return false;
-            }
-
-            placeholders[n++] = punit_arena_copy_n(arena, path, len);
-
-        } else if (plen != len || memcmp(pattern, path, len) != 0) {
-            return false;
-        }
-
-        pattern += plen;
-        path += len;
-    }
-
-    return *pattern == '\0' && *path == '\0';
-}
 
 
 const punit_route_t *
@@ -77,7 +23,7 @@ punit_route_find(punit_arena_t *arena, const punit_route_t *routes, const char *
     for (const punit_route_t *route = routes; route->method != NULL; route++) {
         const char *values[8] = { NULL };
 
-        if (!punit_route_match(arena, route->path, path, values)) {
+        if (!punit_path_match(arena, route->path, path, values)) {
             continue;
         }
 
@@ -93,23 +39,6 @@ punit_route_find(punit_arena_t *arena, const punit_route_t *routes, const char *
     }
 
     return NULL;
-}
-
-
-int
-punit_route_placeholder(const char *pattern, const char *name)
-{
-    size_t len = strlen(name);
-    int    n = 0;
-
-    for (const char *p = pattern; (p = strchr(p, '{')) != NULL; n++) {
-        p++;
-        if (strncmp(p, name, len) == 0 && (p[len] == ':' || p[len] == '}')) {
-            return n;
-        }
-    }
-
-    return -1;
 }
 
 

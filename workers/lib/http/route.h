@@ -114,18 +114,11 @@ struct punit_route {
     punit_handler_pt      handler;  /* instead of sql */
 };
 
-/* Whether path matches pattern. Gives the placeholders' values in order. */
-bool punit_route_match(punit_arena_t *arena, const char *pattern, const char *path,
-                       const char *placeholders[8]);
-
 /* The row for method and path. When there is none: *allow is NULL if no row has that path (404),
  * otherwise the methods for Allow (405). */
 const punit_route_t *punit_route_find(punit_arena_t *arena, const punit_route_t *routes,
                                       const char *method, const char *path,
                                       const char *placeholders[8], const char **allow);
-
-/* The position of a placeholder in a pattern, -1 when there is none of that name. */
-int punit_route_placeholder(const char *pattern, const char *name);
 
 /* Runs a route's statement or handler, after the checks. */
 punit_problem_t *punit_route_run(punit_request_t *r, punit_answer_t *a);

@@ -223,6 +223,9 @@ punit_validate_request(punit_request_t *r, const punit_route_t *routes,
         return punit_problem(r->arena, &punit_problem_method_not_allowed, NULL);
     }
 
+    r->route_method = r->route->method;
+    r->route_path = r->route->path;
+
     problem = check_user(r);
     if (problem != NULL) {
         return problem;
