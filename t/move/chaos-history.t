@@ -171,7 +171,7 @@ for my $case (@owners) {
 # ---- a hand-over while the units' logs are read one after the other, as the clients end: eu's
 # before it, us's after
 {
-    package Ground::Read;
+    package Ground::Read;    ## no critic (Modules::RequireFilenameMatchesPackage)
     our @ISA = ('Punit::Chaos::Ground');
     our $changes
         ;    # so many readings come before what stays, the last of them while the hand-over goes on
