@@ -280,8 +280,8 @@ subtest 'workers that are killed under load leave nothing locked' => sub {
 
 my $bad = $c->stop;
 $bad =~ s/.*worker process \d+ exited on signal 9\n//g;
-$bad =~ s/.*shared memory zone "z" was locked by \d+\n//g
-    ;    # nginx takes the lock from who was killed with it
-is $bad, '', 'the log tells of the killed and of nothing else';
+# NGINX frees a lock that a killed worker held.
+$bad =~ s/.*shared memory zone "z" was locked by \d+\n//g;
+is $bad, '', 'the log tells of the killed workers and of nothing else';
 
 done_testing;

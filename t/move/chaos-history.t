@@ -171,10 +171,10 @@ for my $case (@owners) {
 # ---- a hand-over while the units' logs are read one after the other, as the clients end: eu's
 # before it, us's after
 {
-    package Ground::Read;    ## no critic (Modules::RequireFilenameMatchesPackage)
+    package Ground::Read;    ## no critic (RequireFilenameMatchesPackage)
     our @ISA = ('Punit::Chaos::Ground');
-    our $changes
-        ;    # so many readings come before what stays, the last of them while the hand-over goes on
+    # How many readings come before the last state. The hand-over goes on during the last of them.
+    our $changes;
     my @before = (['eu', 1, 'u', 'OWNED', 1, 0]);
     my @after = (@before, ['eu', 2, 'u', 'FENCED', 1, 5], ['us', 3, 'u', 'OWNED', 2, 5]);
     sub own_log {
