@@ -25,7 +25,7 @@ BUILD_PACKAGES := build-essential debhelper pkg-config nginx-dev libpcre2-dev zl
 	libsmartcols-dev
 RUN_PACKAGES   := nginx postgresql-15 memcached runit openssl curl perl adduser
 TEST_PACKAGES  := libcmocka-dev libdbd-pg-perl libjson-validator-perl libyaml-libyaml-perl \
-	cppcheck lintian procps spin clang-format libperl-critic-perl perltidy shellcheck
+	cppcheck lintian procps spin clang-format libperl-critic-perl shellcheck
 FUZZ_PACKAGES  := clang libclang-rt-14-dev
 # the load, and the peers that are compared with
 BENCH_PACKAGES := wrk haproxy libnginx-mod-http-js libnginx-mod-http-lua libnginx-mod-http-memc \
@@ -230,6 +230,10 @@ lint: $(LINT:%=lint-%) ## style, layers and faults that tools find in C, Perl, S
 lint-width lint-spacing lint-size: lint-%:
 	t/lint/$* $(FILES)
 
+# the check itself and its test hold the words that it forbids
+lint-prose:
+	t/lint/prose $(filter-out t/lint/prose t/system/prose.t,$(FILES))
+
 lint-includes:
 	t/lint/includes $(FILES_C)
 
@@ -264,10 +268,9 @@ lint-circles: $(MODULE) $(PROGRAMS)
 	t/lint/circles $(N)/nginx/objs/addon $(WORKERS:%=$(B)/obj/workers/%) $(B)/obj/workers/lib \
 	    $(B)/obj/punitctl
 
-format: ## C outside the module as .clang-format says, Perl as .perltidyrc
+format: ## C outside the module as .clang-format says, and blanks
 	clang-format -i $(FILES_FORMAT)
 	t/lint/spacing --fix $(FILES_C) $(FILES_PERL)
-	perltidy -b -bext=/ $(FILES_PERL)
 
 # t/worker/openapi.t holds it against the services
 openapi: ## doc/openapi.yaml by the schema of OpenAPI 3.1, with a tool of npm

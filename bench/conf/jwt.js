@@ -19,7 +19,8 @@ function unit(r) {
         return '';
     }
 
-    const made = crypto.createHmac('sha256', secret).update(parts[0] + '.' + parts[1]).digest('base64url');
+    const made = crypto.createHmac('sha256', secret)
+        .update(parts[0] + '.' + parts[1]).digest('base64url');
     if (made !== parts[2]) {
         return '';
     }

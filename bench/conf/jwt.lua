@@ -1,4 +1,5 @@
--- HS256 with Debian's lua-luaossl and lua-cjson: each() verifies, cached() keeps the verdict until the token's end.
+-- HS256 with Debian's lua-luaossl and lua-cjson: each() verifies, cached() keeps the verdict until
+-- the token's end.
 local base64 = require "ngx.base64"
 local cjson = require "cjson.safe"
 local hmac = require "openssl.hmac"
@@ -25,7 +26,8 @@ local function verify(token)
         return ngx.exit(401)
     end
     local claims = cjson.decode(base64.decode_base64url(payload) or "")
-    if not claims or claims.iss ~= "punit" or claims.aud ~= "punit" or not (claims.exp > ngx.time()) then
+    if not claims or claims.iss ~= "punit" or claims.aud ~= "punit"
+        or not (claims.exp > ngx.time()) then
         return ngx.exit(401)
     end
     return claims

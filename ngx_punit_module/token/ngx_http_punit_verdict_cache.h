@@ -58,10 +58,10 @@ void ngx_http_punit_verdict_cache_keep(ngx_http_punit_verdict_cache_t *cache,
 
 /*
  * claims->checked_at says when the revocation was last checked.  It is valid
- * if claims->checked is set, in milliseconds of ngx_current_msec, which the
- * workers of a machine share.  set_checked stores it for all workers, without
- * effect if the verdict is gone.  forget drops the verdict of a revoked
- * token.
+ * if claims->checked is set.  It is in milliseconds of ngx_current_msec, which
+ * the workers of a machine share.  A call of set_checked stores it for all
+ * workers, without effect if the verdict is gone.  A call of forget drops the
+ * verdict of a revoked token.
  */
 
 void ngx_http_punit_verdict_cache_set_checked(

@@ -69,6 +69,7 @@ copy(const char *from, const char *to, mode_t mode)
     return content == NULL ? FILE_FAILED : file_write(to, content, size, mode);
 }
 
+
 /* Files that the unit's user may not read, so root reads them first. */
 typedef struct {
     const char *ca; /* directory of an authority, or NULL */

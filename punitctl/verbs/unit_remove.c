@@ -67,6 +67,7 @@ is_true(const char *value)
     return value != NULL && *value == 't';
 }
 
+
 /* ---- at the unit that leaves */
 
 typedef struct {
@@ -129,6 +130,7 @@ take_leave(removal_t *removal)
     return true;
 }
 
+
 /* ---- at a unit that stays: may the other leave? */
 
 
@@ -162,6 +164,7 @@ may_go(removal_t *removal)
     return true;
 }
 
+
 typedef struct {
     const removal_t *removal;
     const char      *value;
@@ -192,6 +195,7 @@ is_drained(const removal_t *removal)
                  wait.value, removal->id, removal->id, removal->id);
     return false;
 }
+
 
 /* ---- the unit that adopts */
 
@@ -298,6 +302,7 @@ is_adopted(void *context)
 
     return ask(removal, "select punit.adopter_of($1)") != NULL;
 }
+
 
 /* ---- what it wrote, and what leads to it */
 

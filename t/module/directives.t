@@ -45,7 +45,8 @@ my %counts = (TAKE1 => [1, 1], TAKE2 => [2, 2], TAKE12 => [1, 2], '1MORE' => [1,
 my ($table) = $source{module} =~ /ngx_http_punit_commands\[\] = \{(.*?)ngx_null_command/s;
 my %real;
 while ($table
-    =~ /\{ ngx_string\("(\w+)"\),\s*([\w|]+),\s*(\w+),\s*\w+,\s*(offsetof\(\w+, (\w+)\)|0),\s*(\w+) \}/g
+    =~ /\{\ ngx_string\("(\w+)"\),\s*([\w|]+),\s*(\w+),\s*\w+,
+        \s*(offsetof\(\w+,\ (\w+)\)|0),\s*(\w+)\ \}/gx
     )
 {
     my ($name, $type, $setter, $field, $post) = ($1, $2, $3, $5, $6);
@@ -183,7 +184,8 @@ my $dir = $n->dir;
 Punit::Token->new("$dir/keys")->es256('eu-1');
 open my $f, '>', "$dir/peers.jwks" or die $!;
 print $f '{"keys":[{"kty":"EC","crv":"P-256","kid":"us-1","use":"sig",',
-    '"x":"04N0xi21hshyvBp7I167sbE_bXqyqkAPfefdklMO7wY","y":"UI8exy-C06a7DUnjIdENkxeFtHM4-l_41LqEw9nVgmw"}]}';
+    '"x":"04N0xi21hshyvBp7I167sbE_bXqyqkAPfefdklMO7wY",'
+    . '"y":"UI8exy-C06a7DUnjIdENkxeFtHM4-l_41LqEw9nVgmw"}]}';
 close $f;
 Punit::Authority->new($dir, 'eu');
 

@@ -38,8 +38,9 @@ sub row { my ($h, $sql, @bind) = @_; $h->selectrow_hashref($sql, undef, @bind) }
 sub one { my ($h, $sql, @bind) = @_; ($h->selectrow_array($sql, undef, @bind))[0] }
 sub own { my ($unit, $u) = @_; row($db{$unit}, 'select * from punit.own where user_id = ?', $u) }
 sub state_of {
-    my ($unit, $u) = @_; my $o = own($unit, $u)
-        or return '-'; "$o->{state} $o->{epoch}"
+    my ($unit, $u) = @_;
+    my $o = own($unit, $u) or return '-';
+    return "$o->{state} $o->{epoch}";
 }
 
 sub user {
@@ -53,10 +54,8 @@ sub add {
     my ($unit, $u, $body, $kind) = @_;
     $db{$unit}->begin_work;
     my $ver = one($db{$unit}, 'select ver from punit.bump(?)', $u);
-    $db{$unit}
-        ->do('insert into note.item (user_id, body, kind_id) values (?, ?, ?)', undef, $u, $body,
-        $kind)
-        if $ver;
+    $db{$unit}->do('insert into note.item (user_id, body, kind_id) values (?, ?, ?)', undef, $u,
+        $body, $kind) if $ver;
     $db{$unit}->commit;
     return $ver;
 }
@@ -71,8 +70,8 @@ sub pull {
         $h, 'select * from punit.pull(?, ?, ?, ?, ?, ?, 0, false, ?)', $u, $o{base} // $c->{ver},
         $o{fork} // $c->{fork},
         $o{from} // $inc{$t}, $o{to} // $inc{$s}, $o{shape} // $shape, $o{final});
-    for my $p (@{ $db{$t}->selectall_arrayref('select * from punit.move_plan()', { Slice => {} }) })
-    {
+    my $plan = $db{$t}->selectall_arrayref('select * from punit.move_plan()', { Slice => {} });
+    for my $p (@$plan) {
         $h->do($p->{copy_out});
         my $line;
         push @{ $a->{lines}{ $p->{tab} } }, $line while $h->pg_getcopydata($line) >= 0;
@@ -96,17 +95,13 @@ sub apply {
         # what the mover does with the rows of FENCE's answer
         local $h->{PrintError} = 0;
         return eval {
-            one(
-                $h, 'select punit.take(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 10, 0, 0, 0, 0, ?)', $u,
-                $s, $inc{$s}, $inc{$t},
-                @$a{qw(base ver fork gc_ver n digest)}, $epoch, $a->{delta});
+            one($h, 'select punit.take(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 10, 0, 0, 0, 0, ?)', $u, $s,
+                $inc{$s}, $inc{$t}, @$a{qw(base ver fork gc_ver n digest)}, $epoch, $a->{delta});
         } // ($h->state eq 'PU409' ? $h->errstr =~ /ERROR:  (.*)/ && $1 : die $@);
     }
     $h->begin_work;
-    my $r = one(
-        $h, 'select punit.apply_open(?, ?, ?, ?, ?, ?, ?, ?, ?)', $u, $s, $inc{$s}, $inc{$t},
-        $a->{full_copy}, $a->{base}, $a->{ver}, $a->{fork}, $epoch
-    );
+    my $r = one($h, 'select punit.apply_open(?, ?, ?, ?, ?, ?, ?, ?, ?)', $u, $s, $inc{$s},
+        $inc{$t}, $a->{full_copy}, $a->{base}, $a->{ver}, $a->{fork}, $epoch);
     if ($r eq 'OK') {
         for my $p (@$plan) {
             $h->do($a->{full_copy} ? $p->{direct_in} : $p->{stage_in});
@@ -133,10 +128,8 @@ sub fence {
     my $c = own($t, $u) // { ver => -1 };
     return row(
         at($s, $t), 'select * from punit.fence(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)', $u, $epoch,
-        $o{base} // $c->{ver},
-        $c->{fork}, $o{from} // $inc{$t}, $o{to} // $inc{$s}, $o{shape} // $shape, $o{max} // 100,
-        $o{quiet} // 0, $o{dwell} // 0
-    );
+        $o{base} // $c->{ver}, $c->{fork}, $o{from} // $inc{$t}, $o{to} // $inc{$s},
+        $o{shape} // $shape, $o{max} // 100, $o{quiet} // 0, $o{dwell} // 0);
 }
 sub retire {
     my ($s, $t, $u, $e) = @_;
@@ -433,10 +426,8 @@ subtest 'a missing reference row keeps the copy back, and stops ACTIVATE' => sub
     # what the sender does not know of it does not look for
     my $v = user();
     add(eu => $v, 'a kind', $kind);
-    $db{us}->do(
-        q{create table note.color (id uuid primary key);
-            select punit.register_reference('note.item', 'id', 'note.color', 'id')}
-    );
+    $db{us}->do(q{create table note.color (id uuid primary key);
+            select punit.register_reference('note.item', 'id', 'note.color', 'id')});
     is apply('us', 'eu', $v, pull('eu', 'us', $v)),
         'REFERENCE note.item.id -> note.color is not looked at where the rows come from',
         'a reference registered here only is missing, too';
@@ -454,8 +445,8 @@ subtest 'values of every kind come unchanged by COPY and with the answer to FENC
                 from (values
             (E'tab\t newline\n "quotes" \\\\ and \\N', 'null'::jsonb, array['NaN', '-Infinity',
                 0.1]::float8[], '\x00ff'::bytea),
-            ('', '[1.50, "\\u00e9", null]', '[2:3]={1,null}', ''), (null, null, null, null)) x (b,
-                d, g, m)},
+            ('', '[1.50, "\\u00e9", null]', '[2:3]={1,null}', ''), (null, null, null, null))
+                x (b, d, g, m)},
             undef, $u
         );
         $db{eu}->commit;
@@ -556,23 +547,17 @@ subtest
     => sub {
     my ($late, $wanted) = map { one($db{eu}, 'select gen_random_uuid()') } 1, 2;
     $db{eu}->begin_work;
-    $db{eu}->do(
-        q{insert into punit.own (user_id, state, epoch, ver, fork, fence_to, fence_epoch,
+    $db{eu}->do(q{insert into punit.own (user_id, state, epoch, ver, fork, fence_to, fence_epoch,
             touched_at)
         select gen_random_uuid(), 'FENCED', 1, 0, gen_random_uuid(), 'us', 2,
-            now() - interval '2 hours' from generate_series(1, 1100)}
-    );
-    $db{eu}->do(
-        q{insert into punit.own (user_id, state, epoch, ver, fork, fence_to, fence_epoch,
+            now() - interval '2 hours' from generate_series(1, 1100)});
+    $db{eu}->do(q{insert into punit.own (user_id, state, epoch, ver, fork, fence_to, fence_epoch,
             touched_at)
-        values (?, 'FENCED', 1, 0, gen_random_uuid(), 'ap', 2, now() - interval '1 hour')}, undef,
-        $late
-    );
-    $db{eu}->do(
-        q{insert into punit.move (user_id, from_unit, to_unit, phase, started_at)
+        values (?, 'FENCED', 1, 0, gen_random_uuid(), 'ap', 2, now() - interval '1 hour')},
+        undef, $late);
+    $db{eu}->do(q{insert into punit.move (user_id, from_unit, to_unit, phase, started_at)
         select gen_random_uuid(), 'us', 'eu', 'wanted', now() - interval '2 hours'
-            from generate_series(1, 10100)}
-    );
+            from generate_series(1, 10100)});
     $db{eu}->do(
         q{insert into punit.move (user_id, from_unit, to_unit, phase)
             values (?, 'ap', 'eu', 'wanted')},

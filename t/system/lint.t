@@ -109,6 +109,12 @@ found(includes => $service, line('#include <stdio.h>'), '<stdio.h> after a heade
 found(critic => 't/lib/Punit/Wait.pm', line("open my \$f, '<', 'x';"),
     'Return value of "open" ignored', 'an open that is not checked');
 
+found(services => 'conf/services', line('profile /again'), 'profile is listed twice',
+    'a service that is listed twice');
+found(services => 'conf/services', line('nowhere /nowhere'), 'workers/nowhere has no C file',
+    'a service without a folder');
+found(prose => $service, line('/* He asks. */'), '"He": ', 'a word that names nobody');
+
 {
     my ($failed, @said) = do {
         append("$dir/.ci/run", "rm \$undefined/*\n");

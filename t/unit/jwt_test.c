@@ -217,10 +217,11 @@ static void
 the_claims_of_a_good_token_are_given(void **state)
 {
     assert_string_equal(
-        payload(
-            "{\"iss\":\"punit\",\"aud\":\"punit\",\"sub\":\"6f1c\",\"jti\":\"j1\",\"iat\":1699999990,"
-            "\"nbf\":1699999991,\"exp\":1700000900,\"unit\":\"eu\",\"epoch\":7,\"gen\":3,\"sid\":\"s1\","
-            "\"roles\":[\"user\",\"coach\"],\"other\":{\"a\":1}}"),
+        payload("{\"iss\":\"punit\",\"aud\":\"punit\",\"sub\":\"6f1c\",\"jti\":\"j1\","
+                "\"iat\":1699999990,"
+                "\"nbf\":1699999991,\"exp\":1700000900,\"unit\":\"eu\",\"epoch\":7,\"gen\":3,"
+                "\"sid\":\"s1\","
+                "\"roles\":[\"user\",\"coach\"],\"other\":{\"a\":1}}"),
         "");
     assert_true(is(claims.user, "6f1c"));
     assert_true(is(claims.jti, "j1"));

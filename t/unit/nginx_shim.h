@@ -1,7 +1,8 @@
 /*
  * What the pure parts of the module use of nginx, for programs that link them
- * alone: pools whose every allocation is one of malloc (so that ASan sees each
- * edge), a slab pool with a limit, mutexes that do nothing, a clock to set.
+ * alone.  The pools call malloc for each allocation, so that ASan sees each
+ * edge.  The slab pool has a limit, mutexes do nothing, and a test sets the
+ * clock.
  */
 
 #ifndef NGINX_SHIM_H

@@ -130,7 +130,8 @@ token_kid(const char *kid, char fill, const char *jti, long exp)
     snprintf(
         payload, sizeof(payload),
         "{\"iss\":\"punit\",\"aud\":\"punit\",\"sub\":\"6f1c0a5e-0000-4000-8000-000000000001\","
-        "\"jti\":\"%s\",\"iat\":%ld,\"exp\":%ld,\"unit\":\"eu\",\"epoch\":4,\"gen\":2,\"sid\":\"s\","
+        "\"jti\":\"%s\",\"iat\":%ld,\"exp\":%ld,\"unit\":\"eu\",\"epoch\":4,\"gen\":2,"
+        "\"sid\":\"s\","
         "\"roles\":[\"user\",\"coach\"]}",
         jti, exp - 900, exp);
     o = b64(text, header, strlen(header));

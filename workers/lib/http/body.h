@@ -44,8 +44,8 @@ struct punit_member {
 
 /* Parses text as JSON (RFC 8259, strict UTF-8). The problem is
  * punit_problem_malformed when it is not JSON. It is punit_problem_invalid when a member occurs
- * twice, a name holds U+0000, or a number fits neither 64 bits nor a double (RFC 8259 section 6
- * allows that limit). *json is of the arena and must not change. */
+ * twice, a name holds U+0000, or a number fits neither 64 bits nor a double. RFC 8259, section 6,
+ * allows that limit. *json is of the arena and must not change. */
 punit_problem_t *punit_body_parse(punit_arena_t *arena, const char *text, size_t len,
                                   json_t **json);
 

@@ -9,7 +9,7 @@
 #define UNIT_SIZE 33
 
 typedef struct {
-    /* 'f': requests came here, but a peer owns the user. 'l': this unit served the user, whom peers
+    /* 'f': requests came here, but a peer owns the user. 'l': this unit served a user that peers
      * forwarded lately. */
     char      kind;
     char      user[USER_SIZE];
