@@ -51,10 +51,12 @@ begin(upgrade_t *upgrade, const char *unit)
 {
     PGconn *db = upgrade->db;
 
-    /* One upgrade at a time. Those who wait for a lock of ours wait for each other, too: better to
-     * give up than to hold them. The unit's id is known before its first table is. */
-    if (!database_run(db, "begin", 0, NULL)
-        || !database_run(db, "select pg_advisory_xact_lock(hashtext('punit schema'))", 0, NULL)
+    /* One upgrade at a time: the lock comes before the snapshot. In one snapshot the catalogue
+     * shows what this transaction makes and nothing that another session makes meanwhile. Sessions
+     * that wait for a lock of this transaction hold up others, so it gives up after a while. The
+     * unit's id is known before its first table is. */
+    if (!database_run(db, "select pg_advisory_lock(hashtext('punit schema'))", 0, NULL)
+        || !database_run(db, "begin isolation level repeatable read", 0, NULL)
         || !database_run(db,
                          "select set_config('punit.id', $1, true),"
                          " set_config('lock_timeout', '10s', true),"
@@ -197,11 +199,12 @@ apply_functions(upgrade_t *upgrade)
     const schema_files_t *files = &upgrade->tree->functions;
     const schema_file_t **pending = pool_alloc(files->count * sizeof(*pending));
     size_t                npending = 0, before;
+    bool                  all = upgrade->napplied > 0; /* a view names all columns of its tables */
 
     for (size_t i = 0; i < files->count; i++) {
         const char *known = known_sha256(upgrade, files->file[i].name);
 
-        if (known == NULL || strcmp(known, files->file[i].sha256) != 0
+        if (all || known == NULL || strcmp(known, files->file[i].sha256) != 0
             || schema_object_missing(upgrade->db, files->file[i].name))
         {
             pending[npending++] = &files->file[i];

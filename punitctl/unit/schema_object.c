@@ -105,14 +105,15 @@ schema_object_reset(PGconn *db, const char *file)
 {
     static const char reset[] =
         "do $$ declare o record; g record; begin"
-        " for o in select x.* from punit.schema_object x"
+        " for o in select x.kind, x.identity, case when x.kind = 'function' then 'routine'"
+        "  else x.kind end as word from punit.schema_object x"
         "  where x.file = current_setting('punit.file') and pg_temp.there(x.kind, x.identity) loop"
-        "  execute format('comment on %s %s is null', o.kind, o.identity);"
+        "  execute format('comment on %s %s is null', o.word, o.identity);"
         "  if o.kind = 'function' then"
         "   for g in select distinct a.grantee, r.rolname from pg_proc p"
         "     cross join aclexplode(p.proacl) a left join pg_roles r on r.oid = a.grantee"
         "    where p.oid = o.identity::regprocedure and a.grantee <> p.proowner loop"
-        "    execute format('revoke all on function %s from %s', o.identity,"
+        "    execute format('revoke all on routine %s from %s', o.identity,"
         "                   coalesce(quote_ident(g.rolname), 'public'));"
         "   end loop;"
         "  elsif o.kind = 'view' then"
@@ -143,8 +144,21 @@ schema_object_watch(PGconn *db)
 bool
 schema_object_made(PGconn *db, const char *file)
 {
-    const char *table;
+    const char *table, *other;
 
+    other = database_value(db,
+                           "select n.kind || ' ' || " IDENTITY " from " NOW " n"
+                           " join schema_seen s using (kind, oid)"
+                           " where s.stamp is distinct from n.stamp and n.kind <> 'table'"
+                           " and not exists (select from punit.schema_object o"
+                           "   where o.kind = n.kind and o.identity = " IDENTITY ")"
+                           " and not exists (select from schema_made m"
+                           "   where m.kind = n.kind and m.identity = " IDENTITY ")",
+                           0, NULL);
+    if (other != NULL) {
+        output_error("%s changes %s, which no file of functions/ made", file, other);
+        return false;
+    }
     if (!run_for(db,
                  "insert into schema_made select n.kind, " IDENTITY ", $1 from " NOW " n"
                  " left join schema_seen s using (kind, oid) where s.stamp is distinct from n.stamp"
@@ -162,31 +176,52 @@ schema_object_made(PGconn *db, const char *file)
 }
 
 
-/* Drops each object of a query (kind, identity) by itself. What something depends on stays. */
+/* Drops one object. `kept` says why it stays, if something depends on it. */
+static bool
+drop_one(PGconn *db, const char *const *values, bool *dropped, const char **kept)
+{
+    bool        ok = run(db, "savepoint dropped");
+    const char *kind = strcmp(values[0], "function") == 0 ? "routine" : values[0];
+    PGresult   *result = PQexec(db, pool_printf("drop %s %s", kind, values[1]));
+
+    *dropped = PQresultStatus(result) == PGRES_COMMAND_OK;
+    if (*dropped) {
+        ok = ok && run(db, "release savepoint dropped")
+             && database_run(db, "insert into schema_dropped values ($1, $2)", 2, values);
+    } else {
+        const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+
+        *kept = pool_printf("%s%s%s%s", PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY),
+                            detail != NULL ? " (" : "", detail != NULL ? detail : "",
+                            detail != NULL ? ")" : "");
+        ok = ok && run(db, "rollback to savepoint dropped");
+    }
+    PQclear(result);
+    return ok;
+}
+
+
+/* Drops each object of a query (kind, identity) by itself, again and again while one goes: one may
+ * depend on another. What something else depends on stays. */
 static bool
 drop_each(PGconn *db, const char *query, const char *file, const char **kept)
 {
     PGresult *rows = database_query(db, NULL, query, file != NULL, &file);
-    bool      ok = rows != NULL;
+    int       count = rows != NULL ? PQntuples(rows) : 0;
+    bool     *gone = pool_alloc(((size_t) count + 1) * sizeof(*gone));
+    bool      ok = rows != NULL, progress = true;
 
-    for (int row = 0; ok && row < PQntuples(rows); row++) {
-        const char *values[] = { PQgetvalue(rows, row, 0), PQgetvalue(rows, row, 1) };
-        PGresult   *result;
+    while (ok && progress) {
+        progress = false;
+        *kept = NULL;
+        for (int row = 0; ok && row < count; row++) {
+            const char *values[] = { PQgetvalue(rows, row, 0), PQgetvalue(rows, row, 1) };
 
-        ok = run(db, "savepoint dropped");
-        result = PQexec(db, pool_printf("drop %s %s", values[0], values[1]));
-        if (PQresultStatus(result) == PGRES_COMMAND_OK) {
-            ok = ok && run(db, "release savepoint dropped")
-                 && database_run(db, "insert into schema_dropped values ($1, $2)", 2, values);
-        } else {
-            const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
-
-            *kept = pool_printf("%s%s%s%s", PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY),
-                                detail != NULL ? " (" : "", detail != NULL ? detail : "",
-                                detail != NULL ? ")" : "");
-            ok = ok && run(db, "rollback to savepoint dropped");
+            if (!gone[row]) {
+                ok = drop_one(db, values, &gone[row], kept);
+                progress = progress || gone[row];
+            }
         }
-        PQclear(result);
     }
     PQclear(rows);
     return ok;
@@ -196,7 +231,6 @@ drop_each(PGconn *db, const char *query, const char *file, const char **kept)
 bool
 schema_object_drop_of(PGconn *db, const char *file, const char **kept)
 {
-    /* triggers before functions, views by age: the youngest depends on the others */
     return drop_each(db,
                      "select kind, identity from punit.schema_object"
                      " where file = $1 and pg_temp.there(kind, identity)"

@@ -180,10 +180,10 @@ script_error(const PGresult *result, const char *name, const char *script, const
 static script_result_t
 judge(const char *state)
 {
-    /* PostgreSQL, appendix A: function, table, object, column, ambiguous function; invalid
-     * definition of a function, of a table */
-    static const char *const later[] = { "42883", "42P01", "42704", "42703", "42725" };
-    static const char *const replace[] = { "42P13", "42P16" };
+    /* PostgreSQL, appendix A: undefined function, table, object, column; invalid definition of a
+     * function, of a table; ambiguous function, as beside its former signature */
+    static const char *const later[] = { "42883", "42P01", "42704", "42703" };
+    static const char *const replace[] = { "42P13", "42P16", "42725" };
 
     for (size_t i = 0; state != NULL && i < sizeof(later) / sizeof(*later); i++) {
         if (strcmp(state, later[i]) == 0) {

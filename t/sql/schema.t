@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use File::Basename qw(dirname);
 use File::Path qw(make_path);
+use POSIX ();
 use Test::More;
 
 use Punit::FastCGI;
@@ -11,6 +12,7 @@ use Punit::File qw(slurp spew);
 use Punit::Postgres;
 use Punit::Server qw(directory);
 use Punit::Tree qw(program root);
+use Punit::Wait qw(wait_until);
 use Punit::Worker;
 
 my $root = root();
@@ -178,6 +180,59 @@ exits(
     'files that left the tree take their objects along'
 );
 is dump_of($pg), $fresh, 'the schema is what a fresh one is';
+
+# ---- objects of one file that need each other, and other sessions
+my $own = "$sql/functions/profile/own.sql";
+sub views {
+    my ($column) = @_;
+    return "create or replace view profile.va as select 1 as $column;\n"
+        . "create or replace view profile.vb as select $column from profile.va;\n";
+}
+spurt($own, views('one'));
+exits(0, qr/1 of/, 'a view on another view of its file');
+spurt($own, views('two'));
+exits(0, qr/1 of/, 'a column of the first changes its name, and the second follows');
+spurt($own, <<'SQL');
+create or replace function profile.f(p_a int) returns int language sql as $$ select 1 $$;
+create or replace view profile.vf as select profile.f(1) as f;
+SQL
+exits(0, qr/dropped view profile\.va\n.*dropped view profile\.vb/s, 'both views go');
+spurt($own, <<'SQL');
+create or replace function profile.f(p_a int, p_b int default 0) returns int
+language sql as $$ select 2 $$;
+create or replace view profile.vf as select profile.f(1) as f;
+create or replace procedure profile.p() language sql as $$ select 1 $$;
+SQL
+exits(0, qr/dropped function profile\.f\(integer\)/, 'a changed signature below a view');
+is one('select f from profile.vf'), 2, 'the view calls the new function';
+spurt($own, "grant execute on function punit.self() to punit_mover;\n");
+exits(1, qr/own\.sql changes function punit\.self\(\), which no file of functions\/ made/,
+    'rights on an object of tables/ belong into tables/');
+spurt($own, "select pg_advisory_xact_lock(77);\n");
+my $other = $pg->dbh;
+$other->do('select pg_advisory_lock(77)');
+my $upgrade = fork // die "fork: $!";
+if (!$upgrade) {
+    my ($exit) = $pg->punitctl('schema', '--sql', $sql);
+    POSIX::_exit($exit);
+}
+wait_until(sub {
+    one(q{select count(*) from pg_stat_activity where wait_event = 'advisory'});
+});
+$other->do('create view profile.theirs as select 1 as one');
+$other->do('select pg_advisory_unlock(77)');
+waitpid $upgrade, 0;
+is $? >> 8, 0, 'what another session makes meanwhile is no part of the upgrade';
+unlink $own;
+exits(0, qr/nothing to do/, 'a file without objects goes');
+is one(q{select to_regclass('profile.theirs')}), 'profile.theirs', 'and what is theirs stays';
+$other->do('drop view profile.theirs');
+$other->disconnect;
+spurt("$sql/tables/980-column.sql", "alter table sports.sport add column note text;\n");
+exits(3, qr/would apply functions\/sports\/sport\.sql/,
+    'a new column: views of all columns are made again', '--dry-run');
+unlink "$sql/tables/980-column.sql";
+is dump_of($pg), $fresh, 'the schema is what a fresh one is, once more';
 
 spurt(
     "$sql/functions/profile/zz.sql",

@@ -297,10 +297,15 @@ begin
     if bad is not null then
         raise exception 'registered, but not there: %', bad using errcode = '42704';
     end if;
+    if punit.not_exported() <> '{}' then
+        raise exception 'no row of punit.exporter covers %', punit.not_exported()
+            using errcode = '42704';
+    end if;
 end
 $$;
 comment on function punit.check_registrations() is
-    'fails unless the columns and functions that are registered by name exist';
+    'fails unless the columns and functions that are registered by name exist, and an export'
+    ' covers every table of users'' rows';
 
 create or replace function punit.complete_schema() returns void
 language plpgsql
