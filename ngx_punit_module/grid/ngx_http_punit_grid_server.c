@@ -109,9 +109,7 @@ ngx_http_punit_grid_server_ask(ngx_http_punit_grid_server_t *server,
         server->probe = op;
     }
 
-    /*
-     * A worker that quits waits for this answer, but not for idle connections.
-     */
+    /* A worker that quits waits for this, but not for idle connections. */
 
     link->timer.cancelable = 0;
 

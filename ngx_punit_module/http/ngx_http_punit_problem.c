@@ -27,6 +27,9 @@ typedef struct {
 static ngx_int_t ngx_http_punit_problem_set_headers(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx, const ngx_http_punit_problem_t *problem,
     ngx_uint_t status);
+static ngx_int_t ngx_http_punit_problem_write(ngx_http_request_t *r,
+    ngx_http_punit_ctx_t *ctx, const ngx_http_punit_problem_t *problem,
+    ngx_uint_t status);
 static const ngx_http_punit_problem_t *ngx_http_punit_problem_of_status(
     ngx_uint_t status);
 static ngx_uint_t ngx_http_punit_problem_is_special(ngx_http_request_t *r,
@@ -133,8 +136,6 @@ ngx_int_t
 ngx_http_punit_problem_replace(ngx_http_request_t *r,
     ngx_http_punit_ctx_t **pctx)
 {
-    u_char                          *p;
-    size_t                           len;
     ngx_uint_t                       status;
     ngx_table_elt_t                 *h;
     ngx_http_punit_ctx_t            *ctx;
@@ -208,6 +209,34 @@ ngx_http_punit_problem_replace(ngx_http_request_t *r,
         ctx->route.type = NGX_HTTP_PUNIT_ROUTE_REFUSE;
     }
 
+    if (ngx_http_punit_problem_write(r, ctx, problem, status) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_str_set(&r->headers_out.content_type, "application/problem+json");
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->headers_out.content_type_lowcase = NULL;
+    r->headers_out.charset.len = 0;
+
+    ngx_http_clear_content_length(r);
+    ngx_http_clear_accept_ranges(r);
+    ngx_http_clear_last_modified(r);
+    ngx_http_clear_etag(r);
+    r->headers_out.content_length_n = ctx->answer.body.len;
+
+    return ngx_http_punit_problem_set_headers(r, ctx, problem, status);
+}
+
+
+/* The document of a problem becomes the body of the answer. */
+
+static ngx_int_t
+ngx_http_punit_problem_write(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx,
+    const ngx_http_punit_problem_t *problem, ngx_uint_t status)
+{
+    u_char  *p;
+    size_t   len;
+
     len = sizeof("{\"type\":\"urn:punit:\",\"title\":\"\",\"status\":,"
                  "\"detail\":\"\"}\n") - 1
           + ngx_strlen(problem->name) + ngx_strlen(problem->title)
@@ -232,18 +261,7 @@ ngx_http_punit_problem_replace(ngx_http_request_t *r,
 
     ctx->answer.body.len = p - ctx->answer.body.data;
 
-    ngx_str_set(&r->headers_out.content_type, "application/problem+json");
-    r->headers_out.content_type_len = r->headers_out.content_type.len;
-    r->headers_out.content_type_lowcase = NULL;
-    r->headers_out.charset.len = 0;
-
-    ngx_http_clear_content_length(r);
-    ngx_http_clear_accept_ranges(r);
-    ngx_http_clear_last_modified(r);
-    ngx_http_clear_etag(r);
-    r->headers_out.content_length_n = ctx->answer.body.len;
-
-    return ngx_http_punit_problem_set_headers(r, ctx, problem, status);
+    return NGX_OK;
 }
 
 
