@@ -228,17 +228,17 @@ lint: $(LINT:%=lint-%) ## style, layers and faults that tools find in C, Perl, S
 .PHONY: $(LINT:%=lint-%)
 
 lint-width lint-spacing lint-size: lint-%:
-	t/lint/$* $(FILES)
+	@t/lint/$* $(FILES)
 
 # the check itself and its test hold the words that it forbids
 lint-prose:
-	t/lint/prose $(filter-out t/lint/prose t/system/prose.t,$(FILES))
+	@t/lint/prose $(filter-out t/lint/prose t/system/prose.t,$(FILES))
 
 lint-includes:
-	t/lint/includes $(FILES_C)
+	@t/lint/includes $(FILES_C)
 
 lint-format:
-	t/lint/format $(FILES_FORMAT)
+	@t/lint/format $(FILES_FORMAT)
 
 # Of nginx's many configurations the one of this build is looked at. cppcheck takes no heed of goto,
 # so what it says about checks for NULL is not true of the module.
@@ -261,11 +261,11 @@ lint-services:
 	t/lint/services
 
 lint-shell:
-	shellcheck $(FILES_SHELL)
+	@shellcheck $(FILES_SHELL)
 
 # the module's objects are those of the last build
 lint-circles: $(MODULE) $(PROGRAMS)
-	t/lint/circles $(N)/nginx/objs/addon $(WORKERS:%=$(B)/obj/workers/%) $(B)/obj/workers/lib \
+	@t/lint/circles $(N)/nginx/objs/addon $(WORKERS:%=$(B)/obj/workers/%) $(B)/obj/workers/lib \
 	    $(B)/obj/punitctl
 
 format: ## C outside the module as .clang-format says, and blanks
