@@ -6,6 +6,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include <ngx_http_punit_grid_server.h>
+#include <ngx_http_punit_grid_slot.h>
 
 
 /* Bytes that are read at once, before other connections get their turn. */
@@ -453,7 +454,7 @@ ngx_http_punit_grid_link_next(ngx_http_punit_grid_link_t *link)
 
     ngx_queue_remove(&slot->queue);
     ngx_http_punit_grid_answered(slot);
-    ngx_http_punit_grid_server_slot_free(slot);
+    ngx_http_punit_grid_slot_free(slot);
 }
 
 

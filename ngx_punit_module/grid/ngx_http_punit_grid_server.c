@@ -6,6 +6,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include <ngx_http_punit_grid_server.h>
+#include <ngx_http_punit_grid_slot.h>
 
 
 #define NGX_HTTP_PUNIT_GRID_BACKOFF      250
@@ -18,12 +19,6 @@
 
 static ngx_http_punit_grid_link_t *ngx_http_punit_grid_server_link(
     ngx_http_punit_grid_server_t *server);
-static ngx_http_punit_grid_slot_t *ngx_http_punit_grid_server_slot(void);
-
-
-/* Of this process: used slots, for reuse. */
-
-static ngx_queue_t  ngx_http_punit_grid_slots;
 
 
 void
@@ -85,7 +80,7 @@ ngx_http_punit_grid_server_ask(ngx_http_punit_grid_server_t *server,
         return NGX_ERROR;
     }
 
-    slot = ngx_http_punit_grid_server_slot();
+    slot = ngx_http_punit_grid_slot_take();
     if (slot == NULL) {
         return NGX_ERROR;
     }
@@ -207,31 +202,4 @@ ngx_http_punit_grid_server_close(ngx_http_punit_grid_server_t *server)
     for (i = 0; i < NGX_HTTP_PUNIT_GRID_LINKS; i++) {
         ngx_http_punit_grid_link_close(&server->links[i]);
     }
-}
-
-
-static ngx_http_punit_grid_slot_t *
-ngx_http_punit_grid_server_slot(void)
-{
-    ngx_queue_t  *q;
-
-    if (ngx_http_punit_grid_slots.next == NULL) {
-        ngx_queue_init(&ngx_http_punit_grid_slots);
-    }
-
-    if (ngx_queue_empty(&ngx_http_punit_grid_slots)) {
-        return ngx_alloc(sizeof(ngx_http_punit_grid_slot_t), ngx_cycle->log);
-    }
-
-    q = ngx_queue_head(&ngx_http_punit_grid_slots);
-    ngx_queue_remove(q);
-
-    return ngx_queue_data(q, ngx_http_punit_grid_slot_t, queue);
-}
-
-
-void
-ngx_http_punit_grid_server_slot_free(ngx_http_punit_grid_slot_t *slot)
-{
-    ngx_queue_insert_head(&ngx_http_punit_grid_slots, &slot->queue);
 }

@@ -137,8 +137,6 @@ void ngx_http_punit_grid_server_seen(ngx_http_punit_grid_server_t *server,
 
 void ngx_http_punit_grid_server_close(ngx_http_punit_grid_server_t *server);
 
-void ngx_http_punit_grid_server_slot_free(ngx_http_punit_grid_slot_t *slot);
-
 
 /* In ngx_http_punit_grid_link.c; a connect that fails fails the server. */
 
