@@ -136,7 +136,7 @@ for my $gen (3 .. 42) {
     $fresh++ if ask('/kept/y')->{headers}{'punit-route'} eq 'local';
     $grid->put($grid->key('kept', '/kept/y'), $gen, 'old', 'before');
 }
-is($fresh, 40, 'who had an answer of the worker is never told of the time before it');
+is($fresh, 40, 'a client that had an answer of the worker is never told of the time before it');
 $grid->generation('kept', 50);
 $grid->put($grid->key('kept', '/kept/x'), 50, 'old', 'before');
 ask('/kept/x');
@@ -163,7 +163,8 @@ my @others = map {
         Punit::Client->new($n->port('http'))->send(
             GET => '/slow/x', headers => [Authorization => "Bearer $token", 'If-None-Match' => $_])]
 } '"new"', '"old", "new"', '"new", W/"old"', '"older"';
-like($_->[1]->receive('GET')->{body}, qr/^worker/, "but not who has had another one: $_->[0]")
+like($_->[1]->receive('GET')->{body}, qr/^worker/,
+    "but not a client that has had another one: $_->[0]")
     for @others;
 like($first->receive('GET')->{body}, qr/^worker/, 'the first one got what the worker said');
 $grid->generation('slow', 3);

@@ -227,7 +227,7 @@ forget();
 $a = ask(GET => '/user/endless', 'eu');
 is(scalar(tries()), $most, 'but not without end');
 is($a->{status}, 503, 'when each 421 led on, that is no circle: 503');
-is($a->{json}{type}, 'urn:punit:moving', 'the problem says that he moves');
+is($a->{json}{type}, 'urn:punit:moving', 'the problem says that the user moves');
 is($a->{headers}{'retry-after'}, 1, 'with Retry-After');
 is($a->{headers}{'punit-route'}, undef, 'and no route');
 forget();
@@ -269,19 +269,19 @@ for my $unit ('dead', 'xx') {
     for my $method (qw(GET POST)) {
         $a = ask($method => '/user/mine', $unit);
         is("$a->{status} $a->{headers}{'punit-route'} $a->{headers}{'punit-unit'}", '200 local eu',
-            "$unit cannot be asked for a $method: this unit owns him");
+            "$unit cannot be asked for a $method: this unit owns the user");
     }
     is(join(',', tries()), 'eu GET /user/mine,eu POST /user/mine', 'and is asked once each');
     is(ask(GET => '/user/moved', $unit)->{headers}{'punit-unit'}, 'us', 'or it names another one');
     $a = ask(GET => '/user/unknown', $unit);
-    is($a->{status}, 503, 'one whom it does not know is no stranger');
+    is($a->{status}, 503, 'a user unknown here is no stranger');
     like($a->{json}{type}, qr/^urn:punit:unit-(?:unreachable|down)$/,
-        'the problem says who is away');
+        'the problem names the unit that is away');
     is($a->{headers}{'www-authenticate'}, undef, 'and nothing about the token');
 }
 forget();
 is(ask(GET => '/user/behind', 'us')->{json}{type}, 'urn:punit:unit-unreachable',
-    'one that knows less than who was asked before makes no circle');
+    'a unit that knows less than the one asked before makes no circle');
 is(scalar(tries()), 2, 'and that one is not asked again');
 forget();
 is(ask(GET => '/user/last', 'us')->{headers}{'punit-route'}, 'local',
@@ -340,7 +340,7 @@ ask(GET => '/user/here', 'eu', token => $coach);
 is(join(',', tries()), 'eu GET /user/here', 'and is never learned as an owner');
 $a = ask(PUT => '/reference/authored', 'eu', body => 'x');
 is("$a->{status} $a->{json}{type}", '503 urn:punit:unit-down',
-    'a row whose author is marked down: 503');
+    'a row of an author that is marked down: 503');
 
 is(ask(POST => '/public/us', 'eu')->{body}, 'us:POST:0', 'a 421 of a public location is followed');
 

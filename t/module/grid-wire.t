@@ -163,7 +163,7 @@ subtest 'a server that closes the kept connection is connected again' => sub {
     }
 };
 
-subtest 'a worker that quits answers who waits, then closes its connections' => sub {
+subtest 'a worker that quits answers the requests that wait, then closes its connections' => sub {
     $g->start("unix:$fake_path");
     my $s = $g->ask('/training/x');
     my $c = accepted();

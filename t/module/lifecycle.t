@@ -196,7 +196,7 @@ subtest 'a binary upgrade under load fails no request, and a peer marked down st
     is peer($n, 'ap')->{state}, 'up', 'and a reload of the new binary keeps that';
 };
 
-subtest 'who quits gracefully answers what has begun, then is gone' => sub {
+subtest 'a worker that quits gracefully answers what has begun, then is gone' => sub {
     $slow->forget;
     my $flight = Punit::Client->new($n->port('http'))->send(GET => '/slow');
     my $idle = Punit::Client->new($n->port('http'));

@@ -109,11 +109,11 @@ sub ask {
 my ($status, $h, $body) =
     ask('us', '/x', "Authorization: Bearer $token", @from, 'X-Request-Id: abc-1');
 is($status, 200, 'a peer with its certificate is answered');
-is($h->{'punit-owner'}, 'eu; epoch=4', 'and told who owns the user');
+is($h->{'punit-owner'}, 'eu; epoch=4', 'and told the owner of the user');
 is($h->{'x-request-id'}, 'abc-1', 'under the request id of the edge');
 my ($req) = $worker->requests;
-is($req->{headers}{'x-from'}, 'us', 'the worker is told who forwards');
-is($req->{headers}{'x-client'}, '192.0.2.7', 'and for whom');
+is($req->{headers}{'x-from'}, 'us', 'the worker is told the unit that forwards');
+is($req->{headers}{'x-client'}, '192.0.2.7', 'and the client\'s address');
 is($req->{headers}{'x-epoch'}, 5, 'and the epoch that the edge believes in');
 is($req->{headers}{'x-route'}, 'local', 'the route is local, whatever the claim says');
 
@@ -156,7 +156,7 @@ like($body, qr/urn:punit:not-a-peer/, 'and a problem');
 is((ask('xx', '/x', "Authorization: Bearer $token", @from))[0], 403,
     'a certificate of another name than Punit-From: 403');
 is((ask('xx', '/x', "Authorization: Bearer $token", 'Punit-From: xx', 'Punit-Hops: 1'))[0], 403,
-    'a certificate of who is no peer: 403');
+    'a certificate of a stranger: 403');
 is((ask(undef, '/x', "Authorization: Bearer $token", @from))[0], 400,
     'no certificate: refused by TLS');
 is((ask('us', '/x', "Authorization: Bearer $token", 'Punit-From: us'))[0], 400,
@@ -172,7 +172,7 @@ my $mine = $keys->token(unit => 'eu', sub => $user);
 my $home = sub { $n->ask('GET', '/x', token => $mine, port => 'public')->{status} };
 is($home->(), 200, 'a local request of a user');
 is(IO::Select->new($mover)->can_read(0.1), undef, 'is nothing to tell');
-is((ask('us', '/x', "Authorization: Bearer $mine", @from))[0], 200, 'a peer forwards for him');
+is((ask('us', '/x', "Authorization: Bearer $mine", @from))[0], 200, 'a peer forwards for the user');
 is(IO::Select->new($mover)->can_read(0.1), undef, 'nor is that');
 is($home->(), 200, 'but local requests after it');
 ok(IO::Select->new($mover)->can_read(5), 'are told to the mover');
@@ -183,7 +183,7 @@ my $old = $keys->token(unit => 'us', epoch => 3, sub => Punit::Token::uuid());
 my $route = sub { $n->ask('GET', '/x', token => $old, port => 'public')->{headers}{'punit-route'} };
 is($route->(), 'forward', 'a token that names another unit: there');
 is((ask('us', '/x', "Authorization: Bearer $old", @from))[0], 200,
-    'a peer forwards for him, and he is owned here');
+    'a peer forwards for the user, who is owned here');
 is($route->(), 'local', 'so this is known to this front too');
 
 is($n->stop, '', 'the log is clean');

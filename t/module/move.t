@@ -103,7 +103,7 @@ my @tokens = map { $keys->token(unit => 'us', epoch => 1, sub => $_) } @users;
 ask($_) for @tokens;
 my %seen = map { /^f (\S+) us 4 1$/ ? ($1 => 1) : ($_ => 1) } told(1.5);
 is(join(' ', sort keys %seen), join(' ', sort @users),
-    'every user is told, whichever worker process had him');
+    'every user is told, whichever worker process served the requests');
 
 my $mine = $keys->token(unit => 'eu', epoch => 2);
 is(ask($mine), 200, 'a request of a user owned here');

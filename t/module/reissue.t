@@ -82,14 +82,15 @@ my $jti = Punit::Token::uuid();
 my $user = Punit::Token::uuid();
 my $token = $keys->token(unit => 'us', epoch => 1, jti => $jti, sub => $user);
 my $a = ask($token, method => 'POST', body => 'b' x 50_000);
-is($a->{status}, 200, 'a user who has moved here is served here, after the 421 of his old unit');
+is($a->{status}, 200, 'a user that has moved here is served here, after the 421 of the old unit');
 is($a->{headers}{'punit-token'}, "new.$jti.2", 'and gets the token for this unit and epoch');
 is($a->{headers}{'cache-control'}, 'no-store', 'which no cache may keep');
 is(length $a->{body}, 50_000, 'the body came through');
 is($a->{headers}{'punit-route'}, 'local', 'by the route local');
 
 $a = ask($token) for 1 .. 5;
-is($a->{headers}{'punit-token'}, "new.$jti.2", 'repeated for who goes on with the old token');
+is($a->{headers}{'punit-token'}, "new.$jti.2",
+    'repeated for a client that goes on with the old token');
 is(scalar($auth->requests), 1, 'from the zone: the auth worker made it once');
 is(scalar($us->requests), 1, 'and the old unit is not asked any more');
 is(ask($keys->token(unit => 'eu', epoch => 2, sub => $user))->{headers}{'punit-token'}, undef,

@@ -145,7 +145,7 @@ is(ask($other)->{status}, 200, 'then rarely');
 is(asked(), $before + 1, 'not after punit_token_recheck already');
 $auth->stop;
 is(ask($keys->token(sid => 'good'))->{status}, 503, 'the auth worker down, too: 503');
-is(ask($other)->{status}, 200, 'but not for who was found good');
+is(ask($other)->{status}, 200, 'but not for a token that was found good');
 
 is($n->stop, '', 'the log is clean');
 done_testing;

@@ -144,9 +144,9 @@ is(ask(GET => '/user/x', $keys->token(unit => 'zz'))->{headers}{'punit-route'}, 
 is(ask(GET => '/public/x')->{status}, 200, 'public needs no token');
 is(ask(GET => '/public/x', 'broken')->{status}, 200, 'and ignores a broken one');
 is(ask(GET => '/public/x', $keys->token(unit => 'us'))->{headers}{'punit-route'}, 'local',
-    'public is local whoever asks');
+    'public is local for every client');
 is(ask(GET => '/reference/x', $keys->token(unit => 'us'))->{headers}{'punit-route'}, 'local',
-    'reference is local whoever asks');
+    'reference is local for every client');
 is(ask(POST => '/reference/x', $keys->token(unit => 'us'))->{headers}{'punit-route'}, 'local',
     'also other methods');
 is(ask(GET => '/reference/x')->{status}, 401, 'reference needs a token');

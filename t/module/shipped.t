@@ -101,9 +101,9 @@ is(ask(GET => '/profile', 'us', headers => [Host => 'punit.example'])->{body}, '
 my ($req) = $peers->requests;
 is($req->{headers}{host}, 'us', 'by its own name, which its certificate shows');
 is($req->{headers}{'punit-host'}, 'punit.example', "the client's Host travels beside it");
-is($req->{headers}{'punit-from'}, 'eu', 'it is told who forwards');
+is($req->{headers}{'punit-from'}, 'eu', 'it is told the unit that forwards');
 is($req->{headers}{'punit-hops'}, 1, 'that this was once');
-is($req->{headers}{'punit-client'}, '127.0.0.1', 'for whom');
+is($req->{headers}{'punit-client'}, '127.0.0.1', 'the client\'s address');
 is($req->{headers}{'punit-owner'}, 'us; epoch=1', 'and why');
 is($req->{headers}{'cdn-loop'}, 'punit-eu', 'and where it has been');
 
@@ -120,7 +120,7 @@ is("$a->{status} $a->{body}", '200 accel', "a peer's X-Accel-Redirect is not obe
 
 $a = ask(POST => '/profile', 'dead', body => 'x');
 is("$a->{status} $a->{body}", '200 us POST 1',
-    'a peer that cannot be reached is followed like a 421, to whom this unit knows as owner');
+    'a peer that cannot be reached is followed like a 421, to the owner that this unit knows');
 
 $peers->forget;
 ask(GET => '/profile/round', 'us') for 1 .. 10;

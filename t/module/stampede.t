@@ -93,7 +93,7 @@ sub of_both {
 }
 
 subtest
-    'after a flush of memcached each document is asked for once, whoever and however many want it'
+    'after a flush of memcached each document is asked for once, however many clients want it'
     => sub {
     flush();
     my @paths = map {"/sports/slow-$_"} 1 .. 3;
@@ -160,7 +160,7 @@ subtest 'a miss that nobody else has waits for nothing' => sub {
     is waited(), $before;
 };
 
-subtest 'when the one who refills goes away another one does it' => sub {
+subtest 'when the request that refills goes away another one does it' => sub {
     flush();
     my $first = start('/sports/slow-left');
     wait_until(sub { asked('/sports/slow-left') }) or die 'not asked for';
@@ -203,7 +203,7 @@ subtest 'clients that go away while they wait do no harm' => sub {
     is route(ask('/sports/slow-gone')), 'grid';
 };
 
-subtest 'a worker process that quits answers those who wait' => sub {
+subtest 'a worker process that quits answers the requests that wait' => sub {
     flush();
     my @all = map { start('/sports/slow-quit') } 1 .. 10;
     wait_until(sub { asked('/sports/slow-quit') }) or die 'not asked for';

@@ -24,7 +24,7 @@ sub asks {
 }
 is asks($_), 200, 'good at us' for $good, $ended;
 is $ended->ask('eu', POST => '/auth/logout')->{status}, 204, 'one logs out at eu';
-ok wait_until(sub { asks($ended) == 401 }, 5), 'his token has ended at us';
+ok wait_until(sub { asks($ended) == 401 }, 5), 'the user\'s token has ended at us';
 
 # Sends text as it is, and reads until a line that begins with the end.
 sub memcached {

@@ -156,7 +156,7 @@ is(ask(GET => '/rare/x', token => $token)->{body}, 'u-1 GET 0',
     '$punit_user is known to limit_req');
 $a = ask(GET => '/rare/x', token => $token);
 is("$a->{status} $a->{json}{type} $a->{headers}{'retry-after'}", '503 urn:punit:unavailable 1',
-    'who asks too often gets a problem');
+    'a client that asks too often gets a problem');
 is(ask(GET => '/rare/x', token => $other)->{body}, 'u-2 GET 0', 'others do not');
 
 # headers of clients: any number, any place, any length

@@ -16,7 +16,7 @@ subtest 'the first foreign request brings a warm copy, and only that' => sub {
     $us->foreign($u, 'eu', 1, 1);
     is $x->wait_state(us => $u, 'COPY 0'), 'COPY 0', 'a copy at us';
     $x->wait_until('the rows', sub { $x->digest(us => $u) eq $x->digest(eu => $u) });
-    is $x->state(eu => $u), 'OWNED 1', 'eu still owns him';
+    is $x->state(eu => $u), 'OWNED 1', 'eu still owns the user';
     is $x->record(us => $u)->{phase}, 'copy', 'the record says so';
 };
 
@@ -24,7 +24,7 @@ my $u = $x->user(eu => 250);
 
 subtest 'a user moves in full' => sub {
     my $r = $x->cross(eu => us => $u);
-    is $x->state(us => $u), 'OWNED 2', 'us owns him at the next epoch';
+    is $x->state(us => $u), 'OWNED 2', 'us owns the user at the next epoch';
     is $x->state(eu => $u), 'COPY 2', 'eu has a copy';
     is $x->digest(us => $u), $x->digest(eu => $u), 'with the same rows';
     is $r->{mode}, 'full', 'in full';
@@ -35,7 +35,7 @@ subtest 'a user moves in full' => sub {
     is $x->one(eu => q{select unit from punit.owner_of(?)}, $u), 'us', 'at both units';
 };
 
-subtest 'he comes back with only what changed abroad, deletions included' => sub {
+subtest 'the user comes back with only what changed abroad, deletions included' => sub {
     $x->write(
         us => $u, q{insert into note.item (user_id, n) values ($1, 1000)},
         q{update note.item set body = 'changed'
@@ -99,7 +99,7 @@ subtest 'an idempotency record is found at the new owner' => sub {
         201, 'found';
 };
 
-subtest 'local activity at the owner makes FENCE BUSY until he is quiet' => sub {
+subtest 'local activity at the owner makes FENCE BUSY until the user is quiet' => sub {
     my $w = $x->user(eu => 1);
     $us->stop;
     delete $x->{mover}{us};
@@ -119,7 +119,7 @@ subtest 'local activity at the owner makes FENCE BUSY until he is quiet' => sub 
     cmp_ok $age, '>', 1, 'after the time of quiet';
 };
 
-subtest 'who goes back after his last request here is not taken' => sub {
+subtest 'a user that goes back after the last request here is not taken' => sub {
     my $w = $x->user(eu => 1);
     $x->db('eu')
         ->do(q{insert into punit.local_seen values (?, now() + interval '1 hour')}, undef, $w);
@@ -128,12 +128,12 @@ subtest 'who goes back after his last request here is not taken' => sub {
     $x->db('eu')->do('delete from punit.local_seen where user_id = ?', undef, $w);
     # nothing is scheduled: another user's whole move passes meanwhile
     $x->cross(eu => us => $x->user(eu => 1));
-    is $x->state(eu => $w), 'OWNED 1', 'eu owns him';
+    is $x->state(eu => $w), 'OWNED 1', 'eu owns the user';
     $us->foreign($w, 'eu', 1, 2);
-    is $x->wait_state(us => $w, 'OWNED 2'), 'OWNED 2', 'two more requests call him again';
+    is $x->wait_state(us => $w, 'OWNED 2'), 'OWNED 2', 'two more requests call the user again';
 };
 
-subtest 'who flips stays longer each time' => sub {
+subtest 'a user that flips stays longer each time' => sub {
     my $w = $x->user(eu => 1);
     $x->cross(eu => us => $w);
     is $x->one(us => 'select dwell_s from punit.stay where user_id = ?', $w), 0.1, 'the first stay';
@@ -148,7 +148,7 @@ subtest 'an operator asks at the new owner' => sub {
     $x->db('us')->do(q{insert into punit.home values ('eu', ?, 1)}, undef, $w);
     my $id = $x->one(us => q{select punit.request_move(?, 'us')}, $w);
     is $x->wait_state(us => $w, 'OWNED 2'), 'OWNED 2', 'moved';
-    is $x->record(us => $w)->{move_id}, $id, 'under the id that he got';
+    is $x->record(us => $w)->{move_id}, $id, 'under the id that the move got';
 };
 
 subtest 'an operator asks at the old owner' => sub {
@@ -189,18 +189,19 @@ subtest 'other shapes are refused before any row is sent, and both are named' =>
         ->do(
         q{alter table note.book add column pages int; select punit.register_user_table('note.book')}
         );
-    is $x->wait_state(us => $w, 'OWNED 2'), 'OWNED 2', 'once they agree he moves by himself';
+    is $x->wait_state(us => $w, 'OWNED 2'), 'OWNED 2',
+        'once they agree the user moves without a further request';
 };
 
-subtest 'a missing reference row keeps him where he is until it comes' => sub {
+subtest 'a missing reference row keeps the user at the old unit until it comes' => sub {
     my $w = $x->user(eu => 2);
     my $kind = $x->one(eu => 'select gen_random_uuid()');
     $x->write(eu => $w, "update note.item set kind_id = '$kind' where user_id = \$1 and n = 1");
     $us->foreign($w, 'eu', 1, 2);
     $x->wait_until('the wait', sub { $us->log_text =~ /reference-missing user=\Q$w\E.*\Q$kind/ });
-    is $x->state(eu => $w), 'OWNED 1', 'eu owns him';
+    is $x->state(eu => $w), 'OWNED 1', 'eu owns the user';
     $x->db('us')->do(q{insert into note.kind values ('eu', ?)}, undef, $kind);
-    is $x->wait_state(us => $w, 'OWNED 2'), 'OWNED 2', 'then he moves';
+    is $x->wait_state(us => $w, 'OWNED 2'), 'OWNED 2', 'then the user moves';
 };
 
 subtest 'lines that are no reports are ignored and counted' => sub {

@@ -42,7 +42,7 @@ subtest 'wanted: the wish is gone' => sub {
     $us->start;
     # another user's whole move passes meanwhile
     $x->cross(eu => us => $x->user(eu => 1));
-    is $x->state(eu => $u), 'OWNED 1', 'eu owns him';
+    is $x->state(eu => $u), 'OWNED 1', 'eu owns the user';
     is $x->record(us => $u)->{result}, 'cancelled', 'the record says why';
 };
 
@@ -58,13 +58,13 @@ subtest 'a warm copy: requests from before count no more, later ones do' => sub 
     $lock->rollback;
     $x->wait_until('the end', sub { !unfinished(us => $u) });
     $x->cross(eu => us => $x->user(eu => 1));
-    like $x->state(eu => $u), qr/^OWNED/, 'eu owns him';
+    like $x->state(eu => $u), qr/^OWNED/, 'eu owns the user';
     is $x->record(us => $u)->{result}, 'cancelled', 'cancelled';
     $x->cross(eu => us => $u);
-    like $x->state(us => $u), qr/^OWNED/, 'new requests move him';
+    like $x->state(us => $u), qr/^OWNED/, 'new requests move the user';
 };
 
-subtest 'after FENCE: refused for good, and the old owner has him back at once' => sub {
+subtest 'after FENCE: refused for good, and the old owner has the user back at once' => sub {
     my $u = $x->user(eu => 5);
     directory(us => eu => $u);
     # ACTIVATE waits for the row here
@@ -101,7 +101,7 @@ subtest
     is cancel(us => $u), 'refusing', 'and again';
     is $x->one(us => 'select refused_epoch from punit.own where user_id = ?', $u), 2, 'the promise';
     $us->start;
-    is $x->wait_state(eu => $u, 'OWNED 3'), 'OWNED 3', 'eu owns him at the epoch after';
+    is $x->wait_state(eu => $u, 'OWNED 3'), 'OWNED 3', 'eu owns the user at the epoch after';
     $x->wait_until('the end', sub { !unfinished(us => $u) });
     is $x->record(us => $u)->{result}, 'cancelled', 'cancelled';
     my $began = time;
@@ -136,7 +136,7 @@ subtest 'at the old owner: a wish that is not passed on yet' => sub {
     is cancel(eu => $u), 'cancelled', 'cancelled';
     $eu->start;
     $x->cross(eu => us => $x->user(eu => 1));
-    is $x->state(eu => $u), 'OWNED 1', 'he stays';
+    is $x->state(eu => $u), 'OWNED 1', 'the user stays';
 };
 
 my $n = $ENV{PUNIT_TEST_CANCELS} // 1000;

@@ -121,7 +121,7 @@ my @owners = (
         qr/owned by eu at epoch 1 after us at epoch 2/
     ],
     [
-        'so is one who gave him back at the epoch that he had promised',
+        'so is one that gave the user back at the epoch that it had promised',
         [
             ['eu', 1, 'u', 'OWNED', 1, 0], ['eu', 2, 'u', 'FENCED', 1, 5],
             ['us', 3, 'u', 'OWNED', 2, 5],
@@ -130,7 +130,7 @@ my @owners = (
         qr/two owners of u at epoch 2/
     ],
     [
-        'an owner who begins with more than there was is named',
+        'an owner that begins with more than there was is named',
         [
             ['eu', 1, 'u', 'OWNED', 1, 0], ['eu', 2, 'u', 'FENCED', 1, 5],
             ['us', 3, 'u', 'OWNED', 2, 6]
@@ -138,7 +138,7 @@ my @owners = (
         qr/us began at 6/
     ],
     [
-        'one who was taken back begins with all',
+        'one that was taken back begins with all',
         [
             ['eu', 1, 'u', 'OWNED', 1, 0], ['eu', 2, 'u', 'FENCED', 1, 5],
             ['eu', 3, 'u', 'OWNED', 3, 4]
@@ -146,7 +146,7 @@ my @owners = (
         qr/eu ended at ver 5, eu began at 4/
     ],
     [
-        'who was erased stays so',
+        'an erased user stays so',
         [
             ['eu', 1, 'u', 'OWNED', 1, 0], ['eu', 2, 'u', 'ERASED', 1, 1],
             ['eu', 3, 'u', 'COPY', 1, 1]
@@ -154,7 +154,7 @@ my @owners = (
         qr/^u is COPY at eu, where he was erased/
     ],
     [
-        'an owner who begins with less is named',
+        'an owner that begins with less is named',
         [
             ['eu', 1, 'u', 'OWNED', 1, 0], ['eu', 2, 'u', 'FENCED', 1, 5],
             ['us', 3, 'u', 'OWNED', 2, 4]
@@ -216,11 +216,12 @@ my @answers = (
     ['503 a moment after is right', refused(7 + $grace - 0.1), ['eu', 4, 7], undef],
     ['503 long after is not', refused(7 + $grace + 0.1), ['eu', 4, 7], qr/^failed/],
     [
-        '503 while he is between two units, the new one broken, is right', refused(10.5),
+        '503 while the user is between two units, the new one broken, is right', refused(10.5),
         ['us', 8, 11], undef
     ],
     [
-        '503 while he is between two units, the old one broken, too', refused(10.5), ['eu', 8, 11],
+        '503 while the user is between two units, the old one broken, too',
+        refused(10.5), ['eu', 8, 11],
         undef
     ],
     ['503 when the old owner breaks long after is not', refused(20), ['eu', 20, 21], qr/^failed/],

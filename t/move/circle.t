@@ -40,6 +40,7 @@ cmp_ok asked(), '<', 60,
 $x->db('eu')
     ->do(q{update punit.own set state = 'OWNED', epoch = 6, owner_hint = null where user_id = ?},
     undef, $u);
-is $x->wait_state(us => $u, 'OWNED 7', 30), 'OWNED 7', 'taken as soon as one of them owns him';
-is $x->one(us => 'select fork from punit.own where user_id = ?', $u), $fork, 'with his history';
+is $x->wait_state(us => $u, 'OWNED 7', 30), 'OWNED 7', 'taken as soon as one of them owns the user';
+is $x->one(us => 'select fork from punit.own where user_id = ?', $u), $fork,
+    'with the user\'s history';
 done_testing;

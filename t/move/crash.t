@@ -63,7 +63,7 @@ sub die_before_activate {
 
 sub completed {
     my ($u) = @_;
-    is $x->wait_state(us => $u, 'OWNED 2'), 'OWNED 2', 'us owns him';
+    is $x->wait_state(us => $u, 'OWNED 2'), 'OWNED 2', 'us owns the user';
     is $x->wait_state(eu => $u, 'COPY 2'), 'COPY 2', 'eu has a copy';
     is $x->one(us => 'select count(*) from note.item where user_id = ?', $u), 21,
         'with the row written last';
@@ -81,7 +81,8 @@ subtest
     completed($u);
     };
 
-subtest 'a crash after FENCE that takes the copy along: all rows are sent, while he waits' => sub {
+subtest
+    'a crash after FENCE that takes the copy along: all rows are sent while the user waits' => sub {
     my ($u, $h) = fenced();
     die_before_activate($h);
     # the copy's commit is not waited for
@@ -94,7 +95,7 @@ subtest 'a crash after FENCE that takes the copy along: all rows are sent, while
 };
 
 subtest
-    'a move whose copy is gone and whose user another unit owns does not stay in phase fence'
+    'a move without a copy, of a user that another unit owns, does not stay in phase fence'
     => sub {
     my ($u, $h) = fenced();
     die_before_activate($h);
@@ -109,7 +110,7 @@ subtest
         undef, $u);
     $us->start;
     $x->wait_until('another phase', sub { $x->record(us => $u)->{phase} ne 'fence' });
-    isnt $x->record(us => $u)->{phase}, 'fence', 'the owner said that he is not';
+    isnt $x->record(us => $u)->{phase}, 'fence', 'the owner said that the user is not';
     };
 
 subtest 'kill -9 of the old owner\'s PostgreSQL after FENCE: the same' => sub {
@@ -158,7 +159,7 @@ subtest 'the new owner dies after ACTIVATE, before RETIRE: RETIRE is sent after 
     lose($r);
     is $x->state(eu => $u), 'FENCED 1', 'eu does not know';
     is $x->write(us => $u, q{update note.item set body = 'x' where user_id = $1 and n = 1}), 1,
-        'us serves him all the same';
+        'us serves the user all the same';
     $us->start;
     is $x->wait_state(eu => $u, 'COPY 2'), 'COPY 2', 'now it does';
     ok $x->wait_until('the record', sub { ($x->record(us => $u)->{result} // '') eq 'moved' }),
@@ -181,7 +182,7 @@ subtest
     my ($u, $h) =
         fenced(write => "insert into note.item (user_id, n, kind_id) values (\$1, 21, '$kind')");
     $h->rollback;
-    is $x->wait_state(eu => $u, 'OWNED 3'), 'OWNED 3', 'eu owns him';
+    is $x->wait_state(eu => $u, 'OWNED 3'), 'OWNED 3', 'eu owns the user';
     $x->wait_until('the record', sub { ($x->record(us => $u)->{result} // '') eq 'aborted' });
     like $x->record(us => $u)->{error}, qr/^REFERENCE note\.item\.kind_id -> note\.kind: \Q$kind/,
         'the record says why';
@@ -190,7 +191,7 @@ subtest
     is $x->write(eu => $u, 'delete from note.item where user_id = $1 and n = 1'), 2, 'eu writes';
     $x->db('us')->do(q{insert into note.kind values ('eu', ?)}, undef, $kind);
     $us->foreign($u, 'eu', 3, 2);
-    is $x->wait_state(us => $u, 'OWNED 4'), 'OWNED 4', 'once the row is there he moves';
+    is $x->wait_state(us => $u, 'OWNED 4'), 'OWNED 4', 'once the row is there the user moves';
     };
 
 subtest
@@ -209,15 +210,15 @@ subtest
     is $x->wait_state(eu => $u, 'OWNED 3'), 'OWNED 3', 'what came with FENCE was refused';
     ok $x->wait_until('the wait',
         sub { $record->()->{phase} eq 'wanted' && $record->()->{error} =~ /^REFERENCE/ }),
-        'he is still asked for';
+        'the user is still asked for';
     my $tried = $record->()->{touched_at};
     ok $x->wait_until('another try', sub { $record->()->{touched_at} ne $tried }),
         'looked for again';
     is $x->state(eu => $u), 'OWNED 3', 'and not fenced again and again';
     is $x->write(eu => $u, 'delete from note.item where user_id = $1 and n = 1'), 2, 'eu writes';
     $x->db('us')->do(q{insert into note.kind values ('eu', ?)}, undef, $kind);
-    is $x->wait_state(us => $u, 'OWNED 4'), 'OWNED 4', 'once the row is there he moves';
-    is $record->()->{result}, 'moved', 'by the record that asked for him'
+    is $x->wait_state(us => $u, 'OWNED 4'), 'OWNED 4', 'once the row is there the user moves';
+    is $record->()->{result}, 'moved', 'by the record that asked for the user'
         if $x->wait_until('the end', sub { $record->()->{result} });
     # nobody's reference is missing, nothing is in the way
     my $w = $x->user(eu => 20);
@@ -225,19 +226,19 @@ subtest
     is $x->wait_state(us => $w, 'OWNED 2'), 'OWNED 2', 'moved';
     is $x->row(us => 'select rounds, mode from punit.move where user_id = ?', $w)->{rounds}, 1,
         'in one round';
-    is $x->digest(us => $w), $x->digest(eu => $w), 'all of him';
+    is $x->digest(us => $w), $x->digest(eu => $w), 'all rows of the user';
     ok $x->wait_until('the audit', sub { ($x->record(us => $w)->{audit} // '') eq 'same' }),
         'audited';
     # too many for that: first a copy
     my $v = $x->user(eu => 150);
     $ask->($v);
-    is $x->wait_state(us => $v, 'OWNED 2'), 'OWNED 2', 'who has more moves, too';
+    is $x->wait_state(us => $v, 'OWNED 2'), 'OWNED 2', 'a user with more rows moves, too';
     is $x->row(us => 'select rounds, busy from punit.move where user_id = ?', $v)->{rounds}, 2,
         'in two rounds';
-    is $x->record(us => $v)->{busy}, 0, 'which is not his fault';
+    is $x->record(us => $v)->{busy}, 0, 'which is not the user\'s fault';
     };
 
-subtest 'ABORT whose REFUSED is lost is told again after a start' => sub {
+subtest 'ABORT is told again after a start if its REFUSED is lost' => sub {
     my $kind = $x->one(eu => 'select gen_random_uuid()');
     my ($u, $h) =
         fenced(write => "insert into note.item (user_id, n, kind_id) values (\$1, 21, '$kind')");
@@ -261,7 +262,7 @@ subtest 'tables that change between FENCE and its answer: ABORT' => sub {
         q{alter table note.book add column pages int; select punit.register_user_table('note.book')}
         );
     $us->start;
-    is $x->wait_state(eu => $u, 'OWNED 3'), 'OWNED 3', 'eu owns him';
+    is $x->wait_state(eu => $u, 'OWNED 3'), 'OWNED 3', 'eu owns the user';
     $x->db('us')
         ->do(
         q{alter table note.book add column pages int; select punit.register_user_table('note.book')}
@@ -273,10 +274,11 @@ $eu->stop;
 delete $x->{mover}{eu};
 $eu = $x->mover('eu');
 
-subtest 'the new owner stays silent: RESOLVE before ACTIVATE gives him back at epoch + 2' => sub {
+subtest
+    'the new owner stays silent: RESOLVE before ACTIVATE gives the user back at epoch + 2' => sub {
     my ($u, $h) = fenced();
     die_before_activate($h);
-    is $x->wait_state(eu => $u, 'OWNED 3'), 'OWNED 3', 'eu owns him again';
+    is $x->wait_state(eu => $u, 'OWNED 3'), 'OWNED 3', 'eu owns the user again';
     is $x->one(us => 'select refused_epoch from punit.own where user_id = ?', $u), 2,
         'us has promised';
     is $x->write(eu => $u), 2, 'eu writes';
@@ -317,7 +319,7 @@ subtest 'a peer that is away is logged once, and the move goes on when it is bac
     like $us->log_text, qr/event=peer-back peer=eu/, 'and one when it is back';
 };
 
-subtest 'an erased user: the message reaches the copy, and nothing revives him' => sub {
+subtest 'an erased user: the message reaches the copy, and nothing revives the user' => sub {
     my $u = $x->user(eu => 5);
     $us->foreign($u, 'eu', 1, 1);
     $x->wait_until('the copy', sub { $x->state(us => $u) eq 'COPY 0' });
@@ -361,8 +363,8 @@ subtest
     $h->commit;
     $x->wait_until('ABORT', sub { $us->log_text =~ /event=move-aborted user=\Q$u\E/ });
     $x->wait_until('the record', sub { ($x->record(us => $u)->{result} // 'erased') eq 'erased' });
-    is $x->state(eu => $u), 'FENCED 1', 'eu does not own him again';
-    is $x->state(us => $u), 'ERASED 2', 'he stays erased at us';
+    is $x->state(eu => $u), 'FENCED 1', 'eu does not own the user again';
+    is $x->state(us => $u), 'ERASED 2', 'the user stays erased at us';
     $x->db('eu')->do('alter table punit.gone rename to dedup');
     };
 

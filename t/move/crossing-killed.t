@@ -78,14 +78,14 @@ for my $victim (['us', 'mover'], ['eu', 'mover'], ['us', 'social'], ['eu', 'soci
                 && $user->claims->{unit} eq 'us';
             sleep 0.1;
         }
-        ok $settled, 'he is served at us in the end';
+        ok $settled, 'the user is served at us in the end';
         is_deeply [$user->posts('us')], [$user->written],
             'each acknowledged write is there once, in order';
         my @own = map {
             $units->dbh($_)
                 ->selectrow_array('select state from punit.own where user_id = ?', {}, $user->id)
         } qw(eu us);
-        is $own[1], 'OWNED', 'us owns him';
+        is $own[1], 'OWNED', 'us owns the user';
         ok wait_until(
             sub {
                 $units->dbh('eu')
@@ -98,7 +98,7 @@ for my $victim (['us', 'mover'], ['eu', 'mover'], ['us', 'social'], ['eu', 'soci
         is $units->dbh('us')
             ->selectrow_array('select count(*) from metrics.sample where user_id = ?', {},
             $user->id), 24_000,
-            'all his samples came along';
+            'all samples of the user came along';
     };
 }
 

@@ -26,7 +26,7 @@ subtest 'the crossing of make run is as designed' => sub {
     like $output, qr/the border crossing is as designed/, 'its last line';
 };
 
-subtest 'a user who writes all the while loses nothing and sees no error' => sub {
+subtest 'a user that writes all the while loses nothing and sees no error' => sub {
     my $user = Punit::User->register($units, 'eu');
     my (%status, %route);
     for my $unit ('eu', 'us', 'eu', 'ap', 'us') {
@@ -52,15 +52,15 @@ subtest 'coming back costs only what changed' => sub {
     $user->post('eu') for 1 .. 40;
     $user->cross('us');
     my $out = move_to('us', $user);
-    is $out->{mode}, 'full', 'the first crossing copies him';
-    cmp_ok $out->{rows_sent}, '>', 40, 'with all his rows';
+    is $out->{mode}, 'full', 'the first crossing copies the user';
+    cmp_ok $out->{rows_sent}, '>', 40, 'with all rows of the user';
     $user->post('us') for 1 .. 3;
     $user->cross('eu');
     my $back = move_to('eu', $user);
     is $back->{mode}, 'delta', 'the way back is a delta';
     cmp_ok $back->{rows_sent}, '<=', 6, 'of three posts and their dedup records';
     cmp_ok $back->{rows_sent}, '>=', 3, 'and no fewer';
-    is_deeply [$user->posts('eu')], [$user->written], 'and he has everything';
+    is_deeply [$user->posts('eu')], [$user->written], 'and the user has everything';
 };
 
 subtest 'a request repeated with its Idempotency-Key after a move gets the answer of before' =>
@@ -82,7 +82,7 @@ subtest 'an old token still finds its way' => sub {
     my $user = Punit::User->register($units, 'eu');
     my $old = $user->token;
     $user->cross('us');
-    isnt $user->token, $old, 'he has a new token';
+    isnt $user->token, $old, 'the user has a new token';
     for my $unit (qw(eu us ap)) {
         my $answer = $units->http($unit, GET => '/profile', $old);
         is $answer->{status}, 200, "the old one is good at $unit";
@@ -115,7 +115,7 @@ subtest 'the catalogue is the same in every unit and comes from the grid' => sub
         my $same = $user->ask(
             $unit, GET => '/training/exercises?limit=7&level=expert', undef,
             headers => { 'if-none-match' => $first->{headers}{etag} });
-        is $same->{status}, 304, 'who has it is told so';
+        is $same->{status}, 304, 'a client that has it is told so';
     }
 };
 
@@ -148,14 +148,14 @@ subtest 'a session that ends, ends in every unit' => sub {
     }
 };
 
-subtest 'an operator moves a user and sees where he is' => sub {
+subtest 'an operator moves a user and sees where the user is' => sub {
     my $user = Punit::User->register($units, 'eu');
     my ($code, $output) = $units->punitctl('eu', 'move', $user->id, '--to', 'ap', '--wait');
     is $code, 0, 'punitctl move' or diag $output;
     ($code, $output) = $units->punitctl('us', 'user', $user->id);
     is $code, 0, 'punitctl user' or diag $output;
     like $output, qr/^.*\bap\b.*\bOWNED\b/m, 'names the owner';
-    is $user->ask('ap', GET => '/profile')->{route}, 'local', 'who serves him';
+    is $user->ask('ap', GET => '/profile')->{route}, 'local', 'the unit that serves the user';
     ($code, $output) = $units->punitctl('us', 'status');
     is $code, 0, 'punitctl status' or diag $output;
 };

@@ -49,7 +49,7 @@ subtest 'a tenth of the time: ten times as long' => sub {
     cmp_ok $rested, '>', 4 * $prompt, sprintf '%.2f s, with rests %.2f s', $prompt, $rested;
 };
 
-subtest 'an operator who asks for one of them does not wait' => sub {
+subtest 'an operator that asks for one of them does not wait' => sub {
     my $u = $x->user(eu => 3);
     $x->db('us')->do(q{insert into punit.home values ('eu', ?, 1)}, undef, $u);
     my $paced = sub { $x->one(us => 'select paced from punit.move where user_id = ?', $u) };
@@ -57,20 +57,20 @@ subtest 'an operator who asks for one of them does not wait' => sub {
     $x->one(us => q{select punit.request_move(?, 'us', true)}, $u);
     ok $paced->(), 'asked for by a drain';
     $x->one(us => q{select punit.request_move(?, 'us')}, $u);
-    ok !$paced->(), 'and by him';
+    ok !$paced->(), 'and by the operator';
     $x->one(us => q{select punit.request_move(?, 'us', true)}, $u);
     ok !$paced->(), 'a drain that asks again changes nothing';
     $us->start;
-    is $x->wait_state(us => $u, 'OWNED 2'), 'OWNED 2', 'he comes';
+    is $x->wait_state(us => $u, 'OWNED 2'), 'OWNED 2', 'the user comes';
 };
 
-subtest 'who has a warm copy is moved when he is asked for' => sub {
+subtest 'a user with a warm copy is moved when asked for' => sub {
     my $u = $x->user(eu => 3);
     $us->foreign($u, 'eu', 1, 1);
     $x->wait_until('a copy', sub { ($x->record(us => $u)->{rounds} // 0) > 0 });
     $x->db('us')->do(q{insert into punit.home values ('eu', ?, 1)}, undef, $u);
     $x->one(us => q{select punit.request_move(?, 'us', true)}, $u);
-    is $x->wait_state(us => $u, 'OWNED 2'), 'OWNED 2', 'he comes';
+    is $x->wait_state(us => $u, 'OWNED 2'), 'OWNED 2', 'the user comes';
 };
 
 # a rest of a hundred times the work
@@ -78,7 +78,7 @@ $us->stop;
 $us->{env}{PUNIT_DRAIN_SHARE} = 1;
 $us->start;
 
-subtest 'a user who turns up is moved at once, from the end of the queue or not in it' => sub {
+subtest 'a user that turns up is moved at once, from the end of the queue or not in it' => sub {
     my $n = $ENV{PUNIT_TEST_QUEUE} // 10_000;
     my $queue = $x->db('eu')->selectcol_arrayref(
         'select id from (select gen_random_uuid() as id
@@ -105,17 +105,17 @@ subtest 'a user who turns up is moved at once, from the end of the queue or not 
     $us->start;
 };
 
-subtest 'the copy of a large user rests too, until he turns up' => sub {
+subtest 'the copy of a large user rests too, until the user turns up' => sub {
     my $u = $x->user(eu => 30_000);
     ask(1, $u);
-    $x->wait_until('his rows', sub { $x->record(us => $u)->{rows_due} }, 30);
+    $x->wait_until('the user\'s rows', sub { $x->record(us => $u)->{rows_due} }, 30);
     sleep 2;
     is $x->state(us => $u), '-', 'two seconds later they are not all there';
     my $began = time;
     $us->foreign($u, 'eu', 1, 2);
-    is $x->wait_state(us => $u, 'OWNED 2'), 'OWNED 2', 'he turns up: he is here';
+    is $x->wait_state(us => $u, 'OWNED 2'), 'OWNED 2', 'the user turns up: owned here';
     cmp_ok time - $began, '<', 5, sprintf 'after %.2f s', time - $began;
-    is $x->digest(us => $u), $x->digest(eu => $u), 'with all his rows';
+    is $x->digest(us => $u), $x->digest(eu => $u), 'with all rows of the user';
 };
 
 done_testing;

@@ -70,16 +70,16 @@ sub busy_user {
         },
         5
         ),
-        'he reads it';
+        'the user reads it';
     ok_ask($user, 'eu', PUT => "/social/posts/$hit/like");
     ok wait_until(sub { @{ $fan->ask('us', GET => '/social/feed')->{json}{items} } }, 5),
-        'he is read';
+        'the user is read';
     my $mine = $fan->ask('us', GET => '/social/feed')->{json}{items}[0]{id};
     ok_ask($fan, 'us', PUT => "/social/posts/$mine/like");
     ok wait_until(sub { ($idol->ask('ap', GET => "/social/posts/$hit")->{json}{likes} // 0) == 1 },
-        5), 'his like arrives';
+        5), 'the user\'s like arrives';
     ok wait_until(sub { ($user->ask('eu', GET => "/social/posts/$mine")->{json}{likes} // 0) == 1 },
-        5), 'and that of his fan';
+        5), 'and that of the fan';
     # the user and a follower leave copies behind
     $user->cross('us');
     $fan->cross('eu');
@@ -110,8 +110,8 @@ sub only_erased {
     ok $gone, 'every unit has heard of it, and no message is left';
     for my $unit (@where) {
         my @found = found($unit, $user->id, $user->email, $hash);
-        is scalar @found, 1, "one row of him at $unit" or diag join "\n", @found;
-        like $found[0], qr/^$unit punit\.own: .*ERASED/, 'which keeps him from coming back';
+        is scalar @found, 1, "one row of the user at $unit" or diag join "\n", @found;
+        like $found[0], qr/^$unit punit\.own: .*ERASED/, 'which keeps the user from coming back';
     }
 }
 
@@ -126,16 +126,16 @@ subtest 'the export holds what each service has of the user' => sub {
     is @{ $x->{auth}{sessions} }, 1, 'auth: the session';
     ok exists $x->{training}, 'training';
     is_deeply [map { $_->{text} } @{ $x->{social}{posts} }], [$user->written], 'social: posts';
-    is $x->{social}{following}[0]{user_id}, $idol->id, 'whom he follows';
-    is $x->{social}{followers}[0]{user_id}, $fan->id, 'who follows him';
-    is $x->{social}{likes}[0]{post_id}, $hit, 'what he likes';
-    is $x->{social}{liked_by}[0]{user_id}, $fan->id, 'who likes him';
-    is $x->{social}{feed}[0]{text}, 'a hit', 'what he reads';
-    is $x->{punit}{owner}{unit}, 'us', 'and where he lives';
-    unlike JSON::PP::encode_json($x), qr/argon2id/, 'but not the hash of his password';
+    is $x->{social}{following}[0]{user_id}, $idol->id, 'the users followed';
+    is $x->{social}{followers}[0]{user_id}, $fan->id, 'the followers';
+    is $x->{social}{likes}[0]{post_id}, $hit, 'what the user likes';
+    is $x->{social}{liked_by}[0]{user_id}, $fan->id, 'the users that like';
+    is $x->{social}{feed}[0]{text}, 'a hit', 'what the user reads';
+    is $x->{punit}{owner}{unit}, 'us', 'and where the user lives';
+    unlike JSON::PP::encode_json($x), qr/argon2id/, 'but not the hash of the password';
 };
 
-subtest 'every table of users is part of an export, and one that is none makes exports fail' =>
+subtest 'every table of users is part of an export, and exports fail if one is not' =>
     sub {
     is_deeply $units->one($_, 'select punit.not_exported()'), [], "at $_" for @all;
     my $db = $units->dbh('eu');
@@ -148,37 +148,39 @@ subtest 'every table of users is part of an export, and one that is none makes e
     };
 
 subtest
-    'an erased user is gone from every table of every unit, and so are others\' rows about him' =>
+    'an erased user is gone from every table of every unit, and so are others\' rows of the user' =>
     sub {
     my ($user, $fan, $idol, $hit) = busy_user();
     my $hash = hash_of('us', $user);
     my $token = $user->token;
-    cmp_ok scalar(found($_, $user->id)), '>', 1, "before, there is something of him at $_" for @all;
-    is $user->ask('us', DELETE => '/profile')->{status}, 204, 'he is erased';
+    cmp_ok scalar(found($_, $user->id)), '>', 1,
+        "before, there are rows of the user at $_" for @all;
+    is $user->ask('us', DELETE => '/profile')->{status}, 204, 'the user is erased';
     only_erased($user, $hash, @all);
     for my $unit (@all) {
         ok wait_until(sub { $units->http($unit, GET => '/profile', $token)->{status} == 401 }, 5),
-            "his token is dead at $unit";
+            "the token is dead at $unit";
     }
     is $units->http('eu', POST => '/auth/refresh', undef, { refresh_token => $user->{refresh} })
-        ->{status}, 401, 'his session, too';
+        ->{status}, 401, 'the session, too';
     is $units->http('eu', POST => '/auth/login', undef,
         { email => $user->email, password => 'correct horse battery' })->{status}, 401,
-        'and his password';
-    is_deeply $fan->ask('eu', GET => '/social/feed')->{json}{items}, [], 'his posts are in no feed';
-    is_deeply $fan->ask('eu', GET => '/social/following')->{json}{items}, [], 'nobody follows him';
+        'and the password';
+    is_deeply $fan->ask('eu', GET => '/social/feed')->{json}{items}, [], 'the posts are in no feed';
+    is_deeply $fan->ask('eu', GET => '/social/following')->{json}{items}, [],
+        'nobody follows the user';
     is $idol->ask('ap', GET => "/social/posts/$hit")->{json}{likes}, 0,
-        'his like is counted no more';
+        'the like is counted no more';
     is $fan->ask('eu', PUT => '/social/following/' . $user->id)->{status}, 404,
         'nor can anybody begin to';
     my $again = $units->http(
         'ap', POST => '/auth/register', undef,
         { email => $user->email, password => 'correct horse battery', name => 'Again' });
-    is $again->{status}, 201, 'his e-mail is free again' or diag $again->{content};
+    is $again->{status}, 201, 'the e-mail address is free again' or diag $again->{content};
     isnt $again->{json}{user_id}, $user->id, 'for another user';
     sleep 1;
     is $units->one($_, 'select state from punit.own where user_id = ?', $user->id), 'ERASED',
-        "$_ remembers that he is erased"
+        "$_ remembers that the user is erased"
         for @all;
     };
 
@@ -188,7 +190,7 @@ subtest 'a unit that is down hears of an erasure when it is back' => sub {
     my $token = $user->token;
     $units->process('eu', 'postgres', 'down');
     is $user->ask('us', DELETE => '/profile')->{status}, 204,
-        'erased while the unit with his copy, and his fan, is down';
+        'erased while the unit with the copy, and with the fan, is down';
     ok wait_until(
         sub {
             ($units->one('ap', q{select state from punit.own where user_id = ?}, $user->id) // '')
@@ -197,7 +199,7 @@ subtest 'a unit that is down hears of an erasure when it is back' => sub {
         5
         ),
         'the other unit hears of it at once';
-    is $units->http('us', GET => '/profile', $token)->{status}, 401, 'his token is dead';
+    is $units->http('us', GET => '/profile', $token)->{status}, 401, 'the token is dead';
     $units->process('eu', 'postgres', 'up');
     ok wait_until(
         sub {
@@ -208,7 +210,7 @@ subtest 'a unit that is down hears of an erasure when it is back' => sub {
         'the unit is back';
     only_erased($user, $hash, @all);
     is_deeply $fan->ask('eu', GET => '/social/feed')->{json}{items}, [],
-        'his fan\'s feed is without him';
+        'the fan\'s feed is without the user';
 };
 
 done_testing;

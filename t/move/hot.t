@@ -45,7 +45,7 @@ sub writer {
     return sub { my $n = <$from>; waitpid $pid, 0; chomp $n; return $n };
 }
 
-subtest 'who leaves rows behind each time is slowed until few enough are left' => sub {
+subtest 'a user that leaves rows behind each time is slowed until few enough are left' => sub {
     my $u = $x->user(eu => 0);
     my $end = writer($u, 20);
     my $r = $x->cross(eu => us => $u);

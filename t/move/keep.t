@@ -45,7 +45,7 @@ subtest 'a copy from before the collected deletions gets all rows' => sub {
     is $x->one(us => 'select gc_ver from punit.own where user_id = ?', $u), 1, 'gc_ver travels';
 };
 
-subtest 'who is between two units keeps his tombstones' => sub {
+subtest 'a user between two units keeps the tombstones' => sub {
     my $u = $x->user(eu => 2);
     $x->write(eu => $u, 'delete from note.item where user_id = $1 and n = 1');
     my $db = $x->db('eu');
@@ -55,7 +55,7 @@ subtest 'who is between two units keeps his tombstones' => sub {
     $h->begin_work;
     $h->do(q{select from punit.own where user_id = ? for update}, undef, $u);
     is $x->one(eu => 'select punit.collect_tombs(30 * 86400)'), 0,
-        'not while his row is locked, and without waiting';
+        'not while the user\'s row is locked, and without waiting';
     $h->rollback;
     is $x->one(eu => 'select punit.collect_tombs(30 * 86400)'), 1, 'then they go';
 };
@@ -74,7 +74,7 @@ subtest 'a cold copy is evicted: rows go, the own row stays at ver -1, and the n
     my $o = $x->row(eu => 'select * from punit.own where user_id = ?', $u);
     is_deeply [@$o{qw(state epoch ver fork)}], ['COPY', 2, -1, undef], 'the own row stays';
     my $r = $x->cross(us => eu => $u);
-    is $r->{mode}, 'full', 'he comes back in full';
+    is $r->{mode}, 'full', 'the user comes back in full';
     is $x->digest(us => $u), $x->digest(eu => $u), 'with the same rows';
     };
 
@@ -152,12 +152,12 @@ subtest 'a difference is a loud line and a record' => sub {
     $x->wait_until('the audit', sub { ($x->record(us => $u)->{audit} // '') eq 'different' });
     like $us->log_text,
         qr/event=audit-different user=\Q$u\E from=eu/,
-        'the line names him';
+        'the line names the user';
     like $x->record(us => $u)->{error}, qr/5 rows with sum -?\d+ here, 4 rows with sum -?\d+ at eu/,
         'the record says what differs';
 };
 
-subtest 'who has written since is not compared' => sub {
+subtest 'a user that has written since is not compared' => sub {
     my $u = $x->user(eu => 5);
     $x->cross(eu => us => $u);
     $x->cross(us => eu => $u);

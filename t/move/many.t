@@ -45,7 +45,7 @@ $x->wait_until('two at a time', sub { begun() >= 2 });
 sleep 1;
 is begun(), 2, 'no more than PUNIT_MOVERS have begun';
 $h->commit;
-is $x->wait_state(us => $_, 'OWNED 2'), 'OWNED 2', 'he arrives' for @users;
+is $x->wait_state(us => $_, 'OWNED 2'), 'OWNED 2', 'the user arrives' for @users;
 my $order =
     $x->db('us')
     ->selectcol_arrayref(

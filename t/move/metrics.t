@@ -55,7 +55,7 @@ is count($eu), REQUESTS * SAMPLES, 'all are there';
 is partitions($us), $before, 'the other unit has none of their months';
 
 my $answers = $user->cross('us', seconds => 90);
-is_deeply [grep { $_->{status} != 200 } @$answers], [], 'no request failed while he crossed';
+is_deeply [grep { $_->{status} != 200 } @$answers], [], 'no request failed during the crossing';
 is count($us), REQUESTS * SAMPLES, 'all samples came along';
 is digest($us), digest($eu), 'as they were';
 is partitions($us), partitions($eu), 'into the same months';
@@ -66,7 +66,8 @@ is $us->selectrow_array(q(select mode from punit.move where user_id = ? and resu
 my @more = map { { type_id => $type, value => 200, at => "2019-05-0${_}T00:00:00Z" } } 1 .. 5;
 push @more, { type_id => $type, value => 199, at => '2022-01-01T00:00:00Z' },
     { type_id => $type, value => 199, at => '2030-12-31T23:59:59Z' };
-is $user->ask('us', POST => '/metrics/samples', \@more)->{status}, 201, 'he goes on measuring';
+is $user->ask('us', POST => '/metrics/samples', \@more)->{status}, 201,
+    'the user goes on measuring';
 $us->begin_work;
 $us->do('select punit.bump(?)', undef, $user->id);
 is $us->do(

@@ -40,10 +40,10 @@ subtest 'a certificate of another unit does not log in as this one' => sub {
         'the refusal',
         sub { $us->log_text =~ /event=peer-away peer=eu error=.*certificate authentication failed/ }
     );
-    is $x->state(eu => $u), 'OWNED 1', 'he stays';
+    is $x->state(eu => $u), 'OWNED 1', 'the user stays';
 };
 
-subtest 'a peer whose certificate names another unit is not believed' => sub {
+subtest 'a peer with a certificate of another unit is not believed' => sub {
     my $u = $x->user(eu => 1);
     $us->stop;
     delete $x->{mover}{us};
@@ -52,7 +52,7 @@ subtest 'a peer whose certificate names another unit is not believed' => sub {
     $us->foreign($u, 'eu', 1, 2);
     $x->wait_until('the refusal',
         sub { $us->log_text =~ /event=peer-away peer=eu error=.*does not match host name/ });
-    is $x->state(eu => $u), 'OWNED 1', 'he stays';
+    is $x->state(eu => $u), 'OWNED 1', 'the user stays';
 };
 
 done_testing;

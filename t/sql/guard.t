@@ -270,7 +270,7 @@ subtest 'owner_of names the owner, or nobody' => sub {
             fence_epoch = 2 where user_id = ?},
         undef, $u);
     is_deeply $of->($u), ['FENCED', 'us', 2, 1],
-        'fenced: the unit he goes to, at the epoch he will have';
+        'fenced: the next unit, at the epoch that follows';
     $dbh->do(
         q{update punit.own set state = 'COPY', fence_to = null, fence_epoch = null, epoch = 2,
             owner_hint = 'us'

@@ -121,7 +121,7 @@ sub publish {
         $user, qq({"text":"$text"}))
 }
 
-subtest 'a message for a user who has moved on is passed on to his owner, once' => sub {
+subtest 'a message for a user that has moved on is passed on to the owner, once' => sub {
     my ($author, $reader) = (user('eu'), user('us'));
     follow('us', $reader, $author);
     is settle(), 0, 'and the author is told';
@@ -135,13 +135,13 @@ subtest 'a message for a user who has moved on is passed on to his owner, once' 
     publish('eu', $author, 'hello');
     work('eu');
     is one('eu', q{select target_unit from punit.outbox where kind = 'social-post'}), 'us',
-        'eu does not know yet that he moved';
+        'eu does not know yet that the user moved';
     is settle(), 0, 'it is passed on and acknowledged all the way';
-    is feed('ap', $reader), 'hello', 'he has it where he is now';
-    is feed('us', $reader), '', 'and not where he was';
+    is feed('ap', $reader), 'hello', 'the user has it at the present unit';
+    is feed('us', $reader), '', 'and not at the unit before';
 };
 
-subtest 'a message for a user on his way waits, and is told when he is there' => sub {
+subtest 'a message for a user on the way waits, and is told after the arrival' => sub {
     my ($author, $reader) = (user('eu'), user('us'));
     follow('us', $reader, $author);
     settle();
@@ -151,14 +151,14 @@ subtest 'a message for a user on his way waits, and is told when he is there' =>
     is $before, 1, 'one message, wherever the rounds go';
     is one('ap',
         q{select count(*) from punit.outbox where target_unit = 'ap' and origin_unit = 'ap'}), 1,
-        'it waits where he is going to';
+        'it waits at the next unit';
     # refused: the user is again us's, at a higher epoch
     $db{us}->do(
         q{update punit.own set state = 'OWNED', epoch = 3, owner_hint = null where user_id = ?},
         undef, $reader);
     home('us', $reader, 3, $_) for 'eu', 'ap';
     is settle(), 0, 'then it is told';
-    is feed('us', $reader), 'wait', 'to him';
+    is feed('us', $reader), 'wait', 'to the user';
 };
 
 subtest 'units that each believe the other to own a user do not play ball' => sub {
@@ -260,7 +260,7 @@ subtest
     is work('us')->{failed}, 0, 'and it is not tried again';
     };
 
-subtest 'nothing is told of or to a user who is erased, and what is under way is taken back' =>
+subtest 'nothing is told of or to an erased user, and what is under way is taken back' =>
     sub {
     my ($author, $reader) = (user('eu'), user('us'));
     follow('us', $reader, $author);
@@ -275,13 +275,13 @@ subtest 'nothing is told of or to a user who is erased, and what is under way is
     is one('us', 'select count(*) from social.following where user_id = ?', $reader), 0,
         'the follow ended';
     is one('us', q{select count(*) from punit.tomb where tomb::text like '%' || ? || '%'}, $author),
-        0, 'no tombstone names him';
+        0, 'no tombstone names the user';
     $db{us}->do(
         q{insert into punit.outbox (origin_unit, target_unit, kind, user_id, users, epochs, payload)
             values ('us', 'us', 'social-post', ?, array[?::uuid], '{1}', '{}')},
         undef, $author, $reader
     );
-    is work('us')->{done}, 1, 'a late message about him is dropped';
+    is work('us')->{done}, 1, 'a late message about the user is dropped';
     };
 
 done_testing;

@@ -160,11 +160,11 @@ sub move {
     return $f;
 }
 
-subtest 'a hand-over: COPY, FENCED, OWNED one epoch later, COPY that knows where he went' => sub {
+subtest 'a hand-over: COPY, FENCED, OWNED one epoch later, COPY that knows the next unit' => sub {
     my $u = user();
     my $p = pull('eu', 'us', $u);
     is $p->{result}, 'OK', 'PULL answered';
-    ok $p->{full_copy}, 'in full: us knows nothing of him';
+    ok $p->{full_copy}, 'in full: us knows nothing of the user';
     is apply('us', 'eu', $u, $p), 'OK', 'applied';
     is state_of(us => $u), 'COPY 0', 'a copy';
     is fence(eu => us => $u, 1)->{result}, 'FENCED', 'FENCE';
@@ -173,10 +173,10 @@ subtest 'a hand-over: COPY, FENCED, OWNED one epoch later, COPY that knows where
     is $f->{ver}, 1, 'final ver';
     is $f->{delta}, '{}', 'nothing changed since';
     is apply('us', 'eu', $u, $f, 2), 'OK', 'ACTIVATE';
-    is state_of(us => $u), 'OWNED 2', 'us owns him';
+    is state_of(us => $u), 'OWNED 2', 'us owns the user';
     is retire(eu => us => $u, 2), 'RETIRED', 'RETIRE';
     is state_of(eu => $u), 'COPY 2', 'eu keeps a copy';
-    is own(eu => $u)->{owner_hint}, 'us', 'and knows where he went';
+    is own(eu => $u)->{owner_hint}, 'us', 'and knows the next unit';
     is add(us => $u, 'abroad'), 2, 'us writes';
     is one($db{us}, q{select epoch from punit.home where origin_unit = 'us' and user_id = ?}, $u),
         2, 'the directory is told';
@@ -238,7 +238,7 @@ subtest 'FENCE repeated gives the same answer' => sub {
     my $first = fence(eu => us => $u, 1);
     is_deeply fence(eu => us => $u, 1), $first, 'the same';
     is fence(eu => ap => $u, 1)->{result}, 'NOT_OWNER', 'but not to another unit';
-    is fence(eu => ap => $u, 1)->{unit}, 'us', 'which is told where he goes';
+    is fence(eu => ap => $u, 1)->{unit}, 'us', 'which is told the next unit';
 };
 
 subtest 'FENCE at another epoch, with an older fork or base changes nothing' => sub {
@@ -247,10 +247,10 @@ subtest 'FENCE at another epoch, with an older fork or base changes nothing' => 
     apply('us', 'eu', $u, pull('eu', 'us', $u));
     is fence(eu => us => $u, 2)->{result}, 'EPOCH', 'wrong epoch';
     is fence(eu => us => $u, 1, base => 7)->{result}, 'STALE', 'a base that eu never had';
-    is state_of(eu => $u), 'OWNED 1', 'eu owns him';
+    is state_of(eu => $u), 'OWNED 1', 'eu owns the user';
 };
 
-subtest 'FENCE of somebody of whom there is no copy: all of his few rows come with its answer' =>
+subtest 'FENCE of a user without a copy: all of the few rows come with its answer' =>
     sub {
     my $u = user();
     add(eu => $u, "row $_") for 1 .. 5;
@@ -271,7 +271,7 @@ subtest 'FENCE of somebody of whom there is no copy: all of his few rows come wi
     is apply('us', 'eu', $u, { %$a, digest => $a->{digest} + 1 }, 2) =~ /^DIGEST/, 1, 'compared';
     is state_of(us => $u), '-', 'not taken';
     is apply('us', 'eu', $u, $a, 2), 'OK', 'taken';
-    is state_of(us => $u), 'OWNED 2', 'us owns him';
+    is state_of(us => $u), 'OWNED 2', 'us owns the user';
     is_deeply row($db{us}, 'select * from punit.user_digest(?, -1)', $u),
         row($db{eu}, 'select * from punit.user_digest(?, -1)', $u), 'the same';
     is one($db{us}, 'select count(*) from punit.dedup where user_id = ?', $u), 8,
@@ -320,7 +320,7 @@ subtest 'FENCE gives up after 50 ms behind a running writer' => sub {
     $w->do('select * from punit.bump(?)', undef, $u);
     is fence(eu => us => $u, 1)->{detail}, 'writing', 'BUSY';
     $w->rollback;
-    is fence(eu => us => $u, 1)->{result}, 'FENCED', 'then it has him';
+    is fence(eu => us => $u, 1)->{result}, 'FENCED', 'then it has the user';
     $w->disconnect;
 };
 
@@ -339,7 +339,8 @@ subtest 'a late PULL changes nothing: not an owner, not a copy ahead of it, not 
     is apply('us', 'eu', $u, $late), 'ERASED', 'erased';
     };
 
-subtest 'RESOLVE before ACTIVATE refuses it for good, and the old owner has him at epoch + 2' =>
+subtest
+    'RESOLVE before ACTIVATE refuses it for good, and the old owner has the user at epoch + 2' =>
     sub {
     my $u = user();
     apply('us', 'eu', $u, pull('eu', 'us', $u));
@@ -353,7 +354,7 @@ subtest 'RESOLVE before ACTIVATE refuses it for good, and the old owner has him 
         'and the refusal repeated changes nothing';
     is add(eu => $u, 'on'), 2, 'eu writes on';
     move(eu => us => $u);
-    is state_of(us => $u), 'OWNED 4', 'he can move later';
+    is state_of(us => $u), 'OWNED 4', 'the user can move later';
     };
 
 subtest 'RESOLVE at a unit that never heard of the user stores the refusal' => sub {
@@ -372,7 +373,7 @@ subtest 'RESOLVE after ACTIVATE says ACTIVE and the old owner retires' => sub {
     is state_of(eu => $u), 'COPY 2', 'eu has a copy';
 };
 
-subtest 'RETIRE and REFUSED of a unit that he is not fenced to change nothing' => sub {
+subtest 'RETIRE and REFUSED of a unit that the user is not fenced to change nothing' => sub {
     my $u = user();
     apply('us', 'eu', $u, pull('eu', 'us', $u));
     fence(eu => us => $u, 1);
@@ -419,10 +420,10 @@ subtest 'a missing reference row keeps the copy back, and stops ACTIVATE' => sub
     like apply('us', 'eu', $u, $final, 2), qr/^REFERENCE/, 'ACTIVATE neither';
     is one($db{us}, 'select punit.refuse(?, 2)', $u), 'REFUSED', 'ABORT: refused first';
     is refused(eu => us => $u, 2), 'UNFENCED', 'then told';
-    is state_of(eu => $u), 'OWNED 3', 'eu has him';
+    is state_of(eu => $u), 'OWNED 3', 'eu has the user';
     $db{us}->do(q{insert into note.kind values ('eu', ?)}, undef, $kind);
     move(eu => us => $u);
-    is state_of(us => $u), 'OWNED 4', 'once the row is there he moves';
+    is state_of(us => $u), 'OWNED 4', 'once the row is there the user moves';
     # what the sender does not know of it does not look for
     my $v = user();
     add(eu => $v, 'a kind', $kind);
@@ -567,9 +568,9 @@ subtest
     my %unfinished =
         map { $_ => 1 } @{ $db{eu}->selectcol_arrayref('select user_id from punit.unfinished()') };
     $db{eu}->rollback;
-    ok $hanging{$late}, 'who is fenced to another unit';
+    ok $hanging{$late}, 'a user fenced to another unit';
     cmp_ok scalar keys %hanging, '<=', 1001, 'and not all at once of the one that is away';
-    ok $unfinished{$wanted}, 'whose move comes from another unit';
+    ok $unfinished{$wanted}, 'a move that comes from another unit';
     };
 
 subtest 'the unit to talk to is that of the highest epoch' => sub {

@@ -38,6 +38,8 @@ my @wrong = (
     ],
     ['a.sql', "select 1;    -- whom it asks\n", qr/^1: "whom": /, 'a remark of SQL'],
     ['a.pl', "my \$a;    # whoever it is\n", qr/^1: "whoever": /, 'a comment of Perl'],
+    ['a.t', "is 1, 1, 'who asks is told';\n", qr/^1: "Who": /, 'the name of a test'],
+    ['a.t', "is 1, 1,\n    'he is told';\n", qr/^2: "He": /, 'a pronoun in the name of a test'],
     ['a.yaml', "a:\n  description: >-\n    For him.\n", qr/^3: "him": /, 'a description of YAML'],
 );
 for (@wrong) {
@@ -51,6 +53,7 @@ my @right = (
     ['a.md', "The user asks `his` unit.\n\n    he --his\n\n```\nhim\n```\n", 'code in a document'],
     ['a.c', "const char *he = \"/* his */\";\n", 'a text of C'],
     ['a.pl', "my \$his = '# he';\n", 'a name of Perl'],
+    ['a.t', "one('select who from a where he = his');\n", 'SQL in a test'],
     ['a.md', "Who decides? The arbiter.\n", 'a question'],
 );
 for (@right) {

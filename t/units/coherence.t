@@ -110,7 +110,7 @@ subtest
         flush($units[$n / 10 % 3]) if $n % 10 == 0;
         sleep 0.02;
     }
-    is $unread, 0, 'the coach has read each of his changes at once';
+    is $unread, 0, 'the coach has read each own change at once';
     ok wait_until(
         sub {
             !grep { ($units->http($_, GET => $path, $token)->{json}{name} // '') ne "Change $n" }

@@ -64,7 +64,7 @@ subtest 'a unit that cannot ask its peers has no arbiters, so nobody registers t
         'with the peers back it joins'
     );
     is_deeply(arbiters('ap'), $before, 'and has their arbiters');
-    is(register('ap', 'late@example.org'), 201, 'now he registers');
+    is(register('ap', 'late@example.org'), 201, 'now the user registers');
 };
 
 done_testing;

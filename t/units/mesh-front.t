@@ -67,7 +67,7 @@ ok(wait_until(sub { log_line('us') && log_line('eu') }, 5),
 like(log_line('us'), qr/user=\Q$user\E route=forward owner=eu epoch=1 why="[^"]+"/,
     'us logs user, route, owner and why');
 like(log_line('eu'), qr/user=\Q$user\E route=local owner=eu .* from=us /,
-    'eu logs from whom it came');
+    'eu logs the unit that it came from');
 unlike($units->log_text('us', 'access'), qr/\Q@{[substr $token, -20]}\E/, 'no token is in a log');
 
 # ---- the listener for peers

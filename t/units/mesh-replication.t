@@ -61,7 +61,7 @@ ok(wait_until(sub { one($eu, q{select met = 9 from sports.sport where name = 'Ki
     'its change too');
 ok(!eval { $eu->do(q{update sports.sport set met = 1 where name = 'Kiting'}); 1 },
     'eu cannot change it');
-like($@, qr/us/, 'and hears whose it is');
+like($@, qr/us/, 'and hears its author');
 is(one($us, q{select count(*) from sports.sport where name = 'Kiting'}), 1,
     'no row comes back round');
 
@@ -106,7 +106,7 @@ sub peer_login {
 }
 my ($peer, $error) = peer_login('us', 'eu');
 ok($peer, 'a peer comes in with its certificate') or diag($error);
-is(one($peer, 'select punit.caller()'), 'us', 'and is who its certificate says');
+is(one($peer, 'select punit.caller()'), 'us', 'and is the unit that its certificate names');
 # users' rows it may read: that is how they move
 for my $table ('punit.own', 'punit.move', 'punit.peer', 'punit.schema_file', 'auth.bucket') {
     ok(!$peer->do("select from $table limit 1"), "a peer cannot read $table");
@@ -229,7 +229,7 @@ subtest 'a message that fails is shown by status until it is dealt with' => sub 
 };
 
 subtest
-    'units edit different rows at the same time, each his own and each the other\'s, and agree' =>
+    'units edit different rows at the same time, each its own and each the other\'s, and agree' =>
     sub {
     my %token;
     for my $unit ('eu', 'us') {
@@ -379,7 +379,7 @@ is(one($us, q{select count(*) from training.exercise where origin_unit = 'eu'}),
 ok(wait_until(sub { (ctl('us', 'mesh', 'status'))[0] == 0 }, 20), 'and all is well then');
 
 ($status, $output) = ctl('us', 'mesh', 'resync', 'ap');
-ok($status == 1 && $output =~ /no peer ap/, 'a peer that is none is refused');
+ok($status == 1 && $output =~ /no peer ap/, 'an id of no peer is refused');
 ($status, $output) = ctl('us', 'mesh', 'join');
 ok($status == 0 && $output =~ /refreshed/, 'joining again refreshes') or diag($output);
 
@@ -423,7 +423,7 @@ ok(
 ) or diag($answer->{content});
 my $token = $answer->{json}{access_token};
 is(decode_json(decode_base64url((split /\./, $token)[0]))->{kid}, 'eu-2',
-    'his token is signed by the new key');
+    'the token is signed by the new key');
 is($units->http('us', GET => '/profile', $token)->{status}, 200, 'which us takes at once');
 
 done_testing();

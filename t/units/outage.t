@@ -68,7 +68,8 @@ subtest 'PostgreSQL down: 503, and no service ends' => sub {
     is $units->pid('eu', $_), $pids{$_}, "$_ lived through it" for sort keys %pids;
 };
 
-subtest 'PostgreSQL of the unit that a user has just left is down: where he is now he is served' =>
+subtest
+    'PostgreSQL of the unit that a user has just left is down: the present unit serves the user' =>
     sub {
     my $user = Punit::User->register($units, 'eu');
     my $old = $user->token;
@@ -80,7 +81,7 @@ subtest 'PostgreSQL of the unit that a user has just left is down: where he is n
             "the front of us begins anew";
     };
     $units->process('eu', 'postgres', 'down');
-    good_again($user, 'us', 'by his new token');
+    good_again($user, 'us', 'by the new token');
     for my $n (1 .. 2) {
         $forgetful->();
         my $answer = $units->http('us', POST => '/social/posts', $old, { text => "post $n" },
@@ -130,7 +131,7 @@ subtest 'PostgreSQL of the unit that a user has just left is down: where he is n
             $answer->{json}{type} // ();
     };
     is $write->('idempotency-key' => 'dies'), '201 local',
-        'a write with a key: asked of where he is';
+        'a write with a key: asked of the present unit';
     is $write->(), '503 forward urn:punit:unknown-outcome',
         'one without a key is not sent again: its outcome is unknown';
     $dbh->disconnect;
@@ -145,9 +146,10 @@ subtest 'a peer down: 503 for its users, service for all others' => sub {
     refused_for_now($answer, 'a user of the peer');
     is $answer->{json}{type}, 'urn:punit:unit-unreachable', 'says what it is';
     cmp_ok time - $from, '<', 5, 'soon';
-    refused_for_now($away->ask('eu', POST => '/social/posts', { text => 'x' }), 'his write');
+    refused_for_now($away->ask('eu', POST => '/social/posts', { text => 'x' }),
+        'the user\'s write');
     is $away->ask('eu', GET => '/training/exercises?limit=3')->{status}, 200,
-        'reference data is served to him';
+        'reference data is served to the user';
     is $here->ask('eu', GET => '/profile')->{status}, 200, 'a user of this unit';
     $units->process('us', 'nginx', 'up');
     good_again($away, 'eu', 'served again when it is back');

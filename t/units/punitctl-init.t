@@ -51,7 +51,7 @@ subtest 'secrets are for the unit\'s user alone' => sub {
     is(mode("$dir/eu/tls/unit.key"), '600', 'the certificate\'s key');
     is(mode("$dir/ca/ca.key"), '600', 'the authority\'s key');
     is((getpwuid((stat "$dir/eu/pg")[4]))[0], $user,
-        'PostgreSQL\'s files belong to the user who runs it');
+        'PostgreSQL\'s files belong to the user that runs it');
 };
 
 like(slurp("$dir/eu/unit.env"), qr/^PUNIT_MOVE_DWELL=1s$/m,

@@ -54,11 +54,12 @@ is("$said->{from} $said->{to} $said->{mode} $said->{rows}", 'eu us full 40',
 cmp_ok($said->{bytes}, '>', 40 * 36, 'and bytes');
 cmp_ok($said->{estimate_ms}, '>', 0, 'and about how long');
 is(state($us, $u), '-', 'and moves nobody');
-is(($units->punitctl('us', 'move', $u, '--to', 'eu', '--dry-run'))[0], 1, 'not to where he is');
+is(($units->punitctl('us', 'move', $u, '--to', 'eu', '--dry-run'))[0], 1,
+    'not to the present unit');
 
 # ---- move and verify
 ($status, $said) = $units->punitctl('us', 'move', $u, '--to', 'us', '--wait');
-is($status, 0, 'he moves') or diag $said;
+is($status, 0, 'the user moves') or diag $said;
 wait_until(sub { state($eu, $u) eq 'COPY' }, 10);
 ($status, $said) = json('eu', 'verify', $u);
 is($status, 0, 'verify finds the same at both') or diag explain $said;
@@ -66,7 +67,7 @@ is($said->{compared}, 1, 'having compared');
 is_deeply([map {"$_->{unit} $_->{n}"} @{ $said->{units} }], ['eu 40', 'us 40'], '40 rows each');
 ($status, $said) =
     $units->punitctl('eu', 'verify', '00000000-0000-4000-8000-000000000000', '--json');
-ok($status == 1 && $said =~ /"good": false/, 'verify of a user whom no unit holds is no success')
+ok($status == 1 && $said =~ /"good": false/, 'verify of a user that no unit holds is no success')
     or diag $said;
 is(($units->punitctl('eu', 'verify'))[0], 2, 'verify without a user or --all is a misuse');
 
@@ -81,7 +82,7 @@ is("$status $said->{different} $said->{faults}[0]{fault}", '1 1 rows differ',
     'a row less at one of them is found: exit code 1');
 ($status, $said) = $units->punitctl('us', 'verify', '--all');
 is($status, 1, 'also by --all') or diag $said;
-like($said, qr/\Q$u\E: rows differ/, 'which names him');
+like($said, qr/\Q$u\E: rows differ/, 'which names the user');
 # the copy is made anew by the next move in full
 $eu->do(q{update punit.own set touched_at = now() - interval '40 days' where user_id = ?}, undef,
     $u);
@@ -130,11 +131,12 @@ my $owned = sub {
     $eu->selectrow_array(q{select count(*) from punit.own where state in ('OWNED', 'FENCED')})
 };
 my $asked = $eu->selectrow_array('select count(*) from punit.drain_user');
-ok(wait_until(sub { $owned->() == $n + 1 - $asked }, 60), "who is asked leaves, the $asked of them")
+ok(wait_until(sub { $owned->() == $n + 1 - $asked }, 60),
+    "the users that are asked leave, the $asked of them")
     or diag $owned->() . " of $n are there";
 ($status, $said) = json('eu', 'drain', 'eu', '--to', 'us', '--within', '0');
 is_deeply([@$said{qw(moved left)}], [0, $n + 1 - $asked],
-    'called again it counts who left in between once')
+    'called again it counts the users that left in between once')
     or diag explain $said;
 ($status, $said) = json('eu', 'drain', 'eu', '--to', 'us', '--within', '120');
 is($status, 0, 'called again it goes on to the end') or diag explain $said;
@@ -166,7 +168,7 @@ my $report = sub {
 };
 $report->();
 ($status) = $units->punitctl('eu', 'move', $u, '--to', 'eu', '--wait');
-is($status, 0, 'who is asked for may come back');
+is($status, 0, 'a user that is asked for may come back');
 is(state($eu, $w), 'COPY', 'others may not');
 is(($units->punitctl('eu', 'drain', 'eu', '--end'))[0], 0, 'drain --end');
 ok(wait_until(sub { $report->(); state($eu, $w) eq 'OWNED' }, 20), 'then they may');
@@ -197,6 +199,6 @@ is($status, 1, 'and gives up: exit code 1');
 cmp_ok(time - $since, '<', 20, 'at once');
 like($said, qr/the drain of unit eu was ended; 5 users are left/, 'it says so');
 $units->process('us', 'mover', 'up');
-ok(wait_until(sub { $owned->() == 0 }, 20), 'who was asked away by then still goes');
+ok(wait_until(sub { $owned->() == 0 }, 20), 'a user asked away by then still goes');
 
 done_testing();

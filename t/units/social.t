@@ -75,10 +75,11 @@ subtest 'followers in other units see a post within a second, each once, their o
         for @readers[1 .. 3];
     my $answer = $readers[1][1]->ask('us', GET => '/social/feed');
     is $answer->{route}, 'local', 'read where the reader lives';
-    is $answer->{json}{items}[0]{author_id}, $author->id, 'and says whose it is';
+    is $answer->{json}{items}[0]{author_id}, $author->id, 'and names its author';
     };
 
-subtest 'who begins to follow gets the newest posts, who ceases to loses them' => sub {
+subtest
+    'a user that begins to follow gets the newest posts, and one that ceases to loses them' => sub {
     my ($author, $reader) = (register('eu'), register('us'));
     publish($author, 'eu', 'before');
     follow($reader, 'us', $author);
@@ -93,7 +94,7 @@ subtest 'who begins to follow gets the newest posts, who ceases to loses them' =
     is $reader->ask('us', DELETE => '/social/following/' . $author->id)->{status}, 404,
         'twice is 404';
     is $reader->ask('us', PUT => '/social/following/' . $reader->id)->{status}, 422,
-        'nobody follows himself';
+        'no user follows the own posts';
     is $reader->ask('us', PUT => '/social/following/00000000-0000-4000-8000-000000000001')
         ->{status}, 404, 'nor nobody';
 };
@@ -152,11 +153,13 @@ subtest 'likes of many at the same moment are counted right, and the feeds show 
         or diag $count->($fans[2][1], 'ap');
     ok settled();
     is $count->($author, 'eu'), $want, 'and so it stays';
-    ok $fans[1][1]->ask('us', GET => "/social/posts/$id")->{json}{liked}, 'who likes it is told so';
-    ok !$fans[0][1]->ask('eu', GET => "/social/posts/$id")->{json}{liked}, 'who does not, too';
+    ok $fans[1][1]->ask('us', GET => "/social/posts/$id")->{json}{liked},
+        'a user that likes it is told so';
+    ok !$fans[0][1]->ask('eu', GET => "/social/posts/$id")->{json}{liked},
+        'a user that does not, too';
 };
 
-subtest 'authors and followers who move keep all of it' => sub {
+subtest 'authors and followers that move keep all of it' => sub {
     my ($author, $reader) = (register('eu'), register('us'));
     follow($reader, 'us', $author);
     ok wait_until(sub { followers($author, 'eu') == 1 }, 5);
@@ -164,17 +167,18 @@ subtest 'authors and followers who move keep all of it' => sub {
     ok wait_until(sub { feed($reader, 'us') eq 'one' }, 5);
     is $reader->ask('us', PUT => "/social/posts/$id/like")->{status}, 204;
     $reader->cross('ap');
-    is feed($reader, 'ap'), 'one', 'the follower has his feed in a unit that never saw the post';
+    is feed($reader, 'ap'), 'one', 'the follower has the feed in a unit that never saw the post';
     publish($author, 'eu', 'two');
-    ok wait_until(sub { feed($reader, 'ap') eq 'two|one' }, 5), 'what comes then finds him';
+    ok wait_until(sub { feed($reader, 'ap') eq 'two|one' }, 5),
+        'what comes then finds the follower';
     $author->cross('us');
-    is $author->ask('us', GET => "/social/posts/$id")->{json}{likes}, 1, 'the author has his likes';
+    is $author->ask('us', GET => "/social/posts/$id")->{json}{likes}, 1, 'the author has the likes';
     is followers($author, 'us'), 1, 'and followers';
     publish($author, 'us', 'three');
-    ok wait_until(sub { feed($reader, 'ap') eq 'three|two|one' }, 5), 'his posts go on';
+    ok wait_until(sub { feed($reader, 'ap') eq 'three|two|one' }, 5), 'the author\'s posts go on';
     is $reader->ask('ap', DELETE => "/social/posts/$id/like")->{status}, 204;
     ok wait_until(sub { $author->ask('us', GET => "/social/posts/$id")->{json}{likes} == 0 }, 5),
-        'a like taken back finds him';
+        'a like taken back finds the author';
 };
 
 subtest 'posts written while author and reader cross borders are there once, all of them' => sub {

@@ -69,7 +69,7 @@ my %generation = map { $_ => $units->one($_, q{select punit.generation_of('train
 my ($status, $output) = ctl('eu', 'unit', 'remove', '--help');
 like($output, qr/--stopped/, '--help tells of the options');
 is((ctl('eu', 'unit', 'remove', 'Not-A-Unit'))[0], 2, 'what is no unit\'s id is misuse');
-fails('a unit that is none is refused', qr/there is no unit mars/, 'eu', 'unit', 'remove', 'mars');
+fails('an id of no unit is refused', qr/there is no unit mars/, 'eu', 'unit', 'remove', 'mars');
 fails('a unit that runs is not removed before it took leave', qr/has not taken leave.*drain ap/,
     'eu', 'unit', 'remove', 'ap');
 fails('nor on somebody\'s word that it is stopped', qr/has not taken leave/, 'eu', 'unit',
@@ -77,7 +77,7 @@ fails('nor on somebody\'s word that it is stopped', qr/has not taken leave/, 'eu
 fails('it does not leave while it owns users', qr/1 users owned here.*drain ap/, 'ap', 'unit',
     'remove', 'ap');
 is($units->http('ap', GET => '/profile', $coach)->{headers}{'punit-unit'}, 'ap',
-    'who serves them as before');
+    'which serves them as before');
 
 ($status, $output) = ctl('ap', 'drain', 'ap', '--to', 'us', '--within', '60');
 is($status, 0, 'drained') or diag($output);
@@ -91,7 +91,7 @@ my ($status_of_move) =
     ctl('us', 'move', 'ada@example.org', '--to', 'ap', '--wait', '--within', '3');
 isnt($status_of_move, 0, 'nobody moves there');
 is($units->one('us', q{select state from punit.own where user_id = ?}, $ada->{user_id}), 'OWNED',
-    'who was to is owned where he was');
+    'the user of that move is owned at the old unit');
 
 fails(
     'us waits for eu, which is to adopt', qr/eu is to adopt.*`punitctl unit remove ap` there/s,
@@ -183,7 +183,7 @@ subtest 'what ap wrote goes on' => sub {
         'the exercise, with eu as its author');
     isnt($read->{headers}{etag}, $etag, 'which is another document');
     is($units->http('us', GET => $path, $coach, undef, headers => { 'If-None-Match' => $etag })
-            ->{status}, 200, 'for who had the old one');
+            ->{status}, 200, 'for a client that had the old one');
     cmp_ok($units->one($_, q{select punit.generation_of('training')}), '>', $generation{$_},
         "the generation at $_ rose")
         for 'eu', 'us';
@@ -240,7 +240,7 @@ ok(
 ) or diag($output);
 
 # ---- and comes again
-fails('who left cannot join again', qr/left the system.*from nothing/, 'ap', 'unit', 'add',
+fails('a unit that left cannot join again', qr/left the system.*from nothing/, 'ap', 'unit', 'add',
     "$dir/units");
 ($status, $output) = ctl('eu', 'unit', 'add', "$dir/units");
 fails('nor is it joined by others', qr/is the unit that was removed/, 'eu', 'mesh', 'join',
@@ -265,7 +265,7 @@ is(
 );
 
 # ---- without a word
-subtest 'it stopped for good: who has most of it adopts' => sub {
+subtest 'it stopped for good: the unit that has most of it adopts' => sub {
     is((ctl('ap', 'drain', 'ap', '--within', '60'))[0], 0, 'drained');
     $units->dbh('eu')->do('alter subscription punit_from_ap disable');
     ok(

@@ -21,11 +21,11 @@ my $born = $auth->post('/auth/register', \%ann);
 is $born->{status}, 201, 'a user registers';
 is_deeply [sort keys %{ $born->{json} }],
     [sort qw(user_id access_token refresh_token token_type expires_in unit)],
-    'and is told his id, a pair of tokens and his unit';
+    'and is told the id, a pair of tokens and the unit';
 is_deeply [@{ $born->{json} }{qw(token_type expires_in unit)}], ['Bearer', 900, 'eu'],
     'for fifteen minutes';
 is $born->{headers}{'cache-control'}, 'no-store', 'which nobody may keep';
-is $born->{headers}{'punit-owner'}, 'eu; epoch=1', 'his owner is named';
+is $born->{headers}{'punit-owner'}, 'eu; epoch=1', 'the owner is named';
 
 my $user = $born->{json}{user_id};
 my $claims = Punit::AuthWorker::claims($born->{json}{access_token});
@@ -37,15 +37,15 @@ is_deeply Punit::AuthWorker::head($born->{json}{access_token}),
 is_deeply [sort keys %$claims], [sort qw(iss aud sub jti iat exp unit epoch gen sid roles)],
     'with the claims agreed on';
 is_deeply [@$claims{qw(iss aud sub unit epoch gen)}], ['punit', 'punit', $user, 'eu', 1, 1],
-    'about him';
+    'about the user';
 is $claims->{exp} - $claims->{iat}, 900, 'good for fifteen minutes';
 is_deeply $claims->{roles}, ['user'], 'as a user';
 like $born->{json}{refresh_token}, qr/^\Q$user\E\.[A-Za-z0-9_-]{43}$/,
-    'the refresh token names him';
+    'the refresh token names the user';
 is $dbh->selectrow_array('select name from profile.profile where user_id = ?', undef, $user),
-    'Ann', 'he has a profile';
+    'Ann', 'the user has a profile';
 is $dbh->selectrow_array('select state from punit.own where user_id = ?', undef, $user), 'OWNED',
-    'he is owned here';
+    'the user is owned here';
 
 my $all = join '|', map { @{ $dbh->selectcol_arrayref("select t::text from $_ t") } }
     qw(auth.name auth.credential auth.session auth.refresh profile.profile);
@@ -60,7 +60,7 @@ for ($ann{email}, 'ann@example.org', 'ANN@EXAMPLE.ORG') {
 
 # ---- what is refused
 my @bad = (
-    [{ %ann, email => 'ann' }, '/email', 'an address that is none'],
+    [{ %ann, email => 'ann' }, '/email', 'a text that is not an address'],
     [{ %ann, email => 'a' x 250 . '@b.de' }, '/email', 'an address of 255 characters'],
     [{ %ann, email => undef }, '/email', 'null for an address'],
     [{ %ann, email => ['a@b.de'] }, '/email', 'a list for an address'],
@@ -91,8 +91,8 @@ is $long->{status}, 201, 'lengths are counted in characters, not bytes';
 # ---- login
 my %in = (email => 'ann@EXAMPLE.org', password => 'correct horse');
 my $login = $auth->post('/auth/login', \%in, PUNIT_CLIENT => '192.0.2.7');
-is $login->{status}, 200, 'he logs in';
-is $login->{json}{user_id}, $user, 'as himself';
+is $login->{status}, 200, 'the user logs in';
+is $login->{json}{user_id}, $user, 'as the same user';
 isnt Punit::AuthWorker::claims($login->{json}{access_token})->{sid}, $claims->{sid},
     'in a session of its own';
 
@@ -124,7 +124,7 @@ my %me = Punit::AuthWorker::as($login->{json}{access_token});
 my %other = Punit::AuthWorker::as($born->{json}{access_token});
 my %change = (old => 'correct horse', new => 'battery staple');
 is $auth->post('/auth/password', \%change)->{status}, 401,
-    'only who is logged in changes a password';
+    'only a user that is logged in changes a password';
 is_deeply [@{ $auth->post('/auth/password', { %change, old => 'x' }, %me)->{json} }{qw(status type)}
     ],
     [403, 'urn:punit:wrong-password'], 'and knows the old one';
@@ -163,7 +163,7 @@ ok !eval { $dbh->do(q(select auth.grant_role(?, 'king')), undef, $user); 1 },
     'there are no other roles';
 ok !eval { $dbh->do(q(select auth.grant_role(gen_random_uuid(), 'coach'))); 1 }
     && $dbh->state eq 'PU421',
-    'nobody gets a role where he is not owned';
+    'no user gets a role at a unit that is not the owner';
 
 # ---- nothing secret in the log
 $auth->stop;    # what it keeps is written

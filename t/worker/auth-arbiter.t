@@ -68,16 +68,17 @@ my $born = register(eu => $email);
 is $born->{status}, 201, 'a user registers at eu with a name that us keeps';
 is entry(us => $email), "$born->{json}{user_id} eu us", 'us has recorded it';
 is entry(eu => $email), 'none', 'eu leaves that to the mesh';
-is people('us'), 0, 'he lives at eu alone';
-is login(eu => $email)->{status}, 200, 'he logs in at eu, before the mesh has brought his name';
+is people('us'), 0, 'the user lives at eu alone';
+is login(eu => $email)->{status}, 200,
+    'the user logs in at eu, before the mesh has brought the name';
 
-is problem(register(eu => $email)), '409 urn:punit:name-taken', 'his name is taken at eu';
+is problem(register(eu => $email)), '409 urn:punit:name-taken', 'the name is taken at eu';
 is redirected(register(us => $email)), '421 eu; epoch=1 0',
-    'us, which has not heard of him, leaves the decision to eu';
+    'us, which has not heard of the user, leaves the decision to eu';
 is redirected(login(us => $email)), '421 eu; epoch=1 0', 'a login at us goes to eu';
 replicate_home($born->{json}{user_id}, 'eu', 'us');
 is problem(register(us => $email)), '409 urn:punit:name-taken',
-    'once it has heard, his name is taken at us too';
+    'once it has heard, the name is taken at us too';
 is redirected(login(us => $email)), '421 eu; epoch=1 0', 'and a login still goes to eu';
 
 # ---- at the same moment
@@ -129,7 +130,7 @@ is problem(login(us => address('us'))), '401 urn:punit:bad-credentials', 'and at
     my $before = people('eu');
     my $answer = register(eu => $disputed);
     is problem($answer), '503 urn:punit:try-later',
-        'while units do not agree who keeps a name nobody gets it';
+        'while units do not agree on the arbiter of a name nobody gets it';
     is people('eu'), $before, 'and nothing is half done';
     $db{us}->do(q(update auth.bucket set unit = 'us' where bucket = ?), undef, $bucket);
     is register(eu => $disputed)->{status}, 201, 'afterwards somebody does';

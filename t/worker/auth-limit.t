@@ -134,8 +134,8 @@ subtest 'tokens come back with time, and what is full again is forgotten' => sub
     my $end = time + 10;
     my $last = 0;
     $last = $try->() until $last == 429 || time > $end;
-    is $last, 429, 'who tries on and on is refused';
-    ok wait_until(sub { $try->() == 401 }, 10), 'after a while he may try again';
+    is $last, 429, 'a client that tries on and on is refused';
+    ok wait_until(sub { $try->() == 401 }, 10), 'after a while it may try again';
     ok wait_until(
         sub {
             $dbh->selectrow_array(
@@ -148,7 +148,7 @@ subtest 'tokens come back with time, and what is full again is forgotten' => sub
     $try->();
     is $dbh->selectrow_array(
         q(select count(*) from auth.attempt where tat < now() - interval '2 seconds')), 0,
-        'and is removed by the next who tries';
+        'and is removed by the next attempt';
 };
 
 subtest 'memcached that dies neither locks out nor lets through' => sub {

@@ -41,7 +41,7 @@ is $dbh->selectrow_array(q(select auth.assign_buckets('{eu,ap,us}'))), 0,
 is claim($dbh, hash(1), $user[1], 'eu'), "$user[1] eu", 'a free name is taken';
 is claim($dbh, hash(1), $user[1], 'eu'), "$user[1] eu",
     'the same claim again gives the same answer';
-is claim($dbh, hash(1), $user[2], 'us'), "$user[1] eu", 'another claim is told who has it';
+is claim($dbh, hash(1), $user[2], 'us'), "$user[1] eu", 'another claim is told the owner';
 is claim($dbh, hash(2), $user[2], 'eu'), 'SQLSTATE PU421',
     'a name of another arbiter is not claimed here';
 is claim($dbh, '\x00', $user[2], 'eu'), 'SQLSTATE PU500', 'a hash has 32 bytes';
@@ -54,7 +54,7 @@ is_deeply $peer->selectrow_arrayref('select user_id, unit, arbiter from auth.fin
     [$user[1], 'eu', 'eu'], 'a peer finds a name';
 is_deeply $peer->selectrow_arrayref('select user_id, unit, arbiter from auth.find_name(?)', undef,
     hash(5)),
-    [undef, undef, 'us'], 'who asks for a name of nobody learns its arbiter';
+    [undef, undef, 'us'], 'a unit that asks for a name of nobody learns its arbiter';
 ok !eval { $peer->do('select * from auth.name'); 1 }, 'a peer does not read the table itself';
 $peer->disconnect;
 
@@ -74,7 +74,7 @@ $peer->disconnect;
     ok $waits, 'the other waits for it';
     $one->commit;
     $two->pg_result;
-    is $sth->fetchrow_array, $user[6], 'and is told who has the name';
+    is $sth->fetchrow_array, $user[6], 'and is told the user that has the name';
     $sth->finish;
     $_->disconnect for $one, $two;
 }

@@ -73,7 +73,7 @@ sub age {
     my $lost = refresh($first->{refresh_token})->{json};
     age($first->{user_id}, 9);
     my $again = refresh($first->{refresh_token});
-    is $again->{status}, 200, 'who lost the answer may repeat within 10 s';
+    is $again->{status}, 200, 'a client that lost the answer may repeat within 10 s';
     isnt $again->{json}{refresh_token}, $lost->{refresh_token}, 'and gets another pair';
     my $next = refresh($again->{json}{refresh_token});
     is $next->{status}, 200, 'which is good';
@@ -98,7 +98,8 @@ sub age {
     is $dbh->selectrow_array('select ver from punit.own where user_id = ?', undef, $me->{user_id}),
         $before,
         'and writes nothing';
-    is refresh($me->{refresh_token})->{status}, 200, 'nor does it end the session of him it names';
+    is refresh($me->{refresh_token})->{status}, 200,
+        'nor does it end the session of the user that it names';
     is refresh($_)->{status}, 401, 'a text that is no refresh token is refused'
         for 'x', 'x' x 80, substr($me->{refresh_token}, 0, 79),
         '00000000' . substr($me->{refresh_token}, 8);
@@ -133,7 +134,7 @@ sub age {
     is $auth->post('/auth/logout', undef)->{status}, 401, 'logout takes a token';
     my $out = $auth->post('/auth/logout', undef, as($me));
     is_deeply [$out->{status}, $out->{body}], [204, ''], 'a user logs out';
-    is active($me), 'revoked', 'his token has ended';
+    is active($me), 'revoked', 'the user\'s token has ended';
     is active($newer), 'revoked', 'as have the others of the session';
     is refresh($newer->{refresh_token})->{status}, 401, 'it cannot be refreshed';
     is active($other), 'active', 'other sessions go on';
@@ -153,22 +154,22 @@ sub age {
     my $ver =
         $dbh->selectrow_array('select ver from punit.own where user_id = ?', undef, $me->{user_id});
     is $auth->post('/auth/logout', undef, as($me))->{status}, 204,
-        'a unit that does not own the user takes his logout';
-    is active($me), 'revoked', 'which ends his token';
+        'a unit that does not own the user takes the logout';
+    is active($me), 'revoked', 'which ends the token';
     is_deeply $dbh->selectrow_arrayref(
         q(select origin_unit, exp > now() + interval '29 days' from auth.ended
             where kind = 'session' and subject = ?),
         undef,
         claims($me)->{sid}
         ),
-        ['eu', 1], 'and his session, for as long as it could be refreshed';
+        ['eu', 1], 'and the session, for as long as it could be refreshed';
     is $dbh->selectrow_array('select ver from punit.own where user_id = ?', undef, $me->{user_id}),
         $ver,
-        'without writing to his rows';
+        'without writing to the user\'s rows';
     my $moved = refresh($me->{refresh_token});
     is_deeply [@{$moved}{qw(status body)}, $moved->{headers}{'punit-owner'}],
         [421, '', 'us; epoch=2'],
-        'a refresh is sent to his owner';
+        'a refresh is sent to the owner';
     my $there = $auth->post('/auth/login', { email => "user$n\@example.org", password => 'wrong' });
     is_deeply [@{$there}{qw(status body)}, $there->{headers}{'punit-owner'}],
         [421, '', 'us; epoch=2'],
@@ -213,7 +214,7 @@ sub age {
     my $list = $auth->get('/auth/sessions', as($second))->{json};
     is_deeply [map { $_->{id} } @{ $list->{items} }],
         [claims($second)->{sid}, claims($first)->{sid}],
-        'a user sees where he is logged in, newest first';
+        'a user sees the own sessions, newest first';
     is_deeply [map { $_->{current} ? 1 : 0 } @{ $list->{items} }], [1, 0], 'and which one this is';
     is $list->{items}[0]{client}, '127.0.0.1', 'and from where';
     is $list->{next}, undef, 'there are no more';
@@ -223,7 +224,7 @@ sub age {
         [map { $_->{id} } @{ $list->{items} }],
         'page by page too';
     my $path = '/auth/sessions/' . claims($first)->{sid};
-    is $auth->delete($path, as($second))->{status}, 204, 'he ends another session';
+    is $auth->delete($path, as($second))->{status}, 204, 'the user ends another session';
     is active($first), 'revoked', 'its token has ended';
     is refresh($first->{refresh_token})->{status}, 401, 'it cannot be refreshed';
     is $auth->delete($path, as($second))->{status}, 404, 'it is no longer there';
@@ -293,9 +294,10 @@ sub age {
         ->{status}, 304, 'once is enough';
 
     is $ask->($me->{access_token})->{json}{active}, 1, 'a worker asks for a token';
-    is $ask->($me->{access_token})->{json}{sub}, $me->{user_id}, 'and learns whose it is';
+    is $ask->($me->{access_token})->{json}{sub}, $me->{user_id}, 'and learns its user';
     is $ask->($me->{access_token}, PUNIT_CLIENT => '192.0.2.7')->{status}, 403, 'nobody else does';
-    is $ask->('x.y.z')->{body}, '{"active":false}', 'of what is no token he learns nothing more';
+    is $ask->('x.y.z')->{body}, '{"active":false}',
+        'of what is no token the client learns nothing more';
     is $ask->($me->{access_token} . 'A')->{body}, '{"active":false}', 'nor of a changed one';
     $auth->add_key(2)->stop;
     $auth->start;
@@ -318,7 +320,7 @@ sub age {
     my $jti = claims($me)->{jti};
     is $grid->($jti), 'nothing', 'the grid knows nothing of a new token';
     $worker->get('/punit/introspect', as($me));
-    is $grid->($jti), 'ok', 'who asks fills it';
+    is $grid->($jti), 'ok', 'a request fills it';
     $worker->post('/auth/logout', undef, as($me));
     is $grid->($jti), 'revoked', 'a logout is there at once';
     $worker->get('/punit/introspect', as($me));

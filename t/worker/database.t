@@ -39,7 +39,7 @@ sub recovers {
 
 is_down(get(), 'started without PostgreSQL it answers 503 with Retry-After');
 cmp_ok get()->{ms}, '<', 200, 'at once';
-is get(from => 'us')->{status}, 502, 'to a peer it is 502: its front asks who else might know';
+is get(from => 'us')->{status}, 502, 'to a peer it is 502: its front asks other units';
 my $health = $profile->request(GET => '/profile/health');
 is_deeply [$health->{status}, $health->{json}{failing}], [503, ['database']],
     'health names the database';
@@ -144,7 +144,7 @@ cmp_ok $answer->{ms}, '<', 3000, 'soon after the deadline';
 recovers('it serves when PostgreSQL goes on');
 
 # ---- PostgreSQL lacks something
-subtest 'a full disk: 503 for who writes, reads go on, one line says what to do' => sub {
+subtest 'a full disk: 503 for writes, reads go on, one line says what to do' => sub {
     $dbh = $pg->dbh;
     # as PostgreSQL raises it
     $dbh->do(

@@ -55,7 +55,7 @@ is lookup($home, $key), $value, 'and so does HEAD';
 my $made = editor(POST => '/sports', body => { name => 'Curling', category => 'ice', met => 4 });
 is $made->{status}, 201, 'an editor makes a sport';
 is_deeply [map { scalar lookup($_, 'punit:gen:sports') } 1 .. 2], [(generation()) x 2],
-    'when he has his answer the generation has risen on every server: he reads what he wrote';
+    'when the answer is there the generation has risen on every server: the write is read';
 isnt + (lookup($home, $key))[1], generation() % 2**32,
     'the stored document is of another generation now';
 like get()->{body}, qr/Curling/, 'the next read has it';
@@ -66,7 +66,7 @@ is editor(GET => "/sports/$id/x")->{status}, 404, 'no such path';
 $answer = $sports->request(GET => '/sports/0b6f2f0e-0000-4000-8000-00000000000f',
     grid_key => "$key-none");
 is_deeply [$answer->{status}, holders("$key-none")], [404], 'a 404 is not stored';
-is $sports->request(GET => '/sports/not-a-uuid')->{status}, 404, 'an id that is none: 404';
+is $sports->request(GET => '/sports/not-a-uuid')->{status}, 404, 'a text that is not an id: 404';
 is $sports->request(POST => '/sports', body => {}, user => $editor)->{status}, 403,
     'without the role: 403';
 like $sports->request(POST => '/sports', body => {}, user => $editor)
@@ -90,7 +90,7 @@ is_deeply [$answer->{status}, $answer->{body}, $answer->{headers}],
 # ---- an older document is not stored over what a server knows to be newer
 $_->set('punit:gen:sports', 0, generation() + 5, 3) for @memcached;
 $memcached[$home - 1]->command("delete $key");
-is get()->{status}, 200, 'a worker whose database is behind the grid answers';
+is get()->{status}, 200, 'a worker with a database behind the grid answers';
 is scalar(holders()), 0, 'and stores nothing';
 is lookup(1, 'punit:gen:sports'), generation() + 5, 'nor does it lower the generation';
 $_->command("delete punit:gen:sports") for @memcached;

@@ -90,7 +90,8 @@ subtest 'a request over many months is stored whole or not at all' => sub {
     is scalar($metrics->items('/metrics/samples', user => $user)), 36, 'replaces';
 };
 
-subtest 'many who come with the first samples of the same months at once are all served' => sub {
+subtest
+    'many users that come with the first samples of the same months at once are all served' => sub {
     my @users = map { user() } 1 .. 8;
     my @at = map { sprintf '2036-%02d-15T12:00:00Z', $_ } 1 .. 12;
     my @running = map {

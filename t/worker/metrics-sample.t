@@ -181,7 +181,7 @@ subtest 'a request repeated with its Idempotency-Key does not undo what came bet
     is "$c->{status} $c->{json}{type}", '422 urn:punit:key-reused';
 };
 
-subtest 'a user who is owned elsewhere is sent there, and nothing is written' => sub {
+subtest 'a user owned elsewhere is sent there, and nothing is written' => sub {
     my $user = user();
     store($user, sample('2026-03-01T08:00:00Z', 80));
     $db->do(q{update punit.own set state = 'COPY', epoch = 4, owner_hint = 'us' where user_id = ?},

@@ -43,7 +43,7 @@ subtest 'each route of the services is described, and nothing else is' => sub {
     is_deeply [grep { !$route{$_} } sort keys %$operations], [], 'descriptions without a route';
 };
 
-subtest 'who may ask is described as the services have it' => sub {
+subtest 'the rights to ask are described as the services have them' => sub {
     my $everywhere = $api->document->{security};
     for my $name (sort grep { $route{$_} } keys %$operations) {
         my ($class, $role) = @{ $route{$name} };
@@ -143,7 +143,7 @@ subtest 'auth' => sub {
     ok answers(200, 'POST /auth/introspect', body => { token => $token }, on => 'socket')->{active},
         'a good token';
     ok !answers(200, 'POST /auth/introspect', body => { token => 'x' }, on => 'socket')->{active},
-        'one that is none';
+        'one that is not valid';
 };
 
 subtest 'profile' => sub {

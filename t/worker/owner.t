@@ -52,7 +52,7 @@ is_deeply [$dbh->selectrow_array('select name from profile.profile where user_id
 
 my $fenced = user(state => 'FENCED', epoch => 5, fence_to => 'ap', fence_epoch => 6);
 is_misdirected(get($fenced), 'ap; epoch=6',
-    'a fenced user belongs to the unit he is handed to, at the epoch of the fence');
+    'a fenced user belongs to the next unit, at the epoch of the fence');
 is_misdirected(patch($fenced, epoch => 5), 'ap; epoch=6',
     'a request with the epoch of before the fence is sent there');
 
@@ -63,7 +63,7 @@ is get($far)->{json}, undef, 'a 421 has no document';
 
 my $nobody = get('0b6f2f0e-0000-4000-8000-00000000eeee');
 is_deeply [$nobody->{status}, $nobody->{json}{type}], [401, 'urn:punit:unknown-user'],
-    'a user whom no unit knows: 401 unknown-user';
+    'a user that no unit knows: 401 unknown-user';
 my $erased = user(state => 'ERASED', epoch => 2);
 is_deeply [map { $_->{json}{type} } get($erased), patch($erased), get($erased, route => 'stale')],
     [('urn:punit:unknown-user') x 3],
@@ -75,7 +75,7 @@ my $answer = patch($late, epoch => 2);
 is_deeply [$answer->{status}, $answer->{json}{type}, $answer->{headers}{'retry-after'},
     $answer->{headers}{'punit-owner'}],
     [503, 'urn:punit:moving', 1, undef],
-    'who is said to be here by a later epoch and never arrives: 503, never a 421 back';
+    'a user said to be here by a later epoch that never arrives: 503, never a 421 back';
 ok $answer->{ms} > 1900 && $answer->{ms} < 2500, 'after 2 s' or diag $answer->{ms};
 is_misdirected(get($late, epoch => 1), 'eu; epoch=1',
     'an epoch that is not above the own one is not waited for');
@@ -84,7 +84,7 @@ my $ahead = user(state => 'COPY', epoch => 1, owner_hint => 'eu');
 $dbh->do('insert into punit.home values (?, ?, ?)', undef, 'ap', $ahead, 7);
 $answer = patch($ahead, epoch => 3);
 is_misdirected($answer, 'ap; epoch=7',
-    'when somebody owns him since a later epoch still, the request goes there');
+    'when another unit owns the user since a later epoch still, the request goes there');
 ok $answer->{ms} < 1000, 'at once' or diag $answer->{ms};
 
 my @arriving = map { user(state => 'COPY', epoch => 1, owner_hint => 'eu') } 1 .. 4;
@@ -100,7 +100,7 @@ $dbh->do(
 my @answers = map { $profile->collect($_) } @waiting;
 is_deeply [map { "$_->{status} " . ($_->{headers}{'punit-owner'} // '') } @answers],
     [('200 us; epoch=2') x 4],
-    'who waited is served when the user has arrived' or diag explain \@answers;
+    'a request that waited is served when the user has arrived' or diag explain \@answers;
 ok !(grep { $_->{ms} > 1500 } @answers), 'without waiting longer than needed'
     or diag join ' ', map { $_->{ms} } @answers;
 

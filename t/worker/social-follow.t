@@ -46,7 +46,7 @@ subtest 'lists of people are newest first and come in pages' => sub {
     follow($user, $_) for @authors;
     deliver();
     is people($user, 'following'), join(',', reverse @authors);
-    is people($_, 'followers'), $user, 'each of them sees his follower' for @authors;
+    is people($_, 'followers'), $user, 'each of them sees the follower' for @authors;
     is people($user, 'followers'), '';
 };
 
@@ -82,7 +82,7 @@ subtest 'what one cannot see one cannot like' => sub {
     is $seen->{likes}, 1, 'twice is once';
     ok $seen->{liked};
     ok !$social->get("/social/posts/$post", user => $author)->{json}{liked},
-        'the author does not like it himself';
+        'the author has not liked it';
     is $social->put("/social/posts/$post/like", undef, user => $author)->{status}, 204, 'but may';
     deliver();
     is $social->get("/social/posts/$post", user => $user)->{json}{likes}, 2;
@@ -107,7 +107,7 @@ subtest 'one post is one message to a unit, however many follow there' => sub {
     is feed($_), 'to all' for @fans;
 };
 
-subtest 'a user who is owned elsewhere is sent there, and nothing is written' => sub {
+subtest 'a user owned elsewhere is sent there, and nothing is written' => sub {
     my ($user, $author) = (user(), user());
     my $post = add($user, 'x');
     deliver();

@@ -62,7 +62,7 @@ subtest 'the feed is newest first and stable while posts come and go' => sub {
     is feed($user), 'g,f,d,c,b,a';
 };
 
-subtest 'a user deletes only what is his' => sub {
+subtest 'a user deletes only own posts' => sub {
     my ($he, $she) = (user(), user());
     my $path = add($he, 'his')->{headers}{location};
     is $social->delete($path, user => $she)->{status}, 404;
@@ -100,7 +100,7 @@ subtest 'the same Idempotency-Key makes one post, another body under it is refus
     is feed($user), 'once';
 };
 
-subtest 'a user who is owned elsewhere is sent there, and nothing is written' => sub {
+subtest 'a user owned elsewhere is sent there, and nothing is written' => sub {
     my $user = user();
     my $path = add($user, 'here')->{headers}{location};
     $db->do(q{update punit.own set state = 'COPY', epoch = 4, owner_hint = 'us' where user_id = ?},

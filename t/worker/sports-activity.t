@@ -88,7 +88,7 @@ subtest 'the list is newest first, filtered by sport and time, and stable while 
         [sort @same], 'of one moment too';
     };
 
-subtest 'a user sees and changes only what is his' => sub {
+subtest 'a user sees and changes only own rows' => sub {
     my ($he, $she) = (user(), user());
     my $path = add($he)->{headers}{location};
     is $sports->get($path, user => $she)->{status}, 404;
@@ -171,7 +171,7 @@ subtest 'the same Idempotency-Key makes one activity, another body under it is r
     is scalar($sports->items('/activities', user => $user)), 1;
     isnt $sports->post('/activities', activity(), user => user(), key => 'k')->{json}{id},
         $a->{json}{id},
-        'another user has keys of his own';
+        'another user has other keys';
 };
 
 subtest 'the same key twice at the same moment makes one activity' => sub {
@@ -206,7 +206,7 @@ subtest 'DELETE removes it and leaves a tombstone' => sub {
         ['sports.activity', $a->{json}{id}];
 };
 
-subtest 'a user who is owned elsewhere is sent there, and nothing is written' => sub {
+subtest 'a user owned elsewhere is sent there, and nothing is written' => sub {
     my $user = user();
     my $path = add($user)->{headers}{location};
     $db->do(q{update punit.own set state = 'COPY', epoch = 4, owner_hint = 'us' where user_id = ?},
@@ -244,7 +244,7 @@ subtest 'a copy answers reads while its owner is down, and says how old it is' =
     is $sports->get($path, user => $user, route => 'stale')->{status}, 503, 'nor an empty copy';
 };
 
-subtest 'a user whom nobody knows is 401' => sub {
+subtest 'a user that nobody knows is 401' => sub {
     is $sports->get('/activities', user => $nobody)->{status}, 401;
     is $sports->post('/activities', activity(), user => $nobody)->{status}, 401;
 };

@@ -231,7 +231,7 @@ subtest 'the same Idempotency-Key makes one exercise, another body under it is r
         roles => 'coach',
         key => 'k1'
     );
-    isnt $d->{json}{id}, $a->{json}{id}, 'another coach has keys of his own';
+    isnt $d->{json}{id}, $a->{json}{id}, 'another coach has other keys';
 };
 
 subtest

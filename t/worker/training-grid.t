@@ -38,7 +38,7 @@ subtest 'a list is a document too' => sub {
     is + (grid("${key}1"))[1], "$a->{headers}{etag} application/json\n$a->{body}";
 };
 
-subtest 'a coach\'s change raises the generation in the grid before he has his answer' => sub {
+subtest 'a coach\'s change raises the generation in the grid before the answer' => sub {
     my ($before) = grid($key);
     $training->put($path, { name => 'Bench press', level => 'beginner', category => 'strength' },
         @coach);
