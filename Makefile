@@ -67,9 +67,11 @@ define install_packages
 	asroot=; [ $$(id -u) = 0 ] || asroot=sudo; \
 	if [ -n "$$missing" ]; then \
 	    echo "installing:" $$missing; \
-	    $$asroot apt-get -q update && \
+	    mkdir -p build; \
+	    { $$asroot apt-get -q update && \
 	    $$asroot env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
-	        apt-get -q install -y --no-install-recommends $$missing; \
+	        apt-get -q install -y --no-install-recommends $$missing; } >build/deps.log 2>&1 \
+	    || { tail -n 20 build/deps.log; echo "not installed; all of it: build/deps.log"; false; }; \
 	fi
 endef
 
@@ -186,13 +188,17 @@ fuzz-deps:
 	@$(call install_packages,$(FUZZ_PACKAGES))
 
 # ---- running
-run: deps build ## start units eu, us, ap under run/ and show a user crossing a border
-	demo/units up --dir run --port 8100 --env PUNIT_MOVE_DWELL=1s --env PUNIT_MOVE_QUIET=1s \
+run: deps ## start units eu, us, ap under run/ and show a user crossing a border
+	@echo "building (the lines of the compiler are in build/build.log)"; mkdir -p build; \
+	$(MAKE) --no-print-directory -j$$(nproc) build >build/build.log 2>&1 \
+	    || { tail -n 20 build/build.log; echo "not built; all of it: build/build.log"; false; }
+	@demo/units up --dir run --port 8100 --env PUNIT_MOVE_DWELL=1s --env PUNIT_MOVE_QUIET=1s \
 	    eu us ap
-	demo/crossing --dir run
+	@echo; demo/crossing --dir run
+	@echo; demo/units show --dir run
 
 stop: ## end what `make run` started
-	demo/units down --dir run
+	@demo/units down --dir run
 
 # Debian's nginx is built without sanitizers: their libraries are in its environment
 SAN_TEST = $(if $(SAN),PUNIT_BIN=$(CURDIR)/$(B)/bin PUNIT_MODULE=$(CURDIR)/$(MODULE) \

@@ -38,8 +38,9 @@ sub has_errors {
 
 # ---- good ones
 my $answer = get();
-is $answer->{status}, 200, 'a user reads his profile';
-is $answer->{json}{name}, 'Ann', 'it has the name he registered with';
+is $answer->{status}, 200, 'a user reads the own profile';
+is $answer->{reason}, 'OK', 'with a reason behind the status, as RFC 9112 demands';
+is $answer->{json}{name}, 'Ann', 'it has the name of the registration';
 is $answer->{headers}{'punit-owner'}, 'eu; epoch=1', 'an owned answer names owner and epoch';
 like $answer->{headers}{etag}, qr/^"[0-9a-f]{32}"$/, 'a GET has a strong entity tag';
 is $answer->{headers}{'content-length'}, length $answer->{body},
@@ -81,7 +82,9 @@ is_deeply [$answer->{status}, $answer->{headers}{allow}],
     [204, 'GET, HEAD, PATCH, DELETE, OPTIONS'], 'OPTIONS says the methods';
 
 # ---- bad ones
-is_problem($profile->request(GET => '/profile'), 401, 'unauthorized', 'no user: 401');
+$answer =
+    is_problem($profile->request(GET => '/profile'), 401, 'unauthorized', 'no user: 401');
+is $answer->{reason}, 'Unauthorized', 'its reason too is that of RFC 9110';
 is $profile->request(GET => '/profile')->{headers}{'www-authenticate'}, 'Bearer',
     'a 401 says Bearer';
 is_problem(get(user => 'root'), 401, 'unauthorized', 'a user that is no uuid: 401');

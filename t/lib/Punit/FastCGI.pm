@@ -4,7 +4,8 @@ package Punit::FastCGI;
 #
 #   my $fcgi = Punit::FastCGI->new($socket);
 #   my $answer = $fcgi->request(GET => '/profile', user => $uuid);
-#   $answer->{status}, $answer->{headers}{'content-type'}, $answer->{body}, $answer->{json}
+#   $answer->{status}, $answer->{reason}, $answer->{headers}{'content-type'}, $answer->{body},
+#   $answer->{json}
 #
 # Options: query, body (text, or a reference that becomes JSON), type (default application/json when
 # there is a body), user, roles, epoch, route, key, none_match, grid_key, params => {NAME => value},
@@ -130,9 +131,10 @@ sub _exchange {
         my ($name, $value) = split /: /, $_, 2;
         $headers{ lc $name } = $value;
     }
-    my $status = (delete $headers{status} // 200) + 0;
+    my ($status, $reason) = (delete $headers{status} // '200') =~ /^(\d{3})(?: (.+))?$/
+        or die 'no status';
     $body //= '';
-    return { status => $status, headers => \%headers, body => $body,
+    return { status => $status + 0, reason => $reason, headers => \%headers, body => $body,
         json => scalar eval { $json->decode($body) } };
 }
 

@@ -72,6 +72,44 @@ punit_answer_problem(punit_arena_t *arena, punit_answer_t *a, const punit_proble
 }
 
 
+/* The status with its reason (RFC 9110 15). Without a reason, NGINX writes a status line that lacks
+ * the blank which RFC 9112 4 demands. */
+static const char *
+status_line(punit_arena_t *arena, int status)
+{
+    static const struct {
+        int         status;
+        const char *reason;
+    } reasons[] = {
+        { 200, "OK" },
+        { 201, "Created" },
+        { 204, "No Content" },
+        { 304, "Not Modified" },
+        { 400, "Bad Request" },
+        { 401, "Unauthorized" },
+        { 403, "Forbidden" },
+        { 404, "Not Found" },
+        { 405, "Method Not Allowed" },
+        { 409, "Conflict" },
+        { 413, "Content Too Large" },
+        { 415, "Unsupported Media Type" },
+        { 421, "Misdirected Request" },
+        { 422, "Unprocessable Content" },
+        { 429, "Too Many Requests" },
+        { 500, "Internal Server Error" },
+        { 502, "Bad Gateway" },
+        { 503, "Service Unavailable" },
+    };
+
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+        if (reasons[i].status == status) {
+            return punit_arena_format(arena, "%d %s", status, reasons[i].reason);
+        }
+    }
+    return punit_arena_format(arena, "%d Unknown", status);
+}
+
+
 const char *
 punit_answer_head(punit_arena_t *arena, const punit_answer_t *a, const punit_problem_t *problem)
 {
@@ -83,7 +121,7 @@ punit_answer_head(punit_arena_t *arena, const punit_answer_t *a, const punit_pro
     const struct {
         const char *name, *value;
     } lines[] = {
-        { "Status", punit_arena_format(arena, "%d", a->status) },
+        { "Status", status_line(arena, a->status) },
         { "Content-Type", a->body != NULL ? a->type : NULL },
         { "Content-Length", has_length ? punit_arena_format(arena, "%zu", a->length) : NULL },
         { "ETag", a->etag },
