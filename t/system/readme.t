@@ -51,10 +51,8 @@ my $place = "$closed/punit";
 chown 0, 0, $closed and chmod 0700, $closed or die "$closed: $!";
 mkdir $place or die "$place: $!";
 my $built = join ' ', map { "--exclude=./build/$_" } qw(deb debian* machine* t lint bench fuzz san);
-is(
-    system("cd '@{[ root() ]}' && tar -c --exclude=./run --exclude=./.git $built . | tar -x -C '$place'"),
-    0, 'a copy of the tree'
-);
+my $copy = "cd '@{[ root() ]}' && tar -c --exclude=./run --exclude=./.git $built .";
+is(system("$copy | tar -x -C '$place'"), 0, 'a copy of the tree');
 
 # Runs a line in the copy: (exit code, output).
 sub line { my ($line) = @_; return capture('bash', '-c', "cd '$place' && $line") }
@@ -68,7 +66,9 @@ END {
 # ---- what the document shows
 
 my ($first) = $readme =~ /^## Two commands\n(.*?)^\#\# /ms or die 'README.md: no "Two commands"';
-my %shown = map { $_ => 1 } ($first =~ /^ {4}(\S.*?)(?: {2,}\#.*)?$/mg), $first =~ /`(make [^`]+|PUNIT_\w+=[^`]+)`/g;
+my %shown = map { $_ => 1 }
+    $first =~ /^ {4}(\S.*?)(?: {2,}\#.*)?$/mg,
+    $first =~ /`(make [^`]+|PUNIT_\w+=[^`]+)`/g;
 my %run = map { $_ => 1 } 'make run', 'make stop', 'make help',
     'run/app/bin/punitctl status --dir run/eu', 'make deps';
 is_deeply(
@@ -91,7 +91,8 @@ sub crossing {
     return join "\n", @lines;
 }
 
-my ($printed) = $readme =~ /^## A border crossing.*?^```\n(.*?)^```$/ms or die 'README.md: no crossing';
+my ($printed) = $readme =~ /^## A border crossing.*?^```\n(.*?)^```$/ms
+    or die 'README.md: no crossing';
 
 # ---- the commands
 
