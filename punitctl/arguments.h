@@ -4,6 +4,8 @@
 #ifndef PUNITCTL_ARGUMENTS_H
 #define PUNITCTL_ARGUMENTS_H
 
+#include <stdbool.h>
+
 #include "punitctl/output.h"
 
 #define ARGUMENTS_OPERANDS 64
@@ -19,6 +21,7 @@ typedef struct {
 typedef struct {
     const verb_option_t *options;
     const char          *value[ARGUMENTS_OPTIONS]; /* by place in `options` */
+    const char          *general[ARGUMENTS_OPTIONS];
     const char          *operand[ARGUMENTS_OPERANDS];
     int                  operands;
 } arguments_t;
@@ -32,9 +35,15 @@ typedef struct {
     int (*run)(const arguments_t *arguments); /* returns an EXIT_ code */
 } verb_t;
 
+/* The options that every verb has. --help stands for -h too. */
+extern const verb_option_t arguments_general[];
+
 /* The value of an option, its default, or NULL. A flag gives "" or NULL. Asking for an option that
- * is not in the verb's table aborts. */
+ * is neither general nor in the verb's table aborts. */
 const char *arguments_value(const arguments_t *arguments, const char *name);
+
+/* True if argv[0..argc), before a "--", has one of these words. `b` may be NULL. */
+bool arguments_have(int argc, char **argv, const char *a, const char *b);
 
 /* Reads argv[0..argc) by the verb's table. Returns EXIT_OK, or EXIT_USAGE with the reason printed.
  */

@@ -96,13 +96,13 @@ estimate_move(const unit_t *unit, const char *user, const char *to, bool json)
     }
     target = peers_find(&peers, to);
     if (target == NULL) {
-        output_error("there is no unit %s", to);
+        output_problem("no-peer", "there is no unit %s", to);
     } else if (target->db == NULL) {
-        output_error("%s: %s", to, target->problem);
+        output_problem("peer-unreachable", "%s: %s", to, target->problem);
     } else if ((owner = find_owner(&peers, user)) == NULL) {
-        output_error("no unit that answered owns user %s", user);
+        output_problem("no-user", "no unit that answered owns user %s", user);
     } else if (owner == target) {
-        output_error("%s owns user %s already", to, user);
+        output_problem("refused", "%s owns user %s already", to, user);
     } else {
         copy =
             database_query(target->db, NULL, "select fork, ver from punit.holding($1)", 1, &list);
@@ -111,7 +111,7 @@ estimate_move(const unit_t *unit, const char *user, const char *to, bool json)
         weight =
             database_query(owner->db, NULL, "select * from punit.weigh($1, $2, $3)", 3, values);
         if (weight != NULL && PQntuples(weight) == 0) {
-            output_error("user %s has just left %s, try again", user, owner->id);
+            output_problem("no-user", "user %s has just left %s; try again", user, owner->id);
         } else if (weight != NULL) {
             status = print(user, owner->id, to, weight,
                            round_trip_ms(owner == &peers.unit[0] ? target->db : owner->db), json);

@@ -5,220 +5,60 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "punitctl/pool.h"
-#include "punitctl/unit/unit.h"
+#include "punitctl/catalogue.h"
 #include "punitctl/verb.h"
-
-/* clang-format off */
-#define JSON_OPTION { "json", NULL, "print JSON", NULL }
-#define END { NULL, NULL, NULL, NULL }
-/* clang-format on */
-
-static const verb_option_t of_unit[] = { UNIT_OPTION, END };
-static const verb_option_t of_unit_json[] = { UNIT_OPTION, JSON_OPTION, END };
-static const verb_option_t of_init[] = {
-    { "dir", "DIR", "where the unit lives; made if absent", NULL },
-    { "http", "ADDR:PORT", "its public side (127.0.0.1:8100)", NULL },
-    { "peer", "ADDR:PORT", "its listener for other units (127.0.0.1:8200)", NULL },
-    { "pg", "ADDR:PORT", "its PostgreSQL, for other units (127.0.0.1:8300)", NULL },
-    { "ca", "DIR", "sign its certificate by this authority; made if absent", NULL },
-    { "cert", "FILE", "a certificate instead: CN and DNS name are the id", NULL },
-    { "key", "FILE", "its key", NULL },
-    { "cacert", "FILE", "certificate of the authority of all units", NULL },
-    { "pepper", "FILE", "key of the login names, one for all units; made if absent", NULL },
-    END,
-};
-static const verb_option_t of_remove[] = {
-    UNIT_OPTION,
-    JSON_OPTION,
-    { "stopped", NULL, "UNIT stopped without taking leave and never comes back", NULL },
-    { "within", "SECONDS", "longest wait for each step", "60" },
-    END,
-};
-static const verb_option_t of_schema[] = {
-    UNIT_OPTION,
-    { "sql", "DIR", "the files (else those installed with punitctl)", NULL },
-    { "dry-run", NULL, "says what it would do, and changes nothing; exit code 3 if anything",
-      NULL },
-    END,
-};
-static const verb_option_t of_mesh[] = {
-    UNIT_OPTION,
-    { "within", "SECONDS", "how long at most", "60" },
-    END,
-};
-static const verb_option_t of_resync[] = {
-    UNIT_OPTION,
-    JSON_OPTION,
-    { "within", "SECONDS", "how long at most", "60" },
-    END,
-};
-static const verb_option_t of_move[] = {
-    UNIT_OPTION,
-    { "to", "UNIT", "the unit that is to own the user", NULL },
-    { "wait", NULL, "wait until it owns the user", NULL },
-    { "dry-run", NULL, "only print what would be sent, and how long it takes", NULL },
-    JSON_OPTION,
-    { "within", "SECONDS", "how long at most", "60" },
-    END,
-};
-static const verb_option_t of_moves[] = {
-    UNIT_OPTION,
-    JSON_OPTION,
-    { "all", NULL, "finished ones too, the newest 500", NULL },
-    { "user", "USER", "those of this user, finished ones too", NULL },
-    { "watch", NULL, "print them again each second", NULL },
-    END,
-};
-static const verb_option_t of_verify[] = {
-    UNIT_OPTION,
-    JSON_OPTION,
-    { "all", NULL, "every user of whom this unit has rows", NULL },
-    END,
-};
-static const verb_option_t of_drain[] = {
-    UNIT_OPTION,
-    JSON_OPTION,
-    { "to", "UNIT", "the unit that takes all (else all peers in turn)", NULL },
-    { "fast", NULL,
-      "without rests between moves (PUNIT_DRAIN_SHARE), whatever it costs other users", NULL },
-    { "within", "SECONDS", "how long at most; the next drain does what is left", "86400" },
-    { "end", NULL, "ends the drain: users may come here again", NULL },
-    END,
-};
-
-static const verb_t verbs[] = {
-    { "unit init", "ID [PUNIT_NAME=VALUE...]", 1, ARGUMENTS_OPERANDS,
-      "makes a unit from nothing, or what is missing of it", of_init, verb_unit_init },
-    { "unit add", "FILE", 1, 1,
-      "makes the other units of FILE known here (lines: id http listener postgresql)", of_unit,
-      verb_unit_add },
-    { "unit remove", "UNIT", 1, 1,
-      "at UNIT, drained: it takes leave; then at each other unit: adopts what it wrote,"
-      " removes the rest",
-      of_remove, verb_unit_remove },
-    { "schema", "", 0, 0, "brings the database to the schema of this release", of_schema,
-      verb_schema },
-    { "mesh join", "", 0, 0, "subscribes to all peers and waits for their rows", of_mesh,
-      verb_mesh_join },
-    { "mesh status", "", 0, 0, "subscriptions, slots, lag and errors", of_unit_json,
-      verb_mesh_status },
-    { "mesh wait", "", 0, 0, "waits until all peers have what is written here", of_mesh,
-      verb_mesh_wait },
-    { "mesh resync", "PEER", 1, 1, "deletes here what PEER authored and copies it again", of_resync,
-      verb_mesh_resync },
-    { "import", "exercises FILE", 2, 2, "brings in a catalogue with this unit as author", of_unit,
-      verb_import },
-    { "seed", "", 0, 0, "first sports and metric types, at one unit only", of_unit, verb_seed },
-    { "status", "", 0, 0, "what of this unit runs; exit code 1 unless all of it does", of_unit_json,
-      verb_status },
-    { "user", "USER", 1, 1, "state, epoch and version in each unit; USER: id or e-mail address",
-      of_unit_json, verb_user },
-    { "move", "USER", 1, 1, "asks for a move of the user", of_move, verb_move },
-    { "moves", "", 0, 0, "moves to this unit", of_moves, verb_moves },
-    { "cancel", "USER", 1, 1, "ends the user's moves, at whatever step", of_unit_json,
-      verb_cancel },
-    { "verify", "[USER]", 0, 1,
-      "compares count and digest of the rows at all units that hold the same version", of_verify,
-      verb_verify },
-    { "drain", "UNIT", 1, 1, "moves all users away from this unit, which must be UNIT", of_drain,
-      verb_drain },
-    { "keys list", "", 0, 0, "public keys of all units, and the units that hold them", of_unit,
-      verb_keys_list },
-    { "keys rotate", "", 0, 0, "makes a new signing key; uses it once all units hold it", of_unit,
-      verb_keys_rotate },
-    { "keys sync", "", 0, 0, "takes over new keys of other units", of_unit, verb_keys_sync },
-};
+#include "punitctl/verbs.h"
 
 
-static void
-print_verbs(FILE *out)
+/* The words before the first option: what -h and --help ask about. */
+static int
+help_about(int argc, char **argv)
 {
-    fputs("punitctl: the operator's command line of a processing unit\n\n"
-          "usage: punitctl VERB [--dir DIR] ...    (punitctl VERB --help)\n\n",
-          out);
-    for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
-        const char *call = pool_printf("%s %s", verbs[i].words, verbs[i].operands);
+    arguments_t arguments = { .options = arguments_general };
 
-        fprintf(out, "  %-38s %s\n", call, verbs[i].help);
+    while (arguments.operands < argc && arguments.operands < 2
+           && argv[arguments.operands][0] != '-') {
+        arguments.operand[arguments.operands] = argv[arguments.operands];
+        arguments.operands++;
     }
-    fputs("\nThe unit is --dir's, or the one whose unit.env is in the"
-          " environment.\nexit: 0 done, 1 failed, 2 misused, 3 something to do (--dry-run)\n",
-          out);
+    return verb_help(&arguments);
 }
 
 
-static void
-print_verb(const verb_t *verb)
+static int
+run(int argc, char **argv)
 {
-    printf("punitctl %s%s%s [options]\n\n  %s\n\n", verb->words, *verb->operands != '\0' ? " " : "",
-           verb->operands, verb->help);
-    for (const verb_option_t *option = verb->options; option->name != NULL; option++) {
-        const char *call =
-            pool_printf("--%s %s", option->name, option->value != NULL ? option->value : "");
+    arguments_t   arguments;
+    const verb_t *verb;
+    int           words, status;
 
-        printf("  %-20s %s%s%s%s\n", call, option->help, option->otherwise != NULL ? " (" : "",
-               option->otherwise != NULL ? option->otherwise : "",
-               option->otherwise != NULL ? ")" : "");
+    if (argc == 0) {
+        return verb_help(NULL);
     }
-}
-
-
-/* The verb that the first words name, with the number of words in *words. */
-static const verb_t *
-find_verb(int argc, char **argv, int *words)
-{
-    for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
-        const char *blank = strchr(verbs[i].words, ' ');
-        const char *said = argv[0];
-
-        *words = blank != NULL ? 2 : 1;
-        if (argc < *words) {
-            continue;
-        }
-        if (blank != NULL) {
-            said = pool_printf("%s %s", argv[0], argv[1]);
-        }
-        if (strcmp(said, verbs[i].words) == 0) {
-            return &verbs[i];
-        }
+    if (arguments_have(argc, argv, "-h", "--help")) {
+        return help_about(argc, argv);
     }
-    return NULL;
+    verb = catalogue_find(argc, argv, &words);
+    if (verb == NULL) {
+        return catalogue_misuse(argc, argv);
+    }
+    status = arguments_read(&arguments, verb, argc - words, argv + words);
+    return status == EXIT_OK ? verb->run(&arguments) : status;
 }
 
 
 int
 main(int argc, char **argv)
 {
-    arguments_t   arguments;
-    const verb_t *verb;
-    int           words, status;
-
     /* Cells of tables are UTF-8, whatever the environment says. */
     setlocale(LC_CTYPE, "C.UTF-8");
-    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
-        print_verbs(stdout);
-        return EXIT_OK;
-    }
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         puts("punitctl " PUNIT_VERSION);
         return EXIT_OK;
     }
-    verb = argc >= 2 ? find_verb(argc - 1, argv + 1, &words) : NULL;
-    if (verb == NULL) {
-        if (argc >= 2) {
-            output_error("there is no verb \"%s%s%s\"", argv[1], argc >= 3 ? " " : "",
-                         argc >= 3 ? argv[2] : "");
-        }
-        print_verbs(stderr);
-        return EXIT_USAGE;
-    }
-    for (int i = 1 + words; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0) {
-            print_verb(verb);
-            return EXIT_OK;
-        }
-    }
-    status = arguments_read(&arguments, verb, argc - 1 - words, argv + 1 + words);
-    return status == EXIT_OK ? verb->run(&arguments) : status;
+    catalogue_set(verbs);
+    argc -= argc > 0;
+    output_begin(arguments_have(argc, argv + 1, "--json", NULL),
+                 arguments_have(argc, argv + 1, "--quiet", NULL));
+    return output_end(run(argc, argv + 1));
 }

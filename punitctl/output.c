@@ -3,30 +3,18 @@
 #include <libsmartcols/libsmartcols.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "punitctl/pool.h"
+#include "punitctl/report.h"
 
 #define SEPARATOR "  "
 
 static const char *about;
-static bool        nothing, in_progress;
-
-
-void
-output_about(const char *subject)
-{
-    about = subject;
-}
-
-
-void
-output_silence(void)
-{
-    nothing = true;
-}
+static bool        in_progress, quiet;
 
 
 static void
@@ -41,11 +29,41 @@ end_progress(void)
 
 
 void
+output_begin(bool json, bool silent)
+{
+    if (json) {
+        report_begin();
+    } else if (silent && freopen("/dev/null", "w", stdout) == NULL) {
+        output_error("/dev/null: %m");
+    }
+    quiet = silent;
+}
+
+
+int
+output_end(int status)
+{
+    end_progress();
+    if (report_on()) {
+        report_end(status, about);
+    }
+    return status;
+}
+
+
+void
+output_about(const char *subject)
+{
+    about = subject;
+}
+
+
+void
 output_progress(const char *format, ...)
 {
     va_list args;
 
-    if (nothing || !isatty(STDOUT_FILENO)) {
+    if (report_on() || quiet || !isatty(STDOUT_FILENO)) {
         return;
     }
     end_progress();
@@ -57,23 +75,76 @@ output_progress(const char *format, ...)
 }
 
 
+static const char *
+text(const char *format, va_list args)
+{
+    char   line[2048];
+    size_t n;
+
+    vsnprintf(line, sizeof(line), format, args);
+    n = strlen(line);
+    while (n > 0 && line[n - 1] == '\n') {
+        line[--n] = '\0'; /* libpq's messages end with a line end. */
+    }
+    return pool_copy(line, n);
+}
+
+
 void
 output_line(const char *format, ...)
 {
-    va_list args;
+    const char *line;
+    va_list     args;
 
-    if (nothing) {
+    va_start(args, format);
+    line = text(format, args);
+    va_end(args);
+    if (report_on()) {
+        report_line(line);
         return;
     }
     end_progress();
-    if (about != NULL) {
-        printf("%s: ", about);
-    }
-    va_start(args, format);
-    vprintf(format, args);
-    va_end(args);
-    putchar('\n');
+    printf("%s%s%s\n", about != NULL ? about : "", about != NULL ? ": " : "", line);
     fflush(stdout);
+}
+
+
+/* The length of the detail in a line that `format` made: up to the last "; " of the format, so that
+ * one in a value divides nothing. */
+static size_t
+detail_length(const char *format, va_list args)
+{
+    const char *end = NULL;
+
+    for (const char *at = strstr(format, "; "); at != NULL; at = strstr(at + 1, "; ")) {
+        end = at;
+    }
+    return end != NULL ? strlen(text(pool_copy(format, (size_t) (end - format)), args)) : SIZE_MAX;
+}
+
+
+static int
+problem(const char *name, const char *format, va_list args)
+{
+    va_list     again;
+    const char *line, *todo = NULL;
+    size_t      n;
+
+    va_copy(again, args);
+    line = text(format, args);
+    n = detail_length(format, again);
+    va_end(again);
+    if (report_on()) {
+        if (n < strlen(line)) {
+            todo = line + n + strlen("; ");
+        }
+        report_error(name, todo != NULL ? pool_copy(line, n) : line, todo);
+        return EXIT_FAILED;
+    }
+    end_progress();
+    fprintf(stderr, "punitctl: %s%s%s\n", about != NULL ? about : "", about != NULL ? ": " : "",
+            line);
+    return EXIT_FAILED;
 }
 
 
@@ -81,20 +152,36 @@ int
 output_error(const char *format, ...)
 {
     va_list args;
-    char    line[2048];
-    size_t  n;
+    int     status;
 
-    end_progress();
     va_start(args, format);
-    vsnprintf(line, sizeof(line), format, args);
+    status = problem("failed", format, args);
     va_end(args);
-    n = strlen(line);
-    while (n > 0 && line[n - 1] == '\n') {
-        line[--n] = '\0'; /* libpq's messages end with a line end. */
+    return status;
+}
+
+
+int
+output_problem(const char *name, const char *format, ...)
+{
+    va_list args;
+    int     status;
+
+    va_start(args, format);
+    status = problem(name, format, args);
+    va_end(args);
+    return status;
+}
+
+
+void
+output_more(const char *line)
+{
+    if (report_on()) {
+        report_more(line);
+    } else {
+        fprintf(stderr, "  %s\n", line);
     }
-    fprintf(stderr, "punitctl: %s%s%s\n", about != NULL ? about : "", about != NULL ? ": " : "",
-            line);
-    return EXIT_FAILED;
 }
 
 
@@ -185,6 +272,22 @@ output_objects(const json_t *objects, const char *const *columns, size_t n)
 }
 
 
+json_t *
+output_words(const char *list)
+{
+    char       *rest = pool_printf("%s", list != NULL ? list : "");
+    const char *word;
+    json_t     *all = json_array();
+
+    while ((word = strsep(&rest, " ")) != NULL) {
+        if (*word != '\0') {
+            json_array_append_new(all, json_string(word));
+        }
+    }
+    return all;
+}
+
+
 double
 output_rounded(double number)
 {
@@ -195,7 +298,40 @@ output_rounded(double number)
 void
 output_json(json_t *value)
 {
-    json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
-    putchar('\n');
-    json_decref(value);
+    if (report_on()) {
+        report_result(value);
+    } else {
+        json_decref(value);
+    }
+}
+
+
+void
+output_record(json_t *value)
+{
+    if (report_on()) {
+        report_record(value);
+    } else {
+        json_decref(value);
+    }
+}
+
+
+void
+output_fact(const char *name, json_t *value)
+{
+    if (report_on()) {
+        report_fact(name, value);
+    } else {
+        json_decref(value);
+    }
+}
+
+
+void
+output_text(const char *name, const char *text_of)
+{
+    output_fact(name, json_string(text_of));
+    fputs(text_of, stdout);
+    fflush(stdout);
 }

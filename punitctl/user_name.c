@@ -35,9 +35,10 @@ name_hash(const unit_t *unit, const char *address)
 
     if (punit_pepper_load(&pepper, path) != 0) {
         if (errno == EINVAL) {
-            output_error("%s: expected %d bytes as hexadecimal digits", path, PUNIT_PEPPER_BYTES);
+            output_problem("bad-file", "%s: expected %d bytes as hexadecimal digits", path,
+                           PUNIT_PEPPER_BYTES);
         } else {
-            output_error("%s: %s", path, strerror(errno));
+            output_problem("bad-file", "%s: %s", path, strerror(errno));
         }
         return NULL;
     }
@@ -56,7 +57,7 @@ user_name_id(const unit_t *unit, PGconn *db, const char *name)
         return lower(name);
     }
     if (punit_email_normalise(name, strlen(name), address) != NULL) {
-        output_error("%s is neither a user's id nor an e-mail address", name);
+        output_problem("no-user", "%s is neither a user's id nor an e-mail address", name);
         return NULL;
     }
     hash = name_hash(unit, address);
@@ -68,7 +69,7 @@ user_name_id(const unit_t *unit, PGconn *db, const char *name)
                         " order by claimed_at, origin_unit limit 1",
                         1, (const char *const[]){ hash });
     if (id == NULL) {
-        output_error("this unit's directory has no user %s", name);
+        output_problem("no-user", "this unit's directory has no user %s", name);
     }
     return id;
 }

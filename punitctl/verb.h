@@ -1,5 +1,5 @@
 /*
- * The verbs of the command line. Each is a row of the table in main.c and a file in verbs/.
+ * The verbs of the command line. Each is a row of the table in verbs.c and a file in verbs/.
  */
 #ifndef PUNITCTL_VERB_H
 #define PUNITCTL_VERB_H
@@ -26,5 +26,6 @@ int verb_drain(const arguments_t *arguments);
 int verb_keys_list(const arguments_t *arguments);
 int verb_keys_rotate(const arguments_t *arguments);
 int verb_keys_sync(const arguments_t *arguments);
+int verb_help(const arguments_t *arguments);
 
 #endif

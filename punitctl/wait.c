@@ -1,9 +1,45 @@
 #include "punitctl/wait.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "lib/base/clock.h"
+#include "punitctl/output.h"
+
+static volatile sig_atomic_t interrupted;
+
+
+static void
+note(int number)
+{
+    (void) number;
+    interrupted = 1;
+}
+
+
+void
+wait_begin(void)
+{
+    const struct sigaction action = { .sa_handler = note };
+
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+
+bool
+wait_pause(double seconds)
+{
+    double end = punit_clock_fine_ms() + 1e3 * seconds;
+
+    while (!interrupted && punit_clock_fine_ms() < end) {
+        const struct timespec pause = { .tv_nsec = 50 * 1000 * 1000 };
+
+        nanosleep(&pause, NULL);
+    }
+    return !interrupted;
+}
 
 
 bool
@@ -11,13 +47,17 @@ wait_until(bool (*done)(void *context), void *context, double seconds)
 {
     double end = punit_clock_fine_ms() + 1e3 * seconds;
 
+    wait_begin();
     while (!done(context)) {
-        const struct timespec pause = { .tv_nsec = 50 * 1000 * 1000 };
-
         if (punit_clock_fine_ms() >= end) {
             return false;
         }
-        nanosleep(&pause, NULL);
+        if (!wait_pause(0.05)) {
+            output_problem(
+                "interrupted",
+                "stopped waiting, and what was begun goes on; the same call waits again");
+            exit(output_end(EXIT_INTERRUPTED));
+        }
     }
     return true;
 }

@@ -88,9 +88,10 @@ arbiters_settle(PGconn *db, bool joining)
         return deal(db);
     }
     if (joining) {
-        output_error("%s; it may know the arbiters of login names, and this unit registers no user"
-                     " before it knows them too",
-                     away);
+        output_problem("peer-unreachable",
+                       "%s (it may know the arbiters of login names, and this unit registers no"
+                       " user before it knows them too)",
+                       away);
         return false;
     }
     output_line("login names: arbiters come with `punitctl mesh join`");

@@ -41,8 +41,9 @@ make_slot(PGconn *db, const subscription_t *s)
     PGconn     *there = database_open_peer(s->pg, &reason);
 
     if (there == NULL) {
-        output_error(
-            "peer %s: %s; does it run, and does it know this unit (punitctl unit add there)?",
+        output_problem(
+            "peer-unreachable",
+            "peer %s: %s; see whether it runs and knows this unit (`punitctl unit add` there)",
             s->id, reason);
         return false;
     }
@@ -56,9 +57,10 @@ make_slot(PGconn *db, const subscription_t *s)
     {
         /* The rows it wrote have another author now. */
         PQfinish(there);
-        output_error("peer %s is the unit that was removed; it comes again only as"
-                     " a new one (remove its directory, `punitctl unit init`)",
-                     s->id);
+        output_problem("refused",
+                       "peer %s is the unit that was removed; it comes again only as"
+                       " a new one (remove its directory, `punitctl unit init`)",
+                       s->id);
         return false;
     }
     dropped = database_value(there,
@@ -123,7 +125,7 @@ subscription_refresh(PGconn *db, const subscription_t *s)
                                      s->publications),
                          0, NULL))
     {
-        output_error("peer %s: cannot refresh its subscription", s->id);
+        output_problem("statement-failed", "peer %s: cannot refresh its subscription", s->id);
         return false;
     }
     output_line("peer %s was subscribed to; refreshed", s->id);
@@ -156,8 +158,9 @@ subscription_wait_copied(const unit_t *unit, PGconn *db, double seconds)
     int keys;
 
     if (!wait_until(copied, db, seconds)) {
-        return output_error(
-            "not all copied within %g s; `punitctl mesh status` shows what is missing", seconds);
+        return output_problem(
+            "timed-out", "not all copied within %g s; `punitctl mesh status` shows what is missing",
+            seconds);
     }
     output_line("all tables of the peers are copied");
     return keys_sync(unit, &keys) ? EXIT_OK : EXIT_FAILED;

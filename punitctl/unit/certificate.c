@@ -24,7 +24,7 @@ refuse(const char *what)
     char reason[256] = "no reason given";
 
     ERR_error_string_n(ERR_peek_last_error(), reason, sizeof(reason));
-    output_error("%s: %s", what, reason);
+    output_problem("certificate", "%s: %s", what, reason);
     return FILE_FAILED;
 }
 
@@ -76,7 +76,7 @@ read_key(const char *path)
 
     BIO_free(bio);
     if (pem != NULL && key == NULL) {
-        output_error("%s is no private key in PEM", path);
+        output_problem("certificate", "%s is no private key in PEM", path);
     }
     return key;
 }
@@ -91,7 +91,7 @@ read_certificate(const char *path)
 
     BIO_free(bio);
     if (pem != NULL && x509 == NULL) {
-        output_error("%s is no certificate in PEM", path);
+        output_problem("certificate", "%s is no certificate in PEM", path);
     }
     return x509;
 }
@@ -181,7 +181,7 @@ certificate_authority(const char *directory)
     }
     lock = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (lock < 0 || flock(lock, LOCK_EX) < 0) {
-        output_error("cannot lock %s: %s", directory, strerror(errno));
+        output_problem("file", "cannot lock %s: %s", directory, strerror(errno));
         return FILE_FAILED;
     }
     if (file_exists(path)) {
@@ -265,15 +265,16 @@ certificate_check(const char *ca_file, const char *certificate, const char *key,
     }
     X509_NAME_get_text_by_NID(X509_get_subject_name(x509), NID_commonName, name, sizeof(name));
     if (X509_check_private_key(x509, private) != 1) {
-        output_error("%s does not belong to %s", key, certificate);
+        output_problem("certificate", "%s does not belong to %s", key, certificate);
     } else if (strcmp(name, id) != 0) {
-        output_error("%s has CN=%s, but PostgreSQL of a peer takes the unit's id"
-                     " from it: CN=%s is needed",
-                     certificate, name, id);
+        output_problem("certificate",
+                       "%s has CN=%s, but PostgreSQL of a peer takes the unit's id"
+                       " from it: CN=%s is needed",
+                       certificate, name, id);
     } else if (X509_check_host(x509, id, 0, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) != 1) {
-        output_error("%s has no subjectAltName DNS:%s", certificate, id);
+        output_problem("certificate", "%s has no subjectAltName DNS:%s", certificate, id);
     } else if (!signed_by(x509, ca_file, &reason)) {
-        output_error("%s is not good under %s: %s", certificate, ca_file, reason);
+        output_problem("certificate", "%s is not good under %s: %s", certificate, ca_file, reason);
     } else {
         reason = id;
     }

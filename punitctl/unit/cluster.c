@@ -41,8 +41,9 @@ cluster_programs(void)
     }
     globfree(&paths);
     if (newest < 15) {
-        output_error("no PostgreSQL 15 or newer under /usr/lib/postgresql; install"
-                     " postgresql-15 or set PUNIT_PG_BIN to the directory of initdb");
+        output_problem("not-installed",
+                       "no PostgreSQL 15 or newer under /usr/lib/postgresql; install"
+                       " postgresql-15 or set PUNIT_PG_BIN to the directory of initdb");
         return NULL;
     }
     return found;
@@ -164,8 +165,9 @@ cluster_wait(const unit_t *unit, double seconds)
     char *conninfo = pool_printf("%s user=postgres", unit_setting(unit, "PUNIT_PG"));
 
     if (!wait_until(lets_in, conninfo, seconds)) {
-        output_error("PostgreSQL runs but accepts no client after %g s; see %s/log/postgres.log",
-                     seconds, unit->dir);
+        output_problem("database-down",
+                       "PostgreSQL runs but accepts no client after %g s; see %s/log/postgres.log",
+                       seconds, unit->dir);
         return false;
     }
     return true;

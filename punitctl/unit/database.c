@@ -45,7 +45,7 @@ database_open(const unit_t *unit, const char *role, const char *database)
     PGconn     *db;
 
     if (pg == NULL) {
-        output_error("unit.env has no PUNIT_PG");
+        output_problem("bad-setting", "unit.env has no PUNIT_PG");
         return NULL;
     }
     db = open_with(pool_printf("%s user=%s%s%s application_name=punitctl client_encoding=UTF8", pg,
@@ -53,8 +53,8 @@ database_open(const unit_t *unit, const char *role, const char *database)
                                database != NULL ? database : ""),
                    why, sizeof(why));
     if (db == NULL) {
-        output_error("no PostgreSQL: %s", why);
-        output_error("is it running? See %s/log/postgres.log", unit->dir);
+        output_problem("database-down", "no PostgreSQL: %s; is it running? See %s/log/postgres.log",
+                       why, unit->dir);
     }
     return db;
 }
@@ -91,7 +91,8 @@ database_query(PGconn *db, const char **error, const char *statement, int count,
 
         *error = pool_printf("%s", primary != NULL ? primary : PQerrorMessage(db));
     } else {
-        output_error("%s", PQerrorMessage(db));
+        output_problem(PQstatus(db) == CONNECTION_OK ? "statement-failed" : "database-down", "%s",
+                       PQerrorMessage(db));
     }
     PQclear(result);
     return NULL;

@@ -34,6 +34,10 @@ const char *database_value(PGconn *db, const char *statement, int count, const c
 const char *database_name(PGconn *db, const char *name);
 const char *database_literal(PGconn *db, const char *value);
 
+/* A time in a query as programs read it: RFC 3339, UTC, whole seconds. */
+#define DATABASE_TIME(column) \
+    "to_char(" column " at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+
 /* A field as text, NULL if null. */
 const char *database_field(const PGresult *result, int row, const char *column);
 

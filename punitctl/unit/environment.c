@@ -37,9 +37,10 @@ set_address(unit_t *unit, const char *name, const char *given, const char *other
             const char *option)
 {
     if (given != NULL && !address_valid(given)) {
-        output_error("%s: expected an IPv4 address and port like 127.0.0.1:8101,"
-                     " not \"%s\"",
-                     option, given);
+        output_problem("bad-setting",
+                       "%s: expected an IPv4 address and port like 127.0.0.1:8101,"
+                       " not \"%s\"",
+                       option, given);
         return false;
     }
     if (given != NULL) {
@@ -57,7 +58,8 @@ set_own(unit_t *unit, const char *own)
     size_t n = strspn(own, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
 
     if (strncmp(own, "PUNIT_", 6) != 0 || own[n] != '=' || strpbrk(own + n, "\"'`$\\\n") != NULL) {
-        output_error("expected a setting like PUNIT_MOVE_DWELL=1s, not \"%s\"", own);
+        output_problem("bad-setting", "expected a setting like PUNIT_MOVE_DWELL=1s, not \"%s\"",
+                       own);
         return false;
     }
     set(unit, pool_copy(own, n), own + n + 1);
@@ -84,7 +86,7 @@ environment_make(unit_t *unit, const environment_t *given)
     unit->settings = settings;
     id = unit_setting(unit, "PUNIT_UNIT");
     if (id != NULL && strcmp(id, unit->id) != 0) {
-        output_error("%s is unit %s already", unit->dir, id);
+        output_problem("bad-setting", "%s is unit %s already", unit->dir, id);
         return false;
     }
     set(unit, "PUNIT_UNIT", unit->id);
@@ -119,13 +121,15 @@ environment_make(unit_t *unit, const environment_t *given)
     }
     /* sockaddr_un holds 107 bytes. The socket of PostgreSQL has the longest name. */
     if (strlen(unit_path(unit, "sock/.s.PGSQL.65535")) > 107) {
-        output_error("%s is too long for unix sockets: its sockets' paths must stay"
-                     " below 108 bytes; choose a shorter directory",
-                     unit->dir);
+        output_problem("bad-setting",
+                       "%s is too long for unix sockets: its sockets' paths must stay"
+                       " below 108 bytes; choose a shorter directory",
+                       unit->dir);
         return false;
     }
     if (strpbrk(unit->dir, " \"'`$\\\n;{}") != NULL) {
-        output_error("%s: a unit's path must have no blanks, quotes or ; { }", unit->dir);
+        output_problem("bad-setting", "%s: a unit's path must have no blanks, quotes or ; { }",
+                       unit->dir);
         return false;
     }
     return true;

@@ -46,14 +46,14 @@ file_read(const char *path, size_t *size)
     size_t      got = 0;
 
     if (fd < 0 || fstat(fd, &st) < 0) {
-        output_error("cannot read %s: %s", path, strerror(errno));
+        output_problem("file", "cannot read %s: %s", path, strerror(errno));
         if (fd >= 0) {
             close(fd);
         }
         return NULL;
     }
     if (!S_ISREG(st.st_mode) || st.st_size > FILE_MOST) {
-        output_error("cannot read %s: not a file of at most 64 MiB", path);
+        output_problem("file", "cannot read %s: not a file of at most 64 MiB", path);
         close(fd);
         return NULL;
     }
@@ -102,7 +102,7 @@ file_write(const char *path, const char *content, size_t size, mode_t mode)
     unlink(fresh);
     fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     if (fd < 0) {
-        output_error("cannot write %s: %s", fresh, strerror(errno));
+        output_problem("file", "cannot write %s: %s", fresh, strerror(errno));
         return FILE_FAILED;
     }
     while (done < size) {
@@ -114,7 +114,7 @@ file_write(const char *path, const char *content, size_t size, mode_t mode)
         done += (size_t) n;
     }
     if (done < size || fchmod(fd, mode) < 0 || fsync(fd) < 0 || rename(fresh, path) < 0) {
-        output_error("cannot write %s: %s", path, strerror(errno));
+        output_problem("file", "cannot write %s: %s", path, strerror(errno));
         close(fd);
         unlink(fresh);
         return FILE_FAILED;
@@ -135,7 +135,7 @@ file_make_directory(const char *path, mode_t mode)
         if (S_ISDIR(st.st_mode)) {
             return FILE_KEPT;
         }
-        output_error("%s is in the way: not a directory", path);
+        output_problem("file", "%s is in the way: not a directory", path);
         return FILE_FAILED;
     }
     if (slash != NULL && slash != parent) {
@@ -146,7 +146,7 @@ file_make_directory(const char *path, mode_t mode)
     }
     /* The init of another unit may make the same directory at the same time. */
     if ((mkdir(path, mode) < 0 && errno != EEXIST) || chmod(path, mode) < 0) {
-        output_error("cannot make the directory %s: %s", path, strerror(errno));
+        output_problem("file", "cannot make the directory %s: %s", path, strerror(errno));
         return FILE_FAILED;
     }
     return FILE_WRITTEN;

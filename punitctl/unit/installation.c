@@ -25,9 +25,10 @@ first(const char *const *places, const char *name)
             return path;
         }
     }
-    output_error("cannot find %s: neither an installation nor a built source tree"
-                 " around %s (PUNIT_SHARE names the place of sql/, conf/ and workers/)",
-                 name, programs);
+    output_problem("not-installed",
+                   "cannot find %s: neither an installation nor a built source tree"
+                   " around %s (PUNIT_SHARE names the place of sql/, conf/ and workers/)",
+                   name, programs);
     return NULL;
 }
 

@@ -95,7 +95,7 @@ write_keys(const unit_t *unit, PGconn *db, int *changed)
         file_result_t result;
 
         if (!signing_key_public_valid(pem)) {
-            output_error("key %s is no public key on P-256; left out", kid);
+            output_problem("key", "key %s is no public key on P-256; left out", kid);
             continue;
         }
         result = file_write(pool_printf("%s/%s" PUBLIC, unit_setting(unit, "PUNIT_KEYS"), kid), pem,
@@ -160,7 +160,7 @@ keys_drop(const unit_t *unit, PGconn *db, const char **until)
         if (unlink(pool_printf("%s/%s" PUBLIC, unit_setting(unit, "PUNIT_KEYS"), kid)) < 0
             && errno != ENOENT)
         {
-            output_error("cannot remove the key %s: %m", kid);
+            output_problem("key", "cannot remove the key %s: %m", kid);
             ok = false;
         } else {
             ok = database_run(db, "select punit.drop_key($1)", 1, &kid);

@@ -39,7 +39,7 @@ nginx_program(void)
             return places[i];
         }
     }
-    output_error("no nginx found; install the package nginx");
+    output_problem("not-installed", "no nginx found; install the package nginx");
     return NULL;
 }
 
@@ -286,7 +286,7 @@ nginx_reload(const unit_t *unit)
         return true;
     }
     if (!nginx_check(unit)) {
-        output_error("NGINX keeps the configuration it has");
+        output_problem("nginx", "NGINX keeps the configuration it has");
         return false;
     }
     if (kill(pid, SIGHUP) == 0) {

@@ -42,7 +42,7 @@ process_run(const char *const *argv, const char *const *extra)
     pid_t pid;
 
     if (output == NULL) {
-        output_error("cannot make a temporary file: %s", strerror(errno));
+        output_problem("program-failed", "cannot make a temporary file: %s", strerror(errno));
         return false;
     }
     pid = fork();
@@ -50,7 +50,7 @@ process_run(const char *const *argv, const char *const *extra)
         become_program(argv, extra, fileno(output));
     }
     if (pid < 0 || waitpid(pid, &status, 0) < 0) {
-        output_error("cannot run %s: %s", argv[0], strerror(errno));
+        output_problem("program-failed", "cannot run %s: %s", argv[0], strerror(errno));
         fclose(output);
         return false;
     }
@@ -58,11 +58,13 @@ process_run(const char *const *argv, const char *const *extra)
         fclose(output);
         return true;
     }
-    output_error("%s failed (%s %d). Its output:", argv[0], WIFEXITED(status) ? "status" : "signal",
-                 WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+    output_problem("program-failed", "%s failed (%s %d). Its output:", argv[0],
+                   WIFEXITED(status) ? "status" : "signal",
+                   WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
     rewind(output);
     while (fgets(line, sizeof(line), output) != NULL) {
-        fprintf(stderr, "  %s", line);
+        line[strcspn(line, "\n")] = '\0';
+        output_more(line);
     }
     fclose(output);
     return false;
@@ -144,9 +146,9 @@ system_user(void)
     const struct passwd *user = getpwnam(SYSTEM_USER);
 
     if (user == NULL) {
-        output_error("PostgreSQL and memcached refuse to run as root, and there is"
-                     " no user " SYSTEM_USER "; make it with: adduser --system"
-                     " --group --no-create-home --home /nonexistent " SYSTEM_USER);
+        output_problem("no-rights", "PostgreSQL and memcached refuse to run as root, and there is"
+                                    " no user " SYSTEM_USER "; make it with: adduser --system"
+                                    " --group --no-create-home --home /nonexistent " SYSTEM_USER);
     }
     return user;
 }
@@ -168,7 +170,8 @@ process_own_directory(const char *directory, mode_t mode)
         return false;
     }
     if (chown(directory, user->pw_uid, user->pw_gid) < 0) {
-        output_error("cannot give %s to %s: %s", directory, user->pw_name, strerror(errno));
+        output_problem("no-rights", "cannot give %s to %s: %s", directory, user->pw_name,
+                       strerror(errno));
         return false;
     }
     return true;
@@ -191,7 +194,7 @@ process_become_owner(const char *directory)
     if (initgroups(user->pw_name, user->pw_gid) < 0 || setgid(user->pw_gid) < 0
         || setuid(user->pw_uid) < 0)
     {
-        output_error("cannot become %s: %s", user->pw_name, strerror(errno));
+        output_problem("no-rights", "cannot become %s: %s", user->pw_name, strerror(errno));
         return false;
     }
     return true;

@@ -72,9 +72,10 @@ begin(upgrade_t *upgrade, const char *unit)
     upgrade->known_version =
         database_value(db, "select version from punit.schema_version", 0, NULL);
     if (upgrade->known_version != NULL && atoi(upgrade->known_version) > upgrade->tree->version) {
-        output_error("the database has schema version %s, which is newer than version %d of these"
-                     " files: install the release that belongs to it",
-                     upgrade->known_version, upgrade->tree->version);
+        output_problem("schema",
+                       "the database has schema version %s, which is newer than version %d of"
+                       " these files; install the release that belongs to it",
+                       upgrade->known_version, upgrade->tree->version);
         return false;
     }
     return true;
@@ -103,8 +104,8 @@ none_missing(const upgrade_t *upgrade)
             i++;
         }
         if (i == tables->count) {
-            output_error("%s was applied here and is not among the files: restore it",
-                         PQgetvalue(rows, row, 0));
+            output_problem("schema", "%s was applied here and is not among the files; restore it",
+                           PQgetvalue(rows, row, 0));
             ok = false;
         }
     }
@@ -122,8 +123,9 @@ apply_tables(upgrade_t *upgrade)
         const char          *error;
 
         if (known != NULL && strcmp(known, file->sha256) != 0) {
-            output_error(
-                "%s was changed after it was applied here; files of tables/ are forward-only:"
+            output_problem(
+                "schema",
+                "%s was changed after it was applied here, and files of tables/ are forward-only;"
                 " restore it and put the change into a new file",
                 file->name);
             return false;
@@ -132,7 +134,7 @@ apply_tables(upgrade_t *upgrade)
             continue;
         }
         if (script_run(upgrade->db, file->name, file->script, &error) != SCRIPT_DONE) {
-            output_error("%s", error);
+            output_problem("schema", "%s", error);
             return false;
         }
         upgrade->fresh = false;
@@ -226,7 +228,7 @@ apply_functions(upgrade_t *upgrade)
             script_result_t result = apply_function_file(upgrade, pending[i], &error);
 
             if (result == SCRIPT_FAILED) {
-                output_error("%s", error != NULL ? error : pending[i]->name);
+                output_problem("schema", "%s", error != NULL ? error : pending[i]->name);
                 return false;
             }
             if (result != SCRIPT_DONE) {
@@ -239,7 +241,7 @@ apply_functions(upgrade_t *upgrade)
             return false;
         }
         if (left > 0 && left == before) {
-            output_error("%s", first);
+            output_problem("schema", "%s", first);
             return false;
         }
     } while (npending > 0);
@@ -274,8 +276,9 @@ check_bodies(const upgrade_t *upgrade)
         PGresult            *result = PQexec(upgrade->db, PQgetvalue(rows, row, 1));
 
         if (PQresultStatus(result) != PGRES_TUPLES_OK) {
-            output_error("%s", script_error(result, PQgetvalue(rows, row, 0),
-                                            file != NULL ? file->script : "", NULL, 1));
+            output_problem("schema", "%s",
+                           script_error(result, PQgetvalue(rows, row, 0),
+                                        file != NULL ? file->script : "", NULL, 1));
             ok = false;
         }
         PQclear(result);
@@ -310,6 +313,19 @@ complete(upgrade_t *upgrade)
 }
 
 
+/* The names of what was done, for programs. */
+static json_t *
+names(const char *const *list, size_t n)
+{
+    json_t *all = json_array();
+
+    for (size_t i = 0; i < n; i++) {
+        json_array_append_new(all, json_string(list[i]));
+    }
+    return all;
+}
+
+
 static int
 report(const upgrade_t *upgrade, const char *const *dropped, size_t ndropped)
 {
@@ -317,6 +333,10 @@ report(const upgrade_t *upgrade, const char *const *dropped, size_t ndropped)
     const char          *would = upgrade->dry ? "would be " : "";
     bool same = upgrade->known_version != NULL && atoi(upgrade->known_version) == tree->version;
 
+    output_fact("schema",
+                json_pack("{s:i, s:b, s:o, s:o}", "version", tree->version, "dry_run", upgrade->dry,
+                          "applied", names(upgrade->applied, upgrade->napplied), "dropped",
+                          names(dropped, ndropped)));
     for (size_t i = 0; i < upgrade->napplied; i++) {
         output_line(upgrade->dry ? "would apply %s" : "applied %s", upgrade->applied[i]);
     }
@@ -370,7 +390,7 @@ apply(upgrade_t *upgrade, const char *unit)
         || !complete(upgrade) || !schema_object_dropped(db, &dropped, &ndropped))
     {
         database_run(db, "rollback", 0, NULL);
-        return output_error("nothing was changed");
+        return output_problem("schema", "nothing was changed");
     }
     if (!database_run(db, upgrade->dry ? "rollback" : "commit", 0, NULL)) {
         return EXIT_FAILED;

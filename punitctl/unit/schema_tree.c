@@ -33,7 +33,7 @@ read_files(schema_files_t *files, const char *directory, const char *pattern)
     bool   ok = true;
 
     if (glob(pool_printf("%s/%s", directory, pattern), 0, NULL, &paths) != 0) {
-        output_error("no files %s in %s", pattern, directory);
+        output_problem("bad-file", "no files %s in %s", pattern, directory);
         return false;
     }
     files->count = paths.gl_pathc;
@@ -64,12 +64,13 @@ numbered(const schema_files_t *files)
         if (!isdigit((unsigned char) name[0]) || !isdigit((unsigned char) name[1])
             || !isdigit((unsigned char) name[2]) || name[3] != '-')
         {
-            output_error("%s: a file of tables/ is called NNN-topic.sql", files->file[i].name);
+            output_problem("bad-file", "%s: a file of tables/ is called NNN-topic.sql",
+                           files->file[i].name);
             return false;
         }
         if (i > 0 && strncmp(files->file[i - 1].name, files->file[i].name, 10) == 0) {
-            output_error("%s and %s have the same number", files->file[i - 1].name,
-                         files->file[i].name);
+            output_problem("bad-file", "%s and %s have the same number", files->file[i - 1].name,
+                           files->file[i].name);
             return false;
         }
     }
@@ -90,7 +91,8 @@ read_version(schema_tree_t *tree, const char *directory)
         sscanf(line, "serves %d", &tree->serves);
     }
     if (tree->serves < 1 || tree->version < tree->serves) {
-        output_error("%s: expected lines \"version N\" and \"serves M\", 1 <= M <= N", path);
+        output_problem("bad-file", "%s: expected lines \"version N\" and \"serves M\", 1 <= M <= N",
+                       path);
         return false;
     }
     return true;

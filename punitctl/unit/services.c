@@ -43,7 +43,7 @@ read_line(char *line, const char *path, int number)
     char     *rest = line;
 
     if (services_count == SERVICES_MOST) {
-        output_error("%s: more than %d services", path, SERVICES_MOST);
+        output_problem("bad-file", "%s: more than %d services", path, SERVICES_MOST);
         return false;
     }
     service.name = strsep(&rest, " \t");
@@ -51,13 +51,15 @@ read_line(char *line, const char *path, int number)
     if (strspn(service.name, LOWER) == 0 || service.name[strspn(service.name, WORD)] != '\0'
         || service.paths == NULL)
     {
-        output_error("%s line %d: expected a name and paths like \"sports /sports /activities\"",
-                     path, number);
+        output_problem("bad-file",
+                       "%s line %d: expected a name and paths like \"sports /sports /activities\"",
+                       path, number);
         return false;
     }
     for (size_t i = 0; i < services_count; i++) {
         if (strcmp(services[i].name, service.name) == 0) {
-            output_error("%s line %d: service %s is there twice", path, number, service.name);
+            output_problem("bad-file", "%s line %d: service %s is there twice", path, number,
+                           service.name);
             return false;
         }
     }

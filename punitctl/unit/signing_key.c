@@ -49,7 +49,7 @@ signing_key_make(const char *private_path, const char *public_path)
         key = EVP_EC_gen("P-256");
     }
     if (key == NULL) {
-        output_error("%s: cannot make or read the key", private_path);
+        output_problem("key", "%s: cannot make or read the key", private_path);
         return FILE_FAILED;
     }
     /* The public half comes first: a key is published before it is used. */

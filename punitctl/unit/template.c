@@ -54,7 +54,7 @@ template_render(const unit_t *unit, const char *name, const template_value_t *va
         wanted = pool_copy(at + 1, n - 2);
         value = look_up(unit, values, wanted);
         if (value == NULL) {
-            output_error("%s: no value for @%s@", path, wanted);
+            output_problem("bad-file", "%s: no value for @%s@", path, wanted);
             return NULL;
         }
         length = strlen(value);

@@ -41,7 +41,7 @@ unit_read_settings(const char *path, size_t *count)
             continue;
         }
         if (*count == SETTINGS_MOST) {
-            output_error("%s has more than %d settings", path, SETTINGS_MOST);
+            output_problem("bad-setting", "%s has more than %d settings", path, SETTINGS_MOST);
             return NULL;
         }
         *equals++ = '\0';
@@ -64,15 +64,16 @@ unit_open(unit_t *unit, const arguments_t *arguments)
 
     memset(unit, 0, sizeof(*unit));
     if (dir == NULL && getenv("PUNIT_DIR") == NULL) {
-        output_error("which unit? Give --dir DIR or source its unit.env");
+        output_problem("no-unit", "which unit is not known; give --dir DIR or source its unit.env");
         return false;
     }
     if (dir != NULL) {
         unit->dir = file_real(dir);
         if (unit->dir == NULL || !file_exists(unit_path(unit, "unit.env"))) {
-            output_error("%s holds no unit (no unit.env); make one with"
-                         " punitctl unit init ID --dir %s",
-                         dir, dir);
+            output_problem("no-unit",
+                           "%s holds no unit (no unit.env); make one with"
+                           " punitctl unit init ID --dir %s",
+                           dir, dir);
             return false;
         }
     } else {
@@ -89,16 +90,17 @@ unit_open(unit_t *unit, const arguments_t *arguments)
     }
     unit->id = unit_setting(unit, "PUNIT_UNIT");
     if (unit->id == NULL || !unit_id_valid(unit->id)) {
-        output_error("%s/unit.env: PUNIT_UNIT must be [a-z0-9-]{1,32}, not \"%s\"", unit->dir,
-                     unit->id != NULL ? unit->id : "");
+        output_problem("bad-setting", "%s/unit.env: PUNIT_UNIT must be [a-z0-9-]{1,32}, not \"%s\"",
+                       unit->dir, unit->id != NULL ? unit->id : "");
         return false;
     }
     if (unit->settings != NULL && unit_setting(unit, "PUNIT_DIR") != NULL
         && strcmp(unit_setting(unit, "PUNIT_DIR"), unit->dir) != 0)
     {
-        output_error("%s/unit.env belongs to a unit in %s: paths in it and in its"
-                     " configuration lead there",
-                     unit->dir, unit_setting(unit, "PUNIT_DIR"));
+        output_problem("no-unit",
+                       "%s/unit.env belongs to a unit in %s: paths in it and in its"
+                       " configuration lead there",
+                       unit->dir, unit_setting(unit, "PUNIT_DIR"));
         return false;
     }
     output_about(unit->id);

@@ -31,21 +31,23 @@ read_line(unit_address_t *unit, char *line, const char *path, int number)
         field[n++] = word;
     }
     if (n != FIELDS) {
-        output_error("%s line %d: expected id, http, peer listener and PostgreSQL"
-                     " address",
-                     path, number);
+        output_problem("bad-file",
+                       "%s line %d: expected id, http, peer listener and PostgreSQL"
+                       " address",
+                       path, number);
         return false;
     }
     if (!unit_id_valid(field[0])) {
-        output_error("%s line %d: a unit's id is [a-z0-9-]{1,32}, not \"%s\"", path, number,
-                     field[0]);
+        output_problem("bad-file", "%s line %d: a unit's id is [a-z0-9-]{1,32}, not \"%s\"", path,
+                       number, field[0]);
         return false;
     }
     for (size_t i = 1; i < FIELDS; i++) {
         if (!address_valid(field[i])) {
-            output_error("%s line %d: expected an IPv4 address and port like"
-                         " 127.0.0.1:8101, not \"%s\"",
-                         path, number, field[i]);
+            output_problem("bad-file",
+                           "%s line %d: expected an IPv4 address and port like"
+                           " 127.0.0.1:8101, not \"%s\"",
+                           path, number, field[i]);
             return false;
         }
     }
@@ -73,7 +75,7 @@ units_file_read(const char *path, size_t *count)
             continue;
         }
         if (*count == UNITS_MOST) {
-            output_error("%s: more than %d units", path, UNITS_MOST);
+            output_problem("bad-file", "%s: more than %d units", path, UNITS_MOST);
             return NULL;
         }
         if (!read_line(&units[*count], line, path, number)) {
@@ -81,7 +83,8 @@ units_file_read(const char *path, size_t *count)
         }
         for (size_t i = 0; i < *count; i++) {
             if (strcmp(units[i].id, units[*count].id) == 0) {
-                output_error("%s line %d: unit %s is there twice", path, number, units[i].id);
+                output_problem("bad-file", "%s line %d: unit %s is there twice", path, number,
+                               units[i].id);
                 return NULL;
             }
         }

@@ -64,7 +64,6 @@ line_of(const char *answer)
 int
 verb_cancel(const arguments_t *arguments)
 {
-    bool        json = arguments_value(arguments, "json") != NULL;
     bool        ended = false, late = false, complete = true;
     json_t     *units = json_array();
     const char *user = NULL;
@@ -95,21 +94,19 @@ verb_cancel(const arguments_t *arguments)
         json_array_append_new(units,
                               json_pack("{s:s, s:s?, s:s?}", "unit", peer->id, "answer", answer,
                                         "problem", answer == NULL ? peer->problem : NULL));
-        if (!json && answer == NULL) {
-            output_error("%s: %s", peer->id, peer->problem);
-        } else if (!json && strcmp(answer, "none") != 0) {
+        if (answer == NULL) {
+            output_problem("peer-unreachable", "%s: %s", peer->id, peer->problem);
+        } else if (strcmp(answer, "none") != 0) {
             output_line("move to %s: %s", peer->id, line_of(answer));
         }
     }
     peers_close(&peers);
-    if (json) {
-        json_t *all =
-            json_pack("{s:s, s:b, s:O}", "user", user, "cancelled", ended && !late, "units", units);
-
-        output_json(all);
-    } else if (!ended && !late && complete) {
-        output_error("user %s has no move to cancel", user);
+    output_json(
+        json_pack("{s:s, s:b, s:o}", "user", user, "cancelled", ended && !late, "units", units));
+    if (late) {
+        output_problem("too-late", "user %s has a new owner already", user);
+    } else if (!ended && complete) {
+        output_problem("no-move", "user %s has no move to cancel", user);
     }
-    json_decref(units);
     return ended && !late && complete ? EXIT_OK : EXIT_FAILED;
 }

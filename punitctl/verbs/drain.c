@@ -81,7 +81,8 @@ step(drain_t *drain)
         database_query(drain->db, &error, "select * from punit.drain_step($1)", 1, &drain->window);
 
     if (row == NULL) {
-        output_error("%s; %ld users are left", error, drain->left);
+        output_problem("statement-failed", "%s",
+                       pool_printf("%s; %ld users are left", error, drain->left));
         return false;
     }
     drain->left = strtol(PQgetvalue(row, 0, 0), NULL, 10);
@@ -107,15 +108,17 @@ conclude(const drain_t *drain, const char *unit)
                       "rate", output_rounded(rate(drain)));
 
         output_json(all);
-    } else if (drain->left == 0) {
+    }
+    if (drain->left == 0) {
         output_line("drained: %ld users moved in %.1f s, %.0f/s; no user comes here"
                     " until `punitctl drain %s --end`",
                     drain->first, seconds, rate(drain), unit);
     } else {
-        output_error("%ld users are left after %.0f s; the same call goes on, and"
-                     " `punitctl moves` at the other units says what they wait"
-                     " for",
-                     drain->left, seconds);
+        output_problem("timed-out",
+                       "%ld users are left after %.0f s; the same call goes on, and"
+                       " `punitctl moves` at the other units says what they wait"
+                       " for",
+                       drain->left, seconds);
     }
     return drain->left == 0 ? EXIT_OK : EXIT_FAILED;
 }
@@ -185,7 +188,8 @@ verb_drain(const arguments_t *arguments)
         return EXIT_FAILED;
     }
     if (strcmp(arguments->operand[0], unit.id) != 0) {
-        return output_error("this is unit %s; drain %s there", unit.id, arguments->operand[0]);
+        return output_problem("wrong-unit", "this is unit %s; drain %s there", unit.id,
+                              arguments->operand[0]);
     }
     movers = unit_setting(&unit, "PUNIT_MOVERS");
     drain.window = pool_printf("%ld", AHEAD * strtol(movers != NULL ? movers : "4", NULL, 10));

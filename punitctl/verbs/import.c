@@ -1,12 +1,24 @@
 /*
  * punitctl import: a catalogue of exercises, with this unit as its author.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "punitctl/pool.h"
 #include "punitctl/unit/database.h"
 #include "punitctl/unit/file.h"
 #include "punitctl/verb.h"
+
+
+static void
+report(const PGresult *row)
+{
+    static const char *const names[] = { "inserted", "updated", "unchanged", "foreign" };
+
+    for (int i = 0; i < 4; i++) {
+        output_fact(names[i], json_integer(strtoll(PQgetvalue(row, 0, i), NULL, 10)));
+    }
+}
 
 
 int
@@ -35,6 +47,7 @@ verb_import(const arguments_t *arguments)
                        " from training.import_exercises($1::jsonb)",
                        1, NULL, &content, NULL, NULL, 0);
     if (PQresultStatus(row) == PGRES_TUPLES_OK) {
+        report(row);
         output_line("%s: %s inserted, %s updated, %s unchanged, %s of another unit", path,
                     PQgetvalue(row, 0, 0), PQgetvalue(row, 0, 1), PQgetvalue(row, 0, 2),
                     PQgetvalue(row, 0, 3));
@@ -46,9 +59,9 @@ verb_import(const arguments_t *arguments)
     const char *detail = PQresultErrorField(row, PG_DIAG_MESSAGE_DETAIL);
     const char *primary = PQresultErrorField(row, PG_DIAG_MESSAGE_PRIMARY);
 
-    output_error("%s: %s%s%s; nothing was imported", path,
-                 primary != NULL ? primary : PQerrorMessage(db), detail != NULL ? ": " : "",
-                 detail != NULL ? pool_replace(detail, '\n', ' ') : "");
+    output_problem("refused", "%s: %s%s%s (nothing was imported)", path,
+                   primary != NULL ? primary : PQerrorMessage(db), detail != NULL ? ": " : "",
+                   detail != NULL ? pool_replace(detail, '\n', ' ') : "");
     PQclear(row);
     PQfinish(db);
     return EXIT_FAILED;

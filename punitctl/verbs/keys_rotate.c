@@ -66,6 +66,7 @@ verb_keys_rotate(const arguments_t *arguments)
         output_line("made the key %s-%lu; it does not sign yet", unit.id, next);
     }
     kid = pool_printf("%s-%lu", unit.id, next);
+    output_fact("kid", json_string(kid));
     if (!keys_publish(&unit) || !keys_sync(&unit, &changed) || !keys_reload(&unit)) {
         return EXIT_FAILED;
     }
@@ -73,11 +74,12 @@ verb_keys_rotate(const arguments_t *arguments)
     if (missing == NULL) {
         return EXIT_FAILED;
     }
+    output_fact("missing_at", output_words(missing));
     if (*missing != '\0') {
-        output_line("published %s; not held yet by%s: run `punitctl keys sync` there,"
-                    " then `punitctl keys rotate` here again",
-                    kid, missing);
-        return EXIT_FAILED;
+        return output_problem("key-not-held",
+                              "published %s, not held yet by%s; run `punitctl keys"
+                              " sync` there, then `punitctl keys rotate` here again",
+                              kid, missing);
     }
     if (rename(path_of(&unit, "PUNIT_PRIVATE", next, NEXT),
                path_of(&unit, "PUNIT_PRIVATE", next, PRIVATE))
@@ -88,6 +90,7 @@ verb_keys_rotate(const arguments_t *arguments)
     if (!keys_reload(&unit)) {
         return EXIT_FAILED;
     }
+    output_fact("before", json_string(pool_printf("%s-%lu", unit.id, n)));
     output_line("%s signs from now on; %s-%lu stays good for tokens it has signed", kid, unit.id,
                 n);
     return EXIT_OK;

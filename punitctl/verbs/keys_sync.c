@@ -24,6 +24,7 @@ verb_keys_sync(const arguments_t *arguments)
     if (!ok) {
         return EXIT_FAILED;
     }
+    output_fact("new", json_integer(changed));
     if (changed == 0) {
         output_line("all keys of the units were here");
     }

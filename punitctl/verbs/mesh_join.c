@@ -20,8 +20,10 @@ subscribe(const unit_t *unit, PGconn *db)
         return 1;
     }
     if (PQntuples(peers) == 0) {
-        failed += output_error("no peers; begin with `punitctl unit add FILE`");
+        failed +=
+            output_problem("no-peer", "there are no peers; begin with `punitctl unit add FILE`");
     }
+    output_fact("peers", json_integer(PQntuples(peers)));
     for (int i = 0; i < PQntuples(peers); i++) {
         subscription_t s =
             subscription_to(unit, database_field(peers, i, "id"), database_field(peers, i, "pg"));

@@ -19,17 +19,17 @@ resync(const unit_t *unit, PGconn *db, const char *id, double limit)
     int            status = EXIT_FAILED;
 
     if (pg == NULL) {
-        return output_error("no peer %s here", id);
+        return output_problem("no-peer", "no peer %s here", id);
     }
     s = subscription_to(unit, id, pg);
     /* The peer must answer before anything is deleted: the rows are copied from there. */
     there = database_open_peer(pg, &reason);
     if (there == NULL) {
-        return output_error("peer %s: %s; nothing was changed", id, reason);
+        return output_problem("peer-unreachable", "peer %s: %s (nothing was changed)", id, reason);
     }
     if (!subscription_exists(db, s.name) || subscription_drop(db, s.name)) {
         if (!subscription_wait_slot(&s, SLOT_SECONDS)) {
-            output_error("peer %s: slot %s stays in use", id, s.slot);
+            output_problem("timed-out", "peer %s: slot %s stays in use", id, s.slot);
         } else if (subscription_create(db, &s)) {
             status = subscription_wait_copied(unit, db, limit);
         }
@@ -44,7 +44,6 @@ verb_mesh_resync(const arguments_t *arguments)
 {
     double      limit = wait_seconds(arguments_value(arguments, "within"));
     const char *id = arguments->operand[0];
-    bool        json = arguments_value(arguments, "json") != NULL;
     unit_t      unit;
     PGconn     *db;
     int         status = EXIT_FAILED;
@@ -52,9 +51,6 @@ verb_mesh_resync(const arguments_t *arguments)
     if (limit < 0) {
         output_error("--within: expected seconds");
         return EXIT_USAGE;
-    }
-    if (json) {
-        output_silence();
     }
     if (!unit_open(&unit, arguments)) {
         return EXIT_FAILED;
@@ -65,9 +61,7 @@ verb_mesh_resync(const arguments_t *arguments)
     }
     status = resync(&unit, db, id, limit);
     PQfinish(db);
-    if (json) {
-        output_json(
-            json_pack("{s:s, s:s, s:b}", "unit", unit.id, "peer", id, "copied", status == EXIT_OK));
-    }
+    output_json(
+        json_pack("{s:s, s:s, s:b}", "unit", unit.id, "peer", id, "copied", status == EXIT_OK));
     return status;
 }

@@ -24,11 +24,7 @@ verb_mesh_status(const arguments_t *arguments)
         return EXIT_FAILED;
     }
     ok = mesh_good(peers);
-    if (arguments_value(arguments, "json") != NULL) {
-        output_json(peers);
-    } else {
-        mesh_print(peers);
-        json_decref(peers);
-    }
+    mesh_print(peers);
+    output_json(json_pack("{s:s, s:b, s:o}", "unit", unit.id, "good", ok, "mesh", peers));
     return ok ? EXIT_OK : EXIT_FAILED;
 }

@@ -30,10 +30,12 @@ verb_mesh_wait(const arguments_t *arguments)
     ok = mesh_arrive(db, limit, &lsn);
     PQfinish(db);
     if (!ok) {
-        return output_error("not all peers have what is written here after %g s;"
-                            " see `punitctl mesh status`",
-                            limit);
+        return output_problem("timed-out",
+                              "not all peers have what is written here after %g s;"
+                              " see `punitctl mesh status`",
+                              limit);
     }
+    output_fact("lsn", json_string(lsn));
     output_line("all peers have what was written here up to %s", lsn);
     return EXIT_OK;
 }

@@ -42,8 +42,7 @@ landed(void *context)
 
 
 static int
-wait_landed(const unit_t *unit, PGconn *db, const char *user, const char *to, const char *seconds,
-            bool quiet)
+wait_landed(const unit_t *unit, PGconn *db, const char *user, const char *to, const char *seconds)
 {
     double      limit = wait_seconds(seconds);
     landing_t   landing = { .db = db, .user = user, .watch = true };
@@ -57,7 +56,9 @@ wait_landed(const unit_t *unit, PGconn *db, const char *user, const char *to, co
         landing.watch = false;
         landing.db = pg != NULL ? database_open_peer(pg, &reason) : NULL;
         if (landing.db == NULL) {
-            return output_error("the move is asked for, but %s cannot be watched: %s", to, reason);
+            return output_problem("peer-unreachable",
+                                  "the move is asked for, but %s cannot be watched: %s", to,
+                                  reason);
         }
     }
     ok = wait_until(landed, &landing, limit);
@@ -65,13 +66,12 @@ wait_landed(const unit_t *unit, PGconn *db, const char *user, const char *to, co
         PQfinish(landing.db);
     }
     if (!ok) {
-        return output_error("not owned by %s after %g s; it goes on: see `punitctl"
-                            " moves` there",
-                            to, limit);
+        return output_problem("timed-out",
+                              "not owned by %s after %g s, but it goes on; see `punitctl"
+                              " moves` there",
+                              to, limit);
     }
-    if (!quiet) {
-        output_line("%s owns user %s", to, user);
-    }
+    output_line("%s owns user %s", to, user);
     return EXIT_OK;
 }
 
@@ -91,9 +91,6 @@ verb_move(const arguments_t *arguments)
     if (to == NULL || wait_seconds(seconds) < 0) {
         output_error(to == NULL ? "move needs --to UNIT" : "--within: expected seconds");
         return EXIT_USAGE;
-    }
-    if (json) {
-        output_silence();
     }
     if (!unit_open(&unit, arguments)) {
         return EXIT_FAILED;
@@ -116,12 +113,9 @@ verb_move(const arguments_t *arguments)
                               (const char *const[]){ user, to });
     }
     if (move != NULL) {
-        if (json) {
-            output_json(json_pack("{s:s, s:s, s:s}", "user", user, "to", to, "move", move));
-        } else {
-            output_line("asked for a move of %s to %s (move %s)", user, to, move);
-        }
-        status = wait ? wait_landed(&unit, db, user, to, seconds, json) : EXIT_OK;
+        output_json(json_pack("{s:s, s:s, s:s}", "user", user, "to", to, "move", move));
+        output_line("asked for a move of %s to %s (move %s)", user, to, move);
+        status = wait ? wait_landed(&unit, db, user, to, seconds) : EXIT_OK;
     }
     PQfinish(mover);
     PQfinish(db);

@@ -11,6 +11,7 @@
 #include "punitctl/unit/database.h"
 #include "punitctl/user_name.h"
 #include "punitctl/verb.h"
+#include "punitctl/wait.h"
 
 static const char *const columns[] = {
     "started_at",    "user_id", "from_unit", "to_unit",  "phase",  "mode",
@@ -35,22 +36,23 @@ static const char moves_query[] =
     "   from pg_stat_activity a left join pg_stat_progress_copy p using (pid)"
     "   where a.application_name like 'move %' and a.xact_start is not null"
     "   group by 1, 2)"
-    " select date_trunc('second', m.started_at) as started_at, m.user_id,"
-    " m.from_unit, m.to_unit, m.phase, m.mode, m.epoch, m.rounds,"
-    " m.rows_sent + coalesce(r.n, 0) as rows, m.rows_due,"
-    " m.bytes + coalesce(r.bytes, 0) as bytes, m.busy,"
-    " round(r.n / nullif(r.seconds, 0)) as rows_a_second,"
-    " round(greatest(m.rows_due - r.n, 0) * r.seconds / nullif(r.n, 0), 1)"
-    " as left_s,"
-    " round(1000 * extract(epoch from m.activated_at - m.fenced_at), 1)"
-    " as pause_ms, m.audit, m.result, m.error"
-    " from m left join running r on r.user_id = m.user_id::text"
-    "   and m.finished_at is null"
-    " order by m.started_at";
+    " select " DATABASE_TIME(
+        "m.started_at") " as started_at, m.user_id,"
+                        " m.from_unit, m.to_unit, m.phase, m.mode, m.epoch, m.rounds,"
+                        " m.rows_sent + coalesce(r.n, 0) as rows, m.rows_due,"
+                        " m.bytes + coalesce(r.bytes, 0) as bytes, m.busy,"
+                        " round(r.n / nullif(r.seconds, 0)) as rows_a_second,"
+                        " round(greatest(m.rows_due - r.n, 0) * r.seconds / nullif(r.n, 0), 1)"
+                        " as left_s,"
+                        " round(1000 * extract(epoch from m.activated_at - m.fenced_at), 1)"
+                        " as pause_ms, m.audit, m.result, m.error"
+                        " from m left join running r on r.user_id = m.user_id::text"
+                        "   and m.finished_at is null"
+                        " order by m.started_at";
 
 
-static void
-print_json(const char *unit, const PGresult *rows)
+static json_t *
+as_json(const char *unit, const PGresult *rows)
 {
     json_t *moves = json_array();
     json_t *all = json_pack("{s:s, s:o}", "unit", unit, "moves", moves);
@@ -71,7 +73,7 @@ print_json(const char *unit, const PGresult *rows)
         }
         json_array_append_new(moves, move);
     }
-    output_json(all);
+    return all;
 }
 
 
@@ -97,7 +99,7 @@ print_table(const PGresult *rows)
 
 /* Prints the moves as they are now. On a terminal a watched list replaces the last one. */
 static bool
-list(PGconn *db, const unit_t *unit, const char *const *values, bool json, bool watch)
+list(PGconn *db, const unit_t *unit, const char *const *values, bool watch)
 {
     PGresult *rows = database_query(db, NULL, moves_query, 2, values);
 
@@ -107,12 +109,13 @@ list(PGconn *db, const unit_t *unit, const char *const *values, bool json, bool 
     if (watch && isatty(STDOUT_FILENO)) {
         printf("\033[H\033[2J");
     }
-    if (json) {
-        print_json(unit->id, rows);
-    } else {
-        print_table(rows);
-    }
+    print_table(rows);
     fflush(stdout);
+    if (watch) {
+        output_record(as_json(unit->id, rows));
+    } else {
+        output_json(as_json(unit->id, rows));
+    }
     PQclear(rows);
     return true;
 }
@@ -124,7 +127,6 @@ verb_moves(const arguments_t *arguments)
     const char *name = arguments_value(arguments, "user");
     bool        all = name != NULL || arguments_value(arguments, "all") != NULL;
     const char *values[] = { all ? "true" : "false", NULL };
-    bool        json = arguments_value(arguments, "json") != NULL;
     bool        watch = arguments_value(arguments, "watch") != NULL, ok = false;
     unit_t      unit;
     PGconn     *db;
@@ -137,12 +139,14 @@ verb_moves(const arguments_t *arguments)
         values[1] = user_name_id(&unit, db, name);
     }
     if (db != NULL && (name == NULL || values[1] != NULL)) {
-        ok = list(db, &unit, values, json, watch);
-        while (ok && watch) {
-            sleep(1);
-            ok = list(db, &unit, values, json, watch);
+        if (watch) {
+            wait_begin();
+        }
+        ok = list(db, &unit, values, watch);
+        while (ok && watch && wait_pause(1)) {
+            ok = list(db, &unit, values, watch);
         }
     }
     PQfinish(db);
-    return ok ? EXIT_OK : EXIT_FAILED;
+    return !ok ? EXIT_FAILED : watch ? EXIT_INTERRUPTED : EXIT_OK;
 }

@@ -1,6 +1,8 @@
 /*
  * punitctl seed: the first sports and metric types, with this unit as their author.
  */
+#include <stdlib.h>
+
 #include "punitctl/unit/database.h"
 #include "punitctl/verb.h"
 
@@ -9,10 +11,10 @@ int
 verb_seed(const arguments_t *arguments)
 {
     static const struct {
-        const char *statement, *what;
+        const char *statement, *what, *fact;
     } seeds[] = {
-        { "select sports.seed()", "sports" },
-        { "select metrics.seed()", "metric types" },
+        { "select sports.seed()", "sports", "sports" },
+        { "select metrics.seed()", "metric types", "metric_types" },
     };
     unit_t  unit;
     PGconn *db;
@@ -31,6 +33,7 @@ verb_seed(const arguments_t *arguments)
         if (n == NULL) {
             status = EXIT_FAILED;
         } else {
+            output_fact(seeds[i].fact, json_integer(strtoll(n, NULL, 10)));
             output_line("%s: %s new", seeds[i].what, n);
         }
     }

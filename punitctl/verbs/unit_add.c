@@ -89,9 +89,10 @@ verb_unit_add(const arguments_t *arguments)
         return EXIT_FAILED;
     }
     if (!listed(&unit, units, count)) {
-        return output_error("%s does not list this unit; every unit gets the same"
-                            " file, itself included",
-                            path);
+        return output_problem("bad-file",
+                              "%s does not list this unit; give every unit the same"
+                              " file, itself included",
+                              path);
     }
     db = database_open(&unit, "postgres", NULL);
     ok = db != NULL && add_peers(&unit, db, units, count) && arbiters_settle(db, false);
@@ -103,6 +104,7 @@ verb_unit_add(const arguments_t *arguments)
     if (peers == FILE_FAILED || (peers == FILE_WRITTEN && !nginx_reload(&unit))) {
         return EXIT_FAILED;
     }
+    output_fact("peers", json_integer((json_int_t) count - 1));
     output_line("now `punitctl mesh join` here, after `punitctl unit add` at the others");
     return EXIT_OK;
 }

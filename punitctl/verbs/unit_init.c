@@ -136,9 +136,10 @@ make_certificate(const unit_t *unit, const given_files_t *given, int *kept)
         }
     } else if (!file_exists(certificate) || !file_exists(key)) {
         if (given->ca == NULL) {
-            output_error("a unit needs a certificate: give --cert, --key and"
-                         " --cacert, or --ca DIR for an authority of your own (made"
-                         " there if absent)");
+            output_problem("certificate",
+                           "a unit needs a certificate; give --cert, --key and"
+                           " --cacert, or --ca DIR for an authority of your own (made"
+                           " there if absent)");
             return false;
         }
         if (!step(certificate_authority(given->ca), kept,
@@ -175,7 +176,8 @@ make_pepper(const unit_t *unit, const given_files_t *given, const char *file, in
     const char   *pepper = given->pepper;
 
     if (pepper != NULL && !pepper_valid(pepper)) {
-        output_error("%s: a pepper is %d bytes as hexadecimal digits", file, PEPPER_BYTES);
+        output_problem("bad-file", "%s: a pepper is %d bytes as hexadecimal digits", file,
+                       PEPPER_BYTES);
         return false;
     }
     if (file_exists(path)) {
@@ -185,9 +187,10 @@ make_pepper(const unit_t *unit, const given_files_t *given, const char *file, in
             return false;
         }
         if (pepper != NULL && strncmp(now, pepper, 2 * PEPPER_BYTES) != 0) {
-            output_error("%s differs from %s: with another pepper no name of before"
-                         " would be found again",
-                         file, path);
+            output_problem("bad-file",
+                           "%s differs from %s: with another pepper no name of before"
+                           " would be found again",
+                           file, path);
             return false;
         }
         ++*kept;
@@ -260,7 +263,8 @@ make_database(const unit_t *unit, const char *sql, int *kept)
 
     if (started) {
         if (!cluster_start(unit)) {
-            output_error("see %s/log/postgres.log", unit->dir);
+            output_problem("database-down", "PostgreSQL does not start; see %s/log/postgres.log",
+                           unit->dir);
             return false;
         }
         output_line("started PostgreSQL for this");
@@ -313,8 +317,8 @@ verb_unit_init(const arguments_t *arguments)
     }
     unit.dir = file_real(unit.dir);
     if (unit.dir == NULL) {
-        return output_error("%s is out of reach of the user %s", arguments_value(arguments, "dir"),
-                            process_user());
+        return output_problem("no-rights", "%s is out of reach of the user %s",
+                              arguments_value(arguments, "dir"), process_user());
     }
     if (!environment_make(&unit, &given_environment)
         || !step(make_directories(&unit), &kept,
@@ -333,6 +337,8 @@ verb_unit_init(const arguments_t *arguments)
     {
         return EXIT_FAILED;
     }
+    output_fact("dir", json_string(unit.dir));
+    output_fact("kept", json_integer(kept));
     output_line("unit %s is ready; %d of the steps found their work done", unit.id, kept);
     return EXIT_OK;
 }

@@ -104,23 +104,25 @@ take_leave(removal_t *removal)
     leave_t leave = { .db = removal->db };
 
     if (!wait_until(left, &leave, removal->limit)) {
-        output_error("%s; a peer that is down must come back or be removed first:"
-                     " `punitctl mesh status`, `punitctl moves --all`",
-                     leave.obstacles);
+        output_problem("timed-out",
+                       "%s; a peer that is down must come back or be removed first:"
+                       " `punitctl mesh status`, `punitctl moves --all`",
+                       leave.obstacles);
         return false;
     }
     if (leave.failed) {
         return false;
     }
     if (leave.owns) {
-        output_error("%s: first `punitctl drain %s`", leave.obstacles, removal->id);
+        output_problem("refused", "%s; first `punitctl drain %s`", leave.obstacles, removal->id);
         return false;
     }
     done(removal, "this unit has taken leave: nothing begins here any more");
     if (!mesh_arrive(removal->db, removal->limit, NULL)) {
-        output_error("not all peers have what was written here after %g s; leave"
-                     " PostgreSQL running and call again",
-                     removal->limit);
+        output_problem("timed-out",
+                       "not all peers have what was written here after %g s; leave"
+                       " PostgreSQL running and call again",
+                       removal->limit);
         return false;
     }
     done(removal,
@@ -149,16 +151,18 @@ may_go(removal_t *removal)
     there = database_open_peer(removal->pg, &reason);
     PQfinish(there);
     if (there != NULL) {
-        output_error("%s runs and has not taken leave: first, at %s, `punitctl"
-                     " drain %s` and `punitctl unit remove %s`",
-                     removal->id, removal->id, removal->id, removal->id);
+        output_problem("refused",
+                       "%s runs and has not taken leave; first, at %s, `punitctl"
+                       " drain %s` and `punitctl unit remove %s`",
+                       removal->id, removal->id, removal->id, removal->id);
         return false;
     }
     if (!removal->stopped) {
-        output_error("%s has not taken leave and does not answer (%s). If its users"
-                     " were drained and it is stopped for good, call again with"
-                     " --stopped; else bring it back first",
-                     removal->id, reason);
+        output_problem(
+            "peer-unreachable",
+            "%s has not taken leave and does not answer (%s); bring it back, or call again"
+            " with --stopped if its users were drained and it is stopped for good",
+            removal->id, reason);
         return false;
     }
     return true;
@@ -189,10 +193,11 @@ is_drained(const removal_t *removal)
     if (wait_until(owns_none, &wait, removal->limit)) {
         return wait.value != NULL;
     }
-    output_error("%s users are owned by %s, as far as is known here; they must be"
-                 " moved first (at %s: `punitctl drain %s`; from a backup of it, if"
-                 " it is lost)",
-                 wait.value, removal->id, removal->id, removal->id);
+    output_problem("refused",
+                   "%s users are owned by %s, as far as is known here; they must be"
+                   " moved first (at %s: `punitctl drain %s`; from a backup of it, if"
+                   " it is lost)",
+                   wait.value, removal->id, removal->id, removal->id);
     return false;
 }
 
@@ -228,7 +233,7 @@ stop_hearing(removal_t *removal)
         return false;
     }
     if (!wait_until(hears_nothing, removal, removal->limit)) {
-        output_error("the subscription %s does not end", name);
+        output_problem("timed-out", "the subscription %s does not end", name);
         return false;
     }
     return true;
@@ -263,8 +268,8 @@ most_complete(removal_t *removal)
                                2, (const char *const[]){ removal->id, lsn != NULL ? lsn : "0/0" });
         }
         if (row == NULL || is_true(PQgetvalue(row, 0, 1))) {
-            output_error("%s: %s; nothing was changed, call again", peer->id,
-                         row != NULL ? "still hears from it" : peer->problem);
+            output_problem("refused", "%s: %s (nothing was changed); call again", peer->id,
+                           row != NULL ? "still hears from it" : peer->problem);
             complete = false;
         } else if (most == NULL || is_true(PQgetvalue(row, 0, 2))
                    || (strcmp(PQgetvalue(row, 0, 0), lsn) == 0 && strcmp(peer->id, most) < 0))
@@ -332,9 +337,10 @@ forget(removal_t *removal)
         here = strcmp(removal->adopter, removal->unit.id) == 0;
     }
     if (!here && !wait_until(is_adopted, removal, removal->limit)) {
-        output_error("%s is to adopt what %s wrote and has not: `punitctl unit"
-                     " remove %s` there, then here again",
-                     removal->adopter, removal->id, removal->id);
+        output_problem("refused",
+                       "%s is to adopt what %s wrote and has not; call `punitctl unit"
+                       " remove %s` there, then here again",
+                       removal->adopter, removal->id, removal->id);
         return false;
     }
     row = database_query(removal->db, NULL, "select * from punit.forget_unit($1, $2)", 2,
@@ -406,7 +412,7 @@ shut_out(removal_t *removal)
         return false;
     }
     if (!wait_until(is_gone, removal, removal->limit)) {
-        output_error("sessions of %s do not end", removal->id);
+        output_problem("timed-out", "sessions of %s do not end", removal->id);
         return false;
     }
     return ask(removal, "select count(pg_drop_replication_slot(slot_name)) from"
@@ -463,7 +469,7 @@ was_removed(removal_t *removal)
                      " and retired_at is not null limit 1")
         == NULL)
     {
-        output_error("there is no unit %s here", removal->id);
+        output_problem("no-peer", "there is no unit %s here", removal->id);
         return false;
     }
     done(removal, "%s was removed", removal->id);

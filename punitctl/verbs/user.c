@@ -27,7 +27,11 @@ inspect(PGconn *db, const char *id, const char *unit, const char *problem)
 
     row[0] = unit;
     if (db != NULL) {
-        found = database_query(db, &problem, "select * from punit.inspect_user($1)", 1, &id);
+        found = database_query(
+            db, &problem,
+            "select state, epoch, ver, fork, owner_hint, fence_to, fence_epoch, " DATABASE_TIME(
+                "touched_at") " as touched_at from punit.inspect_user($1)",
+            1, &id);
     }
     if (found == NULL) {
         row[COLUMNS - 1] = problem;
@@ -130,7 +134,7 @@ verb_user(const arguments_t *arguments)
         print_table(id, table, count);
     }
     if (!known) {
-        return output_error("no unit that answered has user %s", id);
+        return output_problem("no-user", "no unit that answered has user %s", id);
     }
     return complete ? EXIT_OK : EXIT_FAILED;
 }

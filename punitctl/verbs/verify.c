@@ -145,7 +145,7 @@ verify_page(peers_t *peers, const char *users, count_t *count, json_t **last)
         }
     }
     if (peers->unit[0].db == NULL) {
-        output_error("%s", peers->unit[0].problem);
+        output_problem("database-down", "%s", peers->unit[0].problem);
     }
     for (;;) {
         bool        holds[PEERS_MOST] = { false };
@@ -263,9 +263,6 @@ verb_verify(const arguments_t *arguments)
     peers_t     peers;
     unit_t      unit;
 
-    if (arguments_value(arguments, "json") != NULL) {
-        output_silence();
-    }
     if (all == (arguments->operands > 0)) {
         output_error("verify needs either a USER or --all");
         return EXIT_USAGE;
@@ -286,14 +283,15 @@ verb_verify(const arguments_t *arguments)
              : verify_page(&peers, pool_printf("{%s}", user), &count, &last);
     for (size_t i = 0; i < peers.count; i++) {
         if (peers.unit[i].db == NULL) {
-            output_error("%s was not asked: %s", peers.unit[i].id, peers.unit[i].problem);
+            output_problem("peer-unreachable", "%s was not asked: %s", peers.unit[i].id,
+                           peers.unit[i].problem);
             json_array_append_new(away, json_string(peers.unit[i].id));
             complete = false;
         }
     }
     peers_close(&peers);
     if (!all && ok && count.users == 0) {
-        output_error("no unit holds rows of user %s", user);
+        output_problem("no-user", "no unit holds rows of user %s", user);
         ok = false;
     }
     ok = ok && complete && count.different == 0 && count.owners == 0;

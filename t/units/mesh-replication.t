@@ -37,7 +37,10 @@ is_deeply(
 my ($status, $output) = ctl('us', 'mesh', 'status', '--json');
 is($status, 0, 'mesh status says that all is well') or diag($output);
 is_deeply(
-    [map { [@$_{qw(peer incoming outgoing apply_errors copy_errors)}] } @{ decode_json($output) }],
+    [
+        map { [@$_{qw(peer incoming outgoing apply_errors copy_errors)}] }
+            @{ decode_json($output)->{mesh} }
+    ],
     [['eu', 'ok', 'ok', 0, 0]], 'for each peer, both ways'
 );
 
@@ -170,7 +173,7 @@ subtest 'an apply error is shown by status as long as it lasts, and repaired by 
     );
     my $failing = sub {
         my ($code, $json) = ctl('us', 'mesh', 'status', '--json');
-        my ($peer) = @{ decode_json($json) };
+        my ($peer) = @{ decode_json($json)->{mesh} };
         return $code == 1 && $peer->{incoming} eq 'failing' && $peer->{apply_errors} > 0;
     };
     ok(wait_until($failing, 20), 'mesh status says so and counts it');
@@ -210,7 +213,7 @@ subtest 'a message that fails is shown by status until it is dealt with' => sub 
         wait_until(
             sub {
                 my ($code, $json) = ctl('us', 'status', '--json'); $code == 1
-                    && decode_json($json)->{messages}{'given up'}
+                    && decode_json($json)->{messages}{given_up}
             },
             5
         ),
