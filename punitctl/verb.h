@@ -9,6 +9,7 @@
 int verb_unit_init(const arguments_t *arguments);
 int verb_unit_add(const arguments_t *arguments);
 int verb_unit_remove(const arguments_t *arguments);
+int verb_peer(const arguments_t *arguments);
 int verb_schema(const arguments_t *arguments);
 int verb_mesh_join(const arguments_t *arguments);
 int verb_mesh_status(const arguments_t *arguments);

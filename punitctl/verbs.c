@@ -15,6 +15,7 @@ static const verb_option_t of_init[] = {
     { "http", "ADDR:PORT", "its public side (127.0.0.1:8100)", NULL },
     { "peer", "ADDR:PORT", "its listener for other units (127.0.0.1:8200)", NULL },
     { "pg", "ADDR:PORT", "its PostgreSQL, for other units (127.0.0.1:8300)", NULL },
+    { "admin", "ADDR:PORT", "its admin side, or off (127.0.0.1:8400)", NULL },
     { "ca", "DIR", "sign its certificate by this authority; made if absent", NULL },
     { "cert", "FILE", "a certificate instead: CN and DNS name are the id", NULL },
     { "key", "FILE", "its key", NULL },
@@ -26,6 +27,13 @@ static const verb_option_t of_remove[] = {
     UNIT_OPTION,
     { "stopped", NULL, "UNIT stopped without taking leave and never comes back", NULL },
     { "within", "SECONDS", "longest wait for each step", "60" },
+    END,
+};
+static const verb_option_t of_peer[] = {
+    UNIT_OPTION,
+    { "down", NULL, "it gets no requests, and its users' reads are answered from copies here",
+      NULL },
+    { "up", NULL, "it gets requests again", NULL },
     END,
 };
 static const verb_option_t of_schema[] = {
@@ -84,6 +92,8 @@ const verb_t verbs[] = {
       of_remove, verb_unit_remove },
     { "schema", "", 0, 0, "brings the database to the schema of this release", of_schema,
       verb_schema },
+    { "peer", "UNIT", 1, 1, "marks another unit down or up for this unit, or shows its mark",
+      of_peer, verb_peer },
     { "mesh join", "", 0, 0, "subscribes to all peers and waits for their rows", of_mesh,
       verb_mesh_join },
     { "mesh status", "", 0, 0, "subscriptions, slots, lag and errors", of_unit, verb_mesh_status },

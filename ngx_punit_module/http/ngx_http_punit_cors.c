@@ -61,7 +61,10 @@ ngx_http_punit_cors_preflight(ngx_http_request_t *r,
 }
 
 
-/* For every response to a request that has an Origin. */
+/*
+ * For every response to a request that has an Origin, in a location with a
+ * scope.  punit_status is not for pages of other origins.
+ */
 
 ngx_int_t
 ngx_http_punit_cors_headers(ngx_http_request_t *r)

@@ -99,7 +99,9 @@ ngx_http_punit_response_headers_filter(ngx_http_request_t *r)
             r->header_only = 1;
         }
 
-    } else if (ngx_http_punit_cors_headers(r) != NGX_OK) {
+    } else if (ctx->plcf->scope != NGX_HTTP_PUNIT_SCOPE_OFF
+               && ngx_http_punit_cors_headers(r) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

@@ -4,6 +4,7 @@
 
 #include "punitctl/pool.h"
 #include "punitctl/unit/address.h"
+#include "punitctl/unit/admin.h"
 
 #define SETTINGS_MOST 160
 
@@ -51,6 +52,18 @@ set_address(unit_t *unit, const char *name, const char *given, const char *other
 }
 
 
+/* The address of the admin side, or "off". */
+static bool
+set_admin(unit_t *unit, const char *given)
+{
+    if (given != NULL && strcmp(given, "off") == 0) {
+        set(unit, "PUNIT_ADMIN", given);
+        return true;
+    }
+    return set_address(unit, "PUNIT_ADMIN", given, "127.0.0.1:8400", "--admin");
+}
+
+
 /* NAME=value that sh and systemd read alike: no quotes, no expansion. */
 static bool
 set_own(unit_t *unit, const char *own)
@@ -93,7 +106,8 @@ environment_make(unit_t *unit, const environment_t *given)
     set(unit, "PUNIT_DIR", unit->dir);
     if (!set_address(unit, "PUNIT_HTTP", given->http, "127.0.0.1:8100", "--http")
         || !set_address(unit, "PUNIT_LISTENER", given->listener, "127.0.0.1:8200", "--peer")
-        || !set_address(unit, "PUNIT_PG_LISTEN", given->pg, "127.0.0.1:8300", "--pg"))
+        || !set_address(unit, "PUNIT_PG_LISTEN", given->pg, "127.0.0.1:8300", "--pg")
+        || !set_admin(unit, given->admin))
     {
         return false;
     }
@@ -118,6 +132,9 @@ environment_make(unit_t *unit, const environment_t *given)
         if (!set_own(unit, given->own[i])) {
             return false;
         }
+    }
+    if (!admin_valid(unit)) {
+        return false;
     }
     /* sockaddr_un holds 107 bytes. The socket of PostgreSQL has the longest name. */
     if (strlen(unit_path(unit, "sock/.s.PGSQL.65535")) > 107) {

@@ -10,7 +10,7 @@
 
 /* The arguments of `unit init`, NULL where absent. */
 typedef struct {
-    const char        *http, *listener, *pg;
+    const char        *http, *listener, *pg, *admin;
     const char *const *own; /* NAME=value, own_count of them */
     int                own_count;
 } environment_t;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "punitctl/pool.h"
+#include "punitctl/unit/admin.h"
 #include "punitctl/unit/installation.h"
 #include "punitctl/unit/process.h"
 #include "punitctl/unit/services.h"
@@ -121,6 +122,7 @@ write_http(const unit_t *unit, const service_t *services, size_t count)
     const template_value_t values[] = {
         { "GRIDS", grid != NULL && tokens != NULL ? pool_printf("%s%s", grid, tokens) : NULL },
         { "SERVICES", upstreams },
+        { "ADMIN_NAMES", admin_names(unit) },
         { NULL, NULL },
     };
 
@@ -157,7 +159,7 @@ write_server(const unit_t *unit, const service_t *services, size_t count)
 static file_result_t
 write_locations(const unit_t *unit, const service_t *services, size_t count)
 {
-    const char *all = "";
+    const char *all = "", *names = "";
 
     for (size_t i = 0; i < count; i++) {
         const char *path =
@@ -168,10 +170,28 @@ write_locations(const unit_t *unit, const service_t *services, size_t count)
             return FILE_FAILED;
         }
         all = pool_printf("%s%s%s", all, i > 0 ? "\n" : "", content);
+        names = pool_printf("%s%s%s", names, i > 0 ? "|" : "", services[i].name);
     }
     return template_write(unit, "nginx/punit_locations",
-                          (const template_value_t[]){ { "LOCATIONS", all }, { NULL, NULL } },
+                          (const template_value_t[]){
+                              { "LOCATIONS", all },
+                              { "SERVICE_NAMES", names },
+                              { NULL, NULL },
+                          },
                           "nginx/punit_locations", 0644);
+}
+
+
+static file_result_t
+write_admin(const unit_t *unit)
+{
+    const char            *address = admin_address(unit);
+    const template_value_t values[] = {
+        { "ADMIN_LISTEN", address != NULL ? pool_printf("listen  %s;", address) : "" },
+        { NULL, NULL },
+    };
+
+    return template_write(unit, "nginx/admin.conf", values, "nginx/unit/admin.conf", 0644);
 }
 
 
@@ -214,6 +234,7 @@ nginx_write(const unit_t *unit)
         write_main(unit),
         write_http(unit, services, count),
         template_write(unit, "nginx/public.conf", NULL, "nginx/unit/public.conf", 0644),
+        write_admin(unit),
         template_write(unit, "nginx/listener.conf", NULL, "nginx/unit/listener.conf", 0644),
         /* nginx.conf includes peers.conf, which only `unit add` fills. */
         file_exists(unit_path(unit, "nginx/unit/peers.conf")) ? FILE_KEPT

@@ -12,7 +12,7 @@
 #include "punitctl/unit/units_file.h"
 
 /* Writes nginx.conf, punit_locations, the parameter files and
- * unit/{main,http,public,listener}.conf.
+ * unit/{main,http,public,listener,admin}.conf.
  */
 file_result_t nginx_write(const unit_t *unit);
 

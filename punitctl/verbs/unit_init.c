@@ -288,6 +288,7 @@ verb_unit_init(const arguments_t *arguments)
         .http = arguments_value(arguments, "http"),
         .listener = arguments_value(arguments, "peer"),
         .pg = arguments_value(arguments, "pg"),
+        .admin = arguments_value(arguments, "admin"),
         .own = &arguments->operand[1],
         .own_count = arguments->operands - 1,
     };

@@ -118,6 +118,12 @@ like($a->{body}, qr/^punit_request_seconds_count\{unit="eu",route="forward"\} 2$
 like($a->{body}, qr/^punit_peer_up\{unit="eu",peer="us"\} 1$/m, 'and the peers');
 unlike($a->{body}, qr/^(?!#|[a-z_]+(?:\{[^}]*\})? [0-9.]+$).+/m, 'and nothing else in it');
 is(ask(HEAD => '/punit/status')->{status}, 200, 'HEAD is answered');
+for my $method (qw(GET POST PUT)) {
+    my $cors =
+        $n->ask($method, '/punit/status', body => '{}', headers => [Origin => 'http://a.example']);
+    is_deeply([grep {/^access-control/} keys %{ $cors->{headers} }],
+        [], "$method: $cors->{status} is not for pages of other origins");
+}
 
 sub server {
     my ($grid) = @_;

@@ -59,8 +59,7 @@ for my $victim (['us', 'mover'], ['eu', 'mover'], ['us', 'social'], ['eu', 'soci
     my ($unit, $process) = @$victim;
     subtest "kill -9 of $process at $unit" => sub {
         for my $u (qw(eu us)) {
-            wait_until(sub { $units->http($u, GET => "/$_/health")->{status} == 200 }, 15)
-                or die "$u: $_ is ill"
+            wait_until(sub { $units->healthy($u, $_) }, 15) or die "$u: $_ is ill"
                 for qw(auth profile metrics social);
         }
         my $user = heavy_user();

@@ -24,7 +24,7 @@ for my $path ('/', '/nowhere', '/auth/introspect', '/punit/introspect', '/punit/
         '404 urn:punit:not-found', "POST $path is not there");
 }
 for my $service (services()) {
-    my $answer = $units->http('eu', GET => "/$service/health");
+    my $answer = $units->admin('eu', "/$service/health");
     is("$answer->{status} " . ($answer->{json}{unit} // ''), '200 eu', "/$service/health answers");
 }
 is($units->http('eu', GET => $_)->{status}, 401, "$_ wants a token")
@@ -34,7 +34,7 @@ is($units->http('eu', GET => $_)->{status}, 401, "$_ wants a token")
 is($units->http('eu', POST => $_)->{status}, 401, "POST $_ wants a token")
     for '/auth/logout', '/auth/password';
 is($units->http('eu', GET => '/auth/keys')->{status}, 200, '/auth/keys wants none');
-my $status = $units->http('eu', GET => '/punit/status');
+my $status = $units->admin('eu', '/punit/status');
 is_deeply([map { $_->{id} } @{ $status->{json}{peers} }], ['us'], 'punit_status names the peers');
 
 my $answer = $units->http('eu', POST => '/auth/register', undef, 'x' x (1024 * 1024 + 1));
@@ -86,8 +86,8 @@ like(curl(@us, '-H', 'Punit-From: us', '-H', 'Punit-Hops: 1', "$peer/auth/keys")
     'with one it is heard');
 like(curl(@us, '-H', 'Punit-From: ap', '-H', 'Punit-Hops: 1', "$peer/auth/keys"), qr/ 403$/,
     'not under another name');
-like(curl(@us, "$peer/auth/health"), qr/ 200$/, 'health is for peers');
-like(curl(@us, "$peer/punit/status"), qr/ 404$/, 'the status is not');
+like(curl(@us, "$peer$_"), qr/ 404$/, "$_ is not for peers")
+    for '/auth/health', '/punit/status', '/ready', '/live';
 is(
     curl(
         @us, '-H', 'Punit-From: us', '-H', 'Punit-Hops: 1', '-H', "Authorization: Bearer $token",
@@ -151,7 +151,7 @@ ok(wait_until(sub { $units->http('us', GET => '/profile', $token)->{status} == 2
 # TCP sends a lost SYN again after 1 s (RFC 6298), so who gave up by then would refuse a user for
 # each one
 $units->process('us', 'nginx', $_) for 'down', 'up';    # no connection to eu is kept
-ok(wait_until(sub { $units->http('us', GET => '/auth/health')->{status} == 200 }, 15),
+ok(wait_until(sub { $units->healthy('us', 'auth') }, 15),
     'us is back');
 my $master = $units->pid('eu', 'nginx');
 my @eu = ($master, split ' ', `cat /proc/$master/task/$master/children`);

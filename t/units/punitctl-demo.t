@@ -36,18 +36,7 @@ for my $process (@processes) {
         10);
     cmp_ok(time - $died, '<', 2, "$process, killed, is started again in under 2 s");
 }
-ok(
-    wait_until(
-        sub {
-            (
-                grep { $units->http('us', GET => "/$_/health")->{status} == 200 }
-                    @services
-            ) == @services
-        },
-        20
-    ),
-    'and the unit is healthy again by itself'
-);
+ok(wait_until(sub { $units->healthy('us') }, 20), 'and the unit is healthy again by itself');
 ok(wait_until(sub { ($units->punitctl('us', 'status'))[0] == 0 }, 20), 'its mesh too')
     or diag(($units->punitctl('us', 'status'))[1]);
 
@@ -71,7 +60,7 @@ sub supervisor { open my $f, '<', "$dir/runsvdir.pid" or return 0; return int(<$
 
 kill KILL => supervisor();
 $units->up;
-is($units->http('eu', GET => '/auth/health')->{status}, 200,
+is($units->admin('eu', '/auth/health')->{status}, 200,
     '`up` after the supervisor was killed brings all back');
 
 # everything of this directory, at once
@@ -79,7 +68,7 @@ my @everything = grep { (readlink("$_/cwd") // '') =~ m{^\Q$dir\E/} } glob '/pro
 cmp_ok(scalar(@everything), '>', 20, 'all processes of the units are found');
 kill KILL => supervisor(), map {m{(\d+)$}} @everything;
 $units->up;
-is($units->http('us', GET => '/auth/health')->{status}, 200,
+is($units->admin('us', '/auth/health')->{status}, 200,
     '`up` after kill -9 of everything brings all back');
 is(
     $units->dbh('us')->selectrow_array('select count(*) from training.exercise'),
@@ -89,7 +78,7 @@ is(
 # ---- a unit more
 $units->{units} = ['eu', 'us', 'ap'];
 $units->up;
-is($units->http('ap', GET => '/training/health')->{status}, 200,
+is($units->admin('ap', '/training/health')->{status}, 200,
     'a unit is added to those that run');
 is(
     $units->dbh('ap')->selectrow_array('select count(*) from training.exercise'),

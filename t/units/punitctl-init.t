@@ -113,6 +113,18 @@ for my $case (
         'a name in place of an address'
     ],
     ['ap', ['--pg', '127.0.0.1:70000'], 1, qr/IPv4 address and port/, 'a port above 65535'],
+    ['ap', ['--admin', 'on'], 1, qr/IPv4 address and port/, 'an admin side that is no address'],
+    ['ap', ['PUNIT_ADMIN=on'], 1, qr/or off, not "on"/, 'nor is one by its setting'],
+    [
+        'ap', ['--http', '127.0.0.1:81', '--admin', '127.0.0.1:81'],
+        1, qr/PUNIT_ADMIN and PUNIT_HTTP are both/,
+        'an admin side on the public address'
+    ],
+    [
+        'ap', ['PUNIT_ADMIN_HOSTS=ok.example .*'],
+        1, qr/expected names of hosts/,
+        'a pattern in place of a host'
+    ],
     ['ap', ['PUNIT_X=$(id)'], 1, qr/expected a setting/, 'a setting that sh would run'],
     ['ap', ['PATH=/'], 1, qr/expected a setting/, 'a setting of another\'s name'],
     ['ap', [], 1, qr/needs a certificate/, 'a unit without a certificate'],

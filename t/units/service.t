@@ -83,7 +83,7 @@ EOF_SQL
 is(system("'$source/t/lint/services' '$tree'"), 0, 'the list of services is in order');
 
 my $units = Punit::Units->start(units => ['eu', 'us'], source => $tree);
-is($units->http('eu', GET => '/trails/health')->{status}, 200,
+is($units->admin('eu', '/trails/health')->{status}, 200,
     'NGINX knows the new service, and it answers');
 is($units->http('eu', GET => '/huts')->{content}, '["hut"]', 'under its second path too');
 

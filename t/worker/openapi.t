@@ -69,8 +69,9 @@ my $login = { email => $user->email, password => 'correct horse battery' };
 my ($token, %asked);
 
 # Asks as described and judges question and answer; body, path => {...}, query => {...}, headers =>
-# {...}, token. on => 'socket': the service itself, as a worker of the unit asks it. good => 0: the
-# question is meant to be wrong.
+# {...}, token. It asks the public side. With on => 'socket' it asks the service itself, as a worker
+# of the unit does, and with on => 'admin' the admin side. good => 0: the question is meant to be
+# wrong.
 sub ask {
     my ($operation, %o) = @_;
     my ($method, $path) = split / /, $operation;
@@ -88,6 +89,9 @@ sub ask {
         my ($service) = $path =~ m{^/(\w+)};
         $a = Punit::FastCGI->new($units->dir . "/eu/sock/$service.sock")
             ->request($method, $path, body => $o{body}, params => { PUNIT_CLIENT => '' });
+    }
+    elsif (($o{on} // '') eq 'admin') {
+        $a = $units->http('eu', $method, $path, undef, undef, kind => 'admin');
     }
     else {
         my $json = defined $o{body} ? JSON::PP->new->utf8->allow_nonref->encode($o{body}) : undef;
@@ -311,7 +315,8 @@ subtest 'what is no JSON, too large, of another type or method' => sub {
 };
 
 subtest 'health' => sub {
-    is answers(200, "GET /$_/health", on => 'socket', token => undef)->{status}, 'ok' for @services;
+    is answers(200, "GET /$_/health", on => 'admin', token => undef)->{status}, 'ok' for @services;
+    is answers(200, 'GET /ready', on => 'admin', token => undef)->{status}, 'ready';
 };
 
 subtest 'each operation was asked and has succeeded' => sub {

@@ -4,6 +4,7 @@ package Punit::Client;
 # theirs.
 #
 #   my $c = Punit::Client->new(8101);                # kept open from request to request
+#   my $c = Punit::Client->new('/run/x.sock');
 #   my $a = $c->request(GET => '/profile', token => $t, headers => ['X-A' => 1], body => '...');
 #   $a->{status}, $a->{headers}{'punit-route'}, $a->{body}, $a->{json}
 #
@@ -14,6 +15,7 @@ use warnings;
 use Carp qw(croak);
 use IO::Select;
 use IO::Socket::INET;
+use IO::Socket::UNIX;
 use JSON::PP ();
 use Punit::Wait qw(patience);
 use Time::HiRes qw(time);
@@ -36,8 +38,11 @@ sub request {
 
 sub send {
     my ($self, $method, $path, %o) = @_;
+    my $port = $self->{port};
     $self->{socket} //=
-        IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port}, Timeout => 5)
+        $port =~ m{^/}
+        ? IO::Socket::UNIX->new(Peer => $port)
+        : IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => 5)
         or return $self;
     my @headers =
         (defined $o{token} ? (Authorization => "Bearer $o{token}") : (), @{ $o{headers} // [] });

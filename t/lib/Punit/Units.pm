@@ -22,11 +22,12 @@ use Punit::Command qw(begin capture);
 use Punit::File qw(slurp);
 use Punit::Memcached;
 use Punit::Server qw(directory);
+use Punit::Services qw(services);
 use Punit::Tree qw(root);
 use Punit::Wait qw(patience wait_until);
 
-# bases far from 8100 and below the ports that the kernel gives out; units take BASE+1 .. BASE+2xx
-use constant { FIRST_BASE => 20000, LAST_BASE => 30000, STEP => 300 };
+# bases far from 8100 and below the ports that the kernel gives out; units take BASE+1 .. BASE+3xx
+use constant { FIRST_BASE => 20000, LAST_BASE => 30000, STEP => 400 };
 
 # A base of ports that no other test has, held until the process ends.
 sub _take_ports {
@@ -85,17 +86,18 @@ sub _index {
     croak "no unit $unit here";
 }
 
-# kind: http, peer, pg
+# kind: http, peer, pg, admin
 sub port {
     my ($self, $unit, $kind) = @_;
-    return $self->{base} + { http => 0, peer => 100, pg => 200 }->{ $kind // 'http' }
+    return $self->{base} + { http => 0, peer => 100, pg => 200, admin => 300 }->{ $kind // 'http' }
         + $self->_index($unit);
 }
 
 # A request to a unit's public side; token and body may be undef, a reference becomes JSON.
-# headers => {...} and what else HTTP::Tiny takes may follow.
+# headers => {...} and what else HTTP::Tiny takes may follow; kind => as for port.
 sub http {
     my ($self, $unit, $method, $path, $token, $body, %with) = @_;
+    my $port = $self->port($unit, delete $with{kind});
     my %headers = %{ delete $with{headers} // {} };
     $headers{authorization} = "Bearer $token" if defined $token;
     my %options = (headers => \%headers, %with);
@@ -103,11 +105,25 @@ sub http {
         $options{content} = ref $body ? JSON::PP::encode_json($body) : $body;
         $headers{'content-type'} //= 'application/json';
     }
-    my $answer = $self->{http}
-        ->request($method, 'http://127.0.0.1:' . $self->port($unit) . $path, \%options);
+    my $answer = $self->{http}->request($method, "http://127.0.0.1:$port$path", \%options);
     $answer->{json} = eval { JSON::PP::decode_json($answer->{content}) }
         if ($answer->{headers}{'content-type'} // '') =~ m{^application/(?:problem\+)?json};
     return $answer;
+}
+
+# A GET of a unit's admin side.
+sub admin {
+    my ($self, $unit, $path) = @_;
+    return $self->http($unit, GET => $path, undef, undef, kind => 'admin');
+}
+
+# True if all of these services (all) of a unit answer.
+sub healthy {
+    my ($self, $unit, @services) = @_;
+    for my $service (@services ? @services : services()) {
+        return 0 if $self->admin($unit, "/$service/health")->{status} != 200;
+    }
+    return 1;
 }
 
 # A session as the superuser, kept.

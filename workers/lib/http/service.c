@@ -17,6 +17,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/socket.h"
 #include "lib/http/answer.h"
+#include "lib/http/ready.h"
 #include "lib/http/sql.h"
 #include "lib/http/validate.h"
 #include "lib/pg/conninfo.h"
@@ -30,7 +31,7 @@ typedef struct worker worker_t;
 typedef struct {
     const punit_service_t *service;
     worker_t              *workers;    /* as many as threads */
-    punit_route_t         *routes;     /* the service's and /health */
+    punit_route_t         *routes;     /* the service's, /health and /ready */
     const char           **statements; /* of the routes, in their order */
     punit_pool_t          *pool;
     int                    listener;
@@ -115,8 +116,8 @@ build_routes(server_t *server, const punit_service_t *service)
         n++;
     }
 
-    server->routes = calloc(n + 2, sizeof(punit_route_t));
-    server->statements = calloc(n + 2, sizeof(char *));
+    server->routes = calloc(n + 3, sizeof(punit_route_t));
+    server->statements = calloc(n + 3, sizeof(char *));
 
     if (server->routes == NULL || server->statements == NULL
         || asprintf(&path, "/%s/health", service->name) < 0)
@@ -126,6 +127,8 @@ build_routes(server_t *server, const punit_service_t *service)
 
     memcpy(server->routes, service->routes, n * sizeof(punit_route_t));
     server->routes[n] = (punit_route_t){ "GET", path, PUNIT_PUBLIC, .handler = health };
+    server->routes[n + 1] =
+        (punit_route_t){ "GET", "/ready", PUNIT_PUBLIC, .handler = punit_ready };
 
     for (size_t i = 0; i < n; i++) {
         server->statements[i] = statement_of(service, &service->routes[i]);

@@ -10,7 +10,6 @@ use Carp qw(croak);
 use JSON::PP ();
 use Punit::File qw(slurp spew);
 use Punit::Server;
-use Punit::Services qw(services);
 use Punit::Tree qw(root);
 use Punit::Units;
 use Time::HiRes qw(sleep time);
@@ -297,9 +296,7 @@ sub flush_grid {
 sub healthy {
     my ($self, @units) = @_;
     for my $unit (@units ? @units : $self->names) {
-        for my $service (services()) {
-            return 0 if $self->{units}->http($unit, GET => "/$service/health")->{status} != 200;
-        }
+        return 0 if !$self->{units}->healthy($unit);
         return 0 if !$self->{units}->pid($unit, 'mover') || !eval { $self->dbh($unit)->ping };
     }
     return 1;

@@ -1,0 +1,140 @@
+#include "punitctl/unit/admin.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "punitctl/pool.h"
+#include "punitctl/unit/address.h"
+
+#define LOOPBACK        "localhost|127\\.[0-9]+\\.[0-9]+\\.[0-9]+|\\[::1\\]"
+#define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._:[]"
+#define CONNECT_MS      2000
+#define ANSWER_MS       10000
+
+
+bool
+admin_valid(const unit_t *unit)
+{
+    static const char *const others[] = { "PUNIT_HTTP", "PUNIT_LISTENER" };
+    const char              *address = admin_address(unit);
+    const char              *hosts = unit_setting(unit, "PUNIT_ADMIN_HOSTS");
+
+    if (address != NULL && !address_valid(address)) {
+        output_error("PUNIT_ADMIN: expected an address and port like 127.0.0.1:8400, or off,"
+                     " not \"%s\"",
+                     address);
+        return false;
+    }
+    for (size_t i = 0; address != NULL && i < sizeof(others) / sizeof(*others); i++) {
+        if (strcmp(address, unit_setting(unit, others[i])) == 0) {
+            output_error("PUNIT_ADMIN and %s are both %s: the admin side needs an address of its"
+                         " own",
+                         others[i], address);
+            return false;
+        }
+    }
+    if (hosts != NULL && hosts[strspn(hosts, NAME_CHARACTERS " ")] != '\0') {
+        output_error("PUNIT_ADMIN_HOSTS: expected names of hosts without ports, separated by"
+                     " blanks, not \"%s\"",
+                     hosts);
+        return false;
+    }
+    return true;
+}
+
+
+const char *
+admin_address(const unit_t *unit)
+{
+    const char *address = unit_setting(unit, "PUNIT_ADMIN");
+
+    return address != NULL && strcmp(address, "off") != 0 ? address : NULL;
+}
+
+
+/* One more alternative. The characters of a name that mean something else there are escaped. */
+static const char *
+add_name(const char *all, const char *name)
+{
+    for (all = pool_printf("%s|", all); *name != '\0'; name++) {
+        all = pool_printf("%s%s%c", all, strchr(".[]", *name) != NULL ? "\\" : "", *name);
+    }
+    return all;
+}
+
+
+const char *
+admin_names(const unit_t *unit)
+{
+    const char *address = admin_address(unit);
+    const char *hosts = unit_setting(unit, "PUNIT_ADMIN_HOSTS");
+    char       *rest = pool_printf("%s", hosts != NULL ? hosts : "");
+    const char *all = LOOPBACK;
+    char       *word;
+
+    if (address != NULL) {
+        all = add_name(all, address_host(address));
+    }
+    while ((word = strsep(&rest, " ")) != NULL) {
+        if (*word != '\0') {
+            all = add_name(all, word);
+        }
+    }
+    return all;
+}
+
+
+/* What curl received is written to `answer`. */
+static bool
+perform(const unit_t *unit, const char *method, const char *path, const char *body, FILE *answer,
+        long *status)
+{
+    CURL              *curl = curl_easy_init();
+    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+    bool               ok = curl != NULL && headers != NULL;
+
+    if (ok) {
+        curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, unit_path(unit, "sock/admin.sock"));
+        curl_easy_setopt(curl, CURLOPT_URL, pool_printf("http://localhost%s", path));
+        curl_easy_setopt(curl, CURLOPT_PROXY, "");
+        curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
+        curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+        curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long) CONNECT_MS);
+        curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long) ANSWER_MS);
+        curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+        curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
+        if (body != NULL) {
+            curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
+        }
+        ok = curl_easy_perform(curl) == CURLE_OK
+             && curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, status) == CURLE_OK;
+    }
+    curl_slist_free_all(headers);
+    curl_easy_cleanup(curl);
+    return ok;
+}
+
+
+const char *
+admin_request(const unit_t *unit, const char *method, const char *path, const char *body,
+              long *status)
+{
+    char       *text = NULL;
+    size_t      size = 0;
+    FILE       *answer = open_memstream(&text, &size);
+    const char *kept = NULL;
+
+    *status = 0;
+    if (answer == NULL) {
+        return NULL;
+    }
+    bool ok = perform(unit, method, path, body, answer, status);
+
+    if (fclose(answer) == 0 && ok) {
+        kept = pool_copy(text, size);
+    }
+    free(text);
+    return kept;
+}

@@ -1,0 +1,25 @@
+/*
+ * The admin side of a unit's NGINX: where it listens, the names it answers to, and requests to it.
+ */
+#ifndef PUNITCTL_UNIT_ADMIN_H
+#define PUNITCTL_UNIT_ADMIN_H
+
+#include <stdbool.h>
+
+#include "punitctl/unit/unit.h"
+
+/* False, with the reason printed, if PUNIT_ADMIN or PUNIT_ADMIN_HOSTS is not as it must be. */
+bool admin_valid(const unit_t *unit);
+
+/* PUNIT_ADMIN, or NULL if it is off. */
+const char *admin_address(const unit_t *unit);
+
+/* The values of Host that are this unit's, as alternatives of a regular expression. */
+const char *admin_names(const unit_t *unit);
+
+/* Asks the unit's NGINX through DIR/sock/admin.sock. `body` is JSON, or NULL. Returns the body of
+ * the answer, with its status in *status. NULL, with nothing printed: NGINX does not answer. */
+const char *admin_request(const unit_t *unit, const char *method, const char *path,
+                          const char *body, long *status);
+
+#endif

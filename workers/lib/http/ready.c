@@ -1,0 +1,36 @@
+#include "lib/http/ready.h"
+
+#include "lib/base/config.h"
+#include "lib/http/sql.h"
+
+static const punit_kind_t not_ready = { 503, "not-ready", "The unit is not ready" };
+
+
+punit_problem_t *
+punit_ready(punit_request_t *r, punit_answer_t *a)
+{
+    const char *failing = "";
+    PGresult   *rows;
+
+    if (punit_sql_query(r, "select why from punit.not_ready()", 0, NULL, &rows, NULL) != NULL) {
+        failing = "\"database\"";
+
+    } else {
+        for (int i = 0; i < PQntuples(rows); i++) {
+            failing = punit_arena_format(r->arena, "%s%s\"%s\"", failing, i > 0 ? "," : "",
+                                         PQgetvalue(rows, i, 0));
+        }
+    }
+
+    if (*failing != '\0') {
+        punit_problem_t *problem = punit_problem(r->arena, &not_ready, NULL);
+
+        problem->failing = punit_arena_format(r->arena, "[%s]", failing);
+        return problem;
+    }
+
+    a->no_store = true;
+    a->body =
+        punit_arena_format(r->arena, "{\"status\":\"ready\",\"unit\":\"%s\"}", punit_config.unit);
+    return NULL;
+}
