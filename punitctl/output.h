@@ -40,6 +40,9 @@ void output_objects(const json_t *objects, const char *const *columns, size_t n)
 /* A number with three decimals, for JSON. */
 double output_rounded(double number);
 
+/* A time, in seconds since 1970, as RFC 3339 writes it. 0: null. */
+json_t *output_time(double time);
+
 /* Prints a JSON value with indentation and releases it. */
 void output_json(json_t *value);
 

@@ -3,6 +3,7 @@
  */
 #include <jansson.h>
 #include <libmemcached/memcached.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,10 +11,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "punitctl/mesh/mesh.h"
 #include "punitctl/pool.h"
 #include "punitctl/unit/database.h"
-#include "punitctl/unit/process.h"
 #include "punitctl/unit/supervise.h"
 #include "punitctl/verb.h"
 
@@ -39,6 +40,33 @@ answers(const char *path)
 }
 
 
+/* What is known of one process. A process with a socket is up if it answers there too. Where no
+ * supervisor is known, the socket alone counts. */
+static json_t *
+one_process(const unit_t *unit, const supervise_process_t *process, bool *good)
+{
+    supervise_state_t now = supervise_state(unit, process);
+    bool              heard =
+        process->socket == NULL || answers(unit_path(unit, "sock/%s", process->socket));
+    bool    up = heard && (now.pid > 0 || (!now.known && process->socket != NULL));
+    json_t *all = json_object();
+
+    *good = *good && up;
+    json_object_set_new(all, "name", json_string(process->name));
+    json_object_set_new(all, "state", json_string(up ? "up" : now.pid > 0 ? "silent" : "down"));
+    json_object_set_new(all, "pid", now.pid > 0 ? json_integer(now.pid) : json_null());
+    json_object_set_new(all, "up_s",
+                        now.pid > 0 && now.since > 0
+                            ? json_real(round(10 * (punit_clock_s() - now.since)) / 10)
+                            : json_null());
+    json_object_set_new(all, "since", now.pid > 0 ? output_time(now.since) : json_null());
+    json_object_set_new(all, "restarts", now.restarts >= 0 ? json_integer(now.restarts)
+                                                           : json_null());
+    json_object_set_new(all, "result", now.result != NULL ? json_string(now.result) : json_null());
+    return all;
+}
+
+
 static json_t *
 processes(const unit_t *unit, bool *good)
 {
@@ -48,22 +76,7 @@ processes(const unit_t *unit, bool *good)
 
     *good = *good && listed != NULL;
     for (size_t i = 0; listed != NULL && i < count; i++) {
-        const supervise_process_t *process = &listed[i];
-        pid_t                      pid = supervise_pid(unit, process->name);
-        bool                       heard =
-            process->socket == NULL || answers(unit_path(unit, "sock/%s", process->socket));
-        /* systemd keeps no pid files, so a process with a socket is judged by the socket. */
-        bool up = process->socket != NULL ? heard : pid > 0;
-
-        *good = *good && up;
-        json_array_append_new(
-            all, json_pack("{s:s, s:s, s:o, s:o}", "name", process->name, "state",
-                           up        ? "up"
-                           : pid > 0 ? "silent"
-                                     : "down",
-                           "pid", pid > 0 ? json_integer(pid) : json_null(), "up_s",
-                           pid > 0 ? json_real((double) (long) (10 * process_age(pid)) / 10)
-                                   : json_null()));
+        json_array_append_new(all, one_process(unit, &listed[i], good));
     }
     return all;
 }
@@ -217,11 +230,11 @@ print_schema(const json_t *schema)
 static void
 print(const json_t *all)
 {
-    static const char *const process[] = { "name", "state", "pid", "up_s" };
+    static const char *const process[] = { "name", "state", "pid", "up_s", "restarts", "result" };
     static const char *const grid[] = { "grid", "server", "state", "items", "hits", "misses" };
     const json_t            *mesh = json_object_get(all, "mesh");
 
-    output_objects(json_object_get(all, "processes"), process, 4);
+    output_objects(json_object_get(all, "processes"), process, 6);
     puts("");
     output_objects(json_object_get(all, "grid"), grid, 6);
     puts("");
