@@ -128,6 +128,8 @@ static const verb_t verbs[] = {
     { "keys rotate", "", 0, 0, "makes a new signing key; uses it once all units hold it", of_unit,
       verb_keys_rotate },
     { "keys sync", "", 0, 0, "takes over new keys of other units", of_unit, verb_keys_sync },
+    { "keys retire", "KID", 1, 1, "ends a key of this unit at once, at every unit", of_mesh,
+      verb_keys_retire },
 };
 
 
