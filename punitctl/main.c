@@ -87,6 +87,13 @@ static const verb_option_t of_drain[] = {
     END,
 };
 
+static const verb_option_t of_certificates[] = {
+    UNIT_OPTION,
+    JSON_OPTION,
+    { "reload", NULL, "after files were replaced: NGINX and PostgreSQL read them", NULL },
+    END,
+};
+
 static const verb_t verbs[] = {
     { "unit init", "ID [PUNIT_NAME=VALUE...]", 1, ARGUMENTS_OPERANDS,
       "makes a unit from nothing, or what is missing of it", of_init, verb_unit_init },
@@ -112,6 +119,14 @@ static const verb_t verbs[] = {
     { "seed", "", 0, 0, "first sports and metric types, at one unit only", of_unit, verb_seed },
     { "status", "", 0, 0, "what of this unit runs; exit code 1 unless all of it does", of_unit_json,
       verb_status },
+    { "doctor", "", 0, 0, "looks for what is wrong or soon will be, and says what to do",
+      of_unit_json, verb_doctor },
+    { "certificates", "", 0, 0, "certificates of this unit; exit code 1 below 14 days",
+      of_certificates, verb_certificates },
+    { "user grant", "USER ROLE", 2, 2, "gives the user a role: user, coach or editor", of_unit_json,
+      verb_user_grant },
+    { "user revoke", "USER ROLE", 2, 2, "takes a role from the user, at once", of_unit_json,
+      verb_user_revoke },
     { "user", "USER", 1, 1, "state, epoch and version in each unit; USER: id or e-mail address",
       of_unit_json, verb_user },
     { "move", "USER", 1, 1, "asks for a move of the user", of_move, verb_move },

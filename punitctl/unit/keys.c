@@ -190,7 +190,7 @@ keys_end_older(const unit_t *unit, PGconn *db, const char *kid)
         output_error("PUNIT_KEY_KEEP: expected a time such as 20m, not \"%s\"", keep);
         return false;
     }
-    return database_run(
-        db, "select punit.end_keys($1, $2)", 2,
-        (const char *const[]){ kid, keep != NULL ? pool_printf("%.3f", (double) ms / 1e3) : NULL });
+    return database_run(db, "select punit.end_keys($1, $2)", 2,
+                        (const char *const[]){
+                            kid, keep != NULL ? pool_printf("%.3f", (double) ms / 1e3) : NULL });
 }

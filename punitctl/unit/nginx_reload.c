@@ -3,8 +3,8 @@
  *
  * `nginx -t` is no help: it binds the addresses as this process may, and this process may not bind
  * a port below 1024. The master may. On SIGHUP it tries the new configuration, and keeps the old
- * one, with [emerg] lines in its log, if the new one is no good. If it is, new workers start and the
- * old ones end.
+ * one, with [emerg] lines in its log, if the new one is no good. If it is, new workers start and
+ * the old ones end.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -27,8 +27,8 @@
 #define BEGIN_S      5
 
 typedef struct {
-    pid_t       pid[WORKERS_MOST];
-    size_t      count;
+    pid_t  pid[WORKERS_MOST];
+    size_t count;
 } workers_t;
 
 typedef struct {
@@ -182,10 +182,10 @@ ask(const unit_t *unit, reload_t *reload)
 bool
 nginx_reload(const unit_t *unit)
 {
-    const char      *pid_file = unit_path(unit, "nginx/nginx.pid");
-    static reload_t  reload;
-    bool             ok;
-    int              lock;
+    const char     *pid_file = unit_path(unit, "nginx/nginx.pid");
+    static reload_t reload;
+    bool            ok;
+    int             lock;
 
     memset(&reload, 0, sizeof(reload));
     reload.master = process_of(pid_file, "nginx");

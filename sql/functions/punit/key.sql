@@ -73,7 +73,8 @@ as $$
                 or exists (select from punit.unit_key_end e
                             where e.kid = l.kid and e.until <= clock_timestamp())) o
 $$;
-comment on function punit.over_keys() is 'public keys that no unit may accept any more; held: a row here still says that this unit does';
+comment on function punit.over_keys() is
+    'public keys that no unit may accept any more; held: a row here still says that this unit does';
 grant execute on function punit.over_keys() to punit_mover;
 
 create or replace function punit.drop_key(p_kid text) returns void

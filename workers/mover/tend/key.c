@@ -71,7 +71,7 @@ tell_nginx(void)
 }
 
 
-/* A kid that could lead out of the directory is none. */
+/* A kid with a slash could lead out of the directory. */
 static bool
 remove_file(const char *kid)
 {
