@@ -22,16 +22,17 @@ MODULE   := $(N)/ngx_http_punit_module.so
 
 BUILD_PACKAGES := build-essential debhelper pkg-config nginx-dev libpcre2-dev zlib1g-dev \
 	libssl-dev libpq-dev libjansson-dev libjwt-dev libsodium-dev libmemcached-dev libfcgi-dev \
-	libsmartcols-dev libcurl4-openssl-dev
+	libsmartcols-dev libsystemd-dev libcurl4-openssl-dev
 RUN_PACKAGES   := nginx postgresql-15 memcached runit openssl curl perl adduser
-TEST_PACKAGES  := libcmocka-dev libdbd-pg-perl libjson-validator-perl libyaml-libyaml-perl \
+TEST_PACKAGES  := libcmocka-dev libdbd-pg-perl libnet-dbus-perl dbus libjson-validator-perl \
+	libyaml-libyaml-perl \
 	cppcheck lintian procps spin clang-format libperl-critic-perl shellcheck
 FUZZ_PACKAGES  := clang libclang-rt-14-dev
 # the load, and the peers that are compared with
 BENCH_PACKAGES := wrk haproxy libnginx-mod-http-js libnginx-mod-http-lua libnginx-mod-http-memc \
 	lua-cjson lua-luaossl
 
-PKG_LIBS := libpq jansson libjwt libsodium libmemcached libcrypto smartcols libcurl
+PKG_LIBS := libpq jansson libjwt libsodium libmemcached libcrypto smartcols libsystemd libcurl
 CFLAGS   ?= -O2 -g
 SCHEMA_VERSION := -DPUNIT_SCHEMA_VERSION=$(shell sed -n 's/^version //p' sql/VERSION)
 CPPFLAGS += -D_GNU_SOURCE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -I. -Iworkers \

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "punitctl/pool.h"
@@ -292,6 +293,22 @@ double
 output_rounded(double number)
 {
     return round(1e3 * number) / 1e3;
+}
+
+
+json_t *
+output_time(double seconds)
+{
+    time_t    whole = (time_t) seconds;
+    char      text[32];
+    struct tm utc;
+
+    if (whole == 0 || gmtime_r(&whole, &utc) == NULL
+        || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &utc) == 0)
+    {
+        return json_null();
+    }
+    return json_string(text);
 }
 
 

@@ -58,6 +58,9 @@ json_t *output_words(const char *list);
 /* A number with three decimals, for JSON. */
 double output_rounded(double number);
 
+/* A time, in seconds since 1970, as RFC 3339 writes it. 0: null. */
+json_t *output_time(double time);
+
 /* Gives the verb's own object. Without --json it does nothing. Releases it. */
 void output_json(json_t *value);
 

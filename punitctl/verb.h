@@ -28,5 +28,10 @@ int verb_keys_list(const arguments_t *arguments);
 int verb_keys_rotate(const arguments_t *arguments);
 int verb_keys_sync(const arguments_t *arguments);
 int verb_help(const arguments_t *arguments);
+int verb_keys_retire(const arguments_t *arguments);
+int verb_certificates(const arguments_t *arguments);
+int verb_doctor(const arguments_t *arguments);
+int verb_user_grant(const arguments_t *arguments);
+int verb_user_revoke(const arguments_t *arguments);
 
 #endif

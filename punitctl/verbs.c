@@ -36,6 +36,11 @@ static const verb_option_t of_peer[] = {
     { "up", NULL, "it gets requests again", NULL },
     END,
 };
+static const verb_option_t of_certificates[] = {
+    UNIT_OPTION,
+    { "reload", NULL, "after files were replaced: NGINX and PostgreSQL read them", NULL },
+    END,
+};
 static const verb_option_t of_schema[] = {
     UNIT_OPTION,
     { "sql", "DIR", "the files (else those installed with punitctl)", NULL },
@@ -106,6 +111,14 @@ const verb_t verbs[] = {
     { "seed", "", 0, 0, "first sports and metric types, at one unit only", of_unit, verb_seed },
     { "status", "", 0, 0, "what of this unit runs; exit code 1 unless all of it does", of_unit,
       verb_status },
+    { "doctor", "", 0, 0, "looks for what is wrong or soon will be, and says what to do", of_unit,
+      verb_doctor },
+    { "certificates", "", 0, 0, "certificates of this unit; exit code 1 below 14 days",
+      of_certificates, verb_certificates },
+    { "user grant", "USER ROLE", 2, 2, "gives the user a role: user, coach or editor", of_unit,
+      verb_user_grant },
+    { "user revoke", "USER ROLE", 2, 2, "takes a role from the user, at once", of_unit,
+      verb_user_revoke },
     { "user", "USER", 1, 1, "state, epoch and version in each unit; USER: id or e-mail address",
       of_unit, verb_user },
     { "move", "USER", 1, 1, "asks for a move of the user", of_move, verb_move },
@@ -121,6 +134,8 @@ const verb_t verbs[] = {
     { "keys rotate", "", 0, 0, "makes a new signing key; uses it once all units hold it", of_unit,
       verb_keys_rotate },
     { "keys sync", "", 0, 0, "takes over new keys of other units", of_unit, verb_keys_sync },
+    { "keys retire", "KID", 1, 1, "ends a key of this unit at once, at every unit", of_mesh,
+      verb_keys_retire },
     { "help", "[VERB]", 0, 2, "lists the verbs, or the options of one", of_none, verb_help },
     { NULL, NULL, 0, 0, NULL, NULL, NULL },
 };

@@ -251,34 +251,45 @@ signed_by(X509 *x509, const char *ca_file, const char **reason)
 }
 
 
-bool
-certificate_check(const char *ca_file, const char *certificate, const char *key, const char *id)
+const char *
+certificate_fault(const char *ca_file, const char *certificate, const char *key, const char *id)
 {
     X509 *x509 = read_certificate(certificate);
     EVP_PKEY *private = x509 != NULL ? read_key(key) : NULL;
-    const char *reason = NULL;
+    const char *reason = NULL, *fault = NULL;
     char        name[128] = "";
 
     if (private == NULL) {
         X509_free(x509);
-        return false;
+        return pool_printf("%s or %s cannot be read", certificate, key);
     }
     X509_NAME_get_text_by_NID(X509_get_subject_name(x509), NID_commonName, name, sizeof(name));
     if (X509_check_private_key(x509, private) != 1) {
-        output_problem("certificate", "%s does not belong to %s", key, certificate);
-    } else if (strcmp(name, id) != 0) {
-        output_problem("certificate",
-                       "%s has CN=%s, but PostgreSQL of a peer takes the unit's id"
-                       " from it: CN=%s is needed",
-                       certificate, name, id);
-    } else if (X509_check_host(x509, id, 0, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) != 1) {
-        output_problem("certificate", "%s has no subjectAltName DNS:%s", certificate, id);
-    } else if (!signed_by(x509, ca_file, &reason)) {
-        output_problem("certificate", "%s is not good under %s: %s", certificate, ca_file, reason);
-    } else {
-        reason = id;
+        fault = pool_printf("%s does not belong to %s", key, certificate);
+    } else if (id != NULL && strcmp(name, id) != 0) {
+        fault = pool_printf("%s has CN=%s, but PostgreSQL of a peer takes the unit's id"
+                            " from it: CN=%s is needed",
+                            certificate, name, id);
+    } else if (id != NULL
+               && X509_check_host(x509, id, 0, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) != 1)
+    {
+        fault = pool_printf("%s has no subjectAltName DNS:%s", certificate, id);
+    } else if (ca_file != NULL && !signed_by(x509, ca_file, &reason)) {
+        fault = pool_printf("%s is not good under %s: %s", certificate, ca_file, reason);
     }
     X509_free(x509);
     EVP_PKEY_free(private);
-    return reason == id;
+    return fault;
+}
+
+
+bool
+certificate_check(const char *ca_file, const char *certificate, const char *key, const char *id)
+{
+    const char *fault = certificate_fault(ca_file, certificate, key, id);
+
+    if (fault != NULL) {
+        output_error("%s", fault);
+    }
+    return fault == NULL;
 }

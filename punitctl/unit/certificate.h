@@ -17,6 +17,11 @@ file_result_t certificate_authority(const char *directory);
 file_result_t certificate_unit(const char *ca, const char *id, const char *certificate,
                                const char *key);
 
+/* What is wrong with a certificate and its key, as certificate_check looks at them. NULL: nothing.
+ * `ca_file` or `id` NULL: that is not looked at. */
+const char *certificate_fault(const char *ca_file, const char *certificate, const char *key,
+                              const char *id);
+
 /* Checks that the certificate is signed by the authority in `ca_file`, belongs
  * to the key and names the unit as CN and DNS name. False with the reason printed. */
 bool certificate_check(const char *ca_file, const char *certificate, const char *key,

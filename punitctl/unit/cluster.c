@@ -138,10 +138,19 @@ cluster_configure(const unit_t *unit)
     };
     file_result_t all = file_result_of(results, sizeof(results) / sizeof(*results));
 
-    if (all == FILE_WRITTEN && cluster_runs(unit)) {
-        kill(process_of(unit_path(unit, "pg/postmaster.pid"), "postgres"), SIGHUP);
+    if (all == FILE_WRITTEN) {
+        cluster_reload(unit);
     }
     return all;
+}
+
+
+bool
+cluster_reload(const unit_t *unit)
+{
+    pid_t pid = process_of(unit_path(unit, "pg/postmaster.pid"), "postgres");
+
+    return pid > 0 && kill(pid, SIGHUP) == 0;
 }
 
 

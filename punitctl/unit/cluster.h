@@ -20,6 +20,9 @@ file_result_t cluster_make(const unit_t *unit);
 /* Writes punit.conf, pg_hba.conf and pg_ident.conf, and reloads a running server if any changed. */
 file_result_t cluster_configure(const unit_t *unit);
 
+/* Makes a running server read its settings and its certificate. False: none runs. */
+bool cluster_reload(const unit_t *unit);
+
 /* True if a server of this cluster runs. */
 bool cluster_runs(const unit_t *unit);
 

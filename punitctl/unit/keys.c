@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/base/config.h"
 #include "punitctl/pool.h"
 #include "punitctl/unit/database.h"
 #include "punitctl/unit/file.h"
@@ -85,7 +86,8 @@ write_keys(const unit_t *unit, PGconn *db, int *changed)
         database_query(db, NULL,
                        "select kid, pem from punit.unit_key"
                        " where origin_unit <> punit.self()"
-                       " and kid ~ ('^' || origin_unit || '-[1-9][0-9]*$') order by kid",
+                       " and kid ~ ('^' || origin_unit || '-[1-9][0-9]*$')"
+                       " and kid not in (select kid from punit.over_keys()) order by kid",
                        0, NULL);
     bool ok = keys != NULL;
 
@@ -137,36 +139,58 @@ keys_sync(const unit_t *unit, int *changed)
 }
 
 
-bool
-keys_drop(const unit_t *unit, PGconn *db, const char **until)
+/* Removes the files and rows of the keys that are over. */
+static bool
+drop_over(const unit_t *unit, PGconn *db, int *dropped)
 {
-    PGresult *keys =
-        database_query(db, NULL,
-                       "select kid, date_trunc('second', until) as until, until <= now() as"
-                       " over from punit.left_keys()",
-                       0, NULL);
-    bool ok = keys != NULL;
-    int  dropped = 0;
+    PGresult *keys = database_query(db, NULL, "select kid from punit.over_keys()", 0, NULL);
+    bool      ok = keys != NULL;
 
-    *until = NULL;
     for (int i = 0; ok && i < PQntuples(keys); i++) {
         const char *kid = database_field(keys, i, "kid");
 
-        if (*database_field(keys, i, "over") != 't') {
-            *until = database_field(keys, i, "until");
-            continue;
-        }
         /* The file goes first: without the row no call would find it. */
-        if (unlink(pool_printf("%s/%s" PUBLIC, unit_setting(unit, "PUNIT_KEYS"), kid)) < 0
-            && errno != ENOENT)
-        {
+        if (unlink(pool_printf("%s/%s" PUBLIC, unit_setting(unit, "PUNIT_KEYS"), kid)) == 0) {
+            output_line("key %s is over; removed", kid);
+            ++*dropped;
+        } else if (errno != ENOENT) {
             output_problem("key", "cannot remove the key %s: %m", kid);
             ok = false;
-        } else {
-            ok = database_run(db, "select punit.drop_key($1)", 1, &kid);
-            dropped++;
         }
+        ok = ok && database_run(db, "select punit.drop_key($1)", 1, &kid);
     }
     PQclear(keys);
+    return ok;
+}
+
+
+bool
+keys_drop(const unit_t *unit, PGconn *db, const char **until)
+{
+    int         dropped = 0;
+    bool        ok = drop_over(unit, db, &dropped);
+    const char *last = ok ? database_value(db,
+                                           "select date_trunc('second', max(until))"
+                                           " from punit.left_keys()",
+                                           0, NULL)
+                          : NULL;
+
+    *until = last;
     return ok && (dropped == 0 || keys_reload(unit));
+}
+
+
+bool
+keys_end_older(const unit_t *unit, PGconn *db, const char *kid)
+{
+    const char *keep = unit_setting(unit, "PUNIT_KEY_KEEP");
+    long        ms = keep != NULL ? punit_config_time_parse(keep) : 0;
+
+    if (ms < 0) {
+        output_error("PUNIT_KEY_KEEP: expected a time such as 20m, not \"%s\"", keep);
+        return false;
+    }
+    return database_run(db, "select punit.end_keys($1, $2)", 2,
+                        (const char *const[]){
+                            kid, keep != NULL ? pool_printf("%.3f", (double) ms / 1e3) : NULL });
 }

@@ -17,9 +17,14 @@ bool keys_publish(const unit_t *unit);
  * them. If *changed, the number of new files, is not 0, NGINX and auth read their keys again. */
 bool keys_sync(const unit_t *unit, int *changed);
 
-/* Removes keys of units that have left, as soon as all tokens they signed have expired. *until is
- * the time when the last remaining key may go, NULL: none remains. */
+/* Removes keys that are over: those that stopped signing, and those of units that have left. A key
+ * is over as soon as all tokens that it signed have expired. *until is the time when the last key
+ * of a unit that left may go. NULL: no such key remains. */
 bool keys_drop(const unit_t *unit, PGconn *db, const char **until);
+
+/* The key signs here. The older ones of this unit end when their last tokens have expired, or after
+ * PUNIT_KEY_KEEP. */
+bool keys_end_older(const unit_t *unit, PGconn *db, const char *kid);
 
 /* Makes NGINX and auth read the keys, if they run. */
 bool keys_reload(const unit_t *unit);

@@ -1,6 +1,5 @@
 #include "punitctl/unit/nginx.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,7 +7,6 @@
 #include "punitctl/pool.h"
 #include "punitctl/unit/admin.h"
 #include "punitctl/unit/installation.h"
-#include "punitctl/unit/process.h"
 #include "punitctl/unit/services.h"
 #include "punitctl/unit/template.h"
 
@@ -270,48 +268,4 @@ nginx_write_peers(const unit_t *unit, const unit_address_t *units, size_t count)
     return template_write(unit, "nginx/peers.conf",
                           (const template_value_t[]){ { "PEERS", all }, { NULL, NULL } },
                           "nginx/unit/peers.conf", 0644);
-}
-
-
-bool
-nginx_check(const unit_t *unit)
-{
-    const char *program = nginx_program();
-
-    if (program == NULL) {
-        return false;
-    }
-    const char *const argv[] = {
-        program,
-        "-t",
-        "-q",
-        "-p",
-        unit_path(unit, "nginx/"),
-        "-e",
-        unit_path(unit, "log/nginx.log"),
-        "-c",
-        "nginx.conf",
-        NULL,
-    };
-
-    return process_run(argv, NULL);
-}
-
-
-bool
-nginx_reload(const unit_t *unit)
-{
-    pid_t pid = process_of(unit_path(unit, "nginx/nginx.pid"), "nginx");
-
-    if (pid == 0) {
-        return true;
-    }
-    if (!nginx_check(unit)) {
-        output_problem("nginx", "NGINX keeps the configuration it has");
-        return false;
-    }
-    if (kill(pid, SIGHUP) == 0) {
-        output_line("told NGINX (pid %d) to read its configuration again", (int) pid);
-    }
-    return true;
 }

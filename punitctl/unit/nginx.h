@@ -19,10 +19,8 @@ file_result_t nginx_write(const unit_t *unit);
 /* Writes unit/peers.conf: a punit_peer and an upstream for each of the units but this one. */
 file_result_t nginx_write_peers(const unit_t *unit, const unit_address_t *units, size_t count);
 
-/* Checks the configuration (nginx -t). */
-bool nginx_check(const unit_t *unit);
-
-/* Makes a running NGINX read its configuration, after a check. */
+/* Makes a running NGINX read its configuration, and waits until that is in force. False with
+ * NGINX's reason printed if NGINX keeps the old one. True if no NGINX runs. */
 bool nginx_reload(const unit_t *unit);
 
 /* Path of the program. NULL with the reason printed. */

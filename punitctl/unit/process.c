@@ -140,6 +140,38 @@ process_age(pid_t pid)
 }
 
 
+pid_t
+process_parent(pid_t pid)
+{
+    char        line[1024];
+    const char *at = process_stat(pid, line, sizeof(line));
+    int         parent;
+
+    return at != NULL && sscanf(at, ") %*c %d", &parent) == 1 ? (pid_t) parent : 0;
+}
+
+
+const char *
+process_title(pid_t pid)
+{
+    FILE  *file = fopen(pool_printf("/proc/%d/cmdline", (int) pid), "re");
+    char   line[256];
+    size_t n;
+
+    if (file == NULL) {
+        return "";
+    }
+    n = fread(line, 1, sizeof(line) - 1, file);
+    fclose(file);
+    line[n] = '\0';
+    n = strlen(line);
+    while (n > 0 && line[n - 1] == ' ') {
+        line[--n] = '\0'; /* nginx fills the place of its old arguments with blanks. */
+    }
+    return pool_printf("%s", line);
+}
+
+
 static const struct passwd *
 system_user(void)
 {

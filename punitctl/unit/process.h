@@ -18,6 +18,13 @@ pid_t process_of(const char *pid_file, const char *name);
 /* Seconds since the process started; -1 if it does not exist. */
 double process_age(pid_t pid);
 
+/* The process that started it, 0: it does not exist. */
+pid_t process_parent(pid_t pid);
+
+/* Its command line, as the process may have rewritten it: nginx says there what a process is. "" if
+ * it does not exist. */
+const char *process_title(pid_t pid);
+
 /* As root, becomes the user who owns the unit's directory, permanently. If the directory does not
  * exist yet, that is the system user `punit`. As another user it does nothing. False with the
  * reason printed. */

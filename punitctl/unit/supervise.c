@@ -2,12 +2,14 @@
 
 #include <string.h>
 
+#include "lib/base/clock.h"
 #include "punitctl/pool.h"
 #include "punitctl/unit/cluster.h"
 #include "punitctl/unit/installation.h"
 #include "punitctl/unit/nginx.h"
 #include "punitctl/unit/process.h"
 #include "punitctl/unit/services.h"
+#include "punitctl/unit/supervise_systemd.h"
 #include "punitctl/unit/template.h"
 
 /* The services of conf/services stand between these. */
@@ -102,6 +104,39 @@ supervise_write(const unit_t *unit)
 }
 
 
+/* By runit's files. The servers also write pid files of their own, which serve any supervisor. */
+static supervise_state_t
+state_of_runit(const unit_t *unit, const supervise_process_t *process)
+{
+    const char       *name = process->name;
+    supervise_state_t state = {
+        .known = file_exists(unit_path(unit, "sv/%s/supervise", name)),
+        .pid = process_of(unit_path(unit, "sv/%s/supervise/pid", name), process->program),
+        .restarts = -1,
+    };
+
+    if (state.pid == 0 && strcmp(name, "postgres") == 0) {
+        state.pid = process_of(unit_path(unit, "pg/postmaster.pid"), "postgres");
+    } else if (state.pid == 0 && strcmp(name, "nginx") == 0) {
+        state.pid = process_of(unit_path(unit, "nginx/nginx.pid"), "nginx");
+    }
+    if (state.pid > 0) {
+        state.since = punit_clock_s() - process_age(state.pid);
+    }
+    return state;
+}
+
+
+supervise_state_t
+supervise_state(const unit_t *unit, const supervise_process_t *process)
+{
+    supervise_state_t state;
+
+    return supervise_systemd_state(unit, process->name, &state) ? state
+                                                                : state_of_runit(unit, process);
+}
+
+
 pid_t
 supervise_pid(const unit_t *unit, const char *name)
 {
@@ -110,16 +145,7 @@ supervise_pid(const unit_t *unit, const char *name)
 
     for (size_t i = 0; processes != NULL && i < count; i++) {
         if (strcmp(processes[i].name, name) == 0) {
-            pid_t pid =
-                process_of(unit_path(unit, "sv/%s/supervise/pid", name), processes[i].program);
-
-            /* Under systemd the servers write pid files of their own. */
-            if (pid == 0 && strcmp(name, "postgres") == 0) {
-                pid = process_of(unit_path(unit, "pg/postmaster.pid"), "postgres");
-            } else if (pid == 0 && strcmp(name, "nginx") == 0) {
-                pid = process_of(unit_path(unit, "nginx/nginx.pid"), "nginx");
-            }
-            return pid;
+            return supervise_state(unit, &processes[i]).pid;
         }
     }
     return 0;

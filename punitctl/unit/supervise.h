@@ -18,12 +18,24 @@ typedef struct {
     const char *run;     /* the template of its run script */
 } supervise_process_t;
 
+/* What the supervisor of a process says. */
+typedef struct {
+    bool        known;    /* a supervisor, systemd or runit, has this process */
+    pid_t       pid;      /* 0: it does not run */
+    double      since;    /* when it started, in seconds since 1970; 0: unknown */
+    long        restarts; /* -1: the supervisor does not count them */
+    const char *result;   /* "core-dump", "signal"...: how it ended last, by systemd; else NULL */
+} supervise_state_t;
+
 /* All processes of a unit, the services of conf/services among them. NULL with the reason printed.
  */
 const supervise_process_t *supervise_processes(size_t *count);
 
 /* Writes the run scripts. */
 file_result_t supervise_write(const unit_t *unit);
+
+/* The state of a process: of systemd if systemd runs this unit, else of runit. */
+supervise_state_t supervise_state(const unit_t *unit, const supervise_process_t *process);
 
 /* The pid of a process by its supervisor; 0: it does not run. */
 pid_t supervise_pid(const unit_t *unit, const char *name);

@@ -1,10 +1,15 @@
 /*
  * punitctl drain: moves all users of this unit to others.
  *
+ * What a drain asked of units and they have not begun is withdrawn when the drain ends, and when it
+ * goes on to another unit.
+ *
  * The database keeps the state (punit.drain, punit.drain_user), so the next call continues a drain
  * that was interrupted.
  */
+#include <errno.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +17,7 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
+#include "punitctl/mesh/peers.h"
 #include "punitctl/pool.h"
 #include "punitctl/unit/database.h"
 #include "punitctl/verb.h"
@@ -24,13 +30,37 @@
 #define STEP_NS (250 * 1000 * 1000)
 #define LINE_S  5
 
+/* The rate is that of the last seconds: the first users are the slow ones. */
+#define RATE_S  10
+#define SAMPLES (4 * RATE_S)
+
+/* As a shell does for a program that SIGINT ended. */
+#define EXIT_INTERRUPTED 130
+
+typedef struct {
+    double at;
+    long   moved;
+} sample_t;
+
 typedef struct {
     PGconn     *db;
     const char *window;
     long        first, left, asked, again;
     double      began;
     bool        json, terminal;
+    sample_t    sample[SAMPLES]; /* a ring */
+    size_t      samples;
 } drain_t;
+
+static volatile sig_atomic_t interrupted;
+
+
+static void
+interrupt(int signal)
+{
+    (void) signal;
+    interrupted = 1;
+}
 
 
 static double
@@ -40,6 +70,7 @@ now(void)
 }
 
 
+/* Over all of the drain. */
 static double
 rate(const drain_t *drain)
 {
@@ -49,11 +80,30 @@ rate(const drain_t *drain)
 }
 
 
+/* Over the last seconds. */
+static double
+rate_now(drain_t *drain)
+{
+    size_t          n = drain->samples < SAMPLES ? drain->samples : SAMPLES;
+    sample_t        last = { .at = now(), .moved = drain->first - drain->left };
+    const sample_t *oldest = &last;
+
+    for (size_t i = 0; i < n; i++) {
+        const sample_t *one = &drain->sample[i];
+
+        oldest = one->at < oldest->at && one->at >= last.at - RATE_S ? one : oldest;
+    }
+    drain->sample[drain->samples++ % SAMPLES] = last;
+    return last.at > oldest->at ? (double) (last.moved - oldest->moved) / (last.at - oldest->at)
+                                : 0;
+}
+
+
 /* Shows how far the drain is: in place on a terminal, else by a line now and then. */
 static void
-progress(const drain_t *drain, double *said)
+progress(drain_t *drain, double *said)
 {
-    double      a_second = rate(drain);
+    double      a_second = rate_now(drain);
     const char *rest = a_second > 0 ? pool_printf("%.0f s left", (double) drain->left / a_second)
                                     : "time left unknown";
     const char *line;
@@ -124,47 +174,184 @@ conclude(const drain_t *drain, const char *unit)
 }
 
 
+/* Asks a peer to forget what it was asked for: these users, or (NULL) all of this unit's. The
+ * number of moves that this ended; -1: peer->problem says why it did not. */
+static json_int_t
+ask_back(const peers_t *peers, peer_t *peer, const char *users, const char *paced)
+{
+    const char *values[] = { users, paced, peers->incarnation, peer->incarnation };
+    PGresult   *answer = NULL;
+    json_int_t  n = -1;
+
+    if (peer->db != NULL) {
+        answer = database_query(peer->db, &peer->problem,
+                                "select punit.ask_withdraw($1, $2, $3, $4)", 4, values);
+    }
+    if (answer != NULL) {
+        const char *said = database_field(answer, 0, "ask_withdraw");
+
+        if (strncmp(said, "VOID", 4) == 0) {
+            peer->problem = said;
+        } else {
+            n = strtoll(said, NULL, 10);
+        }
+    }
+    PQclear(answer);
+    return n;
+}
+
+
+/* Takes back what one unit was asked for. False with the reason printed. */
+static bool
+withdraw_from(peers_t *peers, const PGresult *asked, int row, json_int_t *withdrawn)
+{
+    const char *to = database_field(asked, row, "to_unit");
+    const char *users = database_field(asked, row, "users");
+    peer_t     *peer = peers_find(peers, to);
+    const char *here = database_value(peers->unit[0].db, "select punit.withdraw($1, $2)", 2,
+                                      (const char *const[]){ to, users });
+    json_int_t  there;
+
+    if (here == NULL || peer == NULL) {
+        return here != NULL; /* That unit has left. */
+    }
+    there = ask_back(peers, peer, users, database_field(asked, row, "paced"));
+    if (there < 0) {
+        output_error("%s still takes users that it was asked for: %s", to, peer->problem);
+        return false;
+    }
+    *withdrawn += strtoll(here, NULL, 10) + there;
+    return true;
+}
+
+
+/* No user is left, but a unit may wait for one who has gone elsewhere. A unit that does not answer
+ * waits on, and finds nobody here. */
+static void
+withdraw_rest(const unit_t *unit, bool fast)
+{
+    peers_t peers;
+
+    if (!peers_open(&peers, unit)) {
+        return;
+    }
+    for (size_t i = 1; i < peers.count; i++) {
+        ask_back(&peers, &peers.unit[i], NULL, fast ? "f" : "t");
+    }
+    peers_close(&peers);
+}
+
+
+/* Runs a statement that ends the drain or turns it to another unit (`keep`), and takes back what
+ * other units were asked for. NULL with the reason printed if the statement failed. */
+static const char *
+turn(const drain_t *drain, const unit_t *unit, const char *statement, int count,
+     const char *const *values, const char *keep, bool *complete, json_int_t *withdrawn)
+{
+    const char *answer = NULL;
+    PGresult   *asked = NULL;
+    peers_t     peers;
+
+    if (database_run(drain->db, "begin", 0, NULL)) {
+        asked = database_query(drain->db, NULL, "select * from punit.drain_asked($1)", 1, &keep);
+        answer = asked != NULL ? database_value(drain->db, statement, count, values) : NULL;
+        if (!database_run(drain->db, answer != NULL ? "commit" : "rollback", 0, NULL)) {
+            answer = NULL;
+        }
+    }
+    if (answer != NULL && PQntuples(asked) > 0) {
+        *complete = peers_open(&peers, unit);
+        for (int i = 0; peers.count > 0 && i < PQntuples(asked); i++) {
+            *complete = withdraw_from(&peers, asked, i, withdrawn) && *complete;
+        }
+        peers_close(&peers);
+    }
+    PQclear(asked);
+    return answer;
+}
+
+
+static int
+stop_watching(const drain_t *drain, const char *unit)
+{
+    if (drain->json) {
+        conclude(drain, unit);
+    } else {
+        output_line("stopped watching; %s stays drained: %ld left; `punitctl drain %s --end` ends"
+                    " it, and the same call watches again",
+                    unit, drain->left, unit);
+    }
+    return EXIT_INTERRUPTED;
+}
+
+
 static int
 run(drain_t *drain, const unit_t *unit, const char *to, bool fast, double limit)
 {
     const struct timespec pause = { .tv_nsec = STEP_NS };
     const char           *values[] = { to, fast ? "f" : "t" };
-    const char *owned = database_value(drain->db, "select punit.drain_begin($1, $2)", 2, values);
-    double      said = 0;
+    json_int_t            withdrawn = 0;
+    bool                  complete = true;
+    double                said = 0;
+    const char           *owned;
 
+    /* Spread over all peers, what each of them was asked for stays. */
+    owned = to == NULL ? database_value(drain->db, "select punit.drain_begin($1, $2)", 2, values)
+                       : turn(drain, unit, "select punit.drain_begin($1, $2)", 2, values, to,
+                              &complete, &withdrawn);
     if (owned == NULL) {
         return EXIT_FAILED;
     }
+    if (withdrawn > 0 && !drain->json) {
+        output_line("withdrew %lld requests to other units", (long long) withdrawn);
+    }
+    signal(SIGINT, interrupt);
     drain->began = now();
     drain->first = drain->left = strtol(owned, NULL, 10);
+    if (!drain->json) {
+        output_line("%ld users are here", drain->first);
+    }
     for (;;) {
         if (!step(drain)) {
             return EXIT_FAILED;
         }
         progress(drain, &said);
+        if (drain->left == 0) {
+            withdraw_rest(unit, fast);
+        }
         if (drain->left == 0 || now() - drain->began >= limit) {
             return conclude(drain, unit->id);
         }
         nanosleep(&pause, NULL);
+        if (interrupted) {
+            return stop_watching(drain, unit->id);
+        }
     }
 }
 
 
 static int
-end(PGconn *db, const char *unit, bool json)
+end(const drain_t *drain, const unit_t *unit)
 {
-    const char *ended = database_value(db, "select punit.drain_end()", 0, NULL);
-    bool        was = ended != NULL && *ended == 't';
+    json_int_t  withdrawn = 0;
+    bool        complete = true;
+    const char *ended =
+        turn(drain, unit, "select punit.drain_end()", 0, NULL, NULL, &complete, &withdrawn);
+    bool was = ended != NULL && *ended == 't';
 
     if (ended == NULL) {
         return EXIT_FAILED;
     }
-    if (json) {
-        output_json(json_pack("{s:s, s:b}", "unit", unit, "ended", was));
+    if (drain->json) {
+        output_json(
+            json_pack("{s:s, s:b, s:I}", "unit", unit->id, "ended", was, "withdrawn", withdrawn));
+    } else if (was) {
+        output_line("users may come here again; %lld requests to other units withdrawn",
+                    (long long) withdrawn);
     } else {
-        output_line(was ? "users may come here again" : "it was not drained");
+        output_line("it was not drained");
     }
-    return EXIT_OK;
+    return complete ? EXIT_OK : EXIT_FAILED;
 }
 
 
@@ -199,7 +386,7 @@ verb_drain(const arguments_t *arguments)
         return EXIT_FAILED;
     }
     status = arguments_value(arguments, "end") != NULL
-                 ? end(drain.db, unit.id, drain.json)
+                 ? end(&drain, &unit)
                  : run(&drain, &unit, arguments_value(arguments, "to"),
                        arguments_value(arguments, "fast") != NULL, limit);
     PQfinish(drain.db);

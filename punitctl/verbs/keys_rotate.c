@@ -42,6 +42,33 @@ missing_at(const unit_t *unit, const char *kid)
 }
 
 
+/* The private halves of older keys serve nobody but a thief. */
+static bool
+end_older(const unit_t *unit, const char *kid, unsigned long last)
+{
+    PGconn     *db = database_open(unit, "postgres", NULL);
+    const char *until = NULL;
+    bool        ok = db != NULL && keys_end_older(unit, db, kid);
+
+    for (unsigned long n = last; ok && n > 0; n--) {
+        unlink(path_of(unit, "PUNIT_PRIVATE", n, PRIVATE));
+    }
+    if (ok) {
+        until = database_value(db,
+                               "select date_trunc('second', max(until)) from punit.unit_key_end"
+                               " where origin_unit = punit.self()",
+                               0, NULL);
+    }
+    PQfinish(db);
+    if (until == NULL) {
+        return false;
+    }
+    output_line("%s signs from now on; tokens of %s-%lu are good until %s", kid, unit->id, last,
+                until);
+    return true;
+}
+
+
 int
 verb_keys_rotate(const arguments_t *arguments)
 {
@@ -91,7 +118,5 @@ verb_keys_rotate(const arguments_t *arguments)
         return EXIT_FAILED;
     }
     output_fact("before", json_string(pool_printf("%s-%lu", unit.id, n)));
-    output_line("%s signs from now on; %s-%lu stays good for tokens it has signed", kid, unit.id,
-                n);
-    return EXIT_OK;
+    return end_older(&unit, kid, n) ? EXIT_OK : EXIT_FAILED;
 }

@@ -1,5 +1,5 @@
 /*
- * punitctl keys sync: takes over new keys of other units and removes those of units that left.
+ * punitctl keys sync: takes over new keys of other units and removes those that are over.
  */
 #include "punitctl/unit/database.h"
 #include "punitctl/unit/keys.h"

@@ -1,8 +1,9 @@
 /*
- * punitctl status: the processes of this unit, its grids, its users and its mesh.
+ * punitctl status: the processes of this unit, its NGINX, grids, disks, certificates, users and
+ * mesh.
  */
 #include <jansson.h>
-#include <libmemcached/memcached.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,12 +11,20 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "punitctl/mesh/mesh.h"
 #include "punitctl/pool.h"
+#include "punitctl/unit/certificate_list.h"
 #include "punitctl/unit/database.h"
-#include "punitctl/unit/process.h"
+#include "punitctl/unit/disk.h"
+#include "punitctl/unit/front.h"
+#include "punitctl/unit/grid.h"
 #include "punitctl/unit/supervise.h"
 #include "punitctl/verb.h"
+
+
+/* The type bigint, of pg_type. */
+#define INT8_TYPE 20
 
 
 /* True if a process listens on the socket (stream or datagram). */
@@ -39,6 +48,32 @@ answers(const char *path)
 }
 
 
+/* What is known of one process. A process with a socket is up if it answers there too. Where no
+ * supervisor is known, the socket alone counts. */
+static json_t *
+one_process(const unit_t *unit, const supervise_process_t *process, bool *good)
+{
+    supervise_state_t now = supervise_state(unit, process);
+    bool    heard = process->socket == NULL || answers(unit_path(unit, "sock/%s", process->socket));
+    bool    up = heard && (now.pid > 0 || (!now.known && process->socket != NULL));
+    json_t *all = json_object();
+
+    *good = *good && up;
+    json_object_set_new(all, "name", json_string(process->name));
+    json_object_set_new(all, "state", json_string(up ? "up" : now.pid > 0 ? "silent" : "down"));
+    json_object_set_new(all, "pid", now.pid > 0 ? json_integer(now.pid) : json_null());
+    json_object_set_new(all, "up_s",
+                        now.pid > 0 && now.since > 0
+                            ? json_real(round(10 * (punit_clock_s() - now.since)) / 10)
+                            : json_null());
+    json_object_set_new(all, "since", now.pid > 0 ? output_time(now.since) : json_null());
+    json_object_set_new(all, "restarts",
+                        now.restarts >= 0 ? json_integer(now.restarts) : json_null());
+    json_object_set_new(all, "result", now.result != NULL ? json_string(now.result) : json_null());
+    return all;
+}
+
+
 static json_t *
 processes(const unit_t *unit, bool *good)
 {
@@ -48,66 +83,9 @@ processes(const unit_t *unit, bool *good)
 
     *good = *good && listed != NULL;
     for (size_t i = 0; listed != NULL && i < count; i++) {
-        const supervise_process_t *process = &listed[i];
-        pid_t                      pid = supervise_pid(unit, process->name);
-        bool                       heard =
-            process->socket == NULL || answers(unit_path(unit, "sock/%s", process->socket));
-        /* systemd keeps no pid files, so a process with a socket is judged by the socket. */
-        bool up = process->socket != NULL ? heard : pid > 0;
-
-        *good = *good && up;
-        json_array_append_new(
-            all, json_pack("{s:s, s:s, s:o, s:o}", "name", process->name, "state",
-                           up        ? "up"
-                           : pid > 0 ? "silent"
-                                     : "down",
-                           "pid", pid > 0 ? json_integer(pid) : json_null(), "up_s",
-                           pid > 0 ? json_real((double) (long) (10 * process_age(pid)) / 10)
-                                   : json_null()));
+        json_array_append_new(all, one_process(unit, &listed[i], good));
     }
     return all;
-}
-
-
-/* The servers of a list, each asked for its version and its items. */
-static void
-grid_servers(const char *grid, const char *list, json_t *all, bool *good)
-{
-    char *rest = pool_printf("%s", list != NULL ? list : "");
-    char *word;
-
-    while ((word = strsep(&rest, " ")) != NULL) {
-        memcached_st      *client = memcached_create(NULL);
-        const char        *colon = strrchr(word, ':');
-        memcached_return_t rc;
-        memcached_stat_st *stat;
-        bool               up;
-
-        if (*word == '\0' || colon == NULL) {
-            memcached_free(client);
-            continue;
-        }
-        if (strncmp(word, "unix:", 5) == 0) {
-            memcached_server_add_unix_socket(client, word + 5);
-        } else {
-            memcached_server_add(client, pool_printf("%.*s", (int) (colon - word), word),
-                                 (in_port_t) strtoul(colon + 1, NULL, 10));
-        }
-        memcached_behavior_set(client, MEMCACHED_BEHAVIOR_CONNECT_TIMEOUT, 500);
-        memcached_behavior_set(client, MEMCACHED_BEHAVIOR_POLL_TIMEOUT, 500);
-        stat = memcached_stat(client, NULL, &rc);
-        up = stat != NULL && rc == MEMCACHED_SUCCESS && stat->pid > 0;
-        *good = *good && up;
-        json_array_append_new(all, json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "grid", grid,
-                                             "server", word, "state", up ? "up" : "down", "items",
-                                             (json_int_t) (up ? stat->curr_items : 0), "hits",
-                                             (json_int_t) (up ? stat->get_hits : 0), "misses",
-                                             (json_int_t) (up ? stat->get_misses : 0)));
-        if (stat != NULL) {
-            memcached_stat_free(client, stat);
-        }
-        memcached_free(client);
-    }
 }
 
 
@@ -145,22 +123,32 @@ schema_fit(PGconn *db, bool *good)
 }
 
 
+/* The first row of a statement as an object of texts; null if there is none. */
 static json_t *
-gather(const unit_t *unit, bool *good)
+row_of(PGconn *db, const char *statement)
 {
-    json_t *grids = json_array();
-    json_t *mesh, *messages;
-    PGconn *db;
-    json_t *all = json_pack("{s:s, s:o, s:o}", "unit", unit->id, "processes", processes(unit, good),
-                            "grid", grids);
+    PGresult *row = database_query(db, NULL, statement, 0, NULL);
+    json_t   *all = row != NULL && PQntuples(row) > 0 ? json_object() : json_null();
 
-    grid_servers("documents", unit_setting(unit, "PUNIT_GRID"), grids, good);
-    grid_servers("tokens", unit_setting(unit, "PUNIT_TOKEN_GRID"), grids, good);
-    db = database_open(unit, "postgres", NULL);
-    if (db == NULL) {
-        *good = false;
-        return all;
+    for (int i = 0; json_is_object(all) && i < PQnfields(row); i++) {
+        const char *name = PQfname(row, i);
+        const char *value = database_field(row, 0, name);
+
+        json_object_set_new(all, name,
+                            value == NULL                  ? json_null()
+                            : PQftype(row, i) == INT8_TYPE ? json_integer(strtoll(value, NULL, 10))
+                                                           : json_string(value));
     }
+    PQclear(row);
+    return all;
+}
+
+
+static void
+gather_database(json_t *all, PGconn *db, bool *good)
+{
+    json_t *mesh, *messages;
+
     json_object_set_new(all, "schema", schema_fit(db, good));
     json_object_set_new(all, "users",
                         numbers(db, "select state, count(*) from punit.own group by 1 order by 1"));
@@ -179,10 +167,42 @@ gather(const unit_t *unit, bool *good)
                            " where o.origin_unit = punit.self()"
                            " order by 1");
     json_object_set_new(all, "messages", messages);
+    json_object_set_new(all, "drain",
+                        row_of(db, "select to_unit as to, began_at as since, owned, remaining as"
+                                   " \"left\" from punit.drain"));
+    json_object_set_new(all, "keys",
+                        row_of(db, "select (select k.kid from punit.unit_key k where"
+                                   " k.origin_unit = punit.self() and not exists (select from"
+                                   " punit.unit_key_end e where e.kid = k.kid) order by"
+                                   " k.created_at, k.kid limit 1) as signs,"
+                                   " (select count(*) from punit.unit_key_held h where"
+                                   " h.origin_unit = punit.self()) as held"));
     mesh = mesh_state(db);
     *good = *good && mesh != NULL && mesh_good(mesh) && json_object_get(messages, "failing") == NULL
             && json_object_get(messages, "given up") == NULL;
     json_object_set_new(all, "mesh", mesh != NULL ? mesh : json_array());
+}
+
+
+static json_t *
+gather(const unit_t *unit, bool *good)
+{
+    json_t *certificates = certificate_list(unit);
+    PGconn *db;
+    json_t *all = json_pack("{s:s, s:s, s:o}", "unit", unit->id, "version", PUNIT_VERSION,
+                            "processes", processes(unit, good));
+
+    json_object_set_new(all, "grid", grid_state(unit, good));
+    json_object_set_new(all, "front", front_state(unit, good));
+    json_object_set_new(all, "disk", disk_state(unit, good));
+    *good = *good && certificate_list_good(certificates);
+    json_object_set_new(all, "certificates", certificates);
+    db = database_open(unit, "postgres", NULL);
+    if (db == NULL) {
+        *good = false;
+        return all;
+    }
+    gather_database(all, db, good);
     PQfinish(db);
     return all;
 }
@@ -214,21 +234,122 @@ print_schema(const json_t *schema)
 }
 
 
+/* "auth 503 (database-down), us down": what of an array is not as `member` should be. */
+static const char *
+exceptions(const json_t *objects, const char *name, const char *member, const char *should)
+{
+    const char   *line = "";
+    const json_t *one;
+    size_t        i;
+
+    json_array_foreach(objects, i, one)
+    {
+        const char *value = output_value(one, member);
+        const char *wrong = output_value(one, "wrong");
+
+        if (value == NULL || strcmp(value, should) != 0) {
+            line = pool_printf("%s%s%s %s%s%s%s", line, *line != '\0' ? ", " : "",
+                               output_value(one, name), value, wrong != NULL ? " (" : "",
+                               wrong != NULL ? wrong : "", wrong != NULL ? ")" : "");
+        }
+    }
+    return line;
+}
+
+
+static void
+print_line(const char *title, const char *text)
+{
+    printf("%-12s  %s\n", title, text);
+}
+
+
+static void
+print_front(const json_t *front)
+{
+    const char *services =
+        exceptions(json_object_get(front, "services"), "service", "status", "200");
+    const char *marks = exceptions(json_object_get(front, "marks"), "peer", "mark", "up");
+
+    print_line("nginx", output_value(front, "nginx"));
+    print_line("health", *services != '\0' ? services : "all services are well");
+    print_line("marks", *marks != '\0' ? marks : "no peer is marked down");
+}
+
+
+static void
+print_disk(const json_t *disks)
+{
+    const json_t *one;
+    size_t        i;
+
+    json_array_foreach(disks, i, one)
+    {
+        double gib = (double) json_integer_value(json_object_get(one, "free_bytes")) / (1 << 30);
+        print_line("disk", pool_printf("%s: %.1f GiB and %s %% free%s", output_value(one, "path"),
+                                       gib, output_value(one, "free_percent"),
+                                       strcmp(output_value(one, "state"), "ok") == 0
+                                           ? ""
+                                           : pool_printf(": %s", output_value(one, "state"))));
+    }
+}
+
+
+static void
+print_certificates(const json_t *certificates)
+{
+    const json_t *one;
+    size_t        i;
+
+    json_array_foreach(certificates, i, one)
+    {
+        const char *days = output_value(one, "days");
+        const char *problem = output_value(one, "problem");
+
+        print_line("certificate",
+                   pool_printf("%s: %s days left%s%s", output_value(one, "name"),
+                               days != NULL ? days : "no", problem != NULL ? "; " : "",
+                               problem != NULL ? problem : ""));
+    }
+}
+
+
+static void
+print_drain(const json_t *drain)
+{
+    const char *to = output_value(drain, "to");
+
+    if (json_is_object(drain)) {
+        print_line("drain", pool_printf("to %s since %s: %s of %s users are left",
+                                        to != NULL ? to : "all peers", output_value(drain, "since"),
+                                        output_value(drain, "left"), output_value(drain, "owned")));
+    }
+}
+
+
 static void
 print(const json_t *all)
 {
-    static const char *const process[] = { "name", "state", "pid", "up_s" };
+    static const char *const process[] = { "name", "state", "pid", "up_s", "restarts", "result" };
     static const char *const grid[] = { "grid", "server", "state", "items", "hits", "misses" };
     const json_t            *mesh = json_object_get(all, "mesh");
+    const json_t            *keys = json_object_get(all, "keys");
 
-    output_objects(json_object_get(all, "processes"), process, 4);
+    output_objects(json_object_get(all, "processes"), process, 6);
     puts("");
     output_objects(json_object_get(all, "grid"), grid, 6);
     puts("");
+    print_line("program", pool_printf("version %s", output_value(all, "version")));
+    print_front(json_object_get(all, "front"));
+    print_disk(json_object_get(all, "disk"));
+    print_certificates(json_object_get(all, "certificates"));
     if (mesh == NULL) {
         return;
     }
     print_schema(json_object_get(all, "schema"));
+    print_line("keys", pool_printf("%s signs, %s held", output_value(keys, "signs"),
+                                   output_value(keys, "held")));
+    print_drain(json_object_get(all, "drain"));
     print_numbers("users", json_object_get(all, "users"));
     print_numbers("moves", json_object_get(all, "moves"));
     print_numbers("generations", json_object_get(all, "generations"));

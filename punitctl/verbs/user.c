@@ -18,6 +18,23 @@ static const char *const columns[] = {
 #define COLUMNS (sizeof(columns) / sizeof(*columns))
 
 
+/* The roles as the user's owner has them. NULL: no owner was asked yet, or it cannot say. */
+static const char *roles;
+
+
+static void
+ask_roles(PGconn *db, const char *id)
+{
+    const char *error;
+    PGresult   *row = database_query(db, &error, "select auth.roles_of($1) as roles", 1, &id);
+
+    if (row != NULL) {
+        roles = database_field(row, 0, "roles");
+    }
+    PQclear(row);
+}
+
+
 /* A row of the table for one unit. `db` NULL: the unit does not answer, for `problem`. */
 static const char **
 inspect(PGconn *db, const char *id, const char *unit, const char *problem)
@@ -41,6 +58,9 @@ inspect(PGconn *db, const char *id, const char *unit, const char *problem)
         row[i] = database_field(found, 0, columns[i]);
     }
     PQclear(found);
+    if (row[1] != NULL && strcmp(row[1], "OWNED") == 0) {
+        ask_roles(db, id);
+    }
     return row;
 }
 
@@ -66,7 +86,7 @@ static void
 print_json(const char *id, const char *const *const *rows, size_t count)
 {
     json_t *units = json_array();
-    json_t *all = json_pack("{s:s, s:o}", "user", id, "units", units);
+    json_t *all = json_pack("{s:s, s:s?, s:o}", "user", id, "roles", roles, "units", units);
 
     for (size_t i = 0; i < count; i++) {
         json_array_append_new(units, object(rows[i]));
@@ -85,6 +105,9 @@ print_table(const char *id, const char *const *const *rows, size_t count)
         memcpy(&cells[(i + 1) * COLUMNS], rows[i], sizeof(columns));
     }
     printf("user %s\n", id);
+    if (roles != NULL) {
+        printf("roles %s\n", roles);
+    }
     output_table(cells, count + 1, COLUMNS);
 }
 

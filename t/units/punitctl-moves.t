@@ -6,6 +6,7 @@ use warnings;
 use FindBin ();
 use lib "$FindBin::Bin/../lib";
 use JSON::PP qw(decode_json);
+use Punit::File qw(slurp);
 use Punit::Units;
 use Punit::Wait qw(wait_until);
 use Test::More;
@@ -199,6 +200,48 @@ is($status, 1, 'and gives up: exit code 1');
 cmp_ok(time - $since, '<', 20, 'at once');
 like($said, qr/the drain of unit eu was ended; 5 users are left/, 'it says so');
 $units->process('us', 'mover', 'up');
-ok(wait_until(sub { $owned->() == 0 }, 20), 'a user asked away by then still goes');
+($status, $said) = $units->punitctl('us', 'moves');
+is($said, "us: no moves\n", 'what it asked for is withdrawn at the other unit');
+is($owned->(), 5, 'so nobody goes any more');
+
+# ---- one that nobody watches any more
+$units->process('us', 'mover', 'down');
+my $interrupted = $units->punitctl_begin('eu', 'drain', 'eu', '--to', 'us', '--within', '60');
+wait_until(sub { $eu->selectrow_array('select count(*) from punit.drain_user') == 5 }, 20);
+my ($watcher) = grep { slurp("/proc/$_/cmdline", absent => '') =~ /\0drain\0eu\0/ }
+    map { m{(\d+)$} } glob '/proc/[0-9]*';
+kill INT => $watcher;
+($status, $said) = $interrupted->();
+is($status, 130, 'SIGINT ends the watching: exit code 130') or diag $said;
+like($said, qr/^eu: 5 users are here$/m, 'its first line came at once');
+like(
+    $said,
+    qr/stopped watching; eu stays drained: 5 left; `punitctl drain eu --end` ends it/,
+    'the last line says that the drain goes on, and how to end it'
+);
+is($eu->selectrow_array('select count(*) from punit.drain'), 1, 'so it does');
+
+# ---- the same drain to another unit: what the first one asked for is withdrawn
+$eu->do(q{insert into punit.peer (id, pg) values ('ap', 'host=127.0.0.1 port=9')});
+($status, $said) = $units->punitctl('eu', 'drain', 'eu', '--to', 'ap', '--within', '0');
+like($said, qr/withdrew 5 requests to other units/, 'a drain to another unit takes them back');
+is(($units->punitctl('us', 'moves'))[1], "us: no moves\n", 'the first unit takes nobody');
+($status, $said) = $units->punitctl('eu', 'drain', 'eu', '--end');
+is($status, 1, 'a unit that cannot be asked is a failure of --end');
+like($said, qr/ap still takes users that it was asked for: /, 'which names it');
+$eu->do(q{delete from punit.peer where id = 'ap'});
+$units->process('us', 'mover', 'up');
+
+# ---- at its end
+user(1);
+$us->do(
+    q{insert into punit.move (user_id, from_unit, to_unit, phase, asked, paced)
+        values (gen_random_uuid(), 'eu', 'us', 'wanted', true, true)});
+($status, $said) =
+    $units->punitctl('eu', 'drain', 'eu', '--to', 'us', '--fast', '--within', '60');
+is($status, 0, 'a drain to its end') or diag $said;
+is(($units->punitctl('us', 'moves'))[1], "us: no moves\n",
+    'withdraws a request for a user who had gone elsewhere');
+$units->punitctl('eu', 'drain', 'eu', '--end');
 
 done_testing();

@@ -13,12 +13,25 @@ end
 $$;
 comment on function auth.bump_or_refuse(uuid) is 'the bump for operators: PU421, detail: the owner';
 
+create or replace function auth.role_or_refuse(p_role text) returns void
+language plpgsql immutable
+as $$
+begin
+    if p_role <> all ('{user,coach,editor}') then
+        raise exception 'there is no role %; the roles are user, coach and editor', p_role
+            using errcode = 'PU422';
+    end if;
+end
+$$;
+comment on function auth.role_or_refuse(text) is 'PU422: no such role';
+
 create or replace function auth.grant_role(p_user uuid, p_role text) returns text[]
 language plpgsql volatile
 as $$
 declare
     v_roles text[];
 begin
+    perform auth.role_or_refuse(p_role);
     perform auth.bump_or_refuse(p_user);
     update auth.credential c
        set roles = case when p_role = any (c.roles) then c.roles else c.roles || p_role end
@@ -54,6 +67,7 @@ declare
     v_roles text[];
     v_gen   bigint;
 begin
+    perform auth.role_or_refuse(p_role);
     perform auth.bump_or_refuse(p_user);
     update auth.credential c
        set roles = array_remove(c.roles, p_role), gen = c.gen + 1
@@ -71,3 +85,10 @@ end
 $$;
 comment on function auth.revoke_role(uuid, text) is
     'takes a role away, at once. Gives the roles left';
+
+create or replace function auth.roles_of(p_user uuid) returns text
+language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$ select array_to_string(c.roles, ' ') from auth.credential c where c.user_id = p_user $$;
+comment on function auth.roles_of(uuid) is
+    'the roles of a user as this unit has them, for punitctl user, here and at peers';
+grant execute on function auth.roles_of(uuid) to punit_peer;

@@ -124,3 +124,68 @@ $$;
 comment on function punit.drain_end() is
     'users may come here again; false: the unit was not drained';
 grant execute on function punit.drain_end() to punit_mover;
+
+create or replace function punit.drain_asked(p_keep text default null)
+returns table (to_unit text, users uuid[], paced boolean)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform from punit.drain for update;
+    return query
+        select u.to_unit, array_agg(u.user_id), bool_and(d.paced)
+          from punit.drain_user u cross join punit.drain d
+         where u.to_unit is distinct from p_keep
+         group by u.to_unit;
+end
+$$;
+comment on function punit.drain_asked(text) is
+    'the users whom this drain asked units to take, but for p_keep. The drain makes no step until'
+    ' the transaction ends';
+grant execute on function punit.drain_asked(text) to punit_mover;
+
+create or replace function punit.withdraw(p_to text, p_users uuid[]) returns bigint
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    n bigint;
+begin
+    update punit.move m set phase = 'done', result = 'cancelled', cancelled = true,
+        finished_at = clock_timestamp(), touched_at = clock_timestamp()
+     where m.user_id = any (p_users) and m.to_unit = p_to and m.phase = 'pass'
+       and m.finished_at is null;
+    get diagnostics n = row_count;
+    return n;
+end
+$$;
+comment on function punit.withdraw(text, uuid[]) is
+    'ends requests to a unit that have not been passed on to it; says how many';
+grant execute on function punit.withdraw(text, uuid[]) to punit_mover;
+
+create or replace function punit.ask_withdraw(p_users uuid[], p_paced boolean, p_from uuid,
+                                              p_to uuid) returns text
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v text := punit.void(p_from, p_to);
+    n bigint := 0;
+    u uuid;
+begin
+    if v is not null then
+        return 'VOID: ' || v;
+    end if;
+    for u in select m.user_id from punit.move m
+              where (p_users is null or m.user_id = any (p_users))
+                and m.to_unit = punit.self() and m.asked
+                and m.from_unit = punit.caller() and m.phase in ('wanted', 'copy')
+                and (m.paced or not p_paced) and m.finished_at is null
+              order by m.user_id loop
+        n := n + (punit.cancel_move(u) = 'cancelled')::int;
+    end loop;
+    return n;
+end
+$$;
+comment on function punit.ask_withdraw(uuid[], boolean, uuid, uuid) is
+    'a peer takes back what it asked for these users of its own (null: for all of them); says how'
+    ' many moves that ended.'
+    ' p_paced: it asked for background work, so what anybody else asked for goes on';
+grant execute on function punit.ask_withdraw(uuid[], boolean, uuid, uuid) to punit_peer;

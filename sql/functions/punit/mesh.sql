@@ -19,7 +19,7 @@ as $$
       from (select i.tab from punit.inherited_table i
             union all
             select unnest(array['punit.unit', 'punit.unit_key', 'punit.unit_key_held',
-                          'punit.home']::regclass[])) t
+                          'punit.unit_key_end', 'punit.home']::regclass[])) t
     union all
     select 'punit_messages_' || p_to, 'punit.outbox'::regclass,
            format('origin_unit = %L and target_unit = %L', p_from, p_to)

@@ -251,7 +251,7 @@ begin
     update punit.drain set to_unit = null where to_unit = p_unit;
     delete from punit.drain_user d where d.to_unit = p_unit;
     for m in select x.tab, x.filter from punit.mesh_plan(p_unit, null) x
-        where x.tab <> 'punit.unit_key'::regclass loop
+        where x.tab <> all ('{punit.unit_key,punit.unit_key_end}'::regclass[]) loop
         execute format('delete from %s where %s', m.tab, m.filter);
         get diagnostics n = row_count;
         removed := removed + n;
@@ -268,28 +268,3 @@ $$;
 comment on function punit.forget_unit(text, boolean) is
     'removes all that a unit wrote (p_adopt: after this unit became its author) and deals its'
     ' buckets to the other holders, the same everywhere. Its public keys stay: punit.left_keys';
-
-create or replace function punit.left_keys() returns table (kid text, until timestamptz)
-language plpgsql stable set search_path = pg_catalog, pg_temp
-as $$
-begin
-    return query
-    -- 5 min: clocks differ
-    select k.kid, max(u.retired_at) + auth.access_life() + interval '5 minutes'
-      from punit.unit_key k
-      join punit.unit u on u.id = k.origin_unit and u.retired_at is not null
-     where k.origin_unit <> punit.self()
-       and not exists (select from punit.peer p where p.id = k.origin_unit)
-     group by k.kid order by k.kid;
-end
-$$;
-comment on function punit.left_keys() is
-    'public keys of units that have left, and until when a token that they signed may be good';
-
-create or replace function punit.drop_key(p_kid text) returns void
-language sql volatile set search_path = pg_catalog, pg_temp
-as $$
-    delete from punit.unit_key k where k.kid = p_kid and k.origin_unit <> punit.self();
-    delete from punit.unit_key_held h where h.kid = p_kid and h.origin_unit = punit.self()
-$$;
-comment on function punit.drop_key(text) is 'deletes a key of a unit that has left';

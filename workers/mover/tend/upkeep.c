@@ -10,9 +10,11 @@
 #include "mover/stop.h"
 #include "mover/tend/audit.h"
 #include "mover/tend/garbage.h"
+#include "mover/tend/key.h"
 
 #define AUDIT_MS   1000
 #define GARBAGE_MS 60000
+#define KEYS_MS    2000
 #define SLICE_MS   200
 
 
@@ -21,7 +23,7 @@ upkeep_run(void *unused)
 {
     link_t   local = { .pg = NULL };
     peers_t *peers = peers_create();
-    long     audited_at = punit_clock_ms(), collected_at = 0;
+    long     audited_at = punit_clock_ms(), collected_at = 0, keys_at = 0;
     long     garbage_ms = options.copy_keep_ms < GARBAGE_MS ? options.copy_keep_ms : GARBAGE_MS;
 
     (void) unused;
@@ -41,6 +43,11 @@ upkeep_run(void *unused)
         if (link_ready(&local) && punit_clock_ms() - collected_at >= garbage_ms) {
             collected_at = punit_clock_ms();
             garbage_collect(&local);
+        }
+
+        if (link_ready(&local) && punit_clock_ms() - keys_at >= KEYS_MS) {
+            keys_at = punit_clock_ms();
+            key_end_over(&local);
         }
     }
 

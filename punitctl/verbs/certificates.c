@@ -1,0 +1,78 @@
+/*
+ * punitctl certificates: the certificates of this unit, and their days. After they were replaced it
+ * makes the servers read them again.
+ */
+#include <jansson.h>
+#include <stdio.h>
+
+#include "punitctl/unit/certificate_list.h"
+#include "punitctl/unit/cluster.h"
+#include "punitctl/unit/nginx.h"
+#include "punitctl/verb.h"
+
+
+static void
+say_problems(const json_t *certificates)
+{
+    const json_t *one;
+    size_t        i;
+
+    json_array_foreach(certificates, i, one)
+    {
+        const char *problem = output_value(one, "problem");
+
+        if (problem != NULL) {
+            output_error("%s", problem);
+        }
+    }
+}
+
+
+/* Services, mover and punitctl read the files for each connection that they open. */
+static bool
+reload(const unit_t *unit, const json_t *certificates)
+{
+    const json_t *one;
+    size_t        i;
+
+    json_array_foreach(certificates, i, one)
+    {
+        if (output_value(one, "problem") != NULL) {
+            output_error("nothing was reloaded");
+            return false;
+        }
+    }
+    if (cluster_reload(unit)) {
+        output_line("PostgreSQL reads its certificate again");
+    }
+    return nginx_reload(unit);
+}
+
+
+int
+verb_certificates(const arguments_t *arguments)
+{
+    static const char *const columns[] = { "name", "subject", "issuer", "until", "days", "path" };
+    bool                     json = arguments_value(arguments, "json") != NULL;
+    bool                     reloaded = true, good;
+    json_t                  *certificates;
+    unit_t                   unit;
+
+    if (!unit_open(&unit, arguments)) {
+        return EXIT_FAILED;
+    }
+    certificates = certificate_list(&unit);
+    good = certificate_list_good(certificates);
+    if (arguments_value(arguments, "reload") != NULL) {
+        reloaded = reload(&unit, certificates);
+    }
+    if (json) {
+        output_json(json_pack("{s:s, s:b, s:O}", "unit", unit.id, "good", good, "certificates",
+                              certificates));
+    } else {
+        output_objects(certificates, columns, 6);
+        say_problems(certificates);
+    }
+    json_decref(certificates);
+    return good && reloaded ? EXIT_OK : EXIT_FAILED;
+}

@@ -1,0 +1,124 @@
+/*
+ * punitctl keys retire: ends a key of this unit at once, because it was stolen perhaps.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "punitctl/pool.h"
+#include "punitctl/unit/database.h"
+#include "punitctl/unit/keys.h"
+#include "punitctl/unit/signing_key.h"
+#include "punitctl/verb.h"
+#include "punitctl/wait.h"
+
+#define PRIVATE ".ES256.key.pem"
+
+typedef struct {
+    PGconn     *db;
+    const char *kid;
+    const char *holders; /* " us ap": units that may still accept the key; NULL: unknown */
+} retirement_t;
+
+
+static bool
+held_by_none(void *context)
+{
+    retirement_t *retirement = context;
+
+    retirement->holders =
+        database_value(retirement->db,
+                       "select coalesce(string_agg(' ' || h.origin_unit, '' order by"
+                       " h.origin_unit), '') from punit.unit_key_held h where h.kid = $1",
+                       1, &retirement->kid);
+    return retirement->holders == NULL || *retirement->holders == '\0';
+}
+
+
+/* False with the reason printed if the key is not one that this unit may end. */
+static bool
+may_end(const unit_t *unit, const char *kid)
+{
+    size_t        n = strlen(unit->id);
+    unsigned long signs = signing_key_last(unit_setting(unit, "PUNIT_PRIVATE"), unit->id, PRIVATE);
+    const char   *current = pool_printf("%s-%lu", unit->id, signs);
+
+    if (strncmp(kid, unit->id, n) != 0 || kid[n] != '-'
+        || kid[n + 1 + strspn(kid + n + 1, "0123456789")] != '\0')
+    {
+        output_error("%s is no key of unit %s; a key is retired at its own unit", kid, unit->id);
+        return false;
+    }
+    if (strcmp(kid, current) == 0) {
+        output_error("%s signs; begin with punitctl keys rotate", kid);
+        return false;
+    }
+    return true;
+}
+
+
+/* The private half of a key that did not sign yet, or that signed once. */
+static bool
+remove_private(const unit_t *unit, const char *kid)
+{
+    const char *const suffixes[] = { PRIVATE, PRIVATE ".next" };
+
+    for (size_t i = 0; i < 2; i++) {
+        const char *path =
+            pool_printf("%s/%s%s", unit_setting(unit, "PUNIT_PRIVATE"), kid, suffixes[i]);
+
+        if (file_exists(path) && unlink(path) < 0) {
+            output_error("cannot remove %s: %m", path);
+            return false;
+        }
+    }
+    return true;
+}
+
+
+static int
+retire(const unit_t *unit, retirement_t *retirement, double limit)
+{
+    const char *until;
+
+    if (!database_run(retirement->db, "select punit.end_key($1)", 1, &retirement->kid)
+        || !remove_private(unit, retirement->kid) || !keys_drop(unit, retirement->db, &until))
+    {
+        return EXIT_FAILED;
+    }
+    output_line("%s is retired here", retirement->kid);
+    if (!wait_until(held_by_none, retirement, limit)) {
+        return output_error("%s may still be good at:%s; each unit drops it by itself as soon as"
+                            " it hears of it",
+                            retirement->kid, retirement->holders);
+    }
+    if (retirement->holders == NULL) {
+        return EXIT_FAILED;
+    }
+    output_line("no unit accepts %s any more", retirement->kid);
+    return EXIT_OK;
+}
+
+
+int
+verb_keys_retire(const arguments_t *arguments)
+{
+    double       limit = wait_seconds(arguments_value(arguments, "within"));
+    retirement_t retirement = { .kid = arguments->operand[0] };
+    int          status = EXIT_FAILED;
+    unit_t       unit;
+
+    if (limit < 0) {
+        output_error("--within: expected seconds");
+        return EXIT_USAGE;
+    }
+    if (!unit_open(&unit, arguments) || !may_end(&unit, retirement.kid)) {
+        return EXIT_FAILED;
+    }
+    retirement.db = database_open(&unit, "postgres", NULL);
+    if (retirement.db != NULL) {
+        status = retire(&unit, &retirement, limit);
+    }
+    PQfinish(retirement.db);
+    return status;
+}

@@ -1,0 +1,108 @@
+#!/usr/bin/perl
+# punitctl where systemd runs the unit. A bus of the test's own has a systemd1 that knows the unit's
+# services.
+use strict;
+use warnings;
+use FindBin ();
+use lib "$FindBin::Bin/../lib";
+use JSON::PP qw(decode_json);
+use Test::More;
+
+use Punit::Command qw(as_punit begin capture spawn);
+use Punit::File qw(slurp spew);
+use Punit::Server qw(directory);
+use Punit::Tree qw(module program);
+use Punit::Wait qw(wait_until);
+
+my ($daemon) = grep {-x} qw(/usr/bin/dbus-daemon);
+plan skip_all => 'no dbus-daemon or Net::DBus'
+    if !$daemon || !eval { require Net::DBus; 1 };
+
+my $dir = directory('systemd');
+$ENV{PUNIT_MODULE} = module();
+my ($status, $output) = capture(
+    program('punitctl'), 'unit', 'init', 'eu', '--dir', "$dir/eu", '--ca', "$dir/ca",
+    '--pepper', "$dir/pepper", '--http', '127.0.0.1:29811', '--peer', '127.0.0.1:29812',
+    '--pg', '127.0.0.1:29813'
+);
+is($status, 0, 'a unit') or BAIL_OUT($output);
+symlink "$dir/eu", "$dir/link" or die $!;
+
+spew("$dir/bus.conf", <<"END");
+<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>system</type>
+  <listen>unix:path=$dir/bus</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow user="*"/><allow own="*"/><allow send_destination="*"/><allow receive_sender="*"/>
+  </policy>
+</busconfig>
+END
+my $bus = Punit::Server->new(
+    cmd => [$daemon, '--nofork', "--config-file=$dir/bus.conf"],
+    log => "$dir/bus.log", socket => "$dir/bus"
+)->start;
+$ENV{DBUS_SYSTEM_BUS_ADDRESS} = "unix:path=$dir/bus";
+
+# ---- systemd1, as far as punitctl asks it; a file holds what it says
+my $fake = spawn(
+    [
+        $^X, "-I$FindBin::Bin/../lib", '-MPunit::Systemd', '-e', 'Punit::Systemd::run(@ARGV)',
+        "$dir/states", "$dir/fake"
+    ],
+    log => "$dir/fake.log"
+);
+END { if ($fake) { kill TERM => $fake; waitpid $fake, 0 } }
+ok(wait_until(sub { -e "$dir/fake" }), 'a systemd1 is on the bus')
+    or BAIL_OUT(slurp("$dir/fake.log", absent => ''));
+
+# name => [ActiveState, MainPID, seconds since 1970, NRestarts, Result]
+sub states {
+    my ($environment, %services) = @_;
+    spew("$dir/states.new", JSON::PP::encode_json({ environment => $environment, %services }));
+    rename "$dir/states.new", "$dir/states" or die $!;
+    return;
+}
+
+sub processes {
+    my (undef, $text) = capture(program('punitctl'), 'status', '--json', '--dir', "$dir/eu");
+    my ($json) = $text =~ /(^\{.*^\})/ms;
+    my $all = eval { decode_json($json) } or diag($text);
+    return map { $_->{name} => $_ } @{ $all->{processes} };
+}
+
+my %running = (
+    'punit@gridd.service' => ['active', $$, 1_700_000_000, 3, 'success'],
+    'punit@mover.service' => ['activating', 0, 0, 7, 'signal'],
+    'punit@auth.service' => ['active', $$, 1_700_000_000, 0, 'success'],
+    'punit-postgres.service' => ['active', $$, 1_700_000_100, 0, 'success'],
+    'punit-nginx.service' => ['failed', 0, 0, 5, 'core-dump'],
+);
+states("$dir/link/unit.env", %running);
+my %is = processes();
+is_deeply(
+    [@{ $is{gridd} }{qw(state pid restarts since)}],
+    ['up', $$, 3, '2023-11-14T22:13:20Z'],
+    'gridd, which has no socket, is up, with its pid, restarts and time'
+);
+cmp_ok($is{gridd}{up_s}, '>', 9e7, 'how long it runs is since systemd started it');
+is("@{ $is{mover} }{qw(state restarts result)}", 'down 7 signal', 'a service that dies is down');
+is("@{ $is{nginx} }{qw(state restarts result)}", 'down 5 core-dump', 'and so is one given up');
+is($is{auth}{state}, 'silent', 'a service that runs and takes no connection is silent');
+is("@{ $is{postgres} }{qw(state pid)}", "up $$", 'PostgreSQL has a service of its own name');
+is($is{grid}{state}, 'down', 'a service that systemd does not know is down');
+
+states('/nonexistent/unit.env', %running);
+%is = processes();
+is($is{gridd}{state}, 'down', 'services of another directory say nothing about this unit');
+ok(!defined $is{gridd}{restarts}, 'nobody counts restarts then');
+
+kill TERM => $fake;
+waitpid $fake, 0;
+undef $fake;
+%is = processes();
+is($is{gridd}{state}, 'down', 'without systemd on the bus the answer comes from the files');
+
+done_testing;

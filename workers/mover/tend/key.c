@@ -1,0 +1,147 @@
+#include "mover/tend/key.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include "lib/base/config.h"
+#include "lib/base/log.h"
+#include "mover/session.h"
+
+#define PATH_SIZE 512
+
+/* NGINX still has keys whose files are gone. Only the thread of the upkeep looks at it. */
+static bool owed;
+
+
+static void
+read_line(const char *path, char *line, int size)
+{
+    FILE *file = fopen(path, "re");
+
+    line[0] = '\0';
+    if (file != NULL) {
+        if (fgets(line, size, file) == NULL) {
+            line[0] = '\0';
+        }
+
+        fclose(file);
+    }
+
+    line[strcspn(line, "\n")] = '\0';
+}
+
+
+/* The master that the pid file names; 0: there is none. A stale file may name another program. */
+static pid_t
+nginx_master(void)
+{
+    char path[PATH_SIZE], line[64];
+
+    snprintf(path, sizeof(path), "%s/nginx/nginx.pid", punit_config.dir);
+    read_line(path, line, sizeof(line));
+
+    long pid = strtol(line, NULL, 10);
+
+    if (pid <= 1) {
+        return 0;
+    }
+
+    snprintf(path, sizeof(path), "/proc/%ld/comm", pid);
+    read_line(path, line, sizeof(line));
+    return strcmp(line, "nginx") == 0 ? (pid_t) pid : 0;
+}
+
+
+/* An NGINX that does not run reads its keys when it starts. */
+static void
+tell_nginx(void)
+{
+    pid_t master = nginx_master();
+
+    owed = master != 0 && kill(master, SIGHUP) < 0;
+    if (owed) {
+        punit_log(PUNIT_LOG_ERROR, "keys-not-reloaded", "pid=%d errno=%d", (int) master, errno);
+    }
+}
+
+
+/* A kid with a slash could lead out of the directory. */
+static bool
+remove_file(const char *kid)
+{
+    char path[PATH_SIZE];
+
+    if (strchr(kid, '/') != NULL
+        || snprintf(path, sizeof(path), "%s/%s.ES256.pem", punit_config.keys, kid)
+               >= (int) sizeof(path))
+    {
+        return false;
+    }
+
+    if (unlink(path) == 0) {
+        punit_log(PUNIT_LOG_INFO, "key-over", "kid=%s", kid);
+        owed = true;
+        return true;
+    }
+
+    if (errno != ENOENT) {
+        punit_log(PUNIT_LOG_ERROR, "key-not-removed", "kid=%s errno=%d", kid, errno);
+        return false;
+    }
+
+    return true;
+}
+
+
+static void
+drop(link_t *local, const char *kid)
+{
+    PGresult *dropped = link_call(local, "select punit.drop_key($1)", 1, &kid);
+
+    if (dropped == NULL) {
+        session_failed(local, "keys-failed", "drop_key");
+    }
+
+    PQclear(dropped);
+}
+
+
+void
+key_end_over(link_t *local)
+{
+    if (*punit_config.keys == '\0' || *punit_config.dir == '\0') {
+        return;
+    }
+
+    PGresult *keys = link_call(local, "select kid, held from punit.over_keys()", 0, NULL);
+
+    if (keys == NULL) {
+        session_failed(local, "keys-failed", "over_keys");
+        return;
+    }
+
+    bool removed = true;
+
+    for (int i = 0; i < PQntuples(keys); i++) {
+        removed = remove_file(PQgetvalue(keys, i, 0)) && removed;
+    }
+
+    if (owed) {
+        tell_nginx();
+    }
+
+    /* A row says that NGINX has the key, so it goes last. */
+    for (int i = 0; i < PQntuples(keys) && removed && !owed && link_ready(local); i++) {
+        if (PQgetvalue(keys, i, 1)[0] == 't') {
+            drop(local, PQgetvalue(keys, i, 0));
+        }
+    }
+
+    PQclear(keys);
+}
