@@ -1,7 +1,9 @@
 #include "lib/base/socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -37,7 +39,7 @@ punit_socket_listen(const char *path)
 
     memcpy(address.sun_path, path, strlen(path) + 1);
 
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (fd < 0) {
         return complain(path, strerror(errno));
@@ -49,7 +51,7 @@ punit_socket_listen(const char *path)
             return complain(path, "is there and is no socket");
         }
 
-        if (connect(fd, (struct sockaddr *) &address, sizeof(address)) == 0) {
+        if (connect(fd, (struct sockaddr *) &address, sizeof(address)) == 0 || errno == EAGAIN) {
             close(fd);
             return complain(path, "another process listens on it");
         }
@@ -75,4 +77,43 @@ punit_socket_listen(const char *path)
     error = bound == 0 ? errno : error;
     close(fd);
     return complain(path, strerror(error));
+}
+
+
+static bool
+number(int fd, int option, int expected)
+{
+    int       value = -1;
+    socklen_t size = sizeof(value);
+
+    return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 && value == expected;
+}
+
+
+int
+punit_socket_inherited(int type, bool *own)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNSPEC };
+    socklen_t          size = sizeof(address);
+
+    if (getsockname(STDIN_FILENO, (struct sockaddr *) &address, &size) != 0
+        || address.sun_family != AF_UNIX || size <= offsetof(struct sockaddr_un, sun_path)
+        || !number(STDIN_FILENO, SO_TYPE, type)
+        || !number(STDIN_FILENO, SO_ACCEPTCONN, type == SOCK_STREAM))
+    {
+        return -1;
+    }
+
+    int fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int null = open("/dev/null", O_RDONLY);
+
+    if (fd < 0 || null < 0 || dup2(null, STDIN_FILENO) < 0
+        || fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
+    {
+        return complain(address.sun_path, strerror(errno));
+    }
+
+    close(null);
+    *own = getenv(PUNIT_SOCKET_OWN) != NULL;
+    return fd;
 }
