@@ -1,5 +1,6 @@
 #include "punitctl/unit/process.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
@@ -114,6 +115,56 @@ process_of(const char *pid_file, const char *name)
         return 0;
     }
     return (pid_t) pid;
+}
+
+
+/* True if the environment of the process has the setting, "NAME=value". */
+static bool
+has_setting(pid_t pid, const char *setting)
+{
+    FILE  *file = fopen(pool_printf("/proc/%d/environ", (int) pid), "re");
+    char  *line = NULL;
+    size_t size = 0;
+    bool   found = false;
+
+    while (file != NULL && !found && getdelim(&line, &size, '\0', file) > 0) {
+        found = strcmp(line, setting) == 0;
+    }
+    free(line);
+    if (file != NULL) {
+        fclose(file);
+    }
+    return found;
+}
+
+
+pid_t
+process_with(const char *name, const char *setting)
+{
+    DIR                 *proc = opendir("/proc");
+    const struct dirent *entry;
+    char                 comm[32];
+    pid_t                found = 0;
+
+    while (proc != NULL && found == 0 && (entry = readdir(proc)) != NULL) {
+        pid_t pid = (pid_t) strtol(entry->d_name, NULL, 10);
+        FILE *file = pid > 1 ? fopen(pool_printf("/proc/%d/comm", (int) pid), "re") : NULL;
+
+        if (file == NULL) {
+            continue;
+        }
+        /* The kernel keeps 15 bytes of a name. */
+        if (fgets(comm, sizeof(comm), file) != NULL && strcspn(comm, "\n") == strnlen(name, 15)
+            && strncmp(comm, name, strnlen(name, 15)) == 0 && has_setting(pid, setting))
+        {
+            found = pid;
+        }
+        fclose(file);
+    }
+    if (proc != NULL) {
+        closedir(proc);
+    }
+    return found;
 }
 
 

@@ -15,6 +15,10 @@ bool process_run(const char *const *argv, const char *const *extra);
  * file may name another process. */
 pid_t process_of(const char *pid_file, const char *name);
 
+/* A process whose program is called `name`, and whose environment has `setting`, "NAME=value". Else
+ * 0. Only processes of this user are seen. */
+pid_t process_with(const char *name, const char *setting);
+
 /* Seconds since the process started; -1 if it does not exist. */
 double process_age(pid_t pid);
 

@@ -1,5 +1,6 @@
 #include "punitctl/unit/supervise.h"
 
+#include <signal.h>
 #include <string.h>
 
 #include "punitctl/pool.h"
@@ -118,9 +119,21 @@ supervise_pid(const unit_t *unit, const char *name)
                 pid = process_of(unit_path(unit, "pg/postmaster.pid"), "postgres");
             } else if (pid == 0 && strcmp(name, "nginx") == 0) {
                 pid = process_of(unit_path(unit, "nginx/nginx.pid"), "nginx");
+            } else if (pid == 0) {
+                pid = process_with(processes[i].program,
+                                   pool_printf("PUNIT_DIR=%s", unit_setting(unit, "PUNIT_DIR")));
             }
             return pid;
         }
     }
     return 0;
+}
+
+
+bool
+supervise_signal(const unit_t *unit, const char *name, int signal_number)
+{
+    pid_t pid = supervise_pid(unit, name);
+
+    return pid > 0 && kill(pid, signal_number) == 0;
 }

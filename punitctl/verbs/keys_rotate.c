@@ -88,6 +88,10 @@ verb_keys_rotate(const arguments_t *arguments)
     if (!keys_reload(&unit)) {
         return EXIT_FAILED;
     }
+    if (!keys_wait(&unit, kid)) {
+        return output_error("%s is in place, but auth does not sign with it yet; see log/auth.log",
+                            kid);
+    }
     output_line("%s signs from now on; %s-%lu stays good for tokens it has signed", kid, unit.id,
                 n);
     return EXIT_OK;
