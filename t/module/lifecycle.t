@@ -7,6 +7,7 @@ use FindBin ();
 use lib "$FindBin::Bin/../lib";
 use Test::More;
 
+use IO::Socket::INET;
 use POSIX ();
 use Time::HiRes qw(sleep time);
 
@@ -245,6 +246,19 @@ subtest 'who quits gracefully answers what has begun, then is gone' => sub {
     );
     is ask($n, GET => '/status')->{status}, 0, 'nobody listens any more';
     is $n->stop, '', 'the log has no alert: no open socket was left';
+};
+
+subtest 'with a socket of a supervisor, a restart under load fails no request' => sub {
+    my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 511) or die "no port: $!";
+    my $s = unit(input => $socket, ports => { http => $socket->sockport })->start;
+    my $end = load($s, 3);
+    for (1 .. 3) {
+        $s->end;
+        $s->start;
+    }
+    my ($count, $wrong) = $end->();
+    is $wrong, '', "$count requests";
+    is $s->stop, '', 'the log is clean';
 };
 
 my $c = unit()->start;

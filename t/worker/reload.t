@@ -146,14 +146,28 @@ subtest 'the script that started it is run again, and settings are read again' =
         'without the script it goes on as it is';
 };
 
-subtest 'an inherited socket' => sub {
+# How a supervisor hands the socket over: the command, whose standard input is the socket.
+my %ways = (
+    'descriptor 0' => [program('punit-profile')],
+    'systemd' => [
+        'sh', '-c', 'exec 3<&0 0</dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec "$0"',
+        program('punit-profile')
+    ],
+);
+
+for my $way (sort keys %ways) {
+    subtest "an inherited socket: $way" => sub { inherited($ways{$way}) };
+}
+
+sub inherited {
+    my ($cmd) = @_;
     my $dir = Punit::Server::directory('inherited');
     my $path = "$dir/profile.sock";
     my $listener = IO::Socket::UNIX->new(Local => $path, Listen => 100) or die "$path: $!";
     my %env = (PUNIT_UNIT => 'eu', PUNIT_PG => $pg->conninfo, PUNIT_THREADS => 4,
         PUNIT_PG_POOL => 2);
     my $profile = Punit::Server->new(
-        cmd => [program('punit-profile')], log => "$dir/profile.log", env => \%env,
+        cmd => $cmd, log => "$dir/profile.log", env => \%env,
         input => $listener)->start;
     my $worker = bless { %$profile, fcgi => Punit::FastCGI->new($path), socket => $path },
         'Punit::Worker';
@@ -171,6 +185,7 @@ subtest 'an inherited socket' => sub {
     begun_anew($profile, 5);
     is $worker->request(GET => '/profile', user => $user)->{status}, 200,
         'SIGHUP keeps the socket too';
-};
+    return;
+}
 
 done_testing;

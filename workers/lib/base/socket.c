@@ -12,7 +12,8 @@
 
 #include "lib/base/log.h"
 
-#define BACKLOG 511
+#define BACKLOG       511
+#define SYSTEMD_FIRST 3 /* SD_LISTEN_FDS_START */
 
 
 static int
@@ -90,30 +91,53 @@ number(int fd, int option, int expected)
 }
 
 
-int
-punit_socket_inherited(int type, bool *own)
+/* True if the descriptor is a unix socket of this type that waits for clients. */
+static bool
+waits(int fd, int type)
 {
     struct sockaddr_un address = { .sun_family = AF_UNSPEC };
     socklen_t          size = sizeof(address);
 
-    if (getsockname(STDIN_FILENO, (struct sockaddr *) &address, &size) != 0
-        || address.sun_family != AF_UNIX || size <= offsetof(struct sockaddr_un, sun_path)
-        || !number(STDIN_FILENO, SO_TYPE, type)
-        || !number(STDIN_FILENO, SO_ACCEPTCONN, type == SOCK_STREAM))
-    {
-        return -1;
+    return getsockname(fd, (struct sockaddr *) &address, &size) == 0
+           && address.sun_family == AF_UNIX && size > offsetof(struct sockaddr_un, sun_path)
+           && number(fd, SO_TYPE, type) && number(fd, SO_ACCEPTCONN, type == SOCK_STREAM);
+}
+
+
+static bool
+from_systemd(void)
+{
+    const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+
+    return pid != NULL && count != NULL && strtol(pid, NULL, 10) == getpid()
+           && strcmp(count, "1") == 0;
+}
+
+
+int
+punit_socket_inherited(int type, bool *own)
+{
+    int given = STDIN_FILENO;
+
+    if (!waits(given, type)) {
+        given = SYSTEMD_FIRST;
+
+        if (!from_systemd() || !waits(given, type)) {
+            return -1;
+        }
     }
 
-    int fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    int null = open("/dev/null", O_RDONLY);
+    int fd = fcntl(given, F_DUPFD_CLOEXEC, SYSTEMD_FIRST + 1);
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
-    if (fd < 0 || null < 0 || dup2(null, STDIN_FILENO) < 0
-        || fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
+    if (fd < 0 || null < 0 || fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0
+        || dup2(null, given) < 0)
     {
-        return complain(address.sun_path, strerror(errno));
+        return complain("inherited", strerror(errno));
     }
 
     close(null);
+    unsetenv("LISTEN_FDS");
     *own = getenv(PUNIT_SOCKET_OWN) != NULL;
     return fd;
 }

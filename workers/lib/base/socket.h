@@ -1,5 +1,6 @@
 /* Socket: the unix socket that a worker listens on. A supervisor or the former program of the
- * process may have bound it. Then it is descriptor 0, FastCGI's FCGI_LISTENSOCK_FILENO. */
+ * process may have bound it. Then it is descriptor 0, FastCGI's FCGI_LISTENSOCK_FILENO, or the
+ * first of systemd's (sd_listen_fds(3)). */
 #ifndef PUNIT_LIB_BASE_SOCKET_H
 #define PUNIT_LIB_BASE_SOCKET_H
 
