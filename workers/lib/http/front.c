@@ -75,8 +75,8 @@ punit_front_create(int listener, int threads)
 }
 
 
-/* The record: version, type, the one id that NGINX gives its requests, no content, no padding. A
- * front that does not read is none that this could help. */
+/* The record: version, type, the one id that NGINX gives its requests, no content, no padding. If
+ * the front does not read, the record would not help. */
 static void
 ask_to_close(const connection_t *c)
 {
