@@ -8,6 +8,7 @@
 #include <ngx_http_punit_access.h>
 #include <ngx_http_punit_conf.h>
 #include <ngx_http_punit_ctx.h>
+#include <ngx_http_punit_farewell.h>
 #include <ngx_http_punit_listener.h>
 #include <ngx_http_punit_move.h>
 #include <ngx_http_punit_peer.h>
@@ -443,6 +444,10 @@ ngx_http_punit_init_process(ngx_cycle_t *cycle)
 
     if (pmcf == NULL || pmcf->shm_zone == NULL) {
         return NGX_OK;
+    }
+
+    if (ngx_http_punit_farewell_init_process(cycle) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     return ngx_http_punit_move_init_process(cycle, pmcf);

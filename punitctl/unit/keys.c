@@ -9,12 +9,15 @@
 #include "lib/base/config.h"
 #include "punitctl/pool.h"
 #include "punitctl/unit/database.h"
+#include "punitctl/unit/fastcgi.h"
 #include "punitctl/unit/file.h"
 #include "punitctl/unit/nginx.h"
 #include "punitctl/unit/signing_key.h"
 #include "punitctl/unit/supervise.h"
+#include "punitctl/wait.h"
 
-#define PUBLIC ".ES256.pem"
+#define PUBLIC         ".ES256.pem"
+#define SIGNS_WITHIN_S 20
 
 
 /* The kid in the name of a file with a public key of `owner` ("": of any unit). NULL: no such name.
@@ -116,13 +119,32 @@ write_keys(const unit_t *unit, PGconn *db, int *changed)
 bool
 keys_reload(const unit_t *unit)
 {
-    pid_t auth = supervise_pid(unit, "auth");
-
-    /* The service finishes its requests, and the supervisor starts it with the new keys. */
-    if (auth > 0) {
-        kill(auth, SIGTERM);
-    }
+    supervise_signal(unit, "auth", SIGHUP);
     return nginx_reload(unit);
+}
+
+
+typedef struct {
+    const unit_t *unit;
+    const char   *kid;
+} signer_t;
+
+
+/* The key set of auth has the keys that it holds the private half of. The last one signs. */
+static bool
+signs(void *context)
+{
+    const signer_t *signer = context;
+    const char     *set = fastcgi_get(signer->unit, "auth", "/auth/keys");
+
+    return set != NULL && strstr(set, pool_printf("\"kid\":\"%s\"", signer->kid)) != NULL;
+}
+
+
+bool
+keys_wait(const unit_t *unit, const char *kid)
+{
+    return wait_until(signs, &(signer_t){ unit, kid }, SIGNS_WITHIN_S);
 }
 
 

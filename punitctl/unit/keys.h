@@ -26,7 +26,10 @@ bool keys_drop(const unit_t *unit, PGconn *db, const char **until);
  * PUNIT_KEY_KEEP. */
 bool keys_end_older(const unit_t *unit, PGconn *db, const char *kid);
 
-/* Makes NGINX and auth read the keys, if they run. */
+/* Makes NGINX and auth read the keys, if they run. No request is lost. */
 bool keys_reload(const unit_t *unit);
+
+/* Waits until auth signs with its key `kid`, as its own key set says. False: it does not yet. */
+bool keys_wait(const unit_t *unit, const char *kid);
 
 #endif

@@ -1,5 +1,6 @@
 #include "punitctl/unit/supervise.h"
 
+#include <signal.h>
 #include <string.h>
 
 #include "lib/base/clock.h"
@@ -149,4 +150,13 @@ supervise_pid(const unit_t *unit, const char *name)
         }
     }
     return 0;
+}
+
+
+bool
+supervise_signal(const unit_t *unit, const char *name, int signal_number)
+{
+    pid_t pid = supervise_pid(unit, name);
+
+    return pid > 0 && kill(pid, signal_number) == 0;
 }

@@ -40,4 +40,8 @@ supervise_state_t supervise_state(const unit_t *unit, const supervise_process_t 
 /* The pid of a process by its supervisor; 0: it does not run. */
 pid_t supervise_pid(const unit_t *unit, const char *name);
 
+/* Sends the signal to a process of the unit. True if it runs and got it. SIGHUP makes a service,
+ * gridd and the mover begin anew without a lost request. */
+bool supervise_signal(const unit_t *unit, const char *name, int signal_number);
+
 #endif

@@ -7,6 +7,7 @@ use FindBin ();
 use lib "$FindBin::Bin/../lib";
 use Test::More;
 
+use IO::Socket::INET;
 use POSIX ();
 use Time::HiRes qw(sleep time);
 
@@ -122,6 +123,13 @@ sub shared {
     return $sum;
 }
 
+# True if a worker process ends gracefully.
+sub ending {
+    my ($pid) = @_;
+    open my $f, '<', "/proc/$pid/cmdline" or return 0;
+    return (readline($f) // '') =~ /shutting down/;
+}
+
 my $n = unit(daemon => 1)->start;
 
 subtest 'a reload under load fails no request and leaks no shared memory' => sub {
@@ -196,6 +204,31 @@ subtest 'a binary upgrade under load fails no request, and a peer marked down st
     is peer($n, 'ap')->{state}, 'up', 'and a reload of the new binary keeps that';
 };
 
+subtest 'a kept connection of a worker that ends gets a last answer' => sub {
+    my @old = $n->pids;
+    my @kept = map { Punit::Client->new($n->port('http')) } 1 .. 4;
+    is $_->request(GET => '/status')->{status}, 200, 'a connection is kept' for @kept;
+    $n->signal('HUP');
+    $n->until(
+        sub {
+            !grep { !ending($_) && !$n->gone($_) } @old
+        },
+        'has told its old workers to end'
+    );
+    for my $client (@kept[0 .. 2]) {
+        my $answer = $client->request(POST => '/x', body => '{}');
+        is "$answer->{status} $answer->{headers}{connection}", '401 close',
+            'a request that comes meanwhile is answered, as the last one';
+    }
+    $n->until(
+        sub {
+            !grep { !$n->gone($_) } @old
+        },
+        'has none of the old workers'
+    );
+    is sysread($kept[3]{socket}, my $end, 1), 0, 'a connection without a request is closed later';
+};
+
 subtest 'a worker that quits gracefully answers what has begun, then is gone' => sub {
     $slow->forget;
     my $flight = Punit::Client->new($n->port('http'))->send(GET => '/slow');
@@ -213,6 +246,19 @@ subtest 'a worker that quits gracefully answers what has begun, then is gone' =>
     );
     is ask($n, GET => '/status')->{status}, 0, 'nobody listens any more';
     is $n->stop, '', 'the log has no alert: no open socket was left';
+};
+
+subtest 'with a socket of a supervisor, a restart under load fails no request' => sub {
+    my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 511) or die "no port: $!";
+    my $s = unit(input => $socket, ports => { http => $socket->sockport })->start;
+    my $end = load($s, 3);
+    for (1 .. 3) {
+        $s->end;
+        $s->start;
+    }
+    my ($count, $wrong) = $end->();
+    is $wrong, '', "$count requests";
+    is $s->stop, '', 'the log is clean';
 };
 
 my $c = unit()->start;

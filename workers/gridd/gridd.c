@@ -16,6 +16,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/config.h"
 #include "lib/base/log.h"
+#include "lib/base/reload.h"
 #include "lib/pg/conninfo.h"
 
 #define TICK_MS 1000
@@ -27,7 +28,23 @@ static const channel_t channels[] = {
 };
 
 
-/* Waits for a NOTIFY, a signal or the time. True when a signal says to end. */
+/* The signal that came; 0: none that can be followed. */
+static int
+take_signal(int signals, char **argv)
+{
+    struct signalfd_siginfo taken;
+
+    if (read(signals, &taken, sizeof(taken)) != (ssize_t) sizeof(taken)
+        || (taken.ssi_signo == SIGHUP && !punit_reload_possible(argv)))
+    {
+        return 0;
+    }
+
+    return (int) taken.ssi_signo;
+}
+
+
+/* Waits for a NOTIFY, a signal or the time. True when a signal is there. */
 static bool
 wait_until(int64_t time, int signals, int pg)
 {
@@ -43,10 +60,13 @@ wait_until(int64_t time, int signals, int pg)
 
 
 int
-main(void)
+main(int argc, char **argv)
 {
     sigset_t ends;
     state_t  state = { 0 };
+    int      end = 0;
+
+    (void) argc;
 
     if (!punit_config_load("gridd")) {
         return 1;
@@ -56,6 +76,7 @@ main(void)
     sigemptyset(&ends);
     sigaddset(&ends, SIGTERM);
     sigaddset(&ends, SIGINT);
+    sigaddset(&ends, SIGHUP);
     sigprocmask(SIG_BLOCK, &ends, NULL);
 
     int signals = signalfd(-1, &ends, SFD_CLOEXEC);
@@ -72,7 +93,7 @@ main(void)
 
     punit_log(PUNIT_LOG_INFO, "start", "version=%s unit=%s", PUNIT_VERSION, punit_config.unit);
 
-    for (bool end = false; !end;) {
+    while (end == 0) {
         int64_t tick = punit_clock_ms() + TICK_MS;
 
         /* Notifications were missed before the reconnect, so everything is read again. */
@@ -92,8 +113,11 @@ main(void)
          */
         listener_notifications(state.listener, &state);
 
-        while (!end && !state.changed && punit_clock_ms() < next) {
-            end = wait_until(next, signals, listener_socket(state.listener));
+        while (end == 0 && !state.changed && punit_clock_ms() < next) {
+            if (wait_until(next, signals, listener_socket(state.listener))) {
+                end = take_signal(signals, argv);
+            }
+
             listener_notifications(state.listener, &state);
             next = listener_retry_at(state.listener, next);
         }
@@ -104,5 +128,11 @@ main(void)
     punit_grid_destroy(state.grid);
     punit_grid_destroy(state.tokens);
     close(signals);
+
+    if (end == SIGHUP) {
+        punit_reload(-1, false, argv);
+        return 1;
+    }
+
     return 0;
 }

@@ -3,12 +3,16 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/base/config.h"
 #include "lib/base/log.h"
+#include "lib/base/reload.h"
+#include "lib/base/socket.h"
 #include "mover/failpoint.h"
 #include "mover/mover.h"
 #include "mover/options.h"
@@ -41,6 +45,33 @@ static part_t parts[] = {
 
 static pthread_t movers[MOVERS_MAX];
 
+/* The socket for reports. One that is not the process's own stays at the end, with what is in it.
+ */
+static int  reports;
+static bool own;
+
+/* Of the program that a reload executes. NULL: the process ends. */
+static char **reload_argv;
+
+
+/* Ends the program, by another one in its place or by the end of the process. */
+static void
+end(int level, const char *how)
+{
+    punit_log(level, "stopped", "how=%s reload=%d", how, reload_argv != NULL);
+
+    if (reload_argv != NULL) {
+        punit_reload(reports, own, reload_argv);
+        _exit(1);
+    }
+
+    if (own) {
+        unlink(options.socket);
+    }
+
+    _exit(0);
+}
+
 
 /* Ends the process when its threads do not. The next start resumes their work. */
 static void *
@@ -48,14 +79,47 @@ watchdog(void *unused)
 {
     (void) unused;
     poll(NULL, 0, STOP_MS);
-    punit_log(PUNIT_LOG_WARN, "stopped", "how=abandoned");
-    _exit(0);
+    end(PUNIT_LOG_WARN, "abandoned");
+    return NULL;
 }
 
 
-/* Reads the socket until SIGTERM or SIGINT. */
+static bool
+open_reports(void)
+{
+    reports = punit_socket_inherited(SOCK_DGRAM, &own);
+
+    if (reports < 0) {
+        own = true;
+        reports = datagram_open(options.socket);
+    }
+
+    return reports >= 0;
+}
+
+
+/* True if the signal ends this program. */
+static bool
+take_signal(int signals, char **argv)
+{
+    struct signalfd_siginfo taken;
+
+    if (read(signals, &taken, sizeof(taken)) != (ssize_t) sizeof(taken)) {
+        return false;
+    }
+
+    if (taken.ssi_signo != SIGHUP) {
+        return true;
+    }
+
+    reload_argv = punit_reload_possible(argv) ? argv : NULL;
+    return reload_argv != NULL;
+}
+
+
+/* Reads the socket until SIGTERM, SIGINT or SIGHUP. */
 static void
-read_reports(int socket, int signals)
+read_reports(int socket, int signals, char **argv)
 {
     struct pollfd p[2] = { { .fd = socket, .events = POLLIN },
                            { .fd = signals, .events = POLLIN } };
@@ -65,7 +129,7 @@ read_reports(int socket, int signals)
             continue;
         }
 
-        if (p[1].revents & POLLIN) {
+        if ((p[1].revents & POLLIN) && take_signal(signals, argv)) {
             return;
         }
 
@@ -128,6 +192,7 @@ catch_signals(void)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
     return signalfd(-1, &set, SFD_CLOEXEC);
@@ -148,9 +213,8 @@ main(int argc, char **argv)
     }
 
     int signals = catch_signals();
-    int socket = datagram_open(options.socket);
 
-    if (signals < 0 || socket < 0 || local_seen_open() < 0 || !start_all()) {
+    if (signals < 0 || !open_reports() || local_seen_open() < 0 || !start_all()) {
         return 1;
     }
 
@@ -158,7 +222,7 @@ main(int argc, char **argv)
               "unit=%s socket=%s movers=%d after=%d quiet_ms=%ld dwell_ms=%ld", punit_config.unit,
               options.socket, options.movers, options.after, options.quiet_ms, options.dwell_ms);
 
-    read_reports(socket, signals);
+    read_reports(reports, signals, argv);
 
     stop_begin();
     queue_stop();
@@ -168,7 +232,6 @@ main(int argc, char **argv)
     }
 
     join_all();
-    unlink(options.socket);
-    punit_log(PUNIT_LOG_INFO, "stopped", "how=finished");
+    end(PUNIT_LOG_INFO, "finished");
     return 0;
 }

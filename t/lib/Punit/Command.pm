@@ -46,7 +46,7 @@ sub capture { return begin(@_)->() }
 
 # Starts a command and returns its process id. log: file for both outputs. env: the whole
 # environment but for PATH and the sanitizers' options; by default the test's own. dir: where it
-# runs. The new process group keeps a ^C of the test away from it.
+# runs. input: its standard input, instead of /dev/null. The new process group keeps a ^C of the test away from it.
 sub spawn {
     my ($command, %o) = @_;
     my $pid = fork // croak "fork: $!";
@@ -57,7 +57,7 @@ sub spawn {
         my @kept = grep { defined $ENV{$_} } qw(PATH ASAN_OPTIONS UBSAN_OPTIONS);
         %ENV = (map({ $_ => $ENV{$_} } @kept), %{ $o{env} });
     }
-    open STDIN, '<', '/dev/null' or POSIX::_exit(127);
+    open STDIN, ($o{input} ? '<&' : '<'), $o{input} // '/dev/null' or POSIX::_exit(127);
     open STDOUT, '>>', $o{log} or POSIX::_exit(127);
     open STDERR, '>&', \*STDOUT or POSIX::_exit(127);
     { no warnings 'exec'; exec { $command->[0] } @$command }

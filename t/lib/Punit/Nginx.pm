@@ -110,6 +110,11 @@ sub check {
 sub launch {
     my ($self) = @_;
     $self->{cmd} = [$self->_command];
+
+    # input is a socket of a supervisor, which outlives NGINX
+    unshift @{ $self->{cmd} }, 'sh', '-c',
+        'export NGINX="3;"; exec 3<&0 0</dev/null; exec "$@"', 'sh'
+        if $self->{input};
     @$self{qw(runs judged ended)} = (1, 0, 0);
     return $self->SUPER::launch;
 }

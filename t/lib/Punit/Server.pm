@@ -61,7 +61,7 @@ sub free_port {
     return $s->sockport;
 }
 
-# cmd, log, env as of Punit::Command::spawn, cwd: its `dir`; socket: a unix socket, or port: one of
+# cmd, log, env, input as of Punit::Command::spawn, cwd: its `dir`; socket: a unix socket, or port: one of
 # 127.0.0.1, that it listens on.
 sub new {
     my ($class, %o) = @_;
@@ -86,7 +86,7 @@ sub launch {
     my ($self) = @_;
     delete $self->{status};
     $self->{pid} =
-        spawn($self->{cmd}, log => $self->{log}, env => $self->{env}, dir => $self->{cwd});
+        spawn($self->{cmd}, dir => $self->{cwd}, map { $_ => $self->{$_} } qw(log env input));
     return;
 }
 

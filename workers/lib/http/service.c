@@ -1,12 +1,10 @@
 #include "lib/http/service.h"
 
-#include <errno.h>
 #include <fcgiapp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sodium.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,16 +13,19 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/reload.h"
 #include "lib/base/socket.h"
 #include "lib/http/answer.h"
+#include "lib/http/front.h"
 #include "lib/http/ready.h"
 #include "lib/http/sql.h"
 #include "lib/http/validate.h"
 #include "lib/pg/conninfo.h"
 
 #define STACK_BYTES (1024 * 1024)
-#define DRAIN_MS    1500 /* running requests may take after SIGTERM */
+#define STOP_MS     1500 /* running requests may take after SIGTERM, if nobody takes over */
 #define SETTLE_MS   30   /* a request just being read is not counted yet */
+#define GRACE_MS    1000 /* beyond the deadline of a request, if somebody takes over */
 
 typedef struct worker worker_t;
 
@@ -34,13 +35,14 @@ typedef struct {
     punit_route_t         *routes;     /* the service's, /health and /ready */
     const char           **statements; /* of the routes, in their order */
     punit_pool_t          *pool;
+    punit_front_t         *front;
     int                    listener;
-    atomic_int             busy; /* requests between accept and answer */
-    atomic_bool            stopping;
+    bool                   own; /* the listener: it ends with the process */
 } server_t;
 
 struct worker {
     server_t     *server;
+    int           number;
     pthread_t     thread;
     punit_grid_t *grid;
     punit_grid_t *token_grid;
@@ -266,11 +268,6 @@ serve(worker_t *worker, FCGX_Request *fcgi, punit_arena_t *arena)
         FCGX_PutStr(answer.body, (int) answer.length, fcgi->out);
     }
 
-    /* NGINX would find a kept connection dead. */
-    if (atomic_load(&server->stopping)) {
-        fcgi->keepConnection = 0;
-    }
-
     int64_t took = punit_clock_ms() - start;
 
     /* libfcgi sends the end of the request when the second stream is closed. FCGX_Finish_r frees
@@ -290,25 +287,27 @@ work(void *data)
     punit_arena_t *arena = punit_arena_create();
     FCGX_Request   fcgi;
 
-    if (arena == NULL || FCGX_InitRequest(&fcgi, server->listener, 0) != 0) {
+    /* libfcgi accepts nothing: without a listener it gives the thread back with its connection. */
+    if (arena == NULL || FCGX_InitRequest(&fcgi, -1, 0) != 0) {
         punit_log(PUNIT_LOG_ERROR, "thread", "why=memory");
         abort();
     }
 
-    while (!atomic_load(&server->stopping)) {
-        if (FCGX_Accept_r(&fcgi) != 0) {
-            /* Out of descriptors, or the listener is closed. The pause keeps this from spinning. */
-            punit_clock_pause(10);
-            continue;
+    while ((fcgi.ipcFd = punit_front_accept(server->front, worker->number)) >= 0) {
+        /* Else libfcgi would close what it takes for the connection of a finished request. */
+        fcgi.keepConnection = 1;
+
+        while (FCGX_Accept_r(&fcgi) == 0) {
+            punit_front_begin(server->front, worker->number);
+            serve(worker, &fcgi, arena);
+            punit_front_end(server->front, worker->number);
+            punit_arena_reset(arena);
         }
 
-        atomic_fetch_add(&server->busy, 1);
-        serve(worker, &fcgi, arena);
-        atomic_fetch_sub(&server->busy, 1);
-        punit_arena_reset(arena);
+        punit_front_closed(server->front, worker->number);
     }
 
-    FCGX_Free(&fcgi, 1);
+    FCGX_Free(&fcgi, 0);
     punit_arena_destroy(arena);
     return NULL;
 }
@@ -322,6 +321,7 @@ create_workers(server_t *server)
 
     for (int i = 0; workers != NULL && i < punit_config.threads; i++) {
         workers[i].server = server;
+        workers[i].number = i;
         workers[i].grid = punit_grid_create(punit_config.grid, workers[0].grid);
         workers[i].token_grid = punit_grid_create(punit_config.token_grid, workers[0].token_grid);
 
@@ -358,22 +358,61 @@ start_workers(server_t *server)
 
 
 static bool
-drained(server_t *server)
+open_listener(server_t *server)
 {
-    int64_t until = punit_clock_ms() + DRAIN_MS;
-    int     quiet = 0;
+    server->listener = punit_socket_inherited(SOCK_STREAM, &server->own);
 
-    while (punit_clock_ms() < until) {
-        quiet = atomic_load(&server->busy) == 0 ? quiet + 1 : 0;
-
-        if (quiet > SETTLE_MS / 10) {
-            return true;
-        }
-
-        punit_clock_pause(10);
+    if (server->listener < 0) {
+        server->own = true;
+        server->listener = punit_socket_listen(punit_config.socket);
     }
 
-    return false;
+    if (server->listener < 0) {
+        return false;
+    }
+
+    server->front = punit_front_create(server->listener, punit_config.threads);
+    return server->front != NULL;
+}
+
+
+/* Ends all work and lets a successor go on with the socket. The queue of the socket waits as long
+ * as the last requests run. So those that began earlier end first, while others are served. */
+static bool
+hand_over(server_t *server)
+{
+    int64_t limit = punit_config.deadline_ms + GRACE_MS;
+
+    punit_front_leave(server->front);
+    punit_front_wait_old(server->front, limit);
+    punit_front_shut(server->front);
+    return punit_front_wait_closed(server->front, limit);
+}
+
+
+/* Ends without a successor. The path goes first, so that the next start does not find it in use. */
+static bool
+stop(server_t *server)
+{
+    unlink(punit_config.socket);
+    punit_front_leave(server->front);
+    punit_front_shut(server->front);
+    shutdown(server->listener, SHUT_RDWR);
+    return punit_front_wait_quiet(server->front, STOP_MS, SETTLE_MS);
+}
+
+
+/* Waits for a signal that it can follow. */
+static int
+wait_for_end(const sigset_t *ends, char **argv)
+{
+    int number;
+
+    do {
+        sigwait(ends, &number);
+    } while (number == SIGHUP && !punit_reload_possible(argv));
+
+    return number;
 }
 
 
@@ -407,7 +446,6 @@ punit_service_run(const punit_service_t *service, int argc, char **argv)
     /* Static, since threads may still use it while the process ends. */
     static server_t server;
     sigset_t        ends;
-    int             signal_number;
 
     if (argc == 2 && strcmp(argv[1], "--routes") == 0) {
         return print_routes(service);
@@ -427,6 +465,7 @@ punit_service_run(const punit_service_t *service, int argc, char **argv)
     sigemptyset(&ends);
     sigaddset(&ends, SIGTERM);
     sigaddset(&ends, SIGINT);
+    sigaddset(&ends, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &ends, NULL);
 
     char *conninfo = punit_conninfo_own(punit_config.pg_user, punit_config.pg_user);
@@ -453,29 +492,26 @@ punit_service_run(const punit_service_t *service, int argc, char **argv)
     /* If that fails, the log is written line by line. */
     punit_log_keep();
 
-    if (!create_workers(&server) || (server.listener = punit_socket_listen(punit_config.socket)) < 0
-        || !start_workers(&server))
-    {
+    if (!create_workers(&server) || !open_listener(&server) || !start_workers(&server)) {
         return 1;
     }
 
     punit_log(PUNIT_LOG_INFO, "start", "version=%s unit=%s threads=%d pool=%d", PUNIT_VERSION,
               punit_config.unit, punit_config.threads, punit_config.pg_pool);
 
-    sigwait(&ends, &signal_number);
+    int  number = wait_for_end(&ends, argv);
+    bool reload = number == SIGHUP;
+    bool clean = reload || !server.own ? hand_over(&server) : stop(&server);
 
-    /* Takes no new connections. The path goes first, so that a successor does not find it in use.
-     */
-    unlink(punit_config.socket);
-    atomic_store(&server.stopping, true);
-    shutdown(server.listener, SHUT_RDWR);
-
-    bool clean = drained(&server);
-
-    punit_log(PUNIT_LOG_INFO, "stop", "signal=%d running=%d", signal_number,
-              atomic_load(&server.busy));
+    punit_log(PUNIT_LOG_INFO, reload ? "reload" : "stop", "signal=%d running=%d", number,
+              punit_front_running(server.front));
 
     punit_log_flush();
+
+    if (reload) {
+        punit_reload(server.listener, server.own, argv);
+        clean = false;
+    }
 
     /* Threads may still wait in libfcgi for a request of a kept connection, and use what exit(3)
      * would tear down. */

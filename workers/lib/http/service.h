@@ -25,7 +25,11 @@ typedef struct {
 /* Serves until SIGTERM or SIGINT. Then it takes no more requests, lets the running ones end and
  * returns within 2 s. It goes on while PostgreSQL or memcached is away. Gives the exit code. The
  * one option is --routes, which prints the table and serves nothing: `METHOD path class [role]` in
- * each line. */
+ * each line.
+ *
+ * SIGHUP loses no request: the process executes the program again (lib/base/reload.h), and keeps
+ * the socket. If the socket was inherited, SIGTERM loses none either, and the exit takes as long as
+ * the running requests, at most twice PUNIT_DEADLINE and 2 s. The socket then stays as it is. */
 int punit_service_run(const punit_service_t *service, int argc, char **argv);
 
 #endif
