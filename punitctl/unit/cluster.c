@@ -73,7 +73,13 @@ cluster_make(const unit_t *unit)
         NULL,
     };
 
-    return process_run(argv, NULL) ? FILE_WRITTEN : FILE_FAILED;
+    if (!process_run(argv, NULL)) {
+        return FILE_FAILED;
+    }
+    /* Ours take the place of these two, which nobody has changed yet. */
+    unlink(unit_path(unit, "pg/pg_hba.conf"));
+    unlink(unit_path(unit, "pg/pg_ident.conf"));
+    return FILE_WRITTEN;
 }
 
 
@@ -121,7 +127,7 @@ include_settings(const unit_t *unit)
 
 
 file_result_t
-cluster_configure(const unit_t *unit)
+cluster_write(const unit_t *unit)
 {
     const char            *listen = unit_setting(unit, "PUNIT_PG_LISTEN");
     const template_value_t address[] = {
@@ -133,14 +139,33 @@ cluster_configure(const unit_t *unit)
         template_write(unit, "postgres/punit.conf", address, "pg/punit.conf", 0600),
         template_write(unit, "postgres/pg_hba.conf", NULL, "pg/pg_hba.conf", 0600),
         write_ident(unit),
-        include_settings(unit),
     };
-    file_result_t all = file_result_of(results, sizeof(results) / sizeof(*results));
 
-    if (all == FILE_WRITTEN && cluster_runs(unit)) {
-        kill(process_of(unit_path(unit, "pg/postmaster.pid"), "postgres"), SIGHUP);
+    return file_result_of(results, sizeof(results) / sizeof(*results));
+}
+
+
+file_result_t
+cluster_configure(const unit_t *unit)
+{
+    const file_result_t results[] = { cluster_write(unit), include_settings(unit) };
+    file_result_t       all = file_result_of(results, sizeof(results) / sizeof(*results));
+
+    if (all == FILE_WRITTEN) {
+        cluster_reload(unit);
     }
     return all;
+}
+
+
+void
+cluster_reload(const unit_t *unit)
+{
+    pid_t pid = process_of(unit_path(unit, "pg/postmaster.pid"), "postgres");
+
+    if (pid > 0) {
+        kill(pid, SIGHUP);
+    }
 }
 
 

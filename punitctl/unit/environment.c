@@ -4,6 +4,7 @@
 
 #include "punitctl/pool.h"
 #include "punitctl/unit/address.h"
+#include "punitctl/unit/public.h"
 
 #define SETTINGS_MOST 160
 
@@ -11,9 +12,9 @@
 static void
 set(unit_t *unit, const char *name, const char *value)
 {
-    for (size_t i = 0; i < unit->count; i++) {
-        if (strcmp(unit->settings[i].name, name) == 0) {
-            unit->settings[i].value = value;
+    for (size_t i = unit->count; i > 0; i--) {
+        if (strcmp(unit->settings[i - 1].name, name) == 0) {
+            unit->settings[i - 1].value = value;
             return;
         }
     }
@@ -32,21 +33,70 @@ set_missing(unit_t *unit, const char *name, const char *value)
 }
 
 
-static bool
-set_address(unit_t *unit, const char *name, const char *given, const char *otherwise,
-            const char *option)
+static void
+set_given(unit_t *unit, const char *name, const char *given, const char *otherwise)
 {
-    if (given != NULL && !address_valid(given)) {
-        output_error("%s: expected an IPv4 address and port like 127.0.0.1:8101,"
-                     " not \"%s\"",
-                     option, given);
-        return false;
-    }
     if (given != NULL) {
         set(unit, name, given);
+    } else if (otherwise != NULL) {
+        set_missing(unit, name, otherwise);
     }
-    set_missing(unit, name, otherwise);
+}
+
+
+/* Each address is good, and has one use. */
+static bool
+check_addresses(const unit_t *unit)
+{
+    static const struct {
+        const char *setting, *option;
+    } addresses[] = {
+        { "PUNIT_HTTP", "--http" },
+        { "PUNIT_LISTENER", "--peer" },
+        { "PUNIT_PG_LISTEN", "--pg" },
+        { "PUNIT_HTTPS", "--https" },
+    };
+    const char *seen[4];
+
+    for (size_t i = 0; i < sizeof(addresses) / sizeof(*addresses); i++) {
+        const char *problem;
+
+        seen[i] = i < 3 ? unit_setting(unit, addresses[i].setting) : public_https(unit);
+        problem = seen[i] != NULL ? address_problem(seen[i]) : NULL;
+        if (problem != NULL) {
+            output_error("%s (%s): %s", addresses[i].option, addresses[i].setting, problem);
+            return false;
+        }
+        for (size_t k = 0; seen[i] != NULL && k < i; k++) {
+            if (strcmp(seen[i], seen[k]) == 0) {
+                output_error("%s and %s are both %s", addresses[k].setting, addresses[i].setting,
+                             seen[i]);
+                return false;
+            }
+        }
+    }
     return true;
+}
+
+
+static bool
+check(const unit_t *unit)
+{
+    const char *problem = public_problem(unit);
+
+    if (problem != NULL) {
+        output_error("%s", problem);
+        return false;
+    }
+    if (public_https(unit) != NULL
+        && (unit_setting(unit, "PUNIT_HTTPS_CERT") == NULL
+            || unit_setting(unit, "PUNIT_HTTPS_KEY") == NULL))
+    {
+        output_error("PUNIT_HTTPS needs a certificate for clients: give --https-cert and"
+                     " --https-key");
+        return false;
+    }
+    return check_addresses(unit);
 }
 
 
@@ -89,15 +139,14 @@ environment_make(unit_t *unit, const environment_t *given)
     }
     set(unit, "PUNIT_UNIT", unit->id);
     set(unit, "PUNIT_DIR", unit->dir);
-    if (!set_address(unit, "PUNIT_HTTP", given->http, "127.0.0.1:8100", "--http")
-        || !set_address(unit, "PUNIT_LISTENER", given->listener, "127.0.0.1:8200", "--peer")
-        || !set_address(unit, "PUNIT_PG_LISTEN", given->pg, "127.0.0.1:8300", "--pg"))
-    {
-        return false;
+    set_given(unit, "PUNIT_HTTP", given->http, "127.0.0.1:8100");
+    set_given(unit, "PUNIT_LISTENER", given->listener, "127.0.0.1:8200");
+    set_given(unit, "PUNIT_PG_LISTEN", given->pg, "127.0.0.1:8300");
+    set_given(unit, "PUNIT_HTTPS", given->https, NULL);
+    if (given->https_certificate) {
+        set_missing(unit, "PUNIT_HTTPS_CERT", unit_path(unit, "tls/https.pem"));
+        set_missing(unit, "PUNIT_HTTPS_KEY", unit_path(unit, "tls/https.key"));
     }
-    set(unit, "PUNIT_PG",
-        pool_printf("host=%s port=%s dbname=punit", unit_path(unit, "sock"),
-                    address_port(unit_setting(unit, "PUNIT_PG_LISTEN"))));
     set_missing(unit, "PUNIT_GRID", pool_printf("unix:%s/sock/grid.sock", unit->dir));
     set_missing(unit, "PUNIT_TOKEN_GRID", pool_printf("unix:%s/sock/tokens.sock", unit->dir));
     set_missing(unit, "PUNIT_TLS_CERT", unit_path(unit, "tls/unit.pem"));
@@ -117,6 +166,12 @@ environment_make(unit_t *unit, const environment_t *given)
             return false;
         }
     }
+    if (!check(unit)) {
+        return false;
+    }
+    set(unit, "PUNIT_PG",
+        pool_printf("host=%s port=%s dbname=punit", unit_path(unit, "sock"),
+                    address_port(unit_setting(unit, "PUNIT_PG_LISTEN"))));
     /* sockaddr_un holds 107 bytes. The socket of PostgreSQL has the longest name. */
     if (strlen(unit_path(unit, "sock/.s.PGSQL.65535")) > 107) {
         output_error("%s is too long for unix sockets: its sockets' paths must stay"
@@ -132,16 +187,68 @@ environment_make(unit_t *unit, const environment_t *given)
 }
 
 
+static const char *
+line_of(const char *name, const char *value)
+{
+    const char *quote = strpbrk(value, " ;&|<>()*?") != NULL ? "\"" : "";
+
+    return pool_printf("%s=%s%s%s", name, quote, value, quote);
+}
+
+
+/* The last line that sets `name`, or NULL. Only that one counts. */
+static const char **
+find_line(const char **lines, size_t count, const char *name)
+{
+    size_t n = strlen(name);
+
+    while (count-- > 0) {
+        if (strncmp(lines[count], name, n) == 0 && lines[count][n] == '=') {
+            return &lines[count];
+        }
+    }
+    return NULL;
+}
+
+
+static bool
+says(const char *line, const char *value)
+{
+    setting_t setting;
+
+    return unit_read_setting(pool_printf("%s", line), &setting)
+           && strcmp(setting.value, value) == 0;
+}
+
+
+/* Own comments, own lines and their order stay. */
 file_result_t
 environment_write(const unit_t *unit)
 {
-    const char *all = "";
+    const char  *path = unit_path(unit, "unit.env");
+    char        *rest = file_exists(path) ? file_read(path, NULL) : pool_printf("%s", "");
+    size_t       count = 0;
+    const char **lines, *all = "";
 
-    for (size_t i = 0; i < unit->count; i++) {
-        const char *value = unit->settings[i].value;
-        const char *quote = strpbrk(value, " ;&|<>()*?") != NULL ? "\"" : "";
-
-        all = pool_printf("%s%s=%s%s%s\n", all, unit->settings[i].name, quote, value, quote);
+    if (rest == NULL) {
+        return FILE_FAILED;
     }
-    return file_write(unit_path(unit, "unit.env"), all, strlen(all), 0640);
+    lines = pool_alloc((strlen(rest) + 1 + SETTINGS_MOST) * sizeof(*lines));
+    while (rest != NULL && *rest != '\0') {
+        lines[count++] = strsep(&rest, "\n");
+    }
+    for (size_t i = 0; i < unit->count; i++) {
+        const char  *name = unit->settings[i].name, *value = unit_setting(unit, name);
+        const char **line = find_line(lines, count, name);
+
+        if (line == NULL) {
+            lines[count++] = line_of(name, value);
+        } else if (!says(*line, value)) {
+            *line = line_of(name, value);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        all = pool_printf("%s%s\n", all, lines[i]);
+    }
+    return file_write(path, all, strlen(all), 0640);
 }

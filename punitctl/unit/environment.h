@@ -10,8 +10,9 @@
 
 /* The arguments of `unit init`, NULL where absent. */
 typedef struct {
-    const char        *http, *listener, *pg;
-    const char *const *own; /* NAME=value, own_count of them */
+    const char        *http, *listener, *pg, *https;
+    bool               https_certificate; /* --https-cert is given */
+    const char *const *own;               /* NAME=value, own_count of them */
     int                own_count;
 } environment_t;
 
@@ -19,7 +20,7 @@ typedef struct {
  * with the reason printed. */
 bool environment_make(unit_t *unit, const environment_t *given);
 
-/* Writes DIR/unit.env. */
+/* Writes DIR/unit.env: changes the lines whose setting changed, and adds the missing ones. */
 file_result_t environment_write(const unit_t *unit);
 
 #endif

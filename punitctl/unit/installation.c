@@ -11,6 +11,8 @@
 
 #define MODULE "ngx_http_punit_module.so"
 
+static const char *pretended;
+
 
 /* The first of the places, relative to the programs' directory, that exists. */
 static const char *
@@ -61,7 +63,18 @@ installation_share(const char *name)
     };
     const char *given = getenv("PUNIT_SHARE");
 
+    if (pretended != NULL) {
+        name = pool_printf("conf/released/%s/%s", pretended,
+                           strncmp(name, "conf/", 5) == 0 ? name + 5 : name);
+    }
     return given != NULL ? pool_printf("%s/%s", given, name) : first(places, name);
+}
+
+
+void
+installation_pretend(const char *release)
+{
+    pretended = release;
 }
 
 

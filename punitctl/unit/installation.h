@@ -9,6 +9,10 @@
  * PREFIX/share/punit. NULL with the reason printed. */
 const char *installation_share(const char *name);
 
+/* From here on, what conf/released/<release>/ holds stands in for the present files. NULL: no more.
+ */
+void installation_pretend(const char *release);
+
 /* The directory of this program, where the others are too. */
 const char *installation_programs(void);
 

@@ -1,6 +1,7 @@
 #include "punitctl/unit/nginx.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,8 +9,10 @@
 #include "punitctl/pool.h"
 #include "punitctl/unit/installation.h"
 #include "punitctl/unit/process.h"
+#include "punitctl/unit/public.h"
 #include "punitctl/unit/services.h"
 #include "punitctl/unit/template.h"
+#include "punitctl/unit/written.h"
 
 /* Kept FastCGI connections of all NGINX workers to one service. Each holds a thread of the service
  * (64 of them, PUNIT_THREADS). The threads that are left serve bursts. */
@@ -33,7 +36,11 @@ nginx_program(void)
         "/usr/local/sbin/nginx",
         "/usr/local/nginx/sbin/nginx",
     };
+    const char *given = getenv("PUNIT_NGINX");
 
+    if (given != NULL && *given != '\0') {
+        return given;
+    }
     for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
         if (access(places[i], X_OK) == 0) {
             return places[i];
@@ -41,6 +48,22 @@ nginx_program(void)
     }
     output_error("no nginx found; install the package nginx");
     return NULL;
+}
+
+
+bool
+nginx_is(int major, int minor, int patch)
+{
+    const char *program = nginx_program();
+    const char *said =
+        program != NULL ? process_output((const char *const[]){ program, "-v", NULL }) : NULL;
+    const char *slash = said != NULL ? strchr(said, '/') : NULL;
+    int         has[3] = { 0 };
+
+    if (slash == NULL || sscanf(slash, "/%d.%d.%d", &has[0], &has[1], &has[2]) != 3) {
+        return false;
+    }
+    return (has[0] * 1000 + has[1]) * 1000 + has[2] >= (major * 1000 + minor) * 1000 + patch;
 }
 
 
@@ -121,6 +144,7 @@ write_http(const unit_t *unit, const service_t *services, size_t count)
     const template_value_t values[] = {
         { "GRIDS", grid != NULL && tokens != NULL ? pool_printf("%s%s", grid, tokens) : NULL },
         { "SERVICES", upstreams },
+        { "TO_HTTPS", public_map(unit) },
         { NULL, NULL },
     };
 
@@ -188,9 +212,25 @@ copy_conf(const unit_t *unit)
         if (content == NULL) {
             return FILE_FAILED;
         }
-        results[i] = file_write(unit_path(unit, "nginx/%s", copied[i]), content, size, 0644);
+        results[i] = written_file(unit, pool_printf("nginx/%s", copied[i]), content, size, 0644);
     }
     return file_result_of(results, sizeof(results) / sizeof(*results));
+}
+
+
+/* Directories of the operator's own files, which punitctl never writes, and of an ACME client's. */
+static bool
+make_hooks(const unit_t *unit)
+{
+    static const char *const hooks[] = { "local/http.d", "local/public.d", "local/locations.d",
+                                         "local/admin.d", "acme" };
+
+    for (size_t i = 0; i < sizeof(hooks) / sizeof(*hooks); i++) {
+        if (file_make_directory(unit_path(unit, "nginx/%s", hooks[i]), 0755) == FILE_FAILED) {
+            return false;
+        }
+    }
+    return true;
 }
 
 
@@ -202,7 +242,8 @@ nginx_write(const unit_t *unit)
 
     if (services == NULL || installation_module() == NULL
         || file_make_directory(unit_path(unit, "nginx/unit"), 0750) == FILE_FAILED
-        || file_make_directory(unit_path(unit, "nginx/tmp"), 0750) == FILE_FAILED)
+        || file_make_directory(unit_path(unit, "nginx/tmp"), 0750) == FILE_FAILED
+        || !make_hooks(unit))
     {
         return FILE_FAILED;
     }
@@ -213,7 +254,7 @@ nginx_write(const unit_t *unit)
         write_locations(unit, services, count),
         write_main(unit),
         write_http(unit, services, count),
-        template_write(unit, "nginx/public.conf", NULL, "nginx/unit/public.conf", 0644),
+        public_write(unit, nginx_is(1, 25, 1)),
         template_write(unit, "nginx/listener.conf", NULL, "nginx/unit/listener.conf", 0644),
         /* nginx.conf includes peers.conf, which only `unit add` fills. */
         file_exists(unit_path(unit, "nginx/unit/peers.conf")) ? FILE_KEPT

@@ -19,13 +19,17 @@ file_result_t nginx_write(const unit_t *unit);
 /* Writes unit/peers.conf: a punit_peer and an upstream for each of the units but this one. */
 file_result_t nginx_write_peers(const unit_t *unit, const unit_address_t *units, size_t count);
 
+/* True if the program is of this version or newer. */
+bool nginx_is(int major, int minor, int patch);
+
 /* Checks the configuration (nginx -t). */
 bool nginx_check(const unit_t *unit);
 
 /* Makes a running NGINX read its configuration, after a check. */
 bool nginx_reload(const unit_t *unit);
 
-/* Path of the program. NULL with the reason printed. */
+/* Path of the program: PUNIT_NGINX, else where Debian or nginx's own installation puts it. NULL
+ * with the reason printed. */
 const char *nginx_program(void);
 
 #endif

@@ -5,6 +5,7 @@
 #include "punitctl/output.h"
 #include "punitctl/pool.h"
 #include "punitctl/unit/installation.h"
+#include "punitctl/unit/written.h"
 
 #define NAME_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZ_"
 
@@ -81,5 +82,5 @@ template_write(const unit_t *unit, const char *name, const template_value_t *val
     if (content == NULL) {
         return FILE_FAILED;
     }
-    return file_write(unit_path(unit, "%s", path), content, strlen(content), mode);
+    return written_file(unit, path, content, strlen(content), mode);
 }
