@@ -9,18 +9,24 @@
 #define SETTINGS_MOST 160
 
 
-static void
+/* True if the setting was not so before. */
+static bool
 set(unit_t *unit, const char *name, const char *value)
 {
     for (size_t i = unit->count; i > 0; i--) {
-        if (strcmp(unit->settings[i - 1].name, name) == 0) {
-            unit->settings[i - 1].value = value;
-            return;
+        setting_t *setting = &unit->settings[i - 1];
+
+        if (strcmp(setting->name, name) == 0) {
+            bool news = strcmp(setting->value, value) != 0;
+
+            setting->value = value;
+            return news;
         }
     }
     if (unit->count < SETTINGS_MOST) {
         unit->settings[unit->count++] = (setting_t){ name, value };
     }
+    return true;
 }
 
 
@@ -33,14 +39,17 @@ set_missing(unit_t *unit, const char *name, const char *value)
 }
 
 
-static void
+/* True if the option is given and not so before. */
+static bool
 set_given(unit_t *unit, const char *name, const char *given, const char *otherwise)
 {
     if (given != NULL) {
-        set(unit, name, given);
-    } else if (otherwise != NULL) {
+        return set(unit, name, given);
+    }
+    if (otherwise != NULL) {
         set_missing(unit, name, otherwise);
     }
+    return false;
 }
 
 
@@ -102,7 +111,7 @@ check(const unit_t *unit)
 
 /* NAME=value that sh and systemd read alike: no quotes, no expansion. */
 static bool
-set_own(unit_t *unit, const char *own)
+set_own(unit_t *unit, const char *own, bool *news)
 {
     size_t n = strspn(own, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
 
@@ -110,13 +119,13 @@ set_own(unit_t *unit, const char *own)
         output_error("expected a setting like PUNIT_MOVE_DWELL=1s, not \"%s\"", own);
         return false;
     }
-    set(unit, pool_copy(own, n), own + n + 1);
+    *news |= set(unit, pool_copy(own, n), own + n + 1);
     return true;
 }
 
 
 bool
-environment_make(unit_t *unit, const environment_t *given)
+environment_make(unit_t *unit, environment_t *given)
 {
     const char *path = unit_path(unit, "unit.env");
     setting_t  *settings = pool_alloc(SETTINGS_MOST * sizeof(*settings));
@@ -139,10 +148,10 @@ environment_make(unit_t *unit, const environment_t *given)
     }
     set(unit, "PUNIT_UNIT", unit->id);
     set(unit, "PUNIT_DIR", unit->dir);
-    set_given(unit, "PUNIT_HTTP", given->http, "127.0.0.1:8100");
-    set_given(unit, "PUNIT_LISTENER", given->listener, "127.0.0.1:8200");
-    set_given(unit, "PUNIT_PG_LISTEN", given->pg, "127.0.0.1:8300");
-    set_given(unit, "PUNIT_HTTPS", given->https, NULL);
+    given->news |= set_given(unit, "PUNIT_HTTP", given->http, "127.0.0.1:8100");
+    given->news |= set_given(unit, "PUNIT_LISTENER", given->listener, "127.0.0.1:8200");
+    given->news |= set_given(unit, "PUNIT_PG_LISTEN", given->pg, "127.0.0.1:8300");
+    given->news |= set_given(unit, "PUNIT_HTTPS", given->https, NULL);
     if (given->https_certificate) {
         set_missing(unit, "PUNIT_HTTPS_CERT", unit_path(unit, "tls/https.pem"));
         set_missing(unit, "PUNIT_HTTPS_KEY", unit_path(unit, "tls/https.key"));
@@ -162,7 +171,7 @@ environment_make(unit_t *unit, const environment_t *given)
     set_missing(unit, "PUNIT_MOVE_DWELL", "10s");
     set_missing(unit, "PUNIT_MOVERS", "4");
     for (int i = 0; i < given->own_count; i++) {
-        if (!set_own(unit, given->own[i])) {
+        if (!set_own(unit, given->own[i], &given->news)) {
             return false;
         }
     }

@@ -71,6 +71,22 @@ installation_share(const char *name)
 }
 
 
+bool
+installation_has(const char *name)
+{
+    const char *path;
+
+    if (pretended == NULL) {
+        return true;
+    }
+    /* conf/services is there in each release. */
+    path = installation_share("conf/services");
+    path = path != NULL ? pool_printf("%.*s", (int) (strrchr(path, '/') - path), path) : "";
+    return file_exists(
+        pool_printf("%s/%s", path, strncmp(name, "conf/", 5) == 0 ? name + 5 : name));
+}
+
+
 void
 installation_pretend(const char *release)
 {

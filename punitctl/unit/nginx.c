@@ -205,10 +205,16 @@ copy_conf(const unit_t *unit)
     file_result_t results[sizeof(copied) / sizeof(*copied)];
 
     for (size_t i = 0; i < sizeof(copied) / sizeof(*copied); i++) {
-        const char *from = installation_share(pool_printf("conf/%s", copied[i]));
+        const char *name = pool_printf("conf/%s", copied[i]);
+        const char *from = installation_share(name);
         size_t      size;
-        const char *content = from != NULL ? file_read(from, &size) : NULL;
+        const char *content;
 
+        results[i] = FILE_KEPT;
+        if (!installation_has(name)) {
+            continue;
+        }
+        content = from != NULL ? file_read(from, &size) : NULL;
         if (content == NULL) {
             return FILE_FAILED;
         }

@@ -37,29 +37,6 @@ recall_peers(const unit_t *unit)
 }
 
 
-/* The settings of the unit that release 0.2.0 knew. */
-static bool
-read_settings(unit_t *unit)
-{
-    static const char *const later[] = { "PUNIT_HTTPS", "PUNIT_REAL_IP_FROM" };
-    size_t                   kept = 0;
-
-    unit->settings = unit_read_settings(unit_path(unit, "unit.env"), &unit->count);
-    for (size_t i = 0; unit->settings != NULL && i < unit->count; i++) {
-        bool is_later = false;
-
-        for (size_t k = 0; k < sizeof(later) / sizeof(*later); k++) {
-            is_later |= strncmp(unit->settings[i].name, later[k], strlen(later[k])) == 0;
-        }
-        if (!is_later) {
-            unit->settings[kept++] = unit->settings[i];
-        }
-    }
-    unit->count = kept;
-    return unit->settings != NULL;
-}
-
-
 bool
 recall_release(const unit_t *now)
 {
@@ -70,7 +47,8 @@ recall_release(const unit_t *now)
     if (written_known(now) || !file_exists(unit_path(now, "unit.env"))) {
         return true;
     }
-    if (!read_settings(&then)) {
+    then.settings = unit_read_settings(unit_path(now, "unit.env"), &then.count);
+    if (then.settings == NULL) {
         return false;
     }
     installation_pretend(RELEASE);

@@ -35,11 +35,16 @@ placeholder(const char *at)
 const char *
 template_render(const unit_t *unit, const char *name, const template_value_t *values)
 {
-    const char *path = installation_share(pool_printf("conf/templates/%s", name));
-    const char *rest = path != NULL ? file_read(path, NULL) : NULL;
-    const char *all = "", *at = rest;
+    const char *file = pool_printf("conf/templates/%s", name);
+    const char *path, *rest, *at, *all = "";
     size_t      n;
 
+    if (!installation_has(file)) {
+        return "";
+    }
+    path = installation_share(file);
+    rest = path != NULL ? file_read(path, NULL) : NULL;
+    at = rest;
     if (rest == NULL) {
         return NULL;
     }

@@ -381,7 +381,7 @@ write_configuration(const unit_t *unit, int *kept)
 int
 verb_unit_init(const arguments_t *arguments)
 {
-    const environment_t given_environment = {
+    environment_t given_environment = {
         .https = arguments_value(arguments, "https"),
         .https_certificate = arguments_value(arguments, "https-cert") != NULL,
         .http = arguments_value(arguments, "http"),
@@ -394,7 +394,6 @@ verb_unit_init(const arguments_t *arguments)
     const char   *sql = installation_share("sql");
     unit_t        unit = { .id = arguments->operand[0] };
     given_files_t given;
-    file_result_t environment;
     bool          taken = false;
     int           kept = 0;
 
@@ -429,8 +428,7 @@ verb_unit_init(const arguments_t *arguments)
     {
         return EXIT_FAILED;
     }
-    environment = environment_write(&unit);
-    if (!step(environment, &kept, "wrote unit.env")
+    if (!step(environment_write(&unit), &kept, "wrote unit.env")
         || !make_certificate(&unit, &given, &kept, &taken)
         || !take_https(&unit, &given, &kept, &taken)
         || !make_pepper(&unit, &given, pepper_file, &kept) || !make_key(&unit, &kept)
@@ -438,7 +436,7 @@ verb_unit_init(const arguments_t *arguments)
         || !step(cluster_configure(&unit), &kept,
                  pool_printf("configured PostgreSQL on %s", unit_setting(&unit, "PUNIT_PG_LISTEN")))
         || !make_database(&unit, sql, &kept) || !write_configuration(&unit, &kept)
-        || !tell_servers(&unit, taken, environment == FILE_WRITTEN))
+        || !tell_servers(&unit, taken, given_environment.news))
     {
         return EXIT_FAILED;
     }

@@ -304,8 +304,8 @@ spew($peers, "# written by punitctl\n",
 unlink "$eu/.written";
 remove_tree("$eu/nginx/local", "$eu/nginx/acme");
 append("$eu/pg/pg_hba.conf", "$hand{\"$eu/pg/pg_hba.conf\"}\n");
-append("$eu/unit.env", "PUNIT_REAL_IP_FROM=10.0.0.1\n");
-($status, $output) = init();
+append("$eu/unit.env", "PUNIT_REAL_IP_FROM=10.0.0.1\nPUNIT_HTTPS=127.0.0.1:29824\n");
+($status, $output) = init(@pair);
 is($status, 1, 'the upgrade names what was changed by hand there') or diag($output);
 is(scalar(() = $output =~ /by hand/g), 1, 'one file, and no other');
 like($output, qr/\Q$eu\E\/pg\/pg_hba\.conf was changed by hand/, 'the right one');
