@@ -6,25 +6,32 @@
 #include "punitctl/verb.h"
 
 /* clang-format off */
+#define FORCE_OPTION { "force", NULL, "writes files changed by hand too; keeps FILE.old", NULL }
 #define END { NULL, NULL, NULL, NULL }
 /* clang-format on */
 
 static const verb_option_t of_unit[] = { UNIT_OPTION, END };
+static const verb_option_t of_add[] = { UNIT_OPTION, FORCE_OPTION, END };
 static const verb_option_t of_init[] = {
     { "dir", "DIR", "where the unit lives; made if absent", NULL },
     { "http", "ADDR:PORT", "its public side (127.0.0.1:8100)", NULL },
     { "peer", "ADDR:PORT", "its listener for other units (127.0.0.1:8200)", NULL },
     { "pg", "ADDR:PORT", "its PostgreSQL, for other units (127.0.0.1:8300)", NULL },
     { "admin", "ADDR:PORT", "its admin side, or off (127.0.0.1:8400)", NULL },
+    { "https", "ADDR:PORT", "its public side by HTTPS; needs a certificate for clients", NULL },
+    { "https-cert", "FILE", "that certificate, with those between it and its authority", NULL },
+    { "https-key", "FILE", "its key", NULL },
     { "ca", "DIR", "sign its certificate by this authority; made if absent", NULL },
     { "cert", "FILE", "a certificate instead: CN and DNS name are the id", NULL },
     { "key", "FILE", "its key", NULL },
     { "cacert", "FILE", "certificate of the authority of all units", NULL },
     { "pepper", "FILE", "key of the login names, one for all units; made if absent", NULL },
+    FORCE_OPTION,
     END,
 };
 static const verb_option_t of_remove[] = {
     UNIT_OPTION,
+    FORCE_OPTION,
     { "stopped", NULL, "UNIT stopped without taking leave and never comes back", NULL },
     { "within", "SECONDS", "longest wait for each step", "60" },
     END,
@@ -89,7 +96,7 @@ const verb_t verbs[] = {
     { "unit init", "ID [PUNIT_NAME=VALUE...]", 1, ARGUMENTS_OPERANDS,
       "makes a unit from nothing, or what is missing of it", of_init, verb_unit_init },
     { "unit add", "FILE", 1, 1,
-      "makes the other units of FILE known here (lines: id http listener postgresql)", of_unit,
+      "makes the other units of FILE known here (lines: id http listener postgresql)", of_add,
       verb_unit_add },
     { "unit remove", "UNIT", 1, 1,
       "at UNIT, drained: it takes leave; then at each other unit: adopts what it wrote,"

@@ -17,28 +17,13 @@
 bool
 admin_valid(const unit_t *unit)
 {
-    static const char *const others[] = { "PUNIT_HTTP", "PUNIT_LISTENER" };
-    const char              *address = admin_address(unit);
-    const char              *hosts = unit_setting(unit, "PUNIT_ADMIN_HOSTS");
+    const char *hosts = unit_setting(unit, "PUNIT_ADMIN_HOSTS");
 
-    if (address != NULL && !address_valid(address)) {
-        output_error("PUNIT_ADMIN: expected an address and port like 127.0.0.1:8400, or off,"
-                     " not \"%s\"",
-                     address);
-        return false;
-    }
-    for (size_t i = 0; address != NULL && i < sizeof(others) / sizeof(*others); i++) {
-        if (strcmp(address, unit_setting(unit, others[i])) == 0) {
-            output_error("PUNIT_ADMIN and %s are both %s: the admin side needs an address of its"
-                         " own",
-                         others[i], address);
-            return false;
-        }
-    }
     if (hosts != NULL && hosts[strspn(hosts, NAME_CHARACTERS " ")] != '\0') {
-        output_error("PUNIT_ADMIN_HOSTS: expected names of hosts without ports, separated by"
-                     " blanks, not \"%s\"",
-                     hosts);
+        output_problem("bad-setting",
+                       "PUNIT_ADMIN_HOSTS: expected names of hosts without ports, separated by"
+                       " blanks, not \"%s\"",
+                       hosts);
         return false;
     }
     return true;

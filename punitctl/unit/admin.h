@@ -8,7 +8,7 @@
 
 #include "punitctl/unit/unit.h"
 
-/* False, with the reason printed, if PUNIT_ADMIN or PUNIT_ADMIN_HOSTS is not as it must be. */
+/* False, with the reason printed, if PUNIT_ADMIN_HOSTS is not as it must be. */
 bool admin_valid(const unit_t *unit);
 
 /* PUNIT_ADMIN, or NULL if it is off. */

@@ -67,17 +67,61 @@ write_certificate(X509 *x509, const char *path)
 }
 
 
+/* A key with a pass phrase is of no use to a server. */
+static int
+no_pass_phrase(char *buffer, int size, int writing, void *context)
+{
+    (void) buffer, (void) size, (void) writing, (void) context;
+    return -1;
+}
+
+
+static EVP_PKEY *
+parse_key(const certificate_file_t *file, const char **fault)
+{
+    BIO      *bio = BIO_new_mem_buf(file->pem, -1);
+    EVP_PKEY *key = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, no_pass_phrase, NULL) : NULL;
+
+    BIO_free(bio);
+    if (key == NULL) {
+        *fault = pool_printf("%s is no private key in PEM without a pass phrase", file->path);
+    }
+    return key;
+}
+
+
+static X509 *
+parse_certificate(const certificate_file_t *file, const char **fault)
+{
+    BIO  *bio = BIO_new_mem_buf(file->pem, -1);
+    X509 *x509 = bio != NULL ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+
+    BIO_free(bio);
+    if (x509 == NULL) {
+        *fault = pool_printf("%s is no certificate in PEM", file->path);
+    }
+    return x509;
+}
+
+
+static bool
+say(const char *fault)
+{
+    if (fault != NULL) {
+        output_problem("certificate", "%s", fault);
+    }
+    return fault == NULL;
+}
+
+
 static EVP_PKEY *
 read_key(const char *path)
 {
-    char     *pem = file_read(path, NULL);
-    BIO      *bio = pem != NULL ? BIO_new_mem_buf(pem, -1) : NULL;
-    EVP_PKEY *key = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
+    const certificate_file_t file = { path, file_read(path, NULL) };
+    const char              *fault = NULL;
+    EVP_PKEY                *key = file.pem != NULL ? parse_key(&file, &fault) : NULL;
 
-    BIO_free(bio);
-    if (pem != NULL && key == NULL) {
-        output_problem("certificate", "%s is no private key in PEM", path);
-    }
+    say(fault);
     return key;
 }
 
@@ -85,14 +129,11 @@ read_key(const char *path)
 static X509 *
 read_certificate(const char *path)
 {
-    char *pem = file_read(path, NULL);
-    BIO  *bio = pem != NULL ? BIO_new_mem_buf(pem, -1) : NULL;
-    X509 *x509 = bio != NULL ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+    const certificate_file_t file = { path, file_read(path, NULL) };
+    const char              *fault = NULL;
+    X509                    *x509 = file.pem != NULL ? parse_certificate(&file, &fault) : NULL;
 
-    BIO_free(bio);
-    if (pem != NULL && x509 == NULL) {
-        output_problem("certificate", "%s is no certificate in PEM", path);
-    }
+    say(fault);
     return x509;
 }
 
@@ -232,18 +273,38 @@ certificate_unit(const char *ca, const char *id, const char *certificate, const 
 }
 
 
+/* The certificates of a file, as those that are trusted. False if it has none. */
 static bool
-signed_by(X509 *x509, const char *ca_file, const char **reason)
+trust(X509_STORE *store, const certificate_file_t *ca)
+{
+    BIO  *bio = BIO_new_mem_buf(ca->pem, -1);
+    X509 *x509;
+    int   count = 0;
+
+    while (bio != NULL && (x509 = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
+        count += X509_STORE_add_cert(store, x509) == 1;
+        X509_free(x509);
+    }
+    ERR_clear_error();
+    BIO_free(bio);
+    return count > 0;
+}
+
+
+static bool
+signed_by(X509 *x509, const certificate_file_t *ca, const char **reason)
 {
     X509_STORE     *store = X509_STORE_new();
     X509_STORE_CTX *context = X509_STORE_CTX_new();
-    bool ok = store != NULL && context != NULL && X509_STORE_load_file(store, ca_file) == 1
-              && X509_STORE_CTX_init(context, store, x509, NULL) == 1
-              && X509_verify_cert(context) == 1;
+    bool            ok = false;
 
-    if (!ok) {
-        *reason = X509_verify_cert_error_string(context != NULL ? X509_STORE_CTX_get_error(context)
-                                                                : X509_V_ERR_OUT_OF_MEM);
+    if (store == NULL || context == NULL) {
+        *reason = "no memory";
+    } else if (!trust(store, ca)) {
+        *reason = "it holds no certificate in PEM";
+    } else if (X509_STORE_CTX_init(context, store, x509, NULL) == 1) {
+        ok = X509_verify_cert(context) == 1;
+        *reason = X509_verify_cert_error_string(X509_STORE_CTX_get_error(context));
     }
     X509_STORE_CTX_free(context);
     X509_STORE_free(store);
@@ -251,45 +312,106 @@ signed_by(X509 *x509, const char *ca_file, const char **reason)
 }
 
 
+/* NULL: the certificate names the unit. */
+static const char *
+names_another(X509 *x509, const char *path, const char *id)
+{
+    char name[128] = "";
+
+    X509_NAME_get_text_by_NID(X509_get_subject_name(x509), NID_commonName, name, sizeof(name));
+    if (strcmp(name, id) != 0) {
+        return pool_printf("%s has CN=%s, but PostgreSQL of a peer takes the unit's id"
+                           " from it: CN=%s is needed",
+                           path, name, id);
+    }
+    if (X509_check_host(x509, id, 0, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) != 1) {
+        return pool_printf("%s has no subjectAltName DNS:%s", path, id);
+    }
+    return NULL;
+}
+
+
+/* The certificate, if the key belongs to it. Else NULL. */
+static X509 *
+parse_pair(const certificate_file_t *certificate, const certificate_file_t *key, const char **fault)
+{
+    X509 *x509 = parse_certificate(certificate, fault);
+    EVP_PKEY *private = x509 != NULL ? parse_key(key, fault) : NULL;
+    bool ok = private != NULL && X509_check_private_key(x509, private) == 1;
+
+    if (private != NULL && !ok) {
+        *fault = pool_printf("%s does not belong to %s", key->path, certificate->path);
+    }
+    EVP_PKEY_free(private);
+    if (!ok) {
+        X509_free(x509);
+        return NULL;
+    }
+    return x509;
+}
+
+
+/* ca or id NULL: that is not looked at. */
+static const char *
+fault_of(const certificate_file_t *ca, const certificate_file_t *certificate,
+         const certificate_file_t *key, const char *id)
+{
+    const char *fault = NULL, *reason = "no reason given";
+    X509       *x509 = parse_pair(certificate, key, &fault);
+
+    if (x509 != NULL && id != NULL) {
+        fault = names_another(x509, certificate->path, id);
+    }
+    if (x509 != NULL && fault == NULL && ca != NULL && !signed_by(x509, ca, &reason)) {
+        fault = pool_printf("%s is not good under %s: %s", certificate->path, ca->path, reason);
+    }
+    X509_free(x509);
+    return fault;
+}
+
+
 const char *
 certificate_fault(const char *ca_file, const char *certificate, const char *key, const char *id)
 {
-    X509 *x509 = read_certificate(certificate);
-    EVP_PKEY *private = x509 != NULL ? read_key(key) : NULL;
-    const char *reason = NULL, *fault = NULL;
-    char        name[128] = "";
+    const certificate_file_t ca = { ca_file, ca_file != NULL ? file_read(ca_file, NULL) : NULL };
+    const certificate_file_t files[] = {
+        { certificate, file_read(certificate, NULL) },
+        { key, file_read(key, NULL) },
+    };
 
-    if (private == NULL) {
-        X509_free(x509);
-        return pool_printf("%s or %s cannot be read", certificate, key);
+    if (files[0].pem == NULL || files[1].pem == NULL || (ca_file != NULL && ca.pem == NULL)) {
+        return pool_printf("%s, its key or its authority cannot be read", certificate);
     }
-    X509_NAME_get_text_by_NID(X509_get_subject_name(x509), NID_commonName, name, sizeof(name));
-    if (X509_check_private_key(x509, private) != 1) {
-        fault = pool_printf("%s does not belong to %s", key, certificate);
-    } else if (id != NULL && strcmp(name, id) != 0) {
-        fault = pool_printf("%s has CN=%s, but PostgreSQL of a peer takes the unit's id"
-                            " from it: CN=%s is needed",
-                            certificate, name, id);
-    } else if (id != NULL
-               && X509_check_host(x509, id, 0, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) != 1)
-    {
-        fault = pool_printf("%s has no subjectAltName DNS:%s", certificate, id);
-    } else if (ca_file != NULL && !signed_by(x509, ca_file, &reason)) {
-        fault = pool_printf("%s is not good under %s: %s", certificate, ca_file, reason);
-    }
-    X509_free(x509);
-    EVP_PKEY_free(private);
-    return fault;
+    return fault_of(ca_file != NULL ? &ca : NULL, &files[0], &files[1], id);
 }
 
 
 bool
 certificate_check(const char *ca_file, const char *certificate, const char *key, const char *id)
 {
-    const char *fault = certificate_fault(ca_file, certificate, key, id);
+    return say(certificate_fault(ca_file, certificate, key, id));
+}
 
-    if (fault != NULL) {
-        output_error("%s", fault);
+
+bool
+certificate_check_given(const certificate_file_t *ca, const certificate_file_t *certificate,
+                        const certificate_file_t *key, const char *id)
+{
+    return say(fault_of(ca, certificate, key, id));
+}
+
+
+bool
+certificate_check_public(const certificate_file_t *certificate, const certificate_file_t *key)
+{
+    const char *fault = NULL;
+    X509       *x509 = parse_pair(certificate, key, &fault);
+
+    if (x509 != NULL && X509_cmp_current_time(X509_get0_notAfter(x509)) <= 0) {
+        fault = pool_printf("%s has expired", certificate->path);
+    } else if (x509 != NULL && X509_cmp_current_time(X509_get0_notBefore(x509)) > 0) {
+        fault = pool_printf("%s is not valid yet", certificate->path);
     }
-    return fault == NULL;
+    X509_free(x509);
+    return say(fault);
 }

@@ -27,4 +27,16 @@ const char *certificate_fault(const char *ca_file, const char *certificate, cons
 bool certificate_check(const char *ca_file, const char *certificate, const char *key,
                        const char *id);
 
+/* A file and its content. */
+typedef struct {
+    const char *path, *pem;
+} certificate_file_t;
+
+/* The same for what is not in its place yet. */
+bool certificate_check_given(const certificate_file_t *ca, const certificate_file_t *certificate,
+                             const certificate_file_t *key, const char *id);
+
+/* Checks that a certificate for clients belongs to its key and is valid today. */
+bool certificate_check_public(const certificate_file_t *certificate, const certificate_file_t *key);
+
 #endif

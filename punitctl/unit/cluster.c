@@ -74,7 +74,13 @@ cluster_make(const unit_t *unit)
         NULL,
     };
 
-    return process_run(argv, NULL) ? FILE_WRITTEN : FILE_FAILED;
+    if (!process_run(argv, NULL)) {
+        return FILE_FAILED;
+    }
+    /* Ours take the place of these two, which nobody has changed yet. */
+    unlink(unit_path(unit, "pg/pg_hba.conf"));
+    unlink(unit_path(unit, "pg/pg_ident.conf"));
+    return FILE_WRITTEN;
 }
 
 
@@ -122,7 +128,7 @@ include_settings(const unit_t *unit)
 
 
 file_result_t
-cluster_configure(const unit_t *unit)
+cluster_write(const unit_t *unit)
 {
     const char            *listen = unit_setting(unit, "PUNIT_PG_LISTEN");
     const template_value_t address[] = {
@@ -134,9 +140,17 @@ cluster_configure(const unit_t *unit)
         template_write(unit, "postgres/punit.conf", address, "pg/punit.conf", 0600),
         template_write(unit, "postgres/pg_hba.conf", NULL, "pg/pg_hba.conf", 0600),
         write_ident(unit),
-        include_settings(unit),
     };
-    file_result_t all = file_result_of(results, sizeof(results) / sizeof(*results));
+
+    return file_result_of(results, sizeof(results) / sizeof(*results));
+}
+
+
+file_result_t
+cluster_configure(const unit_t *unit)
+{
+    const file_result_t results[] = { cluster_write(unit), include_settings(unit) };
+    file_result_t       all = file_result_of(results, sizeof(results) / sizeof(*results));
 
     if (all == FILE_WRITTEN) {
         cluster_reload(unit);

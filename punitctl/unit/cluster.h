@@ -17,7 +17,11 @@ const char *cluster_programs(void);
 /* Runs initdb into DIR/pg. FILE_KEPT if it is there. */
 file_result_t cluster_make(const unit_t *unit);
 
-/* Writes punit.conf, pg_hba.conf and pg_ident.conf, and reloads a running server if any changed. */
+/* Writes punit.conf, pg_hba.conf and pg_ident.conf. */
+file_result_t cluster_write(const unit_t *unit);
+
+/* The same, lets postgresql.conf include punit.conf, and reloads a running server if any changed.
+ */
 file_result_t cluster_configure(const unit_t *unit);
 
 /* Makes a running server read its settings and its certificate. False: none runs. */

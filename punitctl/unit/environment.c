@@ -5,22 +5,29 @@
 #include "punitctl/pool.h"
 #include "punitctl/unit/address.h"
 #include "punitctl/unit/admin.h"
+#include "punitctl/unit/public.h"
 
 #define SETTINGS_MOST 160
 
 
-static void
+/* True if the setting was not so before. */
+static bool
 set(unit_t *unit, const char *name, const char *value)
 {
-    for (size_t i = 0; i < unit->count; i++) {
-        if (strcmp(unit->settings[i].name, name) == 0) {
-            unit->settings[i].value = value;
-            return;
+    for (size_t i = unit->count; i > 0; i--) {
+        setting_t *setting = &unit->settings[i - 1];
+
+        if (strcmp(setting->name, name) == 0) {
+            bool news = strcmp(setting->value, value) != 0;
+
+            setting->value = value;
+            return news;
         }
     }
     if (unit->count < SETTINGS_MOST) {
         unit->settings[unit->count++] = (setting_t){ name, value };
     }
+    return true;
 }
 
 
@@ -33,40 +40,83 @@ set_missing(unit_t *unit, const char *name, const char *value)
 }
 
 
+/* True if the option is given and not so before. */
 static bool
-set_address(unit_t *unit, const char *name, const char *given, const char *otherwise,
-            const char *option)
+set_given(unit_t *unit, const char *name, const char *given, const char *otherwise)
 {
-    if (given != NULL && !address_valid(given)) {
-        output_problem("bad-setting",
-                       "%s: expected an IPv4 address and port like 127.0.0.1:8101,"
-                       " not \"%s\"",
-                       option, given);
-        return false;
-    }
     if (given != NULL) {
-        set(unit, name, given);
+        return set(unit, name, given);
     }
-    set_missing(unit, name, otherwise);
+    if (otherwise != NULL) {
+        set_missing(unit, name, otherwise);
+    }
+    return false;
+}
+
+
+/* Each address is good, and has one use. */
+static bool
+check_addresses(const unit_t *unit)
+{
+    static const struct {
+        const char *setting, *option;
+    } addresses[] = {
+        { "PUNIT_HTTP", "--http" },   { "PUNIT_LISTENER", "--peer" }, { "PUNIT_PG_LISTEN", "--pg" },
+        { "PUNIT_HTTPS", "--https" }, { "PUNIT_ADMIN", "--admin" },
+    };
+    const char *seen[] = {
+        unit_setting(unit, "PUNIT_HTTP"),
+        unit_setting(unit, "PUNIT_LISTENER"),
+        unit_setting(unit, "PUNIT_PG_LISTEN"),
+        public_https(unit),
+        admin_address(unit),
+    };
+
+    for (size_t i = 0; i < sizeof(addresses) / sizeof(*addresses); i++) {
+        const char *problem = seen[i] != NULL ? address_problem(seen[i]) : NULL;
+
+        if (problem != NULL) {
+            output_problem("bad-setting", "%s (%s): %s", addresses[i].option, addresses[i].setting,
+                           problem);
+            return false;
+        }
+        for (size_t k = 0; seen[i] != NULL && k < i; k++) {
+            if (seen[k] != NULL && strcmp(seen[i], seen[k]) == 0) {
+                output_problem("bad-setting", "%s and %s are both %s", addresses[k].setting,
+                               addresses[i].setting, seen[i]);
+                return false;
+            }
+        }
+    }
     return true;
 }
 
 
-/* The address of the admin side, or "off". */
 static bool
-set_admin(unit_t *unit, const char *given)
+check(const unit_t *unit)
 {
-    if (given != NULL && strcmp(given, "off") == 0) {
-        set(unit, "PUNIT_ADMIN", given);
-        return true;
+    const char *problem = public_problem(unit);
+
+    if (problem != NULL) {
+        output_problem("bad-setting", "%s", problem);
+        return false;
     }
-    return set_address(unit, "PUNIT_ADMIN", given, "127.0.0.1:8400", "--admin");
+    if (public_https(unit) != NULL
+        && (unit_setting(unit, "PUNIT_HTTPS_CERT") == NULL
+            || unit_setting(unit, "PUNIT_HTTPS_KEY") == NULL))
+    {
+        output_problem("bad-setting",
+                       "PUNIT_HTTPS needs a certificate for clients; give --https-cert"
+                       " and --https-key");
+        return false;
+    }
+    return check_addresses(unit) && admin_valid(unit);
 }
 
 
 /* NAME=value that sh and systemd read alike: no quotes, no expansion. */
 static bool
-set_own(unit_t *unit, const char *own)
+set_own(unit_t *unit, const char *own, bool *news)
 {
     size_t n = strspn(own, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
 
@@ -75,13 +125,13 @@ set_own(unit_t *unit, const char *own)
                        own);
         return false;
     }
-    set(unit, pool_copy(own, n), own + n + 1);
+    *news |= set(unit, pool_copy(own, n), own + n + 1);
     return true;
 }
 
 
 bool
-environment_make(unit_t *unit, const environment_t *given)
+environment_make(unit_t *unit, environment_t *given)
 {
     const char *path = unit_path(unit, "unit.env");
     setting_t  *settings = pool_alloc(SETTINGS_MOST * sizeof(*settings));
@@ -104,16 +154,15 @@ environment_make(unit_t *unit, const environment_t *given)
     }
     set(unit, "PUNIT_UNIT", unit->id);
     set(unit, "PUNIT_DIR", unit->dir);
-    if (!set_address(unit, "PUNIT_HTTP", given->http, "127.0.0.1:8100", "--http")
-        || !set_address(unit, "PUNIT_LISTENER", given->listener, "127.0.0.1:8200", "--peer")
-        || !set_address(unit, "PUNIT_PG_LISTEN", given->pg, "127.0.0.1:8300", "--pg")
-        || !set_admin(unit, given->admin))
-    {
-        return false;
+    given->news |= set_given(unit, "PUNIT_HTTP", given->http, "127.0.0.1:8100");
+    given->news |= set_given(unit, "PUNIT_LISTENER", given->listener, "127.0.0.1:8200");
+    given->news |= set_given(unit, "PUNIT_PG_LISTEN", given->pg, "127.0.0.1:8300");
+    given->news |= set_given(unit, "PUNIT_ADMIN", given->admin, "127.0.0.1:8400");
+    given->news |= set_given(unit, "PUNIT_HTTPS", given->https, NULL);
+    if (given->https_certificate) {
+        set_missing(unit, "PUNIT_HTTPS_CERT", unit_path(unit, "tls/https.pem"));
+        set_missing(unit, "PUNIT_HTTPS_KEY", unit_path(unit, "tls/https.key"));
     }
-    set(unit, "PUNIT_PG",
-        pool_printf("host=%s port=%s dbname=punit", unit_path(unit, "sock"),
-                    address_port(unit_setting(unit, "PUNIT_PG_LISTEN"))));
     set_missing(unit, "PUNIT_GRID", pool_printf("unix:%s/sock/grid.sock", unit->dir));
     set_missing(unit, "PUNIT_TOKEN_GRID", pool_printf("unix:%s/sock/tokens.sock", unit->dir));
     set_missing(unit, "PUNIT_TLS_CERT", unit_path(unit, "tls/unit.pem"));
@@ -129,13 +178,16 @@ environment_make(unit_t *unit, const environment_t *given)
     set_missing(unit, "PUNIT_MOVE_DWELL", "10s");
     set_missing(unit, "PUNIT_MOVERS", "4");
     for (int i = 0; i < given->own_count; i++) {
-        if (!set_own(unit, given->own[i])) {
+        if (!set_own(unit, given->own[i], &given->news)) {
             return false;
         }
     }
-    if (!admin_valid(unit)) {
+    if (!check(unit)) {
         return false;
     }
+    set(unit, "PUNIT_PG",
+        pool_printf("host=%s port=%s dbname=punit", unit_path(unit, "sock"),
+                    address_port(unit_setting(unit, "PUNIT_PG_LISTEN"))));
     /* sockaddr_un holds 107 bytes. The socket of PostgreSQL has the longest name. */
     if (strlen(unit_path(unit, "sock/.s.PGSQL.65535")) > 107) {
         output_problem("bad-setting",
@@ -153,16 +205,68 @@ environment_make(unit_t *unit, const environment_t *given)
 }
 
 
+static const char *
+line_of(const char *name, const char *value)
+{
+    const char *quote = strpbrk(value, " ;&|<>()*?") != NULL ? "\"" : "";
+
+    return pool_printf("%s=%s%s%s", name, quote, value, quote);
+}
+
+
+/* The last line that sets `name`, or NULL. Only that one counts. */
+static const char **
+find_line(const char **lines, size_t count, const char *name)
+{
+    size_t n = strlen(name);
+
+    while (count-- > 0) {
+        if (strncmp(lines[count], name, n) == 0 && lines[count][n] == '=') {
+            return &lines[count];
+        }
+    }
+    return NULL;
+}
+
+
+static bool
+says(const char *line, const char *value)
+{
+    setting_t setting;
+
+    return unit_read_setting(pool_printf("%s", line), &setting)
+           && strcmp(setting.value, value) == 0;
+}
+
+
+/* Own comments, own lines and their order stay. */
 file_result_t
 environment_write(const unit_t *unit)
 {
-    const char *all = "";
+    const char  *path = unit_path(unit, "unit.env");
+    char        *rest = file_exists(path) ? file_read(path, NULL) : pool_printf("%s", "");
+    size_t       count = 0;
+    const char **lines, *all = "";
 
-    for (size_t i = 0; i < unit->count; i++) {
-        const char *value = unit->settings[i].value;
-        const char *quote = strpbrk(value, " ;&|<>()*?") != NULL ? "\"" : "";
-
-        all = pool_printf("%s%s=%s%s%s\n", all, unit->settings[i].name, quote, value, quote);
+    if (rest == NULL) {
+        return FILE_FAILED;
     }
-    return file_write(unit_path(unit, "unit.env"), all, strlen(all), 0640);
+    lines = pool_alloc((strlen(rest) + 1 + SETTINGS_MOST) * sizeof(*lines));
+    while (rest != NULL && *rest != '\0') {
+        lines[count++] = strsep(&rest, "\n");
+    }
+    for (size_t i = 0; i < unit->count; i++) {
+        const char  *name = unit->settings[i].name, *value = unit_setting(unit, name);
+        const char **line = find_line(lines, count, name);
+
+        if (line == NULL) {
+            lines[count++] = line_of(name, value);
+        } else if (!says(*line, value)) {
+            *line = line_of(name, value);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        all = pool_printf("%s%s\n", all, lines[i]);
+    }
+    return file_write(path, all, strlen(all), 0640);
 }

@@ -89,38 +89,90 @@ holds(const char *path, const char *content, size_t size)
 }
 
 
-file_result_t
-file_write(const char *path, const char *content, size_t size, mode_t mode)
+static const char *
+beside(const char *path)
 {
-    char  *fresh = pool_printf("%s.new", path);
-    size_t done = 0;
-    int    fd;
+    return pool_printf("%s.tmp", path);
+}
 
-    if (holds(path, content, size)) {
-        return FILE_KEPT;
-    }
+
+/* Puts the new file beside the old one. */
+static bool
+put(const file_content_t *file)
+{
+    const char *fresh = beside(file->path);
+    size_t      done = 0;
+    bool        ok;
+    int         fd;
+
     unlink(fresh);
-    fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, file->mode);
     if (fd < 0) {
         output_problem("file", "cannot write %s: %s", fresh, strerror(errno));
-        return FILE_FAILED;
+        return false;
     }
-    while (done < size) {
-        ssize_t n = write(fd, content + done, size - done);
+    while (done < file->size) {
+        ssize_t n = write(fd, file->content + done, file->size - done);
 
         if (n < 0) {
             break;
         }
         done += (size_t) n;
     }
-    if (done < size || fchmod(fd, mode) < 0 || fsync(fd) < 0 || rename(fresh, path) < 0) {
-        output_problem("file", "cannot write %s: %s", path, strerror(errno));
-        close(fd);
+    ok = done == file->size && fchmod(fd, file->mode) == 0 && (file->later || fsync(fd) == 0);
+    if (!ok) {
+        output_problem("file", "cannot write %s: %s", file->path, strerror(errno));
         unlink(fresh);
-        return FILE_FAILED;
     }
     close(fd);
-    return FILE_WRITTEN;
+    return ok;
+}
+
+
+file_result_t
+file_write_together(const file_content_t *files, size_t count)
+{
+    const file_content_t *fresh[FILE_TOGETHER];
+    size_t                n = 0;
+
+    for (size_t i = 0; i < count && n < FILE_TOGETHER; i++) {
+        if (holds(files[i].path, files[i].content, files[i].size)) {
+            continue;
+        }
+        if (!put(&files[i])) {
+            while (n > 0) {
+                unlink(beside(fresh[--n]->path));
+            }
+            return FILE_FAILED;
+        }
+        fresh[n++] = &files[i];
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (rename(beside(fresh[i]->path), fresh[i]->path) < 0) {
+            output_problem("file", "cannot write %s: %s", fresh[i]->path, strerror(errno));
+            return FILE_FAILED;
+        }
+    }
+    return n > 0 ? FILE_WRITTEN : FILE_KEPT;
+}
+
+
+file_result_t
+file_write(const char *path, const char *content, size_t size, mode_t mode)
+{
+    return file_write_together(&(file_content_t){ path, content, size, mode, false }, 1);
+}
+
+
+void
+file_sync(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
 }
 
 

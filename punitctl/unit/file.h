@@ -24,6 +24,21 @@ char *file_read(const char *path, size_t *size);
  * reader sees either. A file that holds it already is not touched. */
 file_result_t file_write(const char *path, const char *content, size_t size, mode_t mode);
 
+typedef struct {
+    const char *path, *content;
+    size_t      size;
+    mode_t      mode;
+    bool        later; /* file_sync follows */
+} file_content_t;
+
+/* The same for several files, at most FILE_TOGETHER of them. All new files are on disk before the
+ * first one is renamed. */
+#define FILE_TOGETHER 8
+file_result_t file_write_together(const file_content_t *files, size_t count);
+
+/* Waits until the file is on disk. */
+void file_sync(const char *path);
+
 /* Makes the directory and the missing ones above it. `mode` is for the last one. */
 file_result_t file_make_directory(const char *path, mode_t mode);
 

@@ -11,6 +11,8 @@
 
 #define MODULE "ngx_http_punit_module.so"
 
+static const char *pretended;
+
 
 /* The first of the places, relative to the programs' directory, that exists. */
 static const char *
@@ -62,7 +64,34 @@ installation_share(const char *name)
     };
     const char *given = getenv("PUNIT_SHARE");
 
+    if (pretended != NULL) {
+        name = pool_printf("conf/released/%s/%s", pretended,
+                           strncmp(name, "conf/", 5) == 0 ? name + 5 : name);
+    }
     return given != NULL ? pool_printf("%s/%s", given, name) : first(places, name);
+}
+
+
+bool
+installation_has(const char *name)
+{
+    const char *path;
+
+    if (pretended == NULL) {
+        return true;
+    }
+    /* conf/services is there in each release. */
+    path = installation_share("conf/services");
+    path = path != NULL ? pool_printf("%.*s", (int) (strrchr(path, '/') - path), path) : "";
+    return file_exists(
+        pool_printf("%s/%s", path, strncmp(name, "conf/", 5) == 0 ? name + 5 : name));
+}
+
+
+void
+installation_pretend(const char *release)
+{
+    pretended = release;
 }
 
 

@@ -1,5 +1,6 @@
 #include "punitctl/unit/nginx.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -7,8 +8,11 @@
 #include "punitctl/pool.h"
 #include "punitctl/unit/admin.h"
 #include "punitctl/unit/installation.h"
+#include "punitctl/unit/process.h"
+#include "punitctl/unit/public.h"
 #include "punitctl/unit/services.h"
 #include "punitctl/unit/template.h"
+#include "punitctl/unit/written.h"
 
 /* Kept FastCGI connections of all NGINX workers to one service. Each holds a thread of the service
  * (64 of them, PUNIT_THREADS). The threads that are left serve bursts. */
@@ -32,7 +36,11 @@ nginx_program(void)
         "/usr/local/sbin/nginx",
         "/usr/local/nginx/sbin/nginx",
     };
+    const char *given = getenv("PUNIT_NGINX");
 
+    if (given != NULL && *given != '\0') {
+        return given;
+    }
     for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
         if (access(places[i], X_OK) == 0) {
             return places[i];
@@ -40,6 +48,22 @@ nginx_program(void)
     }
     output_problem("not-installed", "no nginx found; install the package nginx");
     return NULL;
+}
+
+
+bool
+nginx_is(int major, int minor, int patch)
+{
+    const char *program = nginx_program();
+    const char *said =
+        program != NULL ? process_output((const char *const[]){ program, "-v", NULL }) : NULL;
+    const char *slash = said != NULL ? strchr(said, '/') : NULL;
+    int         has[3] = { 0 };
+
+    if (slash == NULL || sscanf(slash, "/%d.%d.%d", &has[0], &has[1], &has[2]) != 3) {
+        return false;
+    }
+    return (has[0] * 1000 + has[1]) * 1000 + has[2] >= (major * 1000 + minor) * 1000 + patch;
 }
 
 
@@ -121,6 +145,7 @@ write_http(const unit_t *unit, const service_t *services, size_t count)
         { "GRIDS", grid != NULL && tokens != NULL ? pool_printf("%s%s", grid, tokens) : NULL },
         { "SERVICES", upstreams },
         { "ADMIN_NAMES", admin_names(unit) },
+        { "TO_HTTPS", public_map(unit) },
         { NULL, NULL },
     };
 
@@ -199,16 +224,38 @@ copy_conf(const unit_t *unit)
     file_result_t results[sizeof(copied) / sizeof(*copied)];
 
     for (size_t i = 0; i < sizeof(copied) / sizeof(*copied); i++) {
-        const char *from = installation_share(pool_printf("conf/%s", copied[i]));
+        const char *name = pool_printf("conf/%s", copied[i]);
+        const char *from = installation_share(name);
         size_t      size;
-        const char *content = from != NULL ? file_read(from, &size) : NULL;
+        const char *content;
 
+        results[i] = FILE_KEPT;
+        if (!installation_has(name)) {
+            continue;
+        }
+        content = from != NULL ? file_read(from, &size) : NULL;
         if (content == NULL) {
             return FILE_FAILED;
         }
-        results[i] = file_write(unit_path(unit, "nginx/%s", copied[i]), content, size, 0644);
+        results[i] = written_file(unit, pool_printf("nginx/%s", copied[i]), content, size, 0644);
     }
     return file_result_of(results, sizeof(results) / sizeof(*results));
+}
+
+
+/* Directories of the operator's own files, which punitctl never writes, and of an ACME client's. */
+static bool
+make_hooks(const unit_t *unit)
+{
+    static const char *const hooks[] = { "local/http.d", "local/public.d", "local/locations.d",
+                                         "local/admin.d", "acme" };
+
+    for (size_t i = 0; i < sizeof(hooks) / sizeof(*hooks); i++) {
+        if (file_make_directory(unit_path(unit, "nginx/%s", hooks[i]), 0755) == FILE_FAILED) {
+            return false;
+        }
+    }
+    return true;
 }
 
 
@@ -220,7 +267,8 @@ nginx_write(const unit_t *unit)
 
     if (services == NULL || installation_module() == NULL
         || file_make_directory(unit_path(unit, "nginx/unit"), 0750) == FILE_FAILED
-        || file_make_directory(unit_path(unit, "nginx/tmp"), 0750) == FILE_FAILED)
+        || file_make_directory(unit_path(unit, "nginx/tmp"), 0750) == FILE_FAILED
+        || !make_hooks(unit))
     {
         return FILE_FAILED;
     }
@@ -231,7 +279,7 @@ nginx_write(const unit_t *unit)
         write_locations(unit, services, count),
         write_main(unit),
         write_http(unit, services, count),
-        template_write(unit, "nginx/public.conf", NULL, "nginx/unit/public.conf", 0644),
+        public_write(unit, nginx_is(1, 25, 1)),
         write_admin(unit),
         template_write(unit, "nginx/listener.conf", NULL, "nginx/unit/listener.conf", 0644),
         /* nginx.conf includes peers.conf, which only `unit add` fills. */

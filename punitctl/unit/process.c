@@ -33,8 +33,9 @@ become_program(const char *const *argv, const char *const *extra, int output)
 }
 
 
-bool
-process_run(const char *const *argv, const char *const *extra)
+/* The output of a program that exited with 0. NULL otherwise, with the reason printed. */
+static FILE *
+run(const char *const *argv, const char *const *extra)
 {
     FILE *output = tmpfile();
     char  line[512];
@@ -43,7 +44,7 @@ process_run(const char *const *argv, const char *const *extra)
 
     if (output == NULL) {
         output_problem("program-failed", "cannot make a temporary file: %s", strerror(errno));
-        return false;
+        return NULL;
     }
     pid = fork();
     if (pid == 0) {
@@ -52,22 +53,49 @@ process_run(const char *const *argv, const char *const *extra)
     if (pid < 0 || waitpid(pid, &status, 0) < 0) {
         output_problem("program-failed", "cannot run %s: %s", argv[0], strerror(errno));
         fclose(output);
-        return false;
+        return NULL;
     }
+    rewind(output);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-        fclose(output);
-        return true;
+        return output;
     }
     output_problem("program-failed", "%s failed (%s %d). Its output:", argv[0],
                    WIFEXITED(status) ? "status" : "signal",
                    WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
-    rewind(output);
     while (fgets(line, sizeof(line), output) != NULL) {
         line[strcspn(line, "\n")] = '\0';
         output_more(line);
     }
     fclose(output);
-    return false;
+    return NULL;
+}
+
+
+bool
+process_run(const char *const *argv, const char *const *extra)
+{
+    FILE *output = run(argv, extra);
+
+    if (output != NULL) {
+        fclose(output);
+    }
+    return output != NULL;
+}
+
+
+const char *
+process_output(const char *const *argv)
+{
+    FILE  *output = run(argv, NULL);
+    char   bytes[4096];
+    size_t n;
+
+    if (output == NULL) {
+        return NULL;
+    }
+    n = fread(bytes, 1, sizeof(bytes), output);
+    fclose(output);
+    return pool_copy(bytes, n);
 }
 
 

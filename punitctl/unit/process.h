@@ -11,6 +11,9 @@
  * are NAME=value settings for its environment, or NULL. True if it exited with 0. */
 bool process_run(const char *const *argv, const char *const *extra);
 
+/* The same, with its output as the result. NULL if it failed. */
+const char *process_output(const char *const *argv);
+
 /* The process in the first line of a pid file, if its program is called `name`. Else 0: a stale
  * file may name another process. */
 pid_t process_of(const char *pid_file, const char *name);

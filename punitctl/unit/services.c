@@ -1,6 +1,8 @@
 #include "punitctl/unit/services.h"
 
+#include <limits.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "punitctl/output.h"
@@ -14,6 +16,7 @@
 
 static service_t services[SERVICES_MOST];
 static size_t    services_count;
+static char      services_path[PATH_MAX];
 
 
 /* The paths of a line, "/sports /activities", as "sports|activities". NULL: none, or a bad one. */
@@ -71,13 +74,17 @@ read_line(char *line, const char *path, int number)
 const service_t *
 services_list(size_t *count)
 {
-    const char *path;
+    const char *path = installation_share("conf/services");
     char       *rest, *line;
     int         number = 0;
 
-    if (services_count == 0) {
-        path = installation_share("conf/services");
-        rest = path != NULL ? file_read(path, NULL) : NULL;
+    if (path == NULL) {
+        return NULL;
+    }
+    if (services_count == 0 || strcmp(path, services_path) != 0) {
+        services_count = 0;
+        snprintf(services_path, sizeof(services_path), "%s", path);
+        rest = file_read(path, NULL);
         if (rest == NULL) {
             return NULL;
         }

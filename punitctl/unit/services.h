@@ -11,7 +11,8 @@ typedef struct {
     const char *paths; /* "sports|activities": first parts of its paths, separated by | */
 } service_t;
 
-/* The list as read from the file, once a run. NULL with path, line and reason printed. */
+/* The list as read from the file, once a run for each file. NULL with path, line and reason
+ * printed. */
 const service_t *services_list(size_t *count);
 
 #endif

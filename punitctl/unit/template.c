@@ -5,6 +5,7 @@
 #include "punitctl/output.h"
 #include "punitctl/pool.h"
 #include "punitctl/unit/installation.h"
+#include "punitctl/unit/written.h"
 
 #define NAME_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZ_"
 
@@ -34,11 +35,16 @@ placeholder(const char *at)
 const char *
 template_render(const unit_t *unit, const char *name, const template_value_t *values)
 {
-    const char *path = installation_share(pool_printf("conf/templates/%s", name));
-    const char *rest = path != NULL ? file_read(path, NULL) : NULL;
-    const char *all = "", *at = rest;
+    const char *file = pool_printf("conf/templates/%s", name);
+    const char *path, *rest, *at, *all = "";
     size_t      n;
 
+    if (!installation_has(file)) {
+        return "";
+    }
+    path = installation_share(file);
+    rest = path != NULL ? file_read(path, NULL) : NULL;
+    at = rest;
     if (rest == NULL) {
         return NULL;
     }
@@ -81,5 +87,5 @@ template_write(const unit_t *unit, const char *name, const template_value_t *val
     if (content == NULL) {
         return FILE_FAILED;
     }
-    return file_write(unit_path(unit, "%s", path), content, strlen(content), mode);
+    return written_file(unit, path, content, strlen(content), mode);
 }

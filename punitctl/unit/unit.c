@@ -21,6 +21,26 @@ unit_id_valid(const char *id)
 }
 
 
+bool
+unit_read_setting(char *line, setting_t *setting)
+{
+    char  *equals = strchr(line, '=');
+    size_t n;
+
+    if (line[0] == '#' || equals == NULL) {
+        return false;
+    }
+    *equals++ = '\0';
+    n = strlen(equals);
+    if (n >= 2 && equals[0] == '"' && equals[n - 1] == '"') {
+        equals[n - 1] = '\0';
+        equals++;
+    }
+    *setting = (setting_t){ line, equals };
+    return true;
+}
+
+
 setting_t *
 unit_read_settings(const char *path, size_t *count)
 {
@@ -34,24 +54,16 @@ unit_read_settings(const char *path, size_t *count)
         return NULL;
     }
     while ((line = strsep(&rest, "\n")) != NULL) {
-        char  *equals = strchr(line, '=');
-        size_t n;
+        setting_t setting;
 
-        if (line[0] == '#' || equals == NULL) {
+        if (!unit_read_setting(line, &setting)) {
             continue;
         }
         if (*count == SETTINGS_MOST) {
             output_problem("bad-setting", "%s has more than %d settings", path, SETTINGS_MOST);
             return NULL;
         }
-        *equals++ = '\0';
-        n = strlen(equals);
-        if (n >= 2 && equals[0] == '"' && equals[n - 1] == '"') {
-            equals[n - 1] = '\0';
-            equals++;
-        }
-        settings[*count].name = line;
-        settings[(*count)++].value = equals;
+        settings[(*count)++] = setting;
     }
     return settings;
 }

@@ -39,6 +39,9 @@ char *unit_path(const unit_t *unit, const char *format, ...) __attribute__((form
  * and sh read alike. NULL with the reason printed. */
 setting_t *unit_read_settings(const char *path, size_t *count);
 
+/* Reads one such line, and cuts it. False: it sets nothing. */
+bool unit_read_setting(char *line, setting_t *setting);
+
 /* The row of the options table that every verb on a unit has. */
 #define UNIT_OPTION                                                                    \
     {                                                                                  \

@@ -43,11 +43,10 @@ read_line(unit_address_t *unit, char *line, const char *path, int number)
         return false;
     }
     for (size_t i = 1; i < FIELDS; i++) {
-        if (!address_valid(field[i])) {
-            output_problem("bad-file",
-                           "%s line %d: expected an IPv4 address and port like"
-                           " 127.0.0.1:8101, not \"%s\"",
-                           path, number, field[i]);
+        const char *problem = address_problem(field[i]);
+
+        if (problem != NULL) {
+            output_problem("bad-file", "%s line %d: %s", path, number, problem);
             return false;
         }
     }

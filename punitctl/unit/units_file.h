@@ -4,9 +4,8 @@
  *     # id  http            peer listener   PostgreSQL
  *     eu    127.0.0.1:8101  127.0.0.1:8201  127.0.0.1:8301
  *
- * Blanks separate the fields, and # begins a comment. An address is IPv4 address and port:
- * certificates name units, not hosts, so no name has to be resolved. All units use the same file,
- * and each skips itself.
+ * Blanks separate the fields, and # begins a comment. address.h says what an address is. All
+ * units use the same file, and each skips itself.
  */
 #ifndef PUNITCTL_UNIT_UNITS_FILE_H
 #define PUNITCTL_UNIT_UNITS_FILE_H

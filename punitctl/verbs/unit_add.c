@@ -10,12 +10,15 @@
 #include "punitctl/unit/address.h"
 #include "punitctl/unit/database.h"
 #include "punitctl/unit/nginx.h"
+#include "punitctl/unit/recall.h"
 #include "punitctl/unit/units_file.h"
+#include "punitctl/unit/written.h"
 #include "punitctl/verb.h"
 
 
 /* How this unit reaches a peer's PostgreSQL. The peer's certificate must show its id, whatever its
- * address is. NULL when the address is no part of a conninfo. */
+ * address is: libpq compares it with `host`. So `hostaddr` has the numbers of a name. NULL when the
+ * address is no part of a conninfo. */
 static const char *
 peer_conninfo(const unit_t *unit, const unit_address_t *peer)
 {
@@ -25,12 +28,20 @@ peer_conninfo(const unit_t *unit, const unit_address_t *peer)
         .key = unit_setting(unit, "PUNIT_TLS_KEY"),
         .ca = unit_setting(unit, "PUNIT_TLS_CA"),
     };
-    char *conninfo =
-        punit_conninfo_peer(pool_printf("host=%s hostaddr=%s port=%s", peer->id,
-                                        address_host(peer->pg), address_port(peer->pg)),
-                            &self, NULL, NULL);
-    char *copy = conninfo != NULL ? pool_printf("%s", conninfo) : NULL;
+    const char *numbers = address_numbers(peer->pg);
+    const char *hosts = peer->id;
+    char       *conninfo, *copy;
 
+    if (numbers == NULL) {
+        return NULL;
+    }
+    for (const char *comma = strchr(numbers, ','); comma != NULL; comma = strchr(comma + 1, ',')) {
+        hosts = pool_printf("%s,%s", hosts, peer->id);
+    }
+    conninfo = punit_conninfo_peer(pool_printf("host=%s hostaddr=%s port=%s", hosts, numbers,
+                                               address_port(peer->pg)),
+                                   &self, NULL, NULL);
+    copy = conninfo != NULL ? pool_printf("%s", conninfo) : NULL;
     free(conninfo);
     return copy;
 }
@@ -85,9 +96,10 @@ verb_unit_add(const arguments_t *arguments)
     PGconn         *db;
     bool            ok;
 
-    if (units == NULL || !unit_open(&unit, arguments)) {
+    if (units == NULL || !unit_open(&unit, arguments) || !recall_release(&unit)) {
         return EXIT_FAILED;
     }
+    written_force(arguments_value(arguments, "force") != NULL);
     if (!listed(&unit, units, count)) {
         return output_problem("bad-file",
                               "%s does not list this unit; give every unit the same"
@@ -106,5 +118,5 @@ verb_unit_add(const arguments_t *arguments)
     }
     output_fact("peers", json_integer((json_int_t) count - 1));
     output_line("now `punitctl mesh join` here, after `punitctl unit add` at the others");
-    return EXIT_OK;
+    return written_end(&unit);
 }

@@ -15,9 +15,12 @@
 #include "punitctl/unit/keys.h"
 #include "punitctl/unit/nginx.h"
 #include "punitctl/unit/process.h"
+#include "punitctl/unit/public.h"
+#include "punitctl/unit/recall.h"
 #include "punitctl/unit/schema.h"
 #include "punitctl/unit/signing_key.h"
 #include "punitctl/unit/supervise.h"
+#include "punitctl/unit/written.h"
 #include "punitctl/verb.h"
 
 #define PEPPER_BYTES 32
@@ -72,31 +75,46 @@ copy(const char *from, const char *to, mode_t mode)
 
 /* Files that the unit's user may not read, so root reads them first. */
 typedef struct {
-    const char *ca; /* directory of an authority, or NULL */
-    const char *certificate, *key, *ca_certificate, *pepper; /* contents */
+    const char        *ca; /* directory of an authority, or NULL */
+    const char        *pepper;
+    certificate_file_t certificate, key, ca_certificate; /* between units */
+    certificate_file_t https_certificate, https_key;     /* for clients */
 } given_files_t;
+
+
+/* Reads the file of an option, if the option is given. */
+static bool
+read_option(const arguments_t *arguments, const char *option, certificate_file_t *file)
+{
+    file->path = arguments_value(arguments, option);
+    file->pem = file->path != NULL ? file_read(file->path, NULL) : NULL;
+    return file->path == NULL || file->pem != NULL;
+}
 
 
 static bool
 read_given(const arguments_t *arguments, given_files_t *given)
 {
-    const char *certificate = arguments_value(arguments, "cert");
-    const char *key = arguments_value(arguments, "key");
-    const char *ca_certificate = arguments_value(arguments, "cacert");
     const char *pepper = arguments_value(arguments, "pepper");
+    int         between = (arguments_value(arguments, "cert") != NULL)
+                  + (arguments_value(arguments, "key") != NULL)
+                  + (arguments_value(arguments, "cacert") != NULL);
+    int clients = (arguments_value(arguments, "https-cert") != NULL)
+                  + (arguments_value(arguments, "https-key") != NULL);
 
     memset(given, 0, sizeof(*given));
-    if (certificate != NULL || key != NULL || ca_certificate != NULL) {
-        if (certificate == NULL || key == NULL || ca_certificate == NULL) {
-            output_error("--cert, --key and --cacert go together");
-            return false;
-        }
-        given->certificate = file_read(certificate, NULL);
-        given->key = file_read(key, NULL);
-        given->ca_certificate = file_read(ca_certificate, NULL);
-        if (given->certificate == NULL || given->key == NULL || given->ca_certificate == NULL) {
-            return false;
-        }
+    if (between % 3 != 0 || clients % 2 != 0) {
+        output_error(between % 3 != 0 ? "--cert, --key and --cacert go together"
+                                      : "--https-cert and --https-key go together");
+        return false;
+    }
+    if (!read_option(arguments, "cert", &given->certificate)
+        || !read_option(arguments, "key", &given->key)
+        || !read_option(arguments, "cacert", &given->ca_certificate)
+        || !read_option(arguments, "https-cert", &given->https_certificate)
+        || !read_option(arguments, "https-key", &given->https_key))
+    {
+        return false;
     }
     if (arguments_value(arguments, "ca") != NULL) {
         given->ca = file_absolute(arguments_value(arguments, "ca"));
@@ -118,20 +136,79 @@ write_text(const char *path, const char *content, mode_t mode)
 }
 
 
+/* Looks at all certificates before anything is written. */
 static bool
-make_certificate(const unit_t *unit, const given_files_t *given, int *kept)
+check_certificates(const unit_t *unit, const given_files_t *given)
+{
+    certificate_file_t certificate = given->https_certificate, key = given->https_key;
+
+    if (given->certificate.pem != NULL
+        && !certificate_check_given(&given->ca_certificate, &given->certificate, &given->key,
+                                    unit->id))
+    {
+        return false;
+    }
+    if (certificate.pem == NULL && public_https(unit) != NULL) {
+        certificate.path = unit_setting(unit, "PUNIT_HTTPS_CERT");
+        certificate.pem = file_read(certificate.path, NULL);
+        key.path = unit_setting(unit, "PUNIT_HTTPS_KEY");
+        key.pem = file_read(key.path, NULL);
+        if (certificate.pem == NULL || key.pem == NULL) {
+            return false;
+        }
+    }
+    return certificate.pem == NULL || certificate_check_public(&certificate, &key);
+}
+
+
+/* Puts what was given into its place, in one go. */
+static file_result_t
+take_certificate(const certificate_file_t *ca, const char *ca_path,
+                 const certificate_file_t *certificate, const char *certificate_path,
+                 const certificate_file_t *key, const char *key_path)
+{
+    const file_content_t files[] = {
+        { key_path, key->pem, strlen(key->pem), 0600, false },
+        { certificate_path, certificate->pem, strlen(certificate->pem), 0644, false },
+        { ca_path, ca != NULL ? ca->pem : NULL, ca != NULL ? strlen(ca->pem) : 0, 0644, false },
+    };
+
+    return file_write_together(files, ca != NULL ? 3 : 2);
+}
+
+
+/* The certificate for clients. `*taken` becomes true if it is a new one. */
+static bool
+take_https(const unit_t *unit, const given_files_t *given, int *kept, bool *taken)
+{
+    file_result_t result;
+
+    if (given->https_certificate.pem == NULL) {
+        return true;
+    }
+    result = take_certificate(NULL, NULL, &given->https_certificate,
+                              unit_setting(unit, "PUNIT_HTTPS_CERT"), &given->https_key,
+                              unit_setting(unit, "PUNIT_HTTPS_KEY"));
+    *taken |= result == FILE_WRITTEN;
+    return step(result, kept, "took the given certificate for clients and its key");
+}
+
+
+/* `*taken` becomes true if a given certificate took the place of another one. */
+static bool
+make_certificate(const unit_t *unit, const given_files_t *given, int *kept, bool *taken)
 {
     const char *certificate = unit_setting(unit, "PUNIT_TLS_CERT");
     const char *key = unit_setting(unit, "PUNIT_TLS_KEY");
     const char *ca_file = unit_setting(unit, "PUNIT_TLS_CA");
 
-    if (given->certificate != NULL) {
-        if (!step(write_text(key, given->key, 0600), kept, "took the given key of the certificate")
-            || !step(write_text(certificate, given->certificate, 0644), kept,
-                     "took the given certificate")
-            || !step(write_text(ca_file, given->ca_certificate, 0644), kept,
-                     "took the given authority's certificate"))
-        {
+    if (given->certificate.pem != NULL) {
+        file_result_t result = take_certificate(&given->ca_certificate, ca_file,
+                                                &given->certificate, certificate, &given->key, key);
+
+        *taken |= result == FILE_WRITTEN;
+        if (!step(result, kept,
+                  "took the given certificate, its key and the authority's certificate")) {
             return false;
         }
     } else if (!file_exists(certificate) || !file_exists(key)) {
@@ -281,10 +358,36 @@ make_database(const unit_t *unit, const char *sql, int *kept)
 }
 
 
+/* PostgreSQL and NGINX, if they run, take over another certificate. NGINX takes over what was said
+ * on the command line too. After an upgrade it waits for its restart: a reload would not load the
+ * new module. */
+static bool
+tell_servers(const unit_t *unit, bool certificates, bool settings)
+{
+    if (certificates) {
+        cluster_reload(unit);
+    }
+    return (!certificates && !settings) || nginx_reload(unit);
+}
+
+
+/* What runs the servers, beside the database. */
+static bool
+write_configuration(const unit_t *unit, int *kept)
+{
+    return step(nginx_write(unit), kept,
+                pool_printf("wrote nginx/ for %s, peers on %s", unit_setting(unit, "PUNIT_HTTP"),
+                            unit_setting(unit, "PUNIT_LISTENER")))
+           && step(supervise_write(unit), kept, "wrote the run scripts in sv/");
+}
+
+
 int
 verb_unit_init(const arguments_t *arguments)
 {
-    const environment_t given_environment = {
+    environment_t given_environment = {
+        .https = arguments_value(arguments, "https"),
+        .https_certificate = arguments_value(arguments, "https-cert") != NULL,
         .http = arguments_value(arguments, "http"),
         .listener = arguments_value(arguments, "peer"),
         .pg = arguments_value(arguments, "pg"),
@@ -296,6 +399,7 @@ verb_unit_init(const arguments_t *arguments)
     const char   *sql = installation_share("sql");
     unit_t        unit = { .id = arguments->operand[0] };
     given_files_t given;
+    bool          taken = false;
     int           kept = 0;
 
     if (!unit_id_valid(unit.id)) {
@@ -321,25 +425,28 @@ verb_unit_init(const arguments_t *arguments)
         return output_problem("no-rights", "%s is out of reach of the user %s",
                               arguments_value(arguments, "dir"), process_user());
     }
-    if (!environment_make(&unit, &given_environment)
+    written_force(arguments_value(arguments, "force") != NULL);
+    if (!environment_make(&unit, &given_environment) || !check_certificates(&unit, &given)
+        || !recall_release(&unit)
         || !step(make_directories(&unit), &kept,
-                 pool_printf("made the directories in %s", unit.dir))
-        || !step(environment_write(&unit), &kept, "wrote unit.env")
-        || !make_certificate(&unit, &given, &kept)
+                 pool_printf("made the directories in %s", unit.dir)))
+    {
+        return EXIT_FAILED;
+    }
+    if (!step(environment_write(&unit), &kept, "wrote unit.env")
+        || !make_certificate(&unit, &given, &kept, &taken)
+        || !take_https(&unit, &given, &kept, &taken)
         || !make_pepper(&unit, &given, pepper_file, &kept) || !make_key(&unit, &kept)
         || !step(cluster_make(&unit), &kept, "made PostgreSQL's cluster in pg/ (initdb)")
         || !step(cluster_configure(&unit), &kept,
                  pool_printf("configured PostgreSQL on %s", unit_setting(&unit, "PUNIT_PG_LISTEN")))
-        || !make_database(&unit, sql, &kept)
-        || !step(nginx_write(&unit), &kept,
-                 pool_printf("wrote nginx/ for %s, peers on %s", unit_setting(&unit, "PUNIT_HTTP"),
-                             unit_setting(&unit, "PUNIT_LISTENER")))
-        || !step(supervise_write(&unit), &kept, "wrote the run scripts in sv/"))
+        || !make_database(&unit, sql, &kept) || !write_configuration(&unit, &kept)
+        || !tell_servers(&unit, taken, given_environment.news))
     {
         return EXIT_FAILED;
     }
     output_fact("dir", json_string(unit.dir));
     output_fact("kept", json_integer(kept));
     output_line("unit %s is ready; %d of the steps found their work done", unit.id, kept);
-    return EXIT_OK;
+    return written_end(&unit);
 }

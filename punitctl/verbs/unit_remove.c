@@ -19,6 +19,8 @@
 #include "punitctl/unit/database.h"
 #include "punitctl/unit/keys.h"
 #include "punitctl/unit/nginx.h"
+#include "punitctl/unit/recall.h"
+#include "punitctl/unit/written.h"
 #include "punitctl/verb.h"
 #include "punitctl/wait.h"
 
@@ -384,7 +386,9 @@ write_peers(removal_t *removal)
     }
     result = nginx_write_peers(&removal->unit, units, (size_t) PQntuples(rows));
     PQclear(rows);
-    return result == FILE_KEPT || (result == FILE_WRITTEN && nginx_reload(&removal->unit));
+    /* A peers.conf that was changed by hand still names the unit. */
+    return written_end(&removal->unit) == EXIT_OK
+           && (result == FILE_KEPT || (result == FILE_WRITTEN && nginx_reload(&removal->unit)));
 }
 
 
@@ -511,9 +515,10 @@ verb_unit_remove(const arguments_t *arguments)
         output_error("a unit's id is [a-z0-9-]{1,32}, not \"%s\"", removal.id);
         return EXIT_USAGE;
     }
-    if (!unit_open(&removal.unit, arguments)) {
+    if (!unit_open(&removal.unit, arguments) || !recall_release(&removal.unit)) {
         return EXIT_FAILED;
     }
+    written_force(arguments_value(arguments, "force") != NULL);
     removal.db = database_open(&removal.unit, "postgres", NULL);
     ok = removal.db != NULL && run(&removal);
     PQfinish(removal.db);

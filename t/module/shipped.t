@@ -28,6 +28,8 @@ sub location {
     return $text;
 }
 
+my ($leeway) = $shipped =~ /^    (punit_leeway +\S+;)/m or die 'no punit_leeway in nginx.conf';
+
 my $n = Punit::Nginx->new;
 my $keys = Punit::Token->new($n->dir . '/keys');
 $keys->hs256($_) for qw(eu-1 us-1 ap-1 dead-1);
@@ -69,6 +71,7 @@ $n->http(<<"EOF_CONF");
     punit_peer dead;
     punit_keys keys;
     punit_token_check off;
+    $leeway
     proxy_ssl_trusted_certificate ca.pem;    # as punitctl writes it; nothing here is TLS
     client_max_body_size 1m;
     client_body_buffer_size 16k;
@@ -114,6 +117,15 @@ is(ask(POST => '/profile/round', 'eu', body => $large)->{body}, 'ap POST 900000'
     'with the whole body');
 is(ask(PUT => '/profile/round', 'us', body => $large)->{body}, 'ap PUT 900000',
     'also one that went to a peer first');
+
+# clocks of units differ
+sub issued {
+    my ($ahead) = @_;
+    my $token = $keys->token(unit => 'us', epoch => 1, iat => time + $ahead);
+    return $n->ask(GET => '/profile', token => $token)->{status};
+}
+is(issued(3), 200, 'a token of a clock that is 3 s ahead is good');
+is(issued(30), 401, 'one that is 30 s ahead is not');
 
 my $a = ask(GET => '/profile/accel', 'us');
 is("$a->{status} $a->{body}", '200 accel', "a peer's X-Accel-Redirect is not obeyed");

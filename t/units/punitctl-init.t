@@ -108,10 +108,7 @@ is($status, 1, 'another pepper than before is refused') or diag($output);
 for my $case (
     ['EU', [], 2, qr/\[a-z0-9-\]/, 'an id in capitals'],
     ['eu_1', [], 2, qr/\[a-z0-9-\]/, 'an id with an underscore'],
-    [
-        'ap', ['--http', 'localhost:80'], 1, qr/IPv4 address and port/,
-        'a name in place of an address'
-    ],
+    ['ap', ['--http', 'ap.invalid:80'], 1, qr/cannot resolve ap\.invalid/, 'a name of no address'],
     ['ap', ['--pg', '127.0.0.1:70000'], 1, qr/IPv4 address and port/, 'a port above 65535'],
     ['ap', ['--admin', 'on'], 1, qr/IPv4 address and port/, 'an admin side that is no address'],
     ['ap', ['PUNIT_ADMIN=on'], 1, qr/or off, not "on"/, 'nor is one by its setting'],
