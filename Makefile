@@ -309,7 +309,8 @@ install-workers: workers
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(prefix)/bin/
 	cp -r sql/. $(DESTDIR)$(prefix)/share/punit/sql/
 	cp -r conf/. $(DESTDIR)$(prefix)/share/punit/conf/
-	sed -i 's/@SERVICES@/$(SERVICES:%=punit@%.service)/;s/@SOCKETS@/$(SERVICES:%=punit@%.socket)/' \
+	sed -i -e 's/@SERVICES@/$(SERVICES:%=punit@%.service)/' \
+	    -e 's/@SOCKETS@/$(SERVICES:%=punit@%.socket)/' \
 	    $(DESTDIR)$(prefix)/share/punit/conf/systemd/punit.target
 	for s in $(SERVICES); do \
 	    install -D -m 644 workers/$$s/locations.conf \

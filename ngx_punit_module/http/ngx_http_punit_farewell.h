@@ -1,5 +1,5 @@
 
-/* The end of a worker process: kept connections of clients get a last answer. */
+/* The end of a worker process: kept connections get a last answer. */
 
 
 #ifndef _NGX_HTTP_PUNIT_FAREWELL_H_INCLUDED_

@@ -249,7 +249,8 @@ subtest 'a worker that quits gracefully answers what has begun, then is gone' =>
 };
 
 subtest 'with a socket of a supervisor, a restart under load fails no request' => sub {
-    my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 511) or die "no port: $!";
+    my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 511)
+        or die "no port: $!";
     my $s = unit(input => $socket, ports => { http => $socket->sockport })->start;
     my $end = load($s, 3);
     for (1 .. 3) {

@@ -111,7 +111,8 @@ subtest 'a request that runs' => sub {
     my $dbh = $pg->dbh;
     $dbh->begin_work;
     $dbh->do('select from punit.own where user_id = ? for update', undef, $user);
-    my $running = $profile->send_only(PATCH => '/profile', user => $user, body => { name => 'Bea' });
+    my $running =
+        $profile->send_only(PATCH => '/profile', user => $user, body => { name => 'Bea' });
     $profile->until(\&locked, 'runs a request');
     $profile->signal('HUP');
     is $profile->request(GET => '/profile', user => $user)->{status}, 200,
@@ -150,7 +151,8 @@ subtest 'the script that started it is run again, and settings are read again' =
 my %ways = (
     'descriptor 0' => [program('punit-profile')],
     'systemd' => [
-        'sh', '-c', 'exec 3<&0 0</dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec "$0"',
+        'sh', '-c',
+        'exec 3<&0 0</dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec "$0"',
         program('punit-profile')
     ],
 );

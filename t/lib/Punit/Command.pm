@@ -46,7 +46,8 @@ sub capture { return begin(@_)->() }
 
 # Starts a command and returns its process id. log: file for both outputs. env: the whole
 # environment but for PATH and the sanitizers' options; by default the test's own. dir: where it
-# runs. input: its standard input, instead of /dev/null. The new process group keeps a ^C of the test away from it.
+# runs. input: its standard input, instead of /dev/null. The new process group keeps a ^C of the
+# test away from it.
 sub spawn {
     my ($command, %o) = @_;
     my $pid = fork // croak "fork: $!";

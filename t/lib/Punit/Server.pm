@@ -61,8 +61,8 @@ sub free_port {
     return $s->sockport;
 }
 
-# cmd, log, env, input as of Punit::Command::spawn, cwd: its `dir`; socket: a unix socket, or port: one of
-# 127.0.0.1, that it listens on.
+# cmd, log, env, input as of Punit::Command::spawn, cwd: its `dir`; socket: a unix socket, or port:
+# one of 127.0.0.1, that it listens on.
 sub new {
     my ($class, %o) = @_;
     my $self = bless {%o}, $class;
