@@ -153,12 +153,11 @@ leeway(const unit_t *unit)
 
 /* How far ahead the peer's clock is, between the moments before and after the question. */
 static bool
-ahead(PGconn *db, double *seconds)
+ahead(PGconn *db, double *seconds, const char **error)
 {
-    double      before = punit_clock_s(), after;
-    const char *error;
-    PGresult   *row =
-        database_query(db, &error, "select extract(epoch from clock_timestamp())", 0, NULL);
+    double    before = punit_clock_s(), after;
+    PGresult *row =
+        database_query(db, error, "select extract(epoch from clock_timestamp())", 0, NULL);
 
     after = punit_clock_s();
     if (row == NULL) {
@@ -177,10 +176,16 @@ doctor_clocks(doctor_t *doctor)
 
     for (size_t i = 1; i < doctor->peers.count; i++) {
         const peer_t   *peer = &doctor->peers.unit[i];
+        const char     *error;
         double          seconds;
         doctor_result_t result;
 
-        if (peer->db == NULL || !ahead(peer->db, &seconds)) {
+        if (peer->db == NULL) {
+            continue; /* doctor_peers says why. */
+        }
+        if (!ahead(peer->db, &seconds, &error)) {
+            doctor_say(doctor, DOCTOR_WARN, "look at its PostgreSQL", "%s: no time: %s", peer->id,
+                       error);
             continue;
         }
         result = fabs(seconds) > most     ? DOCTOR_FAIL

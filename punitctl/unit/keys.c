@@ -48,6 +48,17 @@ hold(PGconn *db, const char *kid)
 }
 
 
+/* A key that was rotated before keys had ends gets its end now. */
+static bool
+end_rotated(const unit_t *unit, PGconn *db)
+{
+    unsigned long signs =
+        signing_key_last(unit_setting(unit, "PUNIT_PRIVATE"), unit->id, ".ES256.key.pem");
+
+    return signs == 0 || keys_end_older(unit, db, pool_printf("%s-%lu", unit->id, signs));
+}
+
+
 bool
 keys_publish(const unit_t *unit)
 {
@@ -77,6 +88,7 @@ keys_publish(const unit_t *unit)
     if (dir != NULL) {
         closedir(dir);
     }
+    ok = ok && end_rotated(unit, db);
     PQfinish(db);
     return ok;
 }

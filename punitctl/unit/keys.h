@@ -10,7 +10,7 @@
 
 #include "punitctl/unit/unit.h"
 
-/* Puts this unit's public keys into punit.unit_key. */
+/* Puts this unit's public keys into punit.unit_key. Those older than the one that signs end. */
 bool keys_publish(const unit_t *unit);
 
 /* Writes the keys of other units from the database into PUNIT_KEYS and records that this unit holds

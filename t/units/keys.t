@@ -94,6 +94,14 @@ subtest 'a rotated key ends by itself' => sub {
     ok($status == 0 && !-e "$dir/us/keys/eu-1.ES256.pem", 'keys sync does not bring it back');
 };
 
+subtest 'a key that was rotated by an earlier release' => sub {
+    $units->dbh('eu')->do(q{delete from punit.unit_key_end where kid = 'eu-1'});
+    my ($status, $output) = $units->punitctl('eu', 'unit', 'init', 'eu');
+    is($status, 0, 'unit init after the upgrade') or diag($output);
+    is($units->one('eu', 'select string_agg(kid, \' \') from punit.unit_key_end'), 'eu-1',
+        'gives it its end');
+};
+
 subtest 'a stolen key ends at once' => sub {
     append("$dir/eu/unit.env", "PUNIT_KEY_KEEP=1h\n");
     my $token = token_of('eu-2');

@@ -37,7 +37,9 @@ read_line(const char *path, char *line, int size)
 }
 
 
-/* The master that the pid file names; 0: there is none. A stale file may name another program. */
+/* The master that the pid file names; 0: there is none. A stale file may name another program.
+ * systemd hides a process that may do more than this one (ProtectProc), and NGINX may bind ports
+ * below 1024. So a process without a name is taken for NGINX. */
 static pid_t
 nginx_master(void)
 {
@@ -54,7 +56,7 @@ nginx_master(void)
 
     snprintf(path, sizeof(path), "/proc/%ld/comm", pid);
     read_line(path, line, sizeof(line));
-    return strcmp(line, "nginx") == 0 ? (pid_t) pid : 0;
+    return *line == '\0' || strcmp(line, "nginx") == 0 ? (pid_t) pid : 0;
 }
 
 
@@ -64,7 +66,7 @@ tell_nginx(void)
 {
     pid_t master = nginx_master();
 
-    owed = master != 0 && kill(master, SIGHUP) < 0;
+    owed = master != 0 && kill(master, SIGHUP) < 0 && errno != ESRCH;
     if (owed) {
         punit_log(PUNIT_LOG_ERROR, "keys-not-reloaded", "pid=%d errno=%d", (int) master, errno);
     }
