@@ -27,5 +27,7 @@ int verb_keys_list(const arguments_t *arguments);
 int verb_keys_rotate(const arguments_t *arguments);
 int verb_keys_sync(const arguments_t *arguments);
 int verb_help(const arguments_t *arguments);
+int verb_completion(const arguments_t *arguments);
+int verb_man(const arguments_t *arguments);
 
 #endif

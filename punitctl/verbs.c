@@ -112,5 +112,8 @@ const verb_t verbs[] = {
       verb_keys_rotate },
     { "keys sync", "", 0, 0, "takes over new keys of other units", of_unit, verb_keys_sync },
     { "help", "[VERB]", 0, 2, "lists the verbs, or the options of one", of_none, verb_help },
+    { "completion", "bash", 1, 1, "prints the completion of these words for a shell", of_none,
+      verb_completion },
+    { "man", "", 0, 0, "prints the source of the manual page punitctl(1)", of_none, verb_man },
     { NULL, NULL, 0, 0, NULL, NULL, NULL },
 };
