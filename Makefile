@@ -26,7 +26,7 @@ BUILD_PACKAGES := build-essential debhelper pkg-config nginx-dev libpcre2-dev zl
 RUN_PACKAGES   := nginx postgresql-15 memcached runit openssl curl perl adduser
 TEST_PACKAGES  := libcmocka-dev libdbd-pg-perl libnet-dbus-perl dbus libjson-validator-perl \
 	libyaml-libyaml-perl \
-	cppcheck lintian procps spin clang-format libperl-critic-perl shellcheck
+	cppcheck lintian mandoc procps spin clang-format libperl-critic-perl shellcheck
 FUZZ_PACKAGES  := clang libclang-rt-14-dev
 # the load, and the peers that are compared with
 BENCH_PACKAGES := wrk haproxy libnginx-mod-http-js libnginx-mod-http-lua libnginx-mod-http-memc \
@@ -35,9 +35,11 @@ BENCH_PACKAGES := wrk haproxy libnginx-mod-http-js libnginx-mod-http-lua libngin
 PKG_LIBS := libpq jansson libjwt libsodium libmemcached libcrypto smartcols libsystemd libcurl
 CFLAGS   ?= -O2 -g
 SCHEMA_VERSION := -DPUNIT_SCHEMA_VERSION=$(shell sed -n 's/^version //p' sql/VERSION)
+RELEASE_DATE := $(shell LC_ALL=C date -u +'%B %-d, %Y' \
+	-d "$$(sed -n 's/^ -- .*>  //p' debian/changelog | head -1)")
 CPPFLAGS += -D_GNU_SOURCE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -I. -Iworkers \
 	-DPUNIT_VERSION='"$(shell cat VERSION)"' \
-	$(SCHEMA_VERSION)
+	-DPUNIT_DATE='"$(RELEASE_DATE)"' $(SCHEMA_VERSION)
 WFLAGS   := -std=c17 -Wall -Wextra -Werror -Wshadow -Wvla -fstack-protector-strong -fPIE -pthread
 ifdef SAN
 CPPFLAGS := $(filter-out -D_FORTIFY_SOURCE=3,$(CPPFLAGS))
@@ -50,8 +52,9 @@ LDFLAGS  += -pie -Wl,-z,relro,-z,now,--as-needed
 LDLIBS    = $(shell pkg-config --libs $(PKG_LIBS)) -lfcgi -lm
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKG_LIBS))
 
-.PHONY: help deps build module static workers run stop test unit fuzz lint format openapi model \
-	bench chaos commuter bench-deps fuzz-deps install install-workers release-schema deb clean
+.PHONY: help deps build module static workers pages run stop test unit fuzz lint format openapi \
+	model bench chaos commuter bench-deps fuzz-deps install install-workers release-schema deb \
+	clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -188,6 +191,27 @@ fuzz: fuzz-deps $(FUZZERS) ## each fuzzer for FUZZ_SECONDS (60); findings stay i
 fuzz-deps:
 	@$(call install_packages,$(FUZZ_PACKAGES))
 
+# ---- manual pages (mdoc) and the completion of a shell, from the tables of the programs
+PAGES := punitctl.1 unit.env.5 punit.7 $(WORKERS:%=punit-%.8)
+pages: $(PAGES:%=build/man/%) build/completion/punitctl ## manual pages and completion, in build/
+
+build/man/punitctl.1 build/completion/punitctl: $(B)/bin/punitctl
+	@mkdir -p $(@D)
+	$< $(if $(filter %.1,$@),man,completion bash) >$@
+
+build/man/unit.env.5: doc/man/settings conf/unit.env VERSION debian/changelog
+	@mkdir -p $(@D)
+	doc/man/settings conf/unit.env '$(RELEASE_DATE)' '$(shell cat VERSION)' >$@
+
+build/man/%: doc/man/page doc/man/%.in conf/services VERSION debian/changelog
+	@mkdir -p $(@D)
+	doc/man/page doc/man/$*.in '$(RELEASE_DATE)' '$(shell cat VERSION)' $(WORKERS) >$@
+
+$(SERVICES:%=build/man/punit-%.8): build/man/punit-%.8: doc/man/page doc/man/punit-service.8.in \
+		conf/services VERSION debian/changelog
+	@mkdir -p $(@D)
+	doc/man/page doc/man/punit-service.8.in '$(RELEASE_DATE)' '$(shell cat VERSION)' $* >$@
+
 # ---- running
 run: deps ## start units eu, us, ap under run/ and show a user crossing a border
 	@echo "building (the lines of the compiler are in build/build.log)"; mkdir -p build; \
@@ -304,11 +328,18 @@ install: build install-workers ## install into $(DESTDIR)$(prefix)
 	install -m 644 $(MODULE) $(DESTDIR)$(prefix)/lib/nginx/modules/
 
 # all but the module, which debian/rules builds in another way
-install-workers: workers
+install-workers: workers pages
 	install -d $(DESTDIR)$(prefix)/{bin,share/punit/sql,share/punit/conf}
+	install -D -m 644 -t $(DESTDIR)$(prefix)/share/bash-completion/completions \
+	    build/completion/punitctl
+	for page in $(PAGES); do \
+	    install -D -m 644 -t $(DESTDIR)$(prefix)/share/man/man$${page##*.} build/man/$$page \
+	        || exit 1; done
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(prefix)/bin/
 	cp -r sql/. $(DESTDIR)$(prefix)/share/punit/sql/
 	cp -r conf/. $(DESTDIR)$(prefix)/share/punit/conf/
+	rm -rf $(DESTDIR)$(prefix)/share/punit/schema
+	mv $(DESTDIR)$(prefix)/share/punit/conf/schema $(DESTDIR)$(prefix)/share/punit/
 	sed -i -e 's/@SERVICES@/$(SERVICES:%=punit@%.service)/' \
 	    -e 's/@SOCKETS@/$(SERVICES:%=punit@%.socket)/' \
 	    $(DESTDIR)$(prefix)/share/punit/conf/systemd/punit.target

@@ -33,5 +33,7 @@ int verb_certificates(const arguments_t *arguments);
 int verb_doctor(const arguments_t *arguments);
 int verb_user_grant(const arguments_t *arguments);
 int verb_user_revoke(const arguments_t *arguments);
+int verb_completion(const arguments_t *arguments);
+int verb_man(const arguments_t *arguments);
 
 #endif

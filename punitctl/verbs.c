@@ -144,5 +144,8 @@ const verb_t verbs[] = {
     { "keys retire", "KID", 1, 1, "ends a key of this unit at once, at every unit", of_mesh,
       verb_keys_retire },
     { "help", "[VERB]", 0, 2, "lists the verbs, or the options of one", of_none, verb_help },
+    { "completion", "bash", 1, 1, "prints the completion of these words for a shell", of_none,
+      verb_completion },
+    { "man", "", 0, 0, "prints the source of the manual page punitctl(1)", of_none, verb_man },
     { NULL, NULL, 0, 0, NULL, NULL, NULL },
 };
