@@ -24,6 +24,10 @@ char *file_read(const char *path, size_t *size);
  * reader sees either. A file that holds it already is not touched. */
 file_result_t file_write(const char *path, const char *content, size_t size, mode_t mode);
 
+/* Makes the file unless it is there. Several processes may call at the same time: one writes it,
+ * and the others find it whole (FILE_KEPT). */
+file_result_t file_create(const char *path, const char *content, mode_t mode);
+
 /* Makes the directory and the missing ones above it. `mode` is for the last one. */
 file_result_t file_make_directory(const char *path, mode_t mode);
 
