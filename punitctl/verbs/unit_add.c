@@ -56,7 +56,7 @@ add_invited(const unit_t *unit, const char *id, double limit)
     const char    *certificates = file_read(unit_setting(unit, "PUNIT_TLS_CA"), NULL);
     PGconn        *db = database_open(unit, "postgres", NULL);
     int            status = EXIT_FAILED;
-    unit_address_t invited;
+    unit_address_t invited = { 0 };
 
     if (certificates != NULL && db != NULL && introduction_find(db, certificates, id, &invited)
         && peer_add(unit, db, &invited, 1) && peer_add_nginx(unit, db, NULL))
