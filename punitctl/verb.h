@@ -7,9 +7,12 @@
 #include "punitctl/arguments.h"
 
 int verb_unit_init(const arguments_t *arguments);
+int verb_unit_invite(const arguments_t *arguments);
 int verb_unit_add(const arguments_t *arguments);
 int verb_unit_remove(const arguments_t *arguments);
 int verb_peer(const arguments_t *arguments);
+int verb_ca_init(const arguments_t *arguments);
+int verb_ca_unit(const arguments_t *arguments);
 int verb_schema(const arguments_t *arguments);
 int verb_mesh_join(const arguments_t *arguments);
 int verb_mesh_status(const arguments_t *arguments);

@@ -11,9 +11,17 @@
 /* clang-format on */
 
 static const verb_option_t of_unit[] = { UNIT_OPTION, END };
-static const verb_option_t of_add[] = { UNIT_OPTION, FORCE_OPTION, END };
+static const verb_option_t of_add[] = {
+    UNIT_OPTION,
+    { "within", "SECONDS", "how long at most", "60" },
+    FORCE_OPTION,
+    END,
+};
 static const verb_option_t of_init[] = {
-    { "dir", "DIR", "where the unit lives; made if absent", NULL },
+    { "dir", "DIR",
+      "where the unit lives, made if absent (else PUNIT_DIR, else " UNIT_DIRECTORY ")", NULL },
+    { "new", NULL, "the first unit of a new system, with an authority of its own in DIR/ca", NULL },
+    { "invited", "FILE", "a further unit, by an invite of `unit invite`", NULL },
     { "http", "ADDR:PORT", "its public side (127.0.0.1:8100)", NULL },
     { "peer", "ADDR:PORT", "its listener for other units (127.0.0.1:8200)", NULL },
     { "pg", "ADDR:PORT", "its PostgreSQL, for other units (127.0.0.1:8300)", NULL },
@@ -27,6 +35,28 @@ static const verb_option_t of_init[] = {
     { "cacert", "FILE", "certificate of the authority of all units", NULL },
     { "pepper", "FILE", "key of the login names, one for all units; made if absent", NULL },
     FORCE_OPTION,
+    END,
+};
+static const verb_option_t of_invite[] = {
+    UNIT_OPTION,
+    { "http", "ADDR:PORT", "its public side", NULL },
+    { "peer", "ADDR:PORT", "its listener for other units", NULL },
+    { "pg", "ADDR:PORT", "its PostgreSQL, for other units", NULL },
+    { "out", "FILE", "the invite, a new file (ID.invite)", NULL },
+    { "ca", "DIR", "the authority of the units (DIR/ca)", NULL },
+    { "days", "N", "how long the invite is good", "7" },
+    FORCE_OPTION,
+    END,
+};
+#define CA_OPTION                                                                           \
+    {                                                                                       \
+        "ca", "DIR", "the authority: ca.pem and ca.key (ca/ of the unit's directory)", NULL \
+    }
+static const verb_option_t of_ca_init[] = { UNIT_OPTION, CA_OPTION, END };
+static const verb_option_t of_ca_unit[] = {
+    UNIT_OPTION,
+    CA_OPTION,
+    { "out", "DIR", "where UNIT.pem and UNIT.key go", "." },
     END,
 };
 static const verb_option_t of_remove[] = {
@@ -93,15 +123,22 @@ static const verb_option_t of_drain[] = {
 static const verb_option_t of_none[] = { END };
 
 const verb_t verbs[] = {
-    { "unit init", "ID [PUNIT_NAME=VALUE...]", 1, ARGUMENTS_OPERANDS,
+    { "unit init", "[ID] [PUNIT_NAME=VALUE...]", 0, ARGUMENTS_OPERANDS,
       "makes a unit from nothing, or what is missing of it", of_init, verb_unit_init },
-    { "unit add", "FILE", 1, 1,
-      "makes the other units of FILE known here (lines: id http listener postgresql)", of_add,
-      verb_unit_add },
+    { "unit invite", "UNIT", 1, 1, "writes a file that makes a new machine the unit UNIT",
+      of_invite, verb_unit_invite },
+    { "unit add", "FILE|UNIT", 1, 1,
+      "makes the other units of FILE known here (lines: id http listener postgresql), or a UNIT"
+      " that was invited elsewhere",
+      of_add, verb_unit_add },
     { "unit remove", "UNIT", 1, 1,
       "at UNIT, drained: it takes leave; then at each other unit: adopts what it wrote,"
       " removes the rest",
       of_remove, verb_unit_remove },
+    { "ca init", "", 0, 0, "makes an authority for the certificates of all units", of_ca_init,
+      verb_ca_init },
+    { "ca unit", "UNIT", 1, 1, "makes a key and a certificate for a unit", of_ca_unit,
+      verb_ca_unit },
     { "schema", "", 0, 0, "brings the database to the schema of this release", of_schema,
       verb_schema },
     { "peer", "UNIT", 1, 1, "marks another unit down or up for this unit, or shows its mark",

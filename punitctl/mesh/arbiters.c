@@ -97,3 +97,57 @@ arbiters_settle(PGconn *db, bool joining)
     output_line("login names: arbiters come with `punitctl mesh join`");
     return true;
 }
+
+
+#define ALONE "select auth.buckets() = array_fill(punit.self(), array[256]) as alone"
+
+
+bool
+arbiters_apart(PGconn *db)
+{
+    const char *alone = database_value(db, ALONE, 0, NULL);
+    PGresult   *peers;
+    bool        apart = false;
+
+    if (alone == NULL || *alone != 't') {
+        return false;
+    }
+    peers = database_query(db, NULL, "select id, pg from punit.peer order by id", 0, NULL);
+    for (int i = 0; peers != NULL && !apart && i < PQntuples(peers); i++) {
+        const char *reason;
+        PGconn     *there = database_open_peer(database_field(peers, i, "pg"), &reason);
+
+        alone = there != NULL ? database_value(there, ALONE, 0, NULL) : NULL;
+        apart = alone != NULL && *alone == 't';
+        PQfinish(there);
+        if (apart) {
+            output_error(
+                "this unit and %s were both made with --new, so they are two systems, and a"
+                " login name would have two arbiters. Make one of them again, by an"
+                " invite of the other",
+                database_field(peers, i, "id"));
+        }
+    }
+    PQclear(peers);
+    return apart;
+}
+
+
+bool
+arbiters_found(PGconn *db, bool *fresh)
+{
+    *fresh = database_value(db, "select auth.buckets()", 0, NULL) == NULL;
+    if (!*fresh) {
+        return true;
+    }
+    if (database_value(db, "select 1 from punit.peer limit 1", 0, NULL) != NULL) {
+        output_error("--new is for the first unit of a system, and this one has peers: run"
+                     " `punitctl mesh join`");
+        return false;
+    }
+    if (database_value(db, "select auth.assign_buckets(array[punit.self()])", 0, NULL) == NULL) {
+        return false;
+    }
+    output_line("login names: this unit decides about all of them");
+    return true;
+}

@@ -14,4 +14,12 @@
  * Until then this unit registers no user. False with the reason printed. */
 bool arbiters_settle(PGconn *db, bool joining);
 
+/* True if this unit and a peer that answers are both the only arbiter, so that they are two
+ * systems. The reason is printed. */
+bool arbiters_apart(PGconn *db);
+
+/* Makes this unit, the only one of a new system, the arbiter of all names. *fresh: it was not yet.
+ * False with the reason printed: it has peers, and takes the arbiters from them. */
+bool arbiters_found(PGconn *db, bool *fresh);
+
 #endif

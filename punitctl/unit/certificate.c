@@ -154,9 +154,8 @@ extend(X509 *x509, X509 *issuer, int nid, const char *value)
 }
 
 
-/* A certificate for `key` with the name CN=name. issuer NULL: it signs itself. */
-static X509 *
-make(EVP_PKEY *key, const char *name, X509 *issuer, EVP_PKEY *issuer_key)
+X509 *
+certificate_make(EVP_PKEY *key, const char *name, X509 *issuer, EVP_PKEY *issuer_key)
 {
     X509         *x509 = X509_new();
     X509_NAME    *subject = X509_get_subject_name(x509);
@@ -230,7 +229,7 @@ certificate_authority(const char *directory)
         return FILE_KEPT;
     }
     key = EVP_EC_gen("P-256");
-    x509 = key != NULL ? make(key, "punit authority", NULL, NULL) : NULL;
+    x509 = key != NULL ? certificate_make(key, "punit authority", NULL, NULL) : NULL;
     if (x509 == NULL) {
         refuse("cannot make an authority");
     } else if (write_key(key, pool_printf("%s/ca.key", directory)) != FILE_FAILED) {
@@ -258,7 +257,7 @@ certificate_unit(const char *ca, const char *id, const char *certificate, const 
     issuer_key = issuer != NULL ? read_key(pool_printf("%s/ca.key", ca)) : NULL;
     if (issuer_key != NULL) {
         fresh = EVP_EC_gen("P-256");
-        x509 = fresh != NULL ? make(fresh, id, issuer, issuer_key) : NULL;
+        x509 = fresh != NULL ? certificate_make(fresh, id, issuer, issuer_key) : NULL;
         if (x509 == NULL) {
             refuse("cannot make a certificate");
         } else if (write_key(fresh, key) != FILE_FAILED) {

@@ -5,7 +5,12 @@
 #ifndef PUNITCTL_UNIT_CERTIFICATE_H
 #define PUNITCTL_UNIT_CERTIFICATE_H
 
+#include <openssl/x509.h>
+
 #include "punitctl/unit/file.h"
+
+/* A certificate for `key` with the name CN=name. issuer NULL: it signs itself. */
+X509 *certificate_make(EVP_PKEY *key, const char *name, X509 *issuer, EVP_PKEY *issuer_key);
 
 /* The authority in `directory`: ca.pem and ca.key, made if absent. Several processes may call at
  * the same time, and one makes it. */

@@ -177,6 +177,34 @@ file_sync(const char *path)
 
 
 file_result_t
+file_create(const char *path, const char *content, mode_t mode)
+{
+    char         *fresh = pool_printf("%s.XXXXXX", path);
+    size_t        size = strlen(content);
+    int           fd = mkostemp(fresh, O_CLOEXEC);
+    file_result_t result = FILE_FAILED;
+
+    if (fd < 0) {
+        output_error("cannot write %s: %s", path, strerror(errno));
+        return FILE_FAILED;
+    }
+    if (write(fd, content, size) == (ssize_t) size && fchmod(fd, mode) == 0 && fsync(fd) == 0) {
+        if (link(fresh, path) == 0) {
+            result = FILE_WRITTEN;
+        } else if (errno == EEXIST) {
+            result = FILE_KEPT;
+        }
+    }
+    if (result == FILE_FAILED) {
+        output_error("cannot write %s: %s", path, strerror(errno));
+    }
+    close(fd);
+    unlink(fresh);
+    return result;
+}
+
+
+file_result_t
 file_make_directory(const char *path, mode_t mode)
 {
     struct stat st;

@@ -39,6 +39,10 @@ file_result_t file_write_together(const file_content_t *files, size_t count);
 /* Waits until the file is on disk. */
 void file_sync(const char *path);
 
+/* Makes the file unless it is there. Several processes may call at the same time: one writes it,
+ * and the others find it whole (FILE_KEPT). */
+file_result_t file_create(const char *path, const char *content, mode_t mode);
+
 /* Makes the directory and the missing ones above it. `mode` is for the last one. */
 file_result_t file_make_directory(const char *path, mode_t mode);
 

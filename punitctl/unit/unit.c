@@ -69,36 +69,33 @@ unit_read_settings(const char *path, size_t *count)
 }
 
 
-bool
-unit_open(unit_t *unit, const arguments_t *arguments)
+const char *
+unit_directory(const arguments_t *arguments, const char **by)
 {
     const char *dir = arguments_value(arguments, "dir");
 
-    memset(unit, 0, sizeof(*unit));
-    if (dir == NULL && getenv("PUNIT_DIR") == NULL) {
-        output_problem("no-unit", "which unit is not known; give --dir DIR or source its unit.env");
+    *by = "--dir";
+    if (dir == NULL) {
+        dir = getenv("PUNIT_DIR");
+        *by = "PUNIT_DIR";
+    }
+    if (dir == NULL) {
+        dir = UNIT_DIRECTORY;
+        *by = "neither --dir nor PUNIT_DIR is given";
+    }
+    return dir;
+}
+
+
+/* Reads DIR/unit.env and checks that it is about DIR. */
+static bool
+read_own_settings(unit_t *unit)
+{
+    const char *dir;
+
+    unit->settings = unit_read_settings(unit_path(unit, "unit.env"), &unit->count);
+    if (unit->settings == NULL) {
         return false;
-    }
-    if (dir != NULL) {
-        unit->dir = file_real(dir);
-        if (unit->dir == NULL || !file_exists(unit_path(unit, "unit.env"))) {
-            output_problem("no-unit",
-                           "%s holds no unit (no unit.env); make one with"
-                           " punitctl unit init ID --dir %s",
-                           dir, dir);
-            return false;
-        }
-    } else {
-        unit->dir = getenv("PUNIT_DIR");
-    }
-    if (!process_become_owner(unit->dir)) {
-        return false;
-    }
-    if (dir != NULL) {
-        unit->settings = unit_read_settings(unit_path(unit, "unit.env"), &unit->count);
-        if (unit->settings == NULL) {
-            return false;
-        }
     }
     unit->id = unit_setting(unit, "PUNIT_UNIT");
     if (unit->id == NULL || !unit_id_valid(unit->id)) {
@@ -106,13 +103,34 @@ unit_open(unit_t *unit, const arguments_t *arguments)
                        unit->dir, unit->id != NULL ? unit->id : "");
         return false;
     }
-    if (unit->settings != NULL && unit_setting(unit, "PUNIT_DIR") != NULL
-        && strcmp(unit_setting(unit, "PUNIT_DIR"), unit->dir) != 0)
-    {
+    dir = unit_setting(unit, "PUNIT_DIR");
+    if (dir != NULL && strcmp(dir, unit->dir) != 0) {
         output_problem("no-unit",
                        "%s/unit.env belongs to a unit in %s: paths in it and in its"
                        " configuration lead there",
-                       unit->dir, unit_setting(unit, "PUNIT_DIR"));
+                       unit->dir, dir);
+        return false;
+    }
+    return true;
+}
+
+
+bool
+unit_open(unit_t *unit, const arguments_t *arguments)
+{
+    const char *by;
+    const char *dir = unit_directory(arguments, &by);
+
+    memset(unit, 0, sizeof(*unit));
+    unit->dir = file_real(dir);
+    if (unit->dir == NULL || !file_exists(unit_path(unit, "unit.env"))) {
+        output_problem("no-unit",
+                       "%s holds no unit (no unit.env, %s); make one with"
+                       " `punitctl unit init ID --dir %s`",
+                       dir, by, dir);
+        return false;
+    }
+    if (!process_become_owner(unit->dir) || !read_own_settings(unit)) {
         return false;
     }
     output_about(unit->id);
@@ -123,9 +141,6 @@ unit_open(unit_t *unit, const arguments_t *arguments)
 const char *
 unit_setting(const unit_t *unit, const char *name)
 {
-    if (unit->settings == NULL) {
-        return getenv(name);
-    }
     /* The last one counts, as for sh and systemd. */
     for (size_t i = unit->count; i > 0; i--) {
         if (strcmp(unit->settings[i - 1].name, name) == 0) {

@@ -1,5 +1,5 @@
 /*
- * The unit a verb works on: its settings, as in unit.env or the environment.
+ * The unit a verb works on: its directory and the settings of its unit.env.
  */
 #ifndef PUNITCTL_UNIT_UNIT_H
 #define PUNITCTL_UNIT_UNIT_H
@@ -17,14 +17,21 @@ typedef struct {
 typedef struct {
     const char *id;
     const char *dir;      /* absolute */
-    setting_t  *settings; /* of unit.env; NULL: from the environment */
+    setting_t  *settings; /* of unit.env */
     size_t      count;
 } unit_t;
 
 /* [a-z0-9-]{1,32} */
 bool unit_id_valid(const char *id);
 
-/* Opens the unit named by --dir, else by PUNIT_DIR. As root this process becomes the unit's user,
+/* Where a unit is if nothing says otherwise. The package makes it, a link. */
+#define UNIT_DIRECTORY "/etc/punit"
+
+/* The directory by --dir, else by PUNIT_DIR, else UNIT_DIRECTORY. *by says which, for a reader. */
+const char *unit_directory(const arguments_t *arguments, const char **by);
+
+/* Opens the unit in unit_directory(). Its settings come from unit.env there, whatever the
+ * environment says. As root this process becomes the unit's user,
  * so read files that only root may read before. Each line printed from here on names the unit.
  * False with the reason printed. */
 bool unit_open(unit_t *unit, const arguments_t *arguments);
@@ -43,9 +50,9 @@ setting_t *unit_read_settings(const char *path, size_t *count);
 bool unit_read_setting(char *line, setting_t *setting);
 
 /* The row of the options table that every verb on a unit has. */
-#define UNIT_OPTION                                                                    \
-    {                                                                                  \
-        "dir", "DIR", "the unit's directory (else PUNIT_DIR of the environment)", NULL \
+#define UNIT_OPTION                                                                          \
+    {                                                                                        \
+        "dir", "DIR", "the unit's directory (else PUNIT_DIR, else " UNIT_DIRECTORY ")", NULL \
     }
 
 #endif

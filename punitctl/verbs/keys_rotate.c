@@ -118,7 +118,8 @@ verb_keys_rotate(const arguments_t *arguments)
         return EXIT_FAILED;
     }
     if (!keys_wait(&unit, kid)) {
-        return output_problem("key", "%s is in place, but auth does not sign with it yet; see its log",
+        return output_problem("key",
+                              "%s is in place, but auth does not sign with it yet; see its log",
                               kid);
     }
     output_fact("before", json_string(pool_printf("%s-%lu", unit.id, n)));

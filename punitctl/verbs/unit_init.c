@@ -2,11 +2,13 @@
  * punitctl unit init: makes a unit. Each step looks at the present state first, so a repeated call
  * makes what is missing and changes nothing else.
  */
-#include <openssl/rand.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "punitctl/mesh/arbiters.h"
+#include "punitctl/mesh/welcome.h"
 #include "punitctl/pool.h"
+#include "punitctl/unit/authority.h"
 #include "punitctl/unit/certificate.h"
 #include "punitctl/unit/cluster.h"
 #include "punitctl/unit/database.h"
@@ -14,16 +16,16 @@
 #include "punitctl/unit/installation.h"
 #include "punitctl/unit/keys.h"
 #include "punitctl/unit/nginx.h"
+#include "punitctl/unit/pepper.h"
 #include "punitctl/unit/process.h"
 #include "punitctl/unit/public.h"
 #include "punitctl/unit/recall.h"
 #include "punitctl/unit/schema.h"
+#include "punitctl/unit/seed.h"
 #include "punitctl/unit/signing_key.h"
 #include "punitctl/unit/supervise.h"
 #include "punitctl/unit/written.h"
 #include "punitctl/verb.h"
-
-#define PEPPER_BYTES 32
 
 
 /* Prints what a step did. A step that changed nothing is only counted. */
@@ -81,6 +83,13 @@ typedef struct {
     certificate_file_t https_certificate, https_key;     /* for clients */
 } given_files_t;
 
+/* How the unit comes into a system, if not by `unit add`. */
+typedef struct {
+    bool new;         /* it is the first unit of a new one */
+    bool     invited; /* by `invite` */
+    invite_t invite;
+} beginning_t;
+
 
 /* Reads the file of an option, if the option is given. */
 static bool
@@ -116,7 +125,7 @@ read_given(const arguments_t *arguments, given_files_t *given)
     {
         return false;
     }
-    if (arguments_value(arguments, "ca") != NULL) {
+    if (arguments_value(arguments, "ca") != NULL && arguments_value(arguments, "new") == NULL) {
         given->ca = file_absolute(arguments_value(arguments, "ca"));
     }
     if (pepper != NULL && file_exists(pepper)) {
@@ -126,13 +135,6 @@ read_given(const arguments_t *arguments, given_files_t *given)
         }
     }
     return true;
-}
-
-
-static file_result_t
-write_text(const char *path, const char *content, mode_t mode)
-{
-    return file_write(path, content, strlen(content), mode);
 }
 
 
@@ -214,7 +216,8 @@ make_certificate(const unit_t *unit, const given_files_t *given, int *kept, bool
     } else if (!file_exists(certificate) || !file_exists(key)) {
         if (given->ca == NULL) {
             output_problem("certificate",
-                           "a unit needs a certificate; give --cert, --key and"
+                           "a unit needs a certificate; give --new for the first unit of a"
+                           " system, --invited FILE for a further one, --cert, --key and"
                            " --cacert, or --ca DIR for an authority of your own (made"
                            " there if absent)");
             return false;
@@ -236,62 +239,18 @@ make_certificate(const unit_t *unit, const given_files_t *given, int *kept, bool
 
 
 static bool
-pepper_valid(const char *pepper)
-{
-    size_t n = strspn(pepper, "0123456789abcdef");
-
-    return n == 2 * PEPPER_BYTES && (pepper[n] == '\0' || pepper[n] == '\n');
-}
-
-
-/* The pepper is the key of the hashes of e-mail addresses, the same in all units. */
-static bool
 make_pepper(const unit_t *unit, const given_files_t *given, const char *file, int *kept)
 {
-    const char   *path = pool_printf("%s/pepper", unit_setting(unit, "PUNIT_PRIVATE"));
-    unsigned char bytes[PEPPER_BYTES];
     const char   *pepper = given->pepper;
+    file_result_t made = FILE_FAILED;
 
-    if (pepper != NULL && !pepper_valid(pepper)) {
-        output_problem("bad-file", "%s: a pepper is %d bytes as hexadecimal digits", file,
-                       PEPPER_BYTES);
-        return false;
-    }
-    if (file_exists(path)) {
-        const char *now = file_read(path, NULL);
-
-        if (now == NULL) {
-            return false;
-        }
-        if (pepper != NULL && strncmp(now, pepper, 2 * PEPPER_BYTES) != 0) {
-            output_problem("bad-file",
-                           "%s differs from %s: with another pepper no name of before"
-                           " would be found again",
-                           file, path);
-            return false;
-        }
-        ++*kept;
-        return true;
-    }
-    if (pepper == NULL) {
-        char *fresh = "";
-
-        if (RAND_bytes(bytes, sizeof(bytes)) != 1) {
-            output_error("no random bytes for the pepper");
-            return false;
-        }
-        for (size_t i = 0; i < sizeof(bytes); i++) {
-            fresh = pool_printf("%s%02x", fresh, bytes[i]);
-        }
-        pepper = pool_printf("%s\n", fresh);
-        if (file != NULL
-            && !step(write_text(file, pepper, 0600), kept,
-                     pool_printf("made a pepper in %s, for the other units too", file)))
-        {
+    if (pepper == NULL && file != NULL && !pepper_is_there(unit)) {
+        pepper = pepper_shared(file, &made);
+        if (!step(made, kept, pool_printf("made a pepper in %s, for the other units too", file))) {
             return false;
         }
     }
-    return step(write_text(path, pool_printf("%.*s\n", 2 * PEPPER_BYTES, pepper), 0600), kept,
+    return step(pepper_put(unit, pepper, file != NULL ? file : "the invite"), kept,
                 "put the pepper into private/pepper");
 }
 
@@ -332,8 +291,35 @@ announce(const unit_t *unit)
 }
 
 
+/* The first unit of a system decides about all login names and writes the first reference rows. */
 static bool
-make_database(const unit_t *unit, const char *sql, int *kept)
+begin_new(PGconn *db)
+{
+    bool fresh;
+
+    return arbiters_found(db, &fresh) && (!fresh || seed_write(db));
+}
+
+
+static bool
+begin(const unit_t *unit, const beginning_t *beginning)
+{
+    PGconn *db;
+    bool    ok;
+
+    if (!beginning->new && !beginning->invited) {
+        return true;
+    }
+    db = database_open(unit, "postgres", NULL);
+    ok =
+        db != NULL && (beginning->new ? begin_new(db) : welcome_join(unit, db, &beginning->invite));
+    PQfinish(db);
+    return ok;
+}
+
+
+static bool
+make_database(const unit_t *unit, const char *sql, const beginning_t *beginning, int *kept)
 {
     bool started = !cluster_runs(unit);
     bool ok;
@@ -349,7 +335,7 @@ make_database(const unit_t *unit, const char *sql, int *kept)
         return false;
     }
     ok = step(cluster_database(unit), kept, "created the database punit")
-         && schema_apply(unit, sql, false) == EXIT_OK && announce(unit);
+         && schema_apply(unit, sql, false) == EXIT_OK && announce(unit) && begin(unit, beginning);
     if (started) {
         ok = cluster_stop(unit) && ok;
         output_line("stopped PostgreSQL again");
@@ -382,38 +368,151 @@ write_configuration(const unit_t *unit, int *kept)
 }
 
 
+/* The authority of a new system, in ca/ or --ca DIR, and the certificate of its first unit. Both
+ * are made before this process becomes the unit's user. So root keeps the authority's key, and the
+ * unit's processes cannot read it. */
+static bool
+make_authority(const unit_t *unit, const char *directory, given_files_t *given)
+{
+    authority_t authority;
+    bool        ok;
+
+    if (given->certificate.pem != NULL
+        || (file_exists(unit_path(unit, "tls/unit.pem"))
+            && file_exists(unit_path(unit, "tls/unit.key"))))
+    {
+        return true;
+    }
+    directory = directory != NULL ? file_absolute(directory) : unit_path(unit, "ca");
+    switch (file_make_directory(directory, 0700) != FILE_FAILED ? certificate_authority(directory)
+                                                                : FILE_FAILED)
+    {
+    case FILE_FAILED:
+        return false;
+    case FILE_WRITTEN:
+        output_line("made an authority in %s", directory);
+        break;
+    case FILE_KEPT:
+        break;
+    }
+    if (!authority_open(&authority, directory)) {
+        return false;
+    }
+    ok = authority_issue(&authority, unit->id, &given->certificate.pem, &given->key.pem);
+    given->certificate.path = given->key.path = given->ca_certificate.path = directory;
+    given->ca_certificate.pem = authority.certificate;
+    authority_close(&authority);
+    return ok;
+}
+
+
+/* Reads --new and --invited. An invite has the unit's id, addresses and files. */
+static int
+read_beginning(const arguments_t *arguments, unit_t *unit, beginning_t *beginning,
+               given_files_t *given)
+{
+    static const char *const excluded[] = { "new",    "ca",     "cert", "key",
+                                            "cacert", "pepper", "peer", "pg" };
+    const char              *file = arguments_value(arguments, "invited");
+    invite_t                *invite = &beginning->invite;
+
+    beginning->new = arguments_value(arguments, "new") != NULL;
+    beginning->invited = file != NULL;
+    if (file == NULL) {
+        return EXIT_OK;
+    }
+    for (size_t i = 0; i < sizeof(excluded) / sizeof(*excluded); i++) {
+        if (arguments_value(arguments, excluded[i]) != NULL) {
+            output_problem("usage", "--%s does not go with --invited; the invite says that",
+                           excluded[i]);
+            return EXIT_USAGE;
+        }
+    }
+    if (!invite_read(file, invite)) {
+        return EXIT_FAILED;
+    }
+    if (unit->id != NULL && strcmp(unit->id, invite->unit.id) != 0) {
+        return output_problem("wrong-unit", "%s invites unit %s, not %s", file, invite->unit.id,
+                              unit->id);
+    }
+    unit->id = invite->unit.id;
+    given->certificate = (certificate_file_t){ file, invite->certificate };
+    given->key = (certificate_file_t){ file, invite->key };
+    given->ca_certificate = (certificate_file_t){ file, invite->authority };
+    given->pepper = invite->pepper;
+    return EXIT_OK;
+}
+
+
+/* The directory of the unit, which may be absent. NULL with the reason printed. */
+static const char *
+directory_of(const arguments_t *arguments)
+{
+    const char *by;
+    const char *dir = unit_directory(arguments, &by);
+
+    if (strcmp(dir, UNIT_DIRECTORY) == 0 && file_real(dir) == NULL) {
+        output_error("where is the unit to live? %s, and there is no " UNIT_DIRECTORY
+                     ", which the package makes: give --dir DIR",
+                     by);
+        return NULL;
+    }
+    return file_absolute(dir);
+}
+
+
 int
 verb_unit_init(const arguments_t *arguments)
 {
+    bool          named = arguments->operands > 0 && strchr(arguments->operand[0], '=') == NULL;
     environment_t given_environment = {
+        .http = arguments_value(arguments, "http"),
         .https = arguments_value(arguments, "https"),
         .https_certificate = arguments_value(arguments, "https-cert") != NULL,
-        .http = arguments_value(arguments, "http"),
         .listener = arguments_value(arguments, "peer"),
         .pg = arguments_value(arguments, "pg"),
         .admin = arguments_value(arguments, "admin"),
-        .own = &arguments->operand[1],
-        .own_count = arguments->operands - 1,
+        .own = &arguments->operand[named],
+        .own_count = arguments->operands - named,
     };
     const char   *pepper_file = arguments_value(arguments, "pepper");
     const char   *sql = installation_share("sql");
-    unit_t        unit = { .id = arguments->operand[0] };
+    unit_t        unit = { .id = named ? arguments->operand[0] : NULL };
     given_files_t given;
+    beginning_t   beginning = { 0 };
     bool          taken = false;
-    int           kept = 0;
+    int           kept = 0, status;
 
-    if (!unit_id_valid(unit.id)) {
-        output_error("a unit's id is [a-z0-9-]{1,32}, not \"%s\"", unit.id);
+    if (sql == NULL || !read_given(arguments, &given)) {
+        return EXIT_FAILED;
+    }
+    status = read_beginning(arguments, &unit, &beginning, &given);
+    if (status != EXIT_OK) {
+        return status;
+    }
+    if (unit.id == NULL || !unit_id_valid(unit.id)) {
+        output_error("a unit's id is [a-z0-9-]{1,32}, not \"%s\"", unit.id != NULL ? unit.id : "");
         return EXIT_USAGE;
     }
-    if (arguments_value(arguments, "dir") == NULL) {
-        output_error("unit init needs --dir DIR");
+    unit.dir = directory_of(arguments);
+    if (unit.dir == NULL) {
         return EXIT_USAGE;
     }
-    unit.dir = file_absolute(arguments_value(arguments, "dir"));
     output_about(unit.id);
-    if (sql == NULL || !read_given(arguments, &given) || !process_own_directory(unit.dir, 0755)
-        || (given.ca != NULL && !process_own_directory(given.ca, 0755)))
+    if (beginning.invited) {
+        given_environment.listener = beginning.invite.unit.listener;
+        given_environment.pg = beginning.invite.unit.pg;
+        if (given_environment.http == NULL) {
+            given_environment.http = beginning.invite.unit.http;
+        }
+        /* A unit with a database has been let in before, and goes on. */
+        if (!file_exists(unit_path(&unit, "pg/PG_VERSION")) && !welcome_ask(&beginning.invite)) {
+            return EXIT_FAILED;
+        }
+    }
+    if (!process_own_directory(unit.dir, 0755)
+        || (given.ca != NULL && !process_own_directory(given.ca, 0755))
+        || (beginning.new && !make_authority(&unit, arguments_value(arguments, "ca"), &given)))
     {
         return EXIT_FAILED;
     }
@@ -422,8 +521,8 @@ verb_unit_init(const arguments_t *arguments)
     }
     unit.dir = file_real(unit.dir);
     if (unit.dir == NULL) {
-        return output_problem("no-rights", "%s is out of reach of the user %s",
-                              arguments_value(arguments, "dir"), process_user());
+        return output_problem("no-rights", "the directory is out of reach of the user %s",
+                              process_user());
     }
     written_force(arguments_value(arguments, "force") != NULL);
     if (!environment_make(&unit, &given_environment) || !check_certificates(&unit, &given)
@@ -440,7 +539,7 @@ verb_unit_init(const arguments_t *arguments)
         || !step(cluster_make(&unit), &kept, "made PostgreSQL's cluster in pg/ (initdb)")
         || !step(cluster_configure(&unit), &kept,
                  pool_printf("configured PostgreSQL on %s", unit_setting(&unit, "PUNIT_PG_LISTEN")))
-        || !make_database(&unit, sql, &kept) || !write_configuration(&unit, &kept)
+        || !make_database(&unit, sql, &beginning, &kept) || !write_configuration(&unit, &kept)
         || !tell_servers(&unit, taken, given_environment.news))
     {
         return EXIT_FAILED;

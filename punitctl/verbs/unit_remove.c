@@ -13,12 +13,12 @@
 #include <string.h>
 
 #include "punitctl/mesh/mesh.h"
+#include "punitctl/mesh/peer_add.h"
 #include "punitctl/mesh/peers.h"
 #include "punitctl/mesh/subscription.h"
 #include "punitctl/pool.h"
 #include "punitctl/unit/database.h"
 #include "punitctl/unit/keys.h"
-#include "punitctl/unit/nginx.h"
 #include "punitctl/unit/recall.h"
 #include "punitctl/unit/written.h"
 #include "punitctl/verb.h"
@@ -367,32 +367,6 @@ forget(removal_t *removal)
 
 
 static bool
-write_peers(removal_t *removal)
-{
-    PGresult *rows =
-        database_query(removal->db, NULL,
-                       "select id, listener from punit.peer where id <> $1 order by id", 1,
-                       (const char *const[]){ removal->id });
-    unit_address_t *units;
-    file_result_t   result;
-
-    if (rows == NULL) {
-        return false;
-    }
-    units = pool_alloc(((size_t) PQntuples(rows) + 1) * sizeof(*units));
-    for (int i = 0; i < PQntuples(rows); i++) {
-        units[i].id = database_field(rows, i, "id");
-        units[i].listener = database_field(rows, i, "listener");
-    }
-    result = nginx_write_peers(&removal->unit, units, (size_t) PQntuples(rows));
-    PQclear(rows);
-    /* A peers.conf that was changed by hand still names the unit. */
-    return written_end(&removal->unit) == EXIT_OK
-           && (result == FILE_KEPT || (result == FILE_WRITTEN && nginx_reload(&removal->unit)));
-}
-
-
-static bool
 is_gone(void *context)
 {
     const removal_t *removal = context;
@@ -432,7 +406,8 @@ remove_here(removal_t *removal)
 {
     const char *subscription = pool_printf("punit_from_%s", removal->id);
 
-    if (!forget(removal) || !write_peers(removal)
+    if (!forget(removal) || !peer_add_nginx(&removal->unit, removal->db, removal->id)
+        || written_end(&removal->unit) != EXIT_OK
         || (subscription_exists(removal->db, subscription)
             && !subscription_drop(removal->db, subscription))
         || !shut_out(removal))

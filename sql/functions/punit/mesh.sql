@@ -119,6 +119,7 @@ as $$
 begin
     execute format('drop publication if exists %I', 'punit_messages_' || p_id);
     execute format('drop role if exists %I', 'punit_peer_' || p_id);
+    delete from punit.invitation i where i.id = p_id;
     delete from punit.peer p where p.id = p_id;
     return found;
 end

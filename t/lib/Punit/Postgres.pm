@@ -149,7 +149,8 @@ sub sql {
 # punitctl on this database: its exit status and what it wrote to both outputs.
 sub punitctl {
     my ($self, @arguments) = @_;
-    local @ENV{qw(PUNIT_DIR PUNIT_UNIT PUNIT_PG)} = ($self->{dir}, $self->{unit}, $self->conninfo);
+    spew("$self->{dir}/unit.env", "PUNIT_UNIT=$self->{unit}\nPUNIT_PG=\"", $self->conninfo, "\"\n");
+    local $ENV{PUNIT_DIR} = $self->{dir};
     return capture(program('punitctl'), @arguments);
 }
 

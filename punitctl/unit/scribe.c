@@ -1,0 +1,90 @@
+#include "punitctl/unit/scribe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "punitctl/output.h"
+
+
+/* Copies the pipe into the file. Nothing in the pipe, or a failure: the file goes. */
+static int
+copy(int from, int file, const char *path)
+{
+    char    buffer[4096];
+    size_t  all = 0;
+    ssize_t n;
+
+    while ((n = read(from, buffer, sizeof(buffer))) > 0) {
+        for (ssize_t done = 0; done < n;) {
+            ssize_t one = write(file, buffer + done, (size_t) (n - done));
+
+            if (one < 0) {
+                unlink(path);
+                return output_error("cannot write %s: %s", path, strerror(errno));
+            }
+            done += one;
+        }
+        all += (size_t) n;
+    }
+    if (n < 0 || all == 0 || fsync(file) < 0 || close(file) < 0) {
+        unlink(path);
+        return EXIT_FAILED;
+    }
+    return EXIT_OK;
+}
+
+
+bool
+scribe_begin(scribe_t *scribe, const char *path)
+{
+    int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int ends[2];
+
+    if (file < 0) {
+        output_error(errno == EEXIST ? "%s is there already, and is not overwritten"
+                                     : "cannot write %s: %m",
+                     path);
+        return false;
+    }
+    if (pipe2(ends, O_CLOEXEC) < 0 || (scribe->pid = fork()) < 0) {
+        output_error("cannot begin to write %s: %s", path, strerror(errno));
+        unlink(path);
+        close(file);
+        return false;
+    }
+    if (scribe->pid == 0) {
+        /* The main process ends on ^C, and then the file goes. */
+        signal(SIGINT, SIG_IGN);
+        close(ends[1]);
+        _exit(copy(ends[0], file, path));
+    }
+    close(ends[0]);
+    close(file);
+    scribe->to = ends[1];
+    return true;
+}
+
+
+bool
+scribe_end(scribe_t *scribe, const char *content)
+{
+    size_t left = content != NULL ? strlen(content) : 0;
+    int    status = -1;
+
+    signal(SIGPIPE, SIG_IGN);
+    while (left > 0) {
+        ssize_t n = write(scribe->to, content, left);
+
+        if (n < 0) {
+            break;
+        }
+        content += n;
+        left -= (size_t) n;
+    }
+    close(scribe->to);
+    return waitpid(scribe->pid, &status, 0) == scribe->pid && status == 0;
+}
