@@ -50,7 +50,8 @@ LDLIBS    = $(shell pkg-config --libs $(PKG_LIBS)) -lfcgi -lm
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKG_LIBS))
 
 .PHONY: help deps build module static workers run stop test unit fuzz lint format openapi model \
-	test-debian13 bench chaos commuter bench-deps fuzz-deps install install-workers release-schema deb clean
+	test-debian13 bench chaos commuter bench-deps fuzz-deps install install-workers \
+	release-schema deb clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
