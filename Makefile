@@ -23,11 +23,11 @@ MODULE   := $(N)/ngx_http_punit_module.so
 BUILD_PACKAGES := build-essential debhelper pkg-config nginx-dev libpcre2-dev zlib1g-dev \
 	libssl-dev libpq-dev libjansson-dev libjwt-dev libsodium-dev libmemcached-dev libfcgi-dev \
 	libsmartcols-dev libsystemd-dev libcurl4-openssl-dev
-RUN_PACKAGES   := nginx postgresql-15 memcached runit openssl curl perl adduser
+RUN_PACKAGES   := nginx postgresql memcached runit openssl curl perl adduser
 TEST_PACKAGES  := libcmocka-dev libdbd-pg-perl libnet-dbus-perl dbus libjson-validator-perl \
 	libyaml-libyaml-perl \
 	cppcheck lintian mandoc procps spin clang-format libperl-critic-perl shellcheck
-FUZZ_PACKAGES  := clang libclang-rt-14-dev
+FUZZ_PACKAGES  := clang libclang-rt-dev
 # the load, and the peers that are compared with
 BENCH_PACKAGES := wrk haproxy libnginx-mod-http-js libnginx-mod-http-lua libnginx-mod-http-memc \
 	lua-cjson lua-luaossl
@@ -53,11 +53,11 @@ LDLIBS    = $(shell pkg-config --libs $(PKG_LIBS)) -lfcgi -lm
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKG_LIBS))
 
 .PHONY: help deps build module static workers pages run stop test unit fuzz lint format openapi \
-	model bench chaos commuter bench-deps fuzz-deps install install-workers release-schema deb \
-	clean
+	model test-debian13 bench chaos commuter bench-deps fuzz-deps install install-workers \
+	release-schema deb clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
 
 deps: ## install what is missing of Debian's packages (root or sudo) and make the system user punit
 	@$(call install_packages,$(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES)) && \
@@ -160,7 +160,7 @@ build/unit/%: t/unit/%.c $(UNIT_SOURCES) | $(N)/nginx/.configured
 	    $(PKG_CFLAGS) $< $$links -lcmocka $(LDLIBS) -lssl -pthread -o $@
 MODULE_INCLUDES := $(addprefix -I,$(sort $(dir $(MODULE_FILES))))
 NGINX_INCLUDES := $(addprefix -I$(N)/nginx/,src/core src/event src/event/modules src/os/unix \
-	src/http src/http/modules src/http/v2 objs)
+	src/http src/http/modules src/http/v2 src/event/quic src/http/v3 objs)
 
 unit: $(UNIT_TESTS) ## tests of single files (cmocka)
 	@for t in $(UNIT_TESTS); do $$t || exit 1; done
@@ -231,6 +231,16 @@ SAN_TEST = $(if $(SAN),PUNIT_BIN=$(CURDIR)/$(B)/bin PUNIT_MODULE=$(CURDIR)/$(MOD
 test: deps build build/t/jwt_issue ## all tests: they start and stop servers of their own
 	@$(MAKE) -s --no-print-directory unit
 	$(SAN_TEST) prove -r -j2 --timer --state=save -It/lib $(if $(TESTS),$(TESTS),t/)
+
+# T=all: every test. TESTS: these ones. Neither: build, unit tests, a crossing, and what only the
+# newer PostgreSQL can do.
+RELEASE_PACKAGES := mmdebstrap systemd-container
+RELEASE_SLICE := make -s unit && make run && build/bin/punitctl status --dir run/eu && make stop \
+	&& prove -It/lib t/units/failover.t t/units/punitctl-init.t
+test-debian13: ## the same on Debian 13, in a root of it (T=all: all tests; else a slice of them)
+	@$(call install_packages,$(RELEASE_PACKAGES))
+	t/system/release trixie bash -c 'make -s -j2 build && $(if $(TESTS)$(filter all,$(T)),make \
+	    test TESTS="$(TESTS)",$(RELEASE_SLICE))'
 
 chaos: deps build ## faults of every kind while clients write; t/chaos/run says what may be set
 	t/chaos/run

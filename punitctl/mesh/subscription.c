@@ -8,6 +8,8 @@
 #include "punitctl/unit/keys.h"
 #include "punitctl/wait.h"
 
+#define SLOT_SECONDS 20
+
 
 subscription_t
 subscription_to(const unit_t *unit, const char *id, const char *pg)
@@ -30,12 +32,22 @@ subscription_exists(PGconn *db, const char *name)
 }
 
 
+/* PostgreSQL 17 can keep a slot at the standby of its server too, so that the mesh goes on after a
+ * failover of the peer. The peer makes such a slot, and the subscription here has to say the same.
+ */
+static bool
+survives_failover(const PGconn *here, const PGconn *there)
+{
+    return PQserverVersion(here) >= 170000 && PQserverVersion(there) >= 170000;
+}
+
+
 /* Makes the slot apart from the subscription. `create subscription` would hold a transaction open
  * here while it waits for open transactions at the peer, so two units that join at the same time
  * would wait for each other. An old slot, whose subscription is gone here, is dropped first: it
  * keeps WAL and occupies the name. */
 static bool
-make_slot(PGconn *db, const subscription_t *s)
+make_slot(PGconn *db, const subscription_t *s, bool *failover)
 {
     const char *reason, *incarnation, *dropped = NULL, *made = NULL;
     PGconn     *there = database_open_peer(s->pg, &reason);
@@ -67,10 +79,12 @@ make_slot(PGconn *db, const subscription_t *s)
                              "select count(pg_drop_replication_slot(slot_name))"
                              " from pg_replication_slots where slot_name = $1 and not active",
                              1, (const char *const[]){ s->slot });
+    *failover = survives_failover(db, there);
     if (dropped != NULL) {
         made = database_value(there,
-                              "select slot_name from"
-                              " pg_create_logical_replication_slot($1, 'pgoutput')",
+                              pool_printf("select slot_name from"
+                                          " pg_create_logical_replication_slot($1, 'pgoutput'%s)",
+                                          *failover ? ", failover => true" : ""),
                               1, (const char *const[]){ s->slot });
     }
     PQfinish(there);
@@ -85,8 +99,9 @@ bool
 subscription_create(PGconn *db, const subscription_t *s)
 {
     const char *rows;
+    bool        failover;
 
-    if (!make_slot(db, s)) {
+    if (!make_slot(db, s, &failover)) {
         return false;
     }
     /* The copy would fail on the keys of rows that are here. */
@@ -95,9 +110,9 @@ subscription_create(PGconn *db, const subscription_t *s)
         || !database_run(
             db,
             pool_printf("create subscription %s connection %s publication %s"
-                        " with (copy_data = true, create_slot = false, slot_name = %s)",
+                        " with (copy_data = true, create_slot = false, slot_name = %s%s)",
                         database_name(db, s->name), database_literal(db, s->pg), s->publications,
-                        database_literal(db, s->slot)),
+                        database_literal(db, s->slot), failover ? ", failover = true" : ""),
             0, NULL))
     {
         return false;
@@ -110,16 +125,54 @@ subscription_create(PGconn *db, const subscription_t *s)
 }
 
 
+/* A subscription from before both sides had PostgreSQL 17. Its slot may change only while nobody
+ * reads it. Leaves the subscription disabled. */
+static bool
+ask_for_failover(PGconn *db, const subscription_t *s)
+{
+    const char *name = database_name(db, s->name);
+    const char *reason;
+    PGconn     *there;
+    bool        possible;
+
+    if (PQserverVersion(db) < 170000
+        || database_value(db,
+                          "select 1 from pg_subscription where subname = $1 and not subfailover", 1,
+                          &s->name)
+               == NULL)
+    {
+        return true;
+    }
+    there = database_open_peer(s->pg, &reason);
+    if (there == NULL) {
+        return true; /* the next call finds it */
+    }
+    possible = survives_failover(db, there);
+    PQfinish(there);
+    return !possible
+           || (database_run(db, pool_printf("alter subscription %s disable", name), 0, NULL)
+               && subscription_wait_slot(s, SLOT_SECONDS)
+               && database_run(db, pool_printf("alter subscription %s set (failover = true)", name),
+                               0, NULL));
+}
+
+
 bool
 subscription_refresh(PGconn *db, const subscription_t *s)
 {
     const char *name = database_name(db, s->name);
+    bool        asked;
 
     if (!database_run(db,
                       pool_printf("alter subscription %s connection %s", name,
                                   database_literal(db, s->pg)),
-                      0, NULL)
-        || !database_run(db, pool_printf("alter subscription %s enable", name), 0, NULL)
+                      0, NULL))
+    {
+        output_error("peer %s: cannot refresh its subscription", s->id);
+        return false;
+    }
+    asked = ask_for_failover(db, s);
+    if (!database_run(db, pool_printf("alter subscription %s enable", name), 0, NULL) || !asked
         || !database_run(db,
                          pool_printf("alter subscription %s set publication %s", name,
                                      s->publications),
@@ -201,7 +254,7 @@ slot_free(void *context)
 
 
 bool
-subscription_wait_slot(subscription_t *s, double seconds)
+subscription_wait_slot(const subscription_t *s, double seconds)
 {
-    return wait_until(slot_free, s, seconds);
+    return wait_until(slot_free, (void *) s, seconds);
 }

@@ -33,7 +33,7 @@ bool subscription_refresh(PGconn *db, const subscription_t *s);
 bool subscription_drop(PGconn *db, const char *name);
 
 /* Waits until the peer's slot has no reader. False after `seconds`. */
-bool subscription_wait_slot(subscription_t *s, double seconds);
+bool subscription_wait_slot(const subscription_t *s, double seconds);
 
 /* Waits until every table of every peer is copied, then takes over the peers' keys. Returns an
  * EXIT_ code. */

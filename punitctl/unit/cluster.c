@@ -17,14 +17,29 @@
 #define INCLUDE_LINE "include 'punit.conf'"
 
 
-const char *
-cluster_programs(void)
+/* The version of PostgreSQL that made the cluster, and that alone can run it. 0: there is none. */
+static long
+made_by(const unit_t *unit)
 {
-    const char *given = getenv("PUNIT_PG_BIN");
+    const char *path = unit_path(unit, "pg/PG_VERSION");
+    const char *version = file_exists(path) ? file_read(path, NULL) : NULL;
+
+    return version != NULL ? strtol(version, NULL, 10) : 0;
+}
+
+
+const char *
+cluster_programs(const unit_t *unit)
+{
+    const char *given = unit_setting(unit, "PUNIT_PG_BIN");
     const char *found = NULL;
+    long        needed = made_by(unit);
     long        newest = 0;
     glob_t      paths;
 
+    if (given == NULL) {
+        given = getenv("PUNIT_PG_BIN");
+    }
     if (given != NULL) {
         return given;
     }
@@ -33,17 +48,24 @@ cluster_programs(void)
             const char *path = paths.gl_pathv[i];
             long        version = strtol(path + strlen("/usr/lib/postgresql/"), NULL, 10);
 
-            if (version > newest) {
+            if (needed != 0 ? version == needed : version > newest) {
                 newest = version;
                 found = pool_printf("%.*s", (int) (strlen(path) - strlen("/initdb")), path);
             }
         }
     }
     globfree(&paths);
+    if (needed != 0 && found == NULL) {
+        output_problem("not-installed",
+                       "%s/pg was made by PostgreSQL %ld, which is not under /usr/lib/postgresql;"
+                       " install postgresql-%ld or set PUNIT_PG_BIN to the directory of its initdb",
+                       unit->dir, needed, needed);
+        return NULL;
+    }
     if (newest < 15) {
         output_problem("not-installed",
                        "no PostgreSQL 15 or newer under /usr/lib/postgresql; install"
-                       " postgresql-15 or set PUNIT_PG_BIN to the directory of initdb");
+                       " postgresql or set PUNIT_PG_BIN to the directory of initdb");
         return NULL;
     }
     return found;
@@ -53,7 +75,7 @@ cluster_programs(void)
 file_result_t
 cluster_make(const unit_t *unit)
 {
-    const char *programs = cluster_programs();
+    const char *programs = cluster_programs(unit);
 
     if (file_exists(unit_path(unit, "pg/PG_VERSION"))) {
         return FILE_KEPT;
@@ -200,7 +222,7 @@ cluster_wait(const unit_t *unit, double seconds)
 static bool
 control(const unit_t *unit, const char *action)
 {
-    const char *programs = cluster_programs();
+    const char *programs = cluster_programs(unit);
 
     if (programs == NULL) {
         return false;

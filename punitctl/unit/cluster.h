@@ -10,9 +10,10 @@
 #include "punitctl/unit/file.h"
 #include "punitctl/unit/unit.h"
 
-/* Directory of PostgreSQL's programs: PUNIT_PG_BIN, else the newest one of Debian under
- * /usr/lib/postgresql. NULL with the reason printed. */
-const char *cluster_programs(void);
+/* Directory of PostgreSQL's programs: PUNIT_PG_BIN, else Debian's of the version that made the
+ * cluster, and the newest one for a cluster that is still to be made. NULL with the reason printed.
+ */
+const char *cluster_programs(const unit_t *unit);
 
 /* Runs initdb into DIR/pg. FILE_KEPT if it is there. */
 file_result_t cluster_make(const unit_t *unit);

@@ -71,7 +71,7 @@ write_process(const unit_t *unit, const supervise_process_t *process)
         { "HEAD", template_render(unit, "sv/head", of_head) },
         { "PROCESS", process->name },
         { "PROGRAMS", installation_programs() },
-        { "POSTGRES_PROGRAMS", is_postgres ? cluster_programs() : NULL },
+        { "POSTGRES_PROGRAMS", is_postgres ? cluster_programs(unit) : NULL },
         { "NGINX", is_nginx ? nginx_program() : NULL },
         { "PUNIT_GRID_MEMORY", memory != NULL ? memory : "64" },
         { NULL, NULL },

@@ -69,7 +69,7 @@ subtest 'the certificate names the unit and is signed by the authority' => sub {
     my $text =
         `openssl x509 -in $dir/eu/tls/unit.pem -noout -subject \\
             -ext subjectAltName,extendedKeyUsage 2>&1`;
-    like($text, qr/CN = eu\b/, 'CN, from which PostgreSQL takes the peer');
+    like($text, qr/CN ?= ?eu\b/, 'CN, from which PostgreSQL takes the peer');
     like($text, qr/DNS:eu\b/, 'DNS name, which NGINX and libpq verify');
     like($text, qr/Client Auth/, 'for clients');
     like($text, qr/Server Auth/, 'and for servers');
@@ -155,15 +155,44 @@ sub write_sql {
     return spew("$dir/share/sql/$name", $text);
 }
 
+# ---- PostgreSQL's programs are of the version that made the cluster
+chomp(my $version = slurp("$dir/eu/pg/PG_VERSION"));
+my $bin = "/usr/lib/postgresql/$version/bin";
+like(slurp("$dir/eu/sv/postgres/run"), qr/^exec '\Q$bin\E\/postgres'/m,
+    'the run script has the version that made the cluster');
+spew("$dir/eu/pg/PG_VERSION", "99\n");
+($status, $output) = ctl('unit', 'init', 'eu', '--dir', "$dir/eu");
+ok(
+    $status == 1 && $output =~ /made by PostgreSQL 99,.*install postgresql-99/,
+    'a cluster whose version is not installed is not run by another one'
+    )
+    or diag($output);
+spew("$dir/eu/pg/PG_VERSION", "$version\n");
+
+# systemd's own line, as the shell gets it from there
+my ($line) =
+    slurp("$source/conf/systemd/punit-postgres.service") =~ /^ExecStart=\/bin\/sh -c '([^']+)'$/m
+    or BAIL_OUT('no ExecStart with a line for sh');
+$line =~ s/\\\n/ /g;
+$line =~ s/\$\$/\$/g;
+is(
+    qx(PUNIT_DIR=$dir/eu PUNIT_PG_BIN=/nonexistent sh -c '$line' 2>&1) =~ m{(/nonexistent/postgres)}
+    ? $1 : undef,
+    '/nonexistent/postgres', 'systemd starts the programs that PUNIT_PG_BIN names'
+);
+
 # the server for these, through the socket alone
-my ($bin) = sort { ($b =~ /(\d+)/)[0] <=> ($a =~ /(\d+)/)[0] } glob '/usr/lib/postgresql/*/bin';
 my $postgres = Punit::Server->new(
-    cmd => [as_punit(), "$bin/postgres", '-D', "$dir/eu/pg"], log => "$dir/eu/log/postgres.log",
-    cwd => $dir,
+    cmd => [as_punit(), 'env', "PUNIT_DIR=$dir/eu", 'sh', '-c', $line],
+    log => "$dir/eu/log/postgres.log", cwd => $dir,
 );
 $postgres->start->until(
     sub { system("$bin/pg_isready", '-q', '-h', "$dir/eu/sock", '-p', 29803) == 0 },
     'takes connections'
+);
+is(
+    readlink('/proc/' . (split /\n/, slurp("$dir/eu/pg/postmaster.pid"))[0] . '/exe'),
+    "$bin/postgres", 'or those of the version that made the cluster'
 );
 
 # t/sql/schema.t has the rest of what `schema` does
