@@ -104,11 +104,13 @@ sub http {
         $headers{'content-type'} //= 'application/json';
     }
     my $answer = $self->{http}
-        ->request($method, 'http://127.0.0.1:' . $self->port($unit) . $path, \%options);
+        ->request($method, $self->base_url($unit) . $path, \%options);
     $answer->{json} = eval { JSON::PP::decode_json($answer->{content}) }
         if ($answer->{headers}{'content-type'} // '') =~ m{^application/(?:problem\+)?json};
     return $answer;
 }
+
+sub base_url { my ($self, $unit) = @_; return 'http://127.0.0.1:' . $self->port($unit) }
 
 # A session as the superuser, kept.
 sub dbh {
