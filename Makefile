@@ -51,7 +51,8 @@ LDLIBS    = $(shell pkg-config --libs $(PKG_LIBS)) -lfcgi -lm
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKG_LIBS))
 
 .PHONY: help deps build module static workers run stop test unit fuzz lint format openapi model \
-	bench chaos commuter bench-deps fuzz-deps install install-workers install-dev release-schema deb clean
+	bench chaos commuter bench-deps fuzz-deps install install-workers install-dev \
+	release-schema deb clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -316,7 +317,8 @@ install-dev: $(B)/lib/libpunit.a
 	install -m 644 $(B)/lib/libpunit.a $(DESTDIR)$(libdir)/
 	for h in workers/lib/*/*.h; do \
 	    install -D -m 644 $$h $(DESTDIR)$(prefix)/include/punit/$${h#workers/} || exit 1; done
-	sed -e 's|@prefix@|$(prefix)|' -e 's|@libdir@|$(libdir)|' -e "s|@version@|$$(cat VERSION)|" \
+	sed -e 's|@prefix@|$(prefix)|' -e 's|@libdir@|$(libdir)|' \
+	    -e "s|@version@|$$(cat VERSION)|" \
 	    -e 's|@libraries@|$(filter-out smartcols,$(PKG_LIBS))|' \
 	    workers/lib/punit.pc.in >$(DESTDIR)$(libdir)/pkgconfig/punit.pc
 

@@ -18,10 +18,12 @@ use parent 'Punit::Server';
 use Carp qw(croak);
 use Exporter qw(import);
 use File::Path qw(make_path);
+use JSON::PP ();
 
-use Punit::Command qw(capture spawn);
+use Punit::Command qw(capture);
 use Punit::File qw(slurp spew);
 use Punit::Server qw(directory);
+use Punit::Services qw(services);
 use Punit::Wait qw(wait_until);
 
 our @EXPORT_OK = qw(cannot own_network);
@@ -39,19 +41,22 @@ sub cannot {
     return;
 }
 
-# Runs this test again in namespaces of its own for networks and mounts, which end with it, and makes
-# the bridge. nspawn keeps things in /run/systemd/nspawn, and removes them from a tmpfs only.
+# Runs this test again in namespaces of its own for networks and mounts, which end with it, and
+# makes the bridge. nspawn keeps things in /run/systemd/nspawn, and removes them from a tmpfs only.
 sub own_network {
     my ($address) = @_;
     if (!$ENV{PUNIT_OWN_NETWORK}) {
         local $ENV{PUNIT_OWN_NETWORK} = 1;
-        { no warnings 'exec'; exec 'unshare', '--net', '--mount', $^X, (map {"-I$_"} @INC), $0, @ARGV }
+        my @again = ($^X, (map {"-I$_"} @INC), $0, @ARGV);
+        { no warnings 'exec'; exec 'unshare', '--net', '--mount', @again }
         croak "unshare: $!";
     }
     make_path('/run/systemd/nspawn');
     system('mount', '-t', 'tmpfs', 'tmpfs', '/run/systemd/nspawn') == 0 or croak 'no tmpfs';
-    for my $line ('link set lo up', 'link add ' . BRIDGE . ' type bridge',
-        'address add ' . $address . ' dev ' . BRIDGE, 'link set ' . BRIDGE . ' up')
+    for my $line (
+        'link set lo up', 'link add ' . BRIDGE . ' type bridge',
+        'address add ' . $address . ' dev ' . BRIDGE, 'link set ' . BRIDGE . ' up'
+        )
     {
         my ($status, $output) = capture('ip', split / /, $line);
         croak "ip $line: $output" if $status;
@@ -67,8 +72,10 @@ sub new {
     $self->_mount;
     spew("$dir/root/etc/hostname", "$o{name}\n");
     $self->_network if $o{address};
+    # a test that is killed leaves no machine behind
     $self->{cmd} = [
-        'systemd-nspawn', '--quiet', '--register=no', '--keep-unit', '--boot', '--directory',
+        qw(setpriv --pdeathsig TERM), 'systemd-nspawn', '--quiet', '--register=no', '--keep-unit',
+        '--boot', '--directory',
         "$dir/root", '--machine', $o{name}, '--network-bridge', BRIDGE, '--console=pipe'
     ];
     return $self;
@@ -94,10 +101,14 @@ sub _mount {
 sub _network {
     my ($self) = @_;
     my $root = $self->root;
-    spew("$root/etc/systemd/network/10-host0.network",
-        "[Match]\nName=host0\n\n[Network]\nAddress=$self->{address}\nLinkLocalAddressing=no\n");
-    my ($status, $output) = capture('systemctl', '--quiet', "--root=$root", 'enable',
-        'systemd-networkd.service');
+    spew(
+        "$root/etc/systemd/network/10-host0.network",
+        "[Match]\nName=host0\n\n[Network]\nAddress=$self->{address}\nLinkLocalAddressing=no\n"
+    );
+    my ($status, $output) = capture(
+        'systemctl', '--quiet', "--root=$root", 'enable',
+        'systemd-networkd.service'
+    );
     croak "networkd: $output" if $status;
     return;
 }
@@ -132,8 +143,7 @@ sub booted {
     );
 }
 
-# nspawn ends with a status of its own when the machine asks for a reboot. Whoever began it begins it
-# again.
+# nspawn ends with a status of its own when the machine asks for a reboot, and is begun again.
 sub reboot {
     my ($self, %o) = @_;
     $self->run('systemctl reboot');
@@ -161,7 +171,7 @@ my @environment = (
 sub _inside {
     my ($self, $command) = @_;
     my $leader = $self->leader or return ('false');
-    return ('nsenter', '--target', $leader, '--all', @environment, 'sh', '-c', "cd; $command");
+    return ('nsenter', '--target', $leader, '--all', @environment, 'sh', '-c', "cd\n$command");
 }
 
 # Runs a line of a shell as root. Returns (exit status, what it wrote to both outputs).
@@ -170,27 +180,45 @@ sub run {
     return capture($self->_inside($command));
 }
 
-# Leaves a command running. Returns its process id.
-sub begin {
-    my ($self, $command, $log) = @_;
-    return spawn([$self->_inside($command)], log => $log);
+# The parts of a unit, as systemd names them.
+sub parts {
+    return (
+        'punit-postgres', 'punit-grid@grid', 'punit-grid@tokens', 'punit-nginx',
+        map {"punit\@$_"} services(), qw(mover gridd)
+    );
 }
 
-# Waits until the line succeeds. Returns what its last run wrote, or nothing.
+# Waits until all of them run, for a while at least: a program that dies at once is started again
+# and again. Returns those that do not run, or were started again since then.
+sub stopped_parts {
+    my ($self, $seconds) = @_;
+    my @parts = $self->parts;
+    my $restarts = "systemctl show --property=ActiveState --property=NRestarts --value @parts";
+    my (%restarts, %state);
+    my $look = sub {
+        my @found = split ' ', ($self->run($restarts))[1];
+        @restarts{@parts} = @found[grep { $_ % 2 == 0 } 0 .. $#found];
+        @state{@parts} = @found[grep { $_ % 2 } 0 .. $#found];
+        return !grep { ($state{$_} // '') ne 'active' } @parts;
+    };
+    wait_until($look, $seconds // 30);
+    my %before = %restarts;
+    $self->run('sleep 2');
+    $look->();
+    return grep { ($state{$_} // '') ne 'active' || $restarts{$_} ne $before{$_} } @parts;
+}
+
+# Waits until the line succeeds.
 sub succeeds {
     my ($self, $command, $seconds) = @_;
-    my $output;
-    return wait_until(
-        sub { (my $status, $output) = $self->run($command); return !$status },
-        $seconds // 30
-    ) ? $output : undef;
+    return wait_until(sub { !($self->run($command))[0] }, $seconds // 30);
 }
 
-# The journal of a unit since boot: "PRIORITY IDENTIFIER MESSAGE" a line.
+# The lines of a unit in the journal since boot: { PRIORITY, SYSLOG_IDENTIFIER, MESSAGE, ... } each.
 sub journal {
     my ($self, $unit) = @_;
     my ($status, $output) = $self->run("journalctl --boot --unit '$unit' --output json --all");
-    return $output;
+    return map { JSON::PP::decode_json($_) } grep {/^\{/} split /\n/, $output;
 }
 
 1;

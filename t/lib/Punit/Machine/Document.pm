@@ -24,7 +24,7 @@ sub new {
         push @lines, { section => $section, line => $1 =~ s/\s{2,}#.*//r } if /^ {4}(\S.*)/;
     }
     croak "$file: no indented lines" if !@lines;
-    return bless { lines => \@lines }, $class;
+    return bless { lines => \@lines, text => $text =~ s/\n/ /gr }, $class;
 }
 
 # Those of a section; of all without one.
@@ -34,6 +34,12 @@ sub lines {
         @{ $self->{lines} };
     croak "no indented lines under \"$section\"" if defined $section && !@found;
     return @found;
+}
+
+# True if a sentence of the document names the command.
+sub names {
+    my ($self, $command) = @_;
+    return $self->{text} =~ /`\Q$command\E`/;
 }
 
 sub done {

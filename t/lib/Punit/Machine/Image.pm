@@ -81,8 +81,8 @@ sub _make {
 sub _sources {
     my ($release) = @_;
     my ($status, $output) = capture(
-        'apt-get',            'indextargets',
-        '--format',           'deb $(REPO_URI) $(RELEASE) $(COMPONENT)',
+        'apt-get', 'indextargets',
+        '--format', 'deb $(REPO_URI) $(RELEASE) $(COMPONENT)',
         'Created-By: Packages', 'Origin: Debian'
     );
     my %seen;
