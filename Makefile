@@ -25,8 +25,8 @@ BUILD_PACKAGES := build-essential debhelper pkg-config nginx-dev libpcre2-dev zl
 	libsmartcols-dev libsystemd-dev libcurl4-openssl-dev
 RUN_PACKAGES   := nginx postgresql memcached runit openssl curl perl adduser
 TEST_PACKAGES  := libcmocka-dev libdbd-pg-perl libnet-dbus-perl dbus libjson-validator-perl \
-	libyaml-libyaml-perl \
-	cppcheck lintian mandoc procps spin clang-format libperl-critic-perl shellcheck
+	libyaml-libyaml-perl cppcheck lintian mandoc procps spin clang-format libperl-critic-perl \
+	shellcheck mmdebstrap systemd-container iproute2 logrotate
 FUZZ_PACKAGES  := clang libclang-rt-dev
 # the load, and the peers that are compared with
 BENCH_PACKAGES := wrk haproxy libnginx-mod-http-js libnginx-mod-http-lua libnginx-mod-http-memc \
@@ -53,7 +53,7 @@ LDLIBS    = $(shell pkg-config --libs $(PKG_LIBS)) -lfcgi -lm
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKG_LIBS))
 
 .PHONY: help deps build module static workers pages run stop test unit fuzz lint format openapi \
-	model test-debian13 bench chaos commuter bench-deps fuzz-deps install install-workers \
+	model test-debian13 bench chaos commuter bench-deps fuzz-deps install install-workers install-dev \
 	release-schema deb clean
 
 help: ## list the targets
@@ -357,6 +357,18 @@ install-workers: workers pages
 	    install -D -m 644 workers/$$s/locations.conf \
 	        $(DESTDIR)$(prefix)/share/punit/workers/$$s/locations.conf || exit 1; done
 
+# for services of others: headers, the library, and what pkg-config says about them
+libdir ?= $(prefix)/lib
+install-dev: $(B)/lib/libpunit.a
+	install -d $(DESTDIR)$(libdir)/pkgconfig
+	install -m 644 $(B)/lib/libpunit.a $(DESTDIR)$(libdir)/
+	for h in workers/lib/*/*.h; do \
+	    install -D -m 644 $$h $(DESTDIR)$(prefix)/include/punit/$${h#workers/} || exit 1; done
+	sed -e 's|@prefix@|$(prefix)|' -e 's|@libdir@|$(libdir)|' \
+	    -e "s|@version@|$$(cat VERSION)|" \
+	    -e 's|@libraries@|$(filter-out smartcols,$(PKG_LIBS))|' \
+	    workers/lib/punit.pc.in >$(DESTDIR)$(libdir)/pkgconfig/punit.pc
+
 # t/sql/schema.t upgrades from it
 release-schema: ## keep sql/ as it is now as the schema of release VERSION
 	@mkdir -p t/sql/release
@@ -366,10 +378,15 @@ release-schema: ## keep sql/ as it is now as the schema of release VERSION
 # ---- Debian packages, built from a copy: debian/rules cleans its tree
 DEB_SOURCE := build/deb/punit
 deb: ## Debian packages of the programs and of the module, in build/deb/
+	@mkdir -p build && flock build/.deb.lock $(MAKE) -s --no-print-directory build/deb/.made
+
+# tests ask for them at the same time
+build/deb/.made: $(filter-out t/% bench/% demo/% .ci/%,$(FILES))
 	rm -rf build/deb && mkdir -p $(DEB_SOURCE)
 	tar -c --exclude=./build --exclude=./run --exclude=./.git . | tar -x -C $(DEB_SOURCE)
 	cd $(DEB_SOURCE) && env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS \
 	    DEB_BUILD_OPTIONS="noautodbgsym parallel=$$(nproc)" dpkg-buildpackage -b -us -uc
+	touch $@
 
 clean: ## remove build/
 	rm -rf build

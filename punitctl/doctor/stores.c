@@ -31,11 +31,16 @@ static void
 look_at_version(doctor_t *doctor)
 {
     const char *file = file_read(unit_path(doctor->unit, "pg/PG_VERSION"), NULL);
-    const char *programs = cluster_programs();
+    const char *programs = cluster_programs(doctor->unit);
     const char *at = programs != NULL ? strstr(programs, "/postgresql/") : NULL;
     long        of_files = number(file, 0);
     long        of_programs = at != NULL ? number(at + strlen("/postgresql/"), 0) : of_files;
 
+    if (programs == NULL) {
+        doctor_say(doctor, DOCTOR_FAIL, pool_printf("install postgresql-%ld", of_files),
+                   "the cluster is of PostgreSQL %ld, which is not installed", of_files);
+        return;
+    }
     if (of_files == 0 || of_programs == 0) {
         return;
     }

@@ -7,9 +7,12 @@ use FindBin ();
 use lib "$FindBin::Bin/../lib";
 use Test::More;
 
+use Punit::File qw(slurp spew);
+use Punit::Postgres;
 use Punit::Server qw(directory);
 use Punit::Tree qw(root);
 use Punit::Services qw(services);
+use Punit::Worker;
 
 my $source = root();
 for my $tool (qw(dpkg-deb dpkg-buildpackage dpkg-query dh_nginx)) {
@@ -22,18 +25,20 @@ chomp(
     my $version = do { open my $f, '<', "$source/VERSION" or die $!; <$f> }
 );
 chomp(my $arch = qx(dpkg --print-architecture));
-my @packages = ('punit', 'libnginx-mod-http-punit');
-my %deb = map { $_ => "$source/build/deb/${_}_${version}_$arch.deb" } @packages;
+my @packages = ('punit', 'libnginx-mod-http-punit', 'punit-dev', 'punit-doc');
+my %arch = map { $_ => $_ eq 'punit-doc' ? 'all' : $arch } @packages;
+my %deb = map { $_ => "$source/build/deb/${_}_${version}_$arch{$_}.deb" } @packages;
 
 my (%needs, %file);
 for my $package (@packages) {
     my %is = map { /^([\w-]+): (.*)/ ? ($1 => $2) : () } qx(dpkg-deb --field '$deb{$package}');
     is(
         "$is{Package} $is{Version} $is{Architecture}",
-        "$package $version $arch", "$package: its name, version and architecture"
+        "$package $version $arch{$package}", "$package: its name, version and architecture"
     );
-    $needs{$package} = { map { /^([\w.-]+)/ ? ($1 => $_) : () } split /, /, $is{Depends} };
-    unlike($is{Depends}, qr/-dev\b/, "$package: nothing that only builds need");
+    $needs{$package} = { map { /^([\w.-]+)/ ? ($1 => $_) : () } split /, /, $is{Depends} // '' };
+    unlike($is{Depends} // '', qr/-dev\b/, "$package: nothing that only builds need")
+        if $package ne 'punit-dev';
 }
 ok($needs{punit}{$_}, "punit needs $_")
     for qw(nginx postgresql-15 memcached libpq5 libjansson4 libsodium23);
@@ -57,18 +62,20 @@ is_deeply(
     [], 'nobody else may write to a file'
 );
 is_deeply(
-    [grep {m{/etc/|/home|/usr/local|/var/}} sort keys %file],
-    [], 'all files are where packages have them'
+    [grep {m{/etc/.|/home|/usr/local|/var/}} sort keys %file],
+    ['/etc/logrotate.d/', '/etc/logrotate.d/punit'],
+    'all files are where packages have them'
 );
 ok($file{"/usr/share/doc/$_"}, "$_ is there")
-    for 'punit/copyright', 'libnginx-mod-http-punit/copyright', 'punit/changelog.gz';
+    for 'punit/copyright', 'libnginx-mod-http-punit/copyright', 'punit/changelog.gz',
+    'punit/OPERATIONS.md', 'punit/openapi.yaml', 'punit-dev/examples/clock.c';
 
 my $dir = directory('deb');
 for my $package (@packages) {
     is(system('dpkg-deb', '-x', $deb{$package}, "$dir/root"), 0, "$package unpacks");
     is(system('dpkg-deb', '-e', $deb{$package}, "$dir/$package"), 0, 'so do its scripts');
 }
-is(system("sh -n '$dir/punit/$_'"), 0, "$_ is a script") for qw(postinst prerm postrm);
+is(system("sh -n '$dir/punit/$_'"), 0, "$_ is a script") for qw(preinst postinst prerm postrm);
 is(system("sh -n '$dir/libnginx-mod-http-punit/$_'"), 0, "$_ of the module is a script")
     for qw(prerm postrm);
 ok(!-e "$dir/libnginx-mod-http-punit/postinst", 'Debian\'s own NGINX does not load the module');
@@ -97,6 +104,28 @@ if (grep { -x "$_/systemd-analyze" } split /:/, $ENV{PATH}) {
     my $verified = qx(systemd-analyze verify --root='$dir/root' --man=no punit.target 2>&1);
     unlike($verified, qr/Unknown|Failed to parse|Invalid/, 'systemd can read them')
         or diag $verified;
+}
+
+# ---- a service of others, built with what is in punit-dev
+{
+    my ($config) = glob "$dir/root/usr/lib/*/pkgconfig/punit.pc";
+    ok($config, 'pkg-config finds punit') or BAIL_OUT('no punit.pc');
+    local $ENV{PKG_CONFIG_PATH} = $config =~ s{/punit\.pc$}{}r;
+    my ($libdir) = $config =~ m{^(.*)/pkgconfig/};
+    my $example = "$dir/root/usr/share/doc/punit-dev/examples";
+    my $text = slurp($config);
+    $text =~ s{^prefix=.*}{prefix=$dir/root/usr}m;
+    spew($config, $text =~ s{^libdir=.*}{libdir=$libdir}mr);
+    my $built = qx(make -C '$example' 2>&1);
+    is($?, 0, 'the example is built with pkg-config') or diag $built;
+    like(qx('$example/punit-clock' --routes), qr{^GET /clock public$}m, 'it is a service');
+
+    my $pg = Punit::Postgres->new(unit => 'eu');
+    $pg->apply('punit');
+    $pg->dbh->do('create role punit_clock login in role punit_service');
+    local $ENV{PUNIT_BIN} = $example;
+    my $clock = Punit::Worker->new($pg, 'clock');
+    is($clock->get('/clock')->{json}{unit}, 'eu', 'and answers out of the database');
 }
 
 if (grep { -x "$_/lintian" } split /:/, $ENV{PATH}) {

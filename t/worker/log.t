@@ -6,7 +6,9 @@ use warnings;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
+use Punit::File qw(spew);
 use Punit::Postgres;
+use Punit::Wait qw(wait_until);
 use Punit::Worker;
 
 my $pg = Punit::Postgres->new(unit => 'eu');
@@ -107,4 +109,28 @@ subtest 'what is kept is written at the end' => sub {
 };
 
 $profile->stop;
+
+# What a worker logs that ends at once, with JOURNAL_STREAM as systemd sets it: the device and the
+# inode of stderr.
+sub logged_under {
+    my ($name, $stream) = @_;
+    my $log = spew($profile->dir . "/$name.log", '');
+    my ($device, $inode) = (stat $log)[0, 1];
+    my $worker = Punit::Server->new(
+        cmd => $profile->{cmd}, log => $log,
+        env => { %{ $profile->{env} }, PUNIT_UNIT => 'EU 1', $stream->($device, $inode) });
+    $worker->launch;
+    wait_until(sub { !$worker->alive }, 10);
+    return $worker->log_text;
+}
+
+subtest 'the journal of systemd gets the priority of a line' => sub {
+    my $journal = logged_under('journal', sub { JOURNAL_STREAM => "$_[0]:$_[1]" });
+    like $journal, qr/\A<3>ts=\S+ level=error /, 'before it, where stderr is the journal';
+    unlike $journal, qr/^(?!<[3467]>ts=)/m, 'before each line';
+    my $file = logged_under('file', sub { JOURNAL_STREAM => "$_[0]:" . ($_[1] + 1) });
+    like $file, qr/\Ats=\S+ level=error /, 'not where stderr was led elsewhere since';
+    like logged_under('plain', sub { () }), qr/\Ats=/, 'not without systemd';
+};
+
 done_testing;

@@ -97,7 +97,8 @@ sub port {
 # headers => {...} and what else HTTP::Tiny takes may follow; kind => as for port.
 sub http {
     my ($self, $unit, $method, $path, $token, $body, %with) = @_;
-    my $port = $self->port($unit, delete $with{kind});
+    my $kind = delete $with{kind};
+    my $base = $kind ? 'http://127.0.0.1:' . $self->port($unit, $kind) : $self->base_url($unit);
     my %headers = %{ delete $with{headers} // {} };
     $headers{authorization} = "Bearer $token" if defined $token;
     my %options = (headers => \%headers, %with);
@@ -105,7 +106,7 @@ sub http {
         $options{content} = ref $body ? JSON::PP::encode_json($body) : $body;
         $headers{'content-type'} //= 'application/json';
     }
-    my $answer = $self->{http}->request($method, "http://127.0.0.1:$port$path", \%options);
+    my $answer = $self->{http}->request($method, "$base$path", \%options);
     $answer->{json} = eval { JSON::PP::decode_json($answer->{content}) }
         if ($answer->{headers}{'content-type'} // '') =~ m{^application/(?:problem\+)?json};
     return $answer;
@@ -125,6 +126,7 @@ sub healthy {
     }
     return 1;
 }
+sub base_url { my ($self, $unit) = @_; return 'http://127.0.0.1:' . $self->port($unit) }
 
 # A session as the superuser, kept.
 sub dbh {

@@ -20,8 +20,8 @@ use Time::HiRes qw(sleep time);
 my $count = 0;
 
 sub register {
-    my ($class, $units, $unit) = @_;
-    my $email = sprintf 'user-%d-%d-%d@example.org', $$, time, ++$count;
+    my ($class, $units, $unit, %o) = @_;
+    my $email = $o{email} // sprintf 'user-%d-%d-%d@example.org', $$, time, ++$count;
     my $answer = $units->http(
         $unit, POST => '/auth/register', undef,
         { email => $email, password => 'correct horse battery', name => 'Test' });

@@ -5,7 +5,9 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +20,9 @@
 
 static const char *const levels[] = { "error", "warn", "info", "debug" };
 
+/* sd-daemon(3): systemd takes the priority of a line from its first bytes. */
+static const char *const journal_prefixes[] = { "<3>", "<4>", "<6>", "<7>" };
+
 /* The lines that are kept, to be written together. */
 static struct {
     pthread_mutex_t lock;
@@ -26,6 +31,11 @@ static struct {
     size_t          length;
     char            lines[KEPT_MAX_BYTES];
 } kept = { .lock = PTHREAD_MUTEX_INITIALIZER, .first = PTHREAD_COND_INITIALIZER };
+
+static struct {
+    pthread_once_t once;
+    bool           is_stderr;
+} journal = { .once = PTHREAD_ONCE_INIT };
 
 
 /* "2026-01-31T12:00:00". Each thread formats it once a second. */
@@ -45,6 +55,34 @@ stamp_of(time_t second)
 }
 
 
+/* systemd names the journal's stream, and a redirection may have replaced it since. */
+static bool
+stderr_is_journal(void)
+{
+    const char        *stream = getenv("JOURNAL_STREAM");
+    unsigned long long device, inode;
+    struct stat        st;
+
+    return stream != NULL && sscanf(stream, "%llu:%llu", &device, &inode) == 2
+           && fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+}
+
+
+static void
+find_journal(void)
+{
+    journal.is_stderr = stderr_is_journal();
+}
+
+
+static const char *
+priority_of(int level)
+{
+    pthread_once(&journal.once, find_journal);
+    return journal.is_stderr ? journal_prefixes[level] : "";
+}
+
+
 /* Makes the line with its line feed, cut at the size of the buffer. 0 on failure. */
 static size_t
 make_line(char *line, int level, const char *event, const char *fields, va_list args)
@@ -53,8 +91,8 @@ make_line(char *line, int level, const char *event, const char *fields, va_list 
 
     clock_gettime(CLOCK_REALTIME, &now);
 
-    int n = snprintf(line, LINE_MAX_BYTES, "ts=%s.%03ldZ level=%s service=%s event=%s ",
-                     stamp_of(now.tv_sec), now.tv_nsec / 1000000, levels[level],
+    int n = snprintf(line, LINE_MAX_BYTES, "%sts=%s.%03ldZ level=%s service=%s event=%s ",
+                     priority_of(level), stamp_of(now.tv_sec), now.tv_nsec / 1000000, levels[level],
                      punit_config.service ? punit_config.service : "-", event);
 
     if (n < 0 || n >= LINE_MAX_BYTES) {
