@@ -13,8 +13,10 @@ use Time::HiRes qw(sleep time);
 
 use Punit::Backend;
 use Punit::Client;
+use Punit::File qw(slurp);
 use Punit::Nginx;
 use Punit::Token;
+use Punit::Tree qw(root);
 
 my $worker = Punit::Backend->new(sub { [200, ['Punit-Owner' => 'eu; epoch=1'], 'eu'] });
 my $us = Punit::Backend->new(sub { [200, ['Punit-Owner' => 'us; epoch=1'], 'us'] });
@@ -249,7 +251,9 @@ subtest 'a worker that quits gracefully answers what has begun, then is gone' =>
 };
 
 subtest 'with a socket of a supervisor, a restart under load fails no request' => sub {
-    my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 511)
+    like slurp(root() . '/conf/systemd/punit-nginx.service'), qr/^NonBlocking=yes$/m,
+        'systemd gives one that does not block, as NGINX expects';
+    my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 511, Blocking => 0)
         or die "no port: $!";
     my $s = unit(input => $socket, ports => { http => $socket->sockport })->start;
     my $end = load($s, 3);
