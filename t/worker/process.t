@@ -67,7 +67,8 @@ sub runs {
     my ($name) = @_;
     $dbh->begin_work;
     $dbh->do('select from punit.own where user_id = ? for update', undef, $user);
-    my $running = $profile->send_only(PATCH => '/profile', user => $user, body => { name => $name });
+    my $running =
+        $profile->send_only(PATCH => '/profile', user => $user, body => { name => $name });
     $profile->until(
         sub {
             $other->selectrow_array(
