@@ -152,8 +152,8 @@ verb_page(const verb_t *verb)
 int
 verb_man(const arguments_t *arguments)
 {
-    char *all =
-        pool_printf(".Dd %s\n%s%s.Sh VERBS\n", PUNIT_RELEASE_DATE, head, options_page(arguments_general));
+    char *all = pool_printf(".Dd %s\n%s%s.Sh VERBS\n", PUNIT_RELEASE_DATE, head,
+                            options_page(arguments_general));
 
     (void) arguments;
     for (const verb_t *verb = catalogue_verbs(); verb->words != NULL; verb++) {

@@ -196,7 +196,8 @@ subtest 'punitctl peer' => sub {
     $units->process('eu', 'nginx', 'down');
     ($status, $said) = $peer->('us', '--down');
     is $status, 1, 'without NGINX it fails';
-    is $said, "punitctl: eu: NGINX does not answer at $dir/eu/sock/admin.sock\n", 'in a line';
+    is $said, "punitctl: eu: NGINX does not answer at $dir/eu/sock/admin.sock; start it\n",
+        'in a line';
     $units->process('eu', 'nginx', 'up');
     ok wait_until(sub { mark() // '' eq 'up' }, 15), 'NGINX is back';
 };
