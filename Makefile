@@ -39,7 +39,7 @@ RELEASE_DATE := $(shell LC_ALL=C date -u +'%B %-d, %Y' \
 	-d "$$(sed -n 's/^ -- .*>  //p' debian/changelog | head -1)")
 CPPFLAGS += -D_GNU_SOURCE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -I. -Iworkers \
 	-DPUNIT_VERSION='"$(shell cat VERSION)"' \
-	-DPUNIT_DATE='"$(RELEASE_DATE)"' $(SCHEMA_VERSION)
+	-DPUNIT_RELEASE_DATE='"$(RELEASE_DATE)"' $(SCHEMA_VERSION)
 WFLAGS   := -std=c17 -Wall -Wextra -Werror -Wshadow -Wvla -fstack-protector-strong -fPIE -pthread
 ifdef SAN
 CPPFLAGS := $(filter-out -D_FORTIFY_SOURCE=3,$(CPPFLAGS))

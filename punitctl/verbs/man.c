@@ -153,7 +153,7 @@ int
 verb_man(const arguments_t *arguments)
 {
     char *all =
-        pool_printf(".Dd %s\n%s%s.Sh VERBS\n", PUNIT_DATE, head, options_page(arguments_general));
+        pool_printf(".Dd %s\n%s%s.Sh VERBS\n", PUNIT_RELEASE_DATE, head, options_page(arguments_general));
 
     (void) arguments;
     for (const verb_t *verb = catalogue_verbs(); verb->words != NULL; verb++) {
