@@ -15,6 +15,7 @@
 #include "punitctl/unit/environment.h"
 #include "punitctl/unit/installation.h"
 #include "punitctl/unit/keys.h"
+#include "punitctl/unit/listens.h"
 #include "punitctl/unit/nginx.h"
 #include "punitctl/unit/pepper.h"
 #include "punitctl/unit/process.h"
@@ -361,10 +362,16 @@ tell_servers(const unit_t *unit, bool certificates, bool settings)
 static bool
 write_configuration(const unit_t *unit, int *kept)
 {
-    return step(nginx_write(unit), kept,
-                pool_printf("wrote nginx/ for %s, peers on %s", unit_setting(unit, "PUNIT_HTTP"),
-                            unit_setting(unit, "PUNIT_LISTENER")))
-           && step(supervise_write(unit), kept, "wrote the run scripts in sv/");
+    const char *before = listens_read(unit);
+
+    if (!step(nginx_write(unit), kept,
+              pool_printf("wrote nginx/ for %s, peers on %s", unit_setting(unit, "PUNIT_HTTP"),
+                          unit_setting(unit, "PUNIT_LISTENER"))))
+    {
+        return false;
+    }
+    listens_tell(unit, before);
+    return step(supervise_write(unit), kept, "wrote the run scripts in sv/");
 }
 
 
