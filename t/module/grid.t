@@ -18,7 +18,8 @@ use Punit::File qw(slurp);
 use Punit::Grid;
 use Punit::GridUnit qw(doc_key document route);
 use Punit::Server qw(free_port);
-use Punit::Wait qw(wait_until);
+use Punit::Tries;
+use Punit::Wait qw(patience wait_until);
 
 $SIG{PIPE} = 'IGNORE';
 
@@ -92,12 +93,19 @@ subtest 'hundreds of requests at once share one connection, and none gets the an
     $g->publish($grid, "/training/n$_", "document $_ " . 'x' x ($_ * 37 % 3000)) for 1 .. 150;
     my $wrong = 0;
     for my $round (1 .. 3) {
-        my @s = map { $g->ask("/training/n$_") } 1 .. 150;
-        for (1 .. 150) {
-            my $a = $s[$_ - 1]->receive('GET');
-            $wrong++
-                if $a->{body} ne "document $_ " . 'x' x ($_ * 37 % 3000) || route($a) ne 'grid';
-        }
+        my $all = some_try(
+            sub {
+                my @s = map { $g->ask("/training/n$_") } 1 .. 150;
+                my $from_grid = 0;
+                for (1 .. 150) {
+                    my $a = $s[$_ - 1]->receive('GET');
+                    my $its = "document $_ " . 'x' x ($_ * 37 % 3000);
+                    $wrong++ if $a->{body} ne (route($a) eq 'grid' ? $its : 'local');
+                    $from_grid++ if route($a) eq 'grid';
+                }
+                return $from_grid == 150;
+            });
+        ok $all, "round $round: all from the grid";
     }
     is $wrong, 0;
     ok connections($idle + 1), 'one connection';
@@ -124,13 +132,17 @@ subtest 'a memcached that died costs nothing but the hit, and is used again when
     sub {
     $grid->stop('KILL');
     my ($wrong, @t) = (0);
-    for (1 .. 20) {
-        my ($a, $t) = timed('/training/one');
-        $wrong++ unless $a->{status} == 200 && route($a) eq 'local';
-        push @t, $t;
-    }
+    my $served = sub {
+        @t = ();
+        for (1 .. 20) {
+            my ($a, $t) = timed('/training/one');
+            $wrong++ unless $a->{status} == 200 && route($a) eq 'local';
+            push @t, $t;
+        }
+        return median(@t);
+    };
+    ok once_within($timeout / 2, $served), 'and do not wait';
     is $wrong, 0, 'all are answered by the worker';
-    cmp_ok median(@t), '<', $timeout / 2, 'and do not wait';
     unlink $socket;
     $grid->start;
     $grid->raise(training => $g->{gen});
@@ -151,21 +163,27 @@ sub freeze {
 }
 
 subtest 'a memcached that is frozen costs one timeout per back-off' => sub {
-    my $before = () = $g->nginx->log_text =~ /left alone/g;
-    freeze();
-    my ($wrong, $end, @t) = (0, time + 2);
-    while (time < $end) {
-        my ($a, $t) = timed('/training/one');
-        $wrong++ unless $a->{status} == 200 && route($a) eq 'local';
-        push @t, $t;
-    }
-    is $wrong, 0, @t . ' requests, none wrong';
-    cmp_ok median(@t), '<', $timeout / 2, 'hardly one waits';
-    my $after = () = $g->nginx->log_text =~ /left alone/g;
-    my $tried = $after - $before;
-    ok $tried >= 1 && $tried <= 5, "$tried times it was tried: at 0, after 250 ms, 500 ms, 1 s";
-    $grid->signal('CONT');
-    ok wait_until(sub { route($g->get('/training/one')) eq 'grid' }), 'used again';
+    my ($wrong, $n) = (0, 0);
+    my $try = sub {
+        my $before = () = $g->nginx->log_text =~ /left alone/g;
+        freeze();
+        my ($end, @t) = (time + 2);
+        while (time < $end) {
+            my ($a, $t) = timed('/training/one');
+            $wrong++ unless $a->{status} == 200 && route($a) eq 'local';
+            $n++;
+            push @t, $t;
+        }
+        my $after = () = $g->nginx->log_text =~ /left alone/g;
+        my $tried = $after - $before;
+        $grid->signal('CONT');
+        ok wait_until(sub { route($g->get('/training/one')) eq 'grid' }), 'used again';
+        note sprintf 'tried %d times, median %.4f s', $tried, median(@t);
+        return $tried >= 1 && $tried <= 5 && median(@t) < $timeout / 2;
+    };
+    ok some_try($try),
+        'hardly one waits: it was tried at 0, after 250 ms, 500 ms, 1 s';
+    is $wrong, 0, "$n requests, none wrong";
 };
 
 # how long 30 requests wait that come together when a frozen memcached may be tried again
@@ -174,7 +192,7 @@ sub together {
     my %s = map { my $s = $g->ask('/training/one'); ($s->{socket} => $s) } 1 .. 30;
     my $on = IO::Select->new(map { $_->{socket} } values %s);
     my @t;
-    while (my @ready = $on->can_read(10)) {
+    while (my @ready = $on->can_read(patience(10))) {
         for my $s (@ready) {
             $s{$s}->receive('GET');
             push @t, time - $start;
@@ -207,18 +225,22 @@ subtest 'a reload under load fails no request and leaves no connection behind' =
     my $connections = $idle + 1;
     ok connections($connections), 'one connection before';
     my ($n, $wrong) = (0, 0);
-    for my $round (1 .. 3) {
+    my $reload = sub {
         my $old = $g->get('/pid')->{body};
+        my $local = 0;
         $g->nginx->signal('HUP');
-        my $end = time + 20;
-        while (time < $end) {
+        my $start = time;
+        while (time - $start < patience(20)) {
             my $a = $g->get('/training/one');
             $n++;
-            $wrong++ unless $a->{status} == 200 && route($a) eq 'grid';
+            $wrong++ unless $a->{status} == 200;
+            $local++ unless route($a) eq 'grid';
             last if !kill(0, $old) && $g->get('/pid')->{body} ne $old;
         }
         ok !kill(0, $old), 'the old worker is gone';
-    }
+        return !$local;
+    };
+    ok some_try($reload), 'all are answered from memcached' for 1 .. 3;
     is $wrong, 0, "$n requests";
     ok connections($connections), 'as many connections as before';
 };

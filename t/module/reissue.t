@@ -12,6 +12,7 @@ use Punit::Backend;
 use Punit::Client;
 use Punit::Nginx;
 use Punit::Token;
+use Punit::Tries;
 
 my $n = Punit::Nginx->new(workers => 2);
 my $keys = Punit::Token->new($n->dir . '/keys');
@@ -100,13 +101,17 @@ like($a->{headers}{'punit-token'}, qr/^new\..*\.2$/, 'an older epoch of this uni
 is(ask($token, path => '/reference')->{headers}{'punit-token'}, undef,
     'reference data brings none');
 
-$auth->forget;
-my $moved = $keys->token(unit => 'us', sid => 'moved');
-$a = ask($moved);
-is($a->{status}, 200, 'when none is made the request is served');
-is($a->{headers}{'punit-token'}, undef, 'without one');
-ask($moved) for 1 .. 5;
-is(scalar($auth->requests), 1, 'and it is not asked for again at once');
+my $moved;
+my $asked_once = sub {
+    $auth->forget;
+    $moved = $keys->token(unit => 'us', sid => 'moved');
+    $a = ask($moved);
+    is($a->{status}, 200, 'when none is made the request is served');
+    is($a->{headers}{'punit-token'}, undef, 'without one');
+    ask($moved) for 1 .. 5;
+    return 1 == $auth->requests;
+};
+ok(some_try($asked_once), 'and it is not asked for again at once');
 sleep 1.1;
 ask($moved);
 is(scalar($auth->requests), 2, 'but later');

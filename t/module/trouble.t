@@ -13,14 +13,17 @@ use Punit::Backend;
 use Punit::Client;
 use Punit::Nginx;
 use Punit::Token;
+use Punit::Wait qw(patience wait_until);
 
 my $n = Punit::Nginx->new;
 my $keys = Punit::Token->new($n->dir . '/keys');
 $keys->hs256('eu-1');
 $keys->hs256('us-1');
+my $limit = patience(1);    # s that NGINX waits for the worker
+my $slow = $limit + 1;
 my $worker = Punit::Backend->new(sub {
     my ($req) = @_;
-    sleep 1.5 if $req->{uri} =~ /slow/;
+    sleep $slow if $req->{uri} =~ /slow/;
     return if $req->{uri} =~ /dies/;
     return [200, ['X-Accel-Redirect' => '/user/secret'], ''] if $req->{uri} eq '/accel';
     return [200, ['X-Accel-Redirect' => '/user/secret', 'X-Accel-Limit-Rate' => 1], '']
@@ -62,7 +65,7 @@ $n->http(<<"EOF_CONF");
         location /static/ { punit_scope off; return 404; }
         location \@local {
             proxy_pass http://127.0.0.1:@{[$worker->port]};
-            proxy_read_timeout 500ms;
+            proxy_read_timeout ${limit}s;
             proxy_set_header X-User \$punit_user;
         }
         location \@forward { proxy_pass http://\$punit_owner; proxy_set_header X-User \$punit_user;
@@ -102,7 +105,7 @@ is($a->{headers}{'retry-after'}, 1, 'may be asked again');
 $a = ask(GET => '/slow');
 is("$a->{status} " . ($a->{json}{type} // ''), '504 urn:punit:gateway-timeout',
     'a worker that is too slow');
-sleep 1.2;
+wait_until(sub { ask(GET => '/own404')->{status} == 404 }) or die 'the worker is still slow';
 $a = ask(GET => '/dies');
 is("$a->{status} " . ($a->{json}{type} // ''), '502 urn:punit:bad-gateway', 'a worker that dies');
 $a = ask(GET => '/own404');

@@ -6,6 +6,7 @@ use warnings;
 use FindBin ();
 use lib "$FindBin::Bin/../lib";
 use Punit::Crossing;
+use Punit::Tries;
 use Test::More;
 use Time::HiRes qw(time sleep);
 
@@ -88,7 +89,7 @@ subtest 'after FENCE: refused for good, and the old owner has the user back at o
     is scalar @owned, 1, "one owner: $owned[0], told: $said";
 };
 
-subtest
+some_subtest
     'if FENCE was recorded and never sent, the owner skips that epoch and refuses a late FENCE'
     => sub {
     my $u = $x->user(eu => 5);

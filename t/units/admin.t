@@ -14,7 +14,7 @@ use Punit::File qw(slurp);
 use Punit::Services qw(services);
 use Punit::Units;
 use Punit::User;
-use Punit::Wait qw(wait_until);
+use Punit::Wait qw(patience wait_until);
 
 my $units = Punit::Units->start(
     units => ['eu', 'us'], env => { PUNIT_ADMIN_HOSTS => 'ops.example [2001:db8::1]' });
@@ -221,7 +221,7 @@ subtest 'readiness' => sub {
         my $answer = ask(GET => '/ready');
         return "$answer->{status} " . join ',', @{ $answer->{json}{failing} // [] };
     };
-    my ($status, $said) = $units->punitctl('eu', 'drain', 'eu', '--within', '30');
+    my ($status, $said) = $units->punitctl('eu', 'drain', 'eu', '--within', patience(30));
     is $status, 0, 'eu is drained' or diag $said;
     is $failing->(), '503 draining', 'then it is not ready';
     is ask(GET => '/ready')->{headers}{'content-type'}, 'application/problem+json',

@@ -11,7 +11,7 @@ use Test::More;
 use Punit::Command qw(as_punit capture);
 use Punit::File qw(append slurp spew);
 use Punit::Units;
-use Punit::Wait qw(wait_until);
+use Punit::Wait qw(patience wait_until);
 
 my $units = Punit::Units->start(units => ['eu', 'us']);
 my $eu = $units->dir . '/eu';
@@ -66,7 +66,7 @@ subtest 'new files' => sub {
         'and so does PostgreSQL');
     my ($text) = ($units->punitctl('eu', 'certificates', '--json'))[1];
     is(decode_json($text)->{certificates}[0]{days}, 29, 'with its days');
-    ($status, $output) = $units->punitctl('eu', 'mesh', 'wait', '--within', '30');
+    ($status, $output) = $units->punitctl('eu', 'mesh', 'wait', '--within', patience(30));
     is($status, 0, 'the peers accept it') or diag($output);
 };
 

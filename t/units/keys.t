@@ -13,7 +13,7 @@ use Time::HiRes qw(time);
 
 use Punit::File qw(append slurp spew);
 use Punit::Units;
-use Punit::Wait qw(wait_until);
+use Punit::Wait qw(patience wait_until);
 
 my $keep = 8;
 my $units = Punit::Units->start(units => ['eu', 'us'], env => { PUNIT_KEY_KEEP => "${keep}s" });
@@ -127,13 +127,14 @@ subtest 'a stolen key ends at once' => sub {
         ok($status == 1 && $output =~ $case->[1], "$case->[2] is refused") or diag($output);
     }
     $units->process('us', 'mover', 'down');
-    my ($status, $output) = $units->punitctl('eu', 'keys', 'retire', 'eu-2', '--within', '1');
+    my ($status, $output) =
+        $units->punitctl('eu', 'keys', 'retire', 'eu-2', '--within', patience(1));
     ok($status == 1 && $output =~ /eu-2 may still be good at: us;/,
         'it says which unit has not heard of it')
         or diag($output);
     is((split ' ', answers($token))[0], 401, 'this unit refuses its tokens');
     $units->process('us', 'mover', 'up');
-    ($status, $output) = $units->punitctl('eu', 'keys', 'retire', 'eu-2', '--within', '30');
+    ($status, $output) = $units->punitctl('eu', 'keys', 'retire', 'eu-2', '--within', patience(30));
     ok($status == 0 && $output =~ /no unit accepts eu-2 any more/, 'the same call waits for it')
         or diag($output);
     ok(wait_until(sub { answers($token) eq '401 401' }, 10), 'and no unit accepts them')

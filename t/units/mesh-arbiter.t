@@ -6,7 +6,7 @@ use warnings;
 use FindBin ();
 use lib "$FindBin::Bin/../lib";
 use Punit::Units;
-use Punit::Wait qw(wait_until);
+use Punit::Wait qw(patience wait_until);
 use Test::More;
 
 my $units = Punit::Units->start(units => ['eu', 'us']);
@@ -56,11 +56,13 @@ subtest 'a unit that cannot ask its peers has no arbiters, so nobody registers t
     like($said, qr/arbiters come with `punitctl mesh join`/, 'and says what is missing');
     is($ap->selectrow_array('select count(*) from auth.bucket'), 0, 'no bucket');
     is(register('ap', 'late@example.org'), 503, 'to register is refused for now');
-    ($status, $said) = $units->punitctl('ap', 'mesh', 'join', '--within', '5');
+    ($status, $said) = $units->punitctl('ap', 'mesh', 'join', '--within', patience(5));
     isnt($status, 0, 'mesh join does not pretend');
     $units->process($_, 'postgres', 'up') for 'eu', 'us';
     ok(
-        wait_until(sub { ($units->punitctl('ap', 'mesh', 'join', '--within', '20'))[0] == 0 }, 40),
+        wait_until(
+            sub { ($units->punitctl('ap', 'mesh', 'join', '--within', patience(20)))[0] == 0 }, 40
+        ),
         'with the peers back it joins'
     );
     is_deeply(arbiters('ap'), $before, 'and has their arbiters');

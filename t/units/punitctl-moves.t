@@ -8,7 +8,7 @@ use lib "$FindBin::Bin/../lib";
 use JSON::PP qw(decode_json);
 use Punit::File qw(slurp);
 use Punit::Units;
-use Punit::Wait qw(wait_until);
+use Punit::Wait qw(patience wait_until);
 use Test::More;
 
 my $units = Punit::Units->start(
@@ -139,7 +139,7 @@ ok(wait_until(sub { $owned->() == $n + 1 - $asked }, 60),
 is_deeply([@$said{qw(moved left)}], [0, $n + 1 - $asked],
     'called again it counts the users that left in between once')
     or diag explain $said;
-($status, $said) = json('eu', 'drain', 'eu', '--to', 'us', '--within', '120');
+($status, $said) = json('eu', 'drain', 'eu', '--to', 'us', '--within', patience(120));
 is($status, 0, 'called again it goes on to the end') or diag explain $said;
 is($said->{left}, 0, 'nobody is left');
 note sprintf '%d users in %.1f s, %.0f/s', $said->{moved}, $said->{seconds}, $said->{rate};
@@ -177,9 +177,8 @@ ok(wait_until(sub { $report->(); state($eu, $w) eq 'OWNED' }, 20), 'then they ma
 # ---- two at once, and one that is ended while it runs
 user(1) for 1 .. 40;
 my $here = $owned->();
-my @both =
-    map { $units->punitctl_begin('eu', 'drain', 'eu', '--to', 'us', '--fast', '--within', '60') } 1,
-    2;
+my @to_us = ('eu', 'drain', 'eu', '--to', 'us', '--within', patience(60));
+my @both = map { $units->punitctl_begin(@to_us, '--fast') } 1, 2;
 for my $one (@both) {
     ($status, $said) = $one->();
     is($status, 0, 'of two drains at once each sees the end') or diag $said;
@@ -188,7 +187,7 @@ is($owned->(), 0, "all $here have left");
 
 $units->process('us', 'mover', 'down');
 user(1) for 1 .. 5;
-my $waits = $units->punitctl_begin('eu', 'drain', 'eu', '--to', 'us', '--within', '60');
+my $waits = $units->punitctl_begin(@to_us);
 ok(
     wait_until(sub { $eu->selectrow_array('select count(*) from punit.drain_user') == 5 }, 20),
     'a drain waits for a unit that takes nobody'
@@ -197,7 +196,7 @@ my $since = time;
 is(($units->punitctl('eu', 'drain', 'eu', '--end'))[0], 0, 'it is ended by another call');
 ($status, $said) = $waits->();
 is($status, 1, 'and gives up: exit code 1');
-cmp_ok(time - $since, '<', 20, 'at once');
+cmp_ok(time - $since, '<', patience(20), 'at once');
 like($said, qr/the drain of unit eu was ended; 5 users are left/, 'it says so');
 $units->process('us', 'mover', 'up');
 ($status, $said) = $units->punitctl('us', 'moves');
@@ -206,7 +205,7 @@ is($owned->(), 5, 'so nobody goes any more');
 
 # ---- one that nobody watches any more
 $units->process('us', 'mover', 'down');
-my $interrupted = $units->punitctl_begin('eu', 'drain', 'eu', '--to', 'us', '--within', '60');
+my $interrupted = $units->punitctl_begin(@to_us);
 wait_until(sub { $eu->selectrow_array('select count(*) from punit.drain_user') == 5 }, 20);
 my ($watcher) = grep { slurp("/proc/$_/cmdline", absent => '') =~ /\0drain\0eu\0/ }
     map { m{(\d+)$} } glob '/proc/[0-9]*';
@@ -238,7 +237,7 @@ $us->do(
     q{insert into punit.move (user_id, from_unit, to_unit, phase, asked, paced)
         values (gen_random_uuid(), 'eu', 'us', 'wanted', true, true)});
 ($status, $said) =
-    $units->punitctl('eu', 'drain', 'eu', '--to', 'us', '--fast', '--within', '60');
+    $units->punitctl('eu', 'drain', 'eu', '--to', 'us', '--fast', '--within', patience(60));
 is($status, 0, 'a drain to its end') or diag $said;
 is(($units->punitctl('us', 'moves'))[1], "us: no moves\n",
     'withdraws a request for a user who had gone elsewhere');

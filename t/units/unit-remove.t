@@ -8,7 +8,7 @@ use lib "$FindBin::Bin/../lib";
 use JSON::PP qw(decode_json);
 use POSIX ();
 use Punit::Units;
-use Punit::Wait qw(wait_until);
+use Punit::Wait qw(patience wait_until);
 use Test::More;
 use Time::HiRes qw(sleep);
 
@@ -79,7 +79,7 @@ fails('it does not leave while it owns users', qr/1 users owned here.*drain ap/,
 is($units->http('ap', GET => '/profile', $coach)->{headers}{'punit-unit'}, 'ap',
     'which serves them as before');
 
-($status, $output) = ctl('ap', 'drain', 'ap', '--to', 'us', '--within', '60');
+($status, $output) = ctl('ap', 'drain', 'ap', '--to', 'us', '--within', patience(60));
 is($status, 0, 'drained') or diag($output);
 ($status, $output) = ctl('ap', 'unit', 'remove', 'ap');
 is($status, 0, 'it takes leave') or diag($output);
@@ -88,14 +88,14 @@ is($units->http('ap', PUT => $path, $coach, { %exercise, name => 'Later' })->{st
     'nothing is written there any more');
 is(register('ap', 'late')->{status}, 503, 'nobody registers there');
 my ($status_of_move) =
-    ctl('us', 'move', 'ada@example.org', '--to', 'ap', '--wait', '--within', '3');
+    ctl('us', 'move', 'ada@example.org', '--to', 'ap', '--wait', '--within', patience(3));
 isnt($status_of_move, 0, 'nobody moves there');
 is($units->one('us', q{select state from punit.own where user_id = ?}, $ada->{user_id}), 'OWNED',
     'the user of that move is owned at the old unit');
 
 fails(
     'us waits for eu, which is to adopt', qr/eu is to adopt.*`punitctl unit remove ap` there/s,
-    'us', 'unit', 'remove', 'ap', '--within', '1'
+    'us', 'unit', 'remove', 'ap', '--within', patience(1)
 );
 is($units->http('us', GET => $path, $coach)->{status}, 200, 'meanwhile what ap wrote is there');
 
@@ -244,7 +244,7 @@ fails('a unit that left cannot join again', qr/left the system.*from nothing/, '
     "$dir/units");
 ($status, $output) = ctl('eu', 'unit', 'add', "$dir/units");
 fails('nor is it joined by others', qr/is the unit that was removed/, 'eu', 'mesh', 'join',
-    '--within', '5');
+    '--within', patience(5));
 is((ctl('eu', 'unit', 'remove', 'ap'))[0], 0, 'removed once more');
 nothing_left('eu');
 
@@ -266,7 +266,7 @@ is(
 
 # ---- without a word
 subtest 'it stopped for good: the unit that has most of it adopts' => sub {
-    is((ctl('ap', 'drain', 'ap', '--within', '60'))[0], 0, 'drained');
+    is((ctl('ap', 'drain', 'ap', '--within', patience(60)))[0], 0, 'drained');
     $units->dbh('eu')->do('alter subscription punit_from_ap disable');
     ok(
         wait_until(
@@ -296,7 +296,7 @@ subtest 'it stopped for good: the unit that has most of it adopts' => sub {
     fails('it is not removed without --stopped', qr/does not answer.*--stopped/, 'us', 'unit',
         'remove', 'ap');
     fails('eu, which has less, does not adopt', qr/us is to adopt/, 'eu', 'unit', 'remove', 'ap',
-        '--stopped', '--within', '3');
+        '--stopped', '--within', patience(3));
     my ($code, $text) = ctl('us', 'unit', 'remove', 'ap', '--stopped');
     is($code, 0, 'us does') or diag($text);
     ($code, $text) = ctl('eu', 'unit', 'remove', 'ap', '--stopped');

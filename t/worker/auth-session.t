@@ -354,7 +354,7 @@ sub age {
         ->{status}, 503,
         'and nobody logs in';
     $pg->start;
-    my $end = time + 10;
+    my $end = time + patience(10);
     1 while active($me) ne 'active' && time < $end;
     is active($me), 'active', 'until it is back';
 }

@@ -9,7 +9,9 @@ use Time::HiRes qw(sleep time);
 use Punit::Grid;
 use Punit::Postgres;
 use Punit::Server qw(directory);
+use Punit::Tries;
 use Punit::Tree qw(program);
+use Punit::Wait qw(patience);
 
 my $dir = directory('gridd');
 my $pg = Punit::Postgres->new(unit => 'eu');
@@ -34,10 +36,19 @@ sub seconds_until {
     return time - $start;
 }
 
+# What the name says of time is tried again after the act, until it takes less than the limit once.
+sub at_once {
+    my ($act, $condition, $limit, $name) = @_;
+    my $try = sub { $act->(); return eval { seconds_until($condition, $name) } // $limit };
+    ok once_within($limit, $try), $name;
+    return;
+}
+
+# Within so many seconds.
 sub soon {
     my ($condition, $limit, $name) = @_;
     my $took = eval { seconds_until($condition, $name) };
-    ok defined $took && $took < $limit, $name or diag $took // $@;
+    ok defined $took && $took < patience($limit), $name or diag $took // $@;
 }
 
 sub all_are {
@@ -66,14 +77,23 @@ $gridd = Punit::Server->new(
 
 # ---- generations
 soon(all_are(), 5, 'after the start every server has the generation');
+my $changed = sub { !grep { $_ ne generation() } known() };
+my $change = sub {
+    my ($unit, $role) = @_;
+    return sub {
+        $dbh->do("set session_replication_role = $role");
+        $dbh->do(
+            q{insert into sports.sport (origin_unit, name, category, met)
+                values (?, gen_random_uuid()::text, 'ice', 4)}, undef, $unit
+        );
+        $dbh->do('set session_replication_role = origin');
+    };
+};
+at_once($change->(eu => 'origin'),
+    $changed, 0.5, 'a change is there at its NOTIFY, not at the next second');
+at_once($change->(us => 'replica'), $changed, 0.5, 'a replicated change too');
 $dbh->do(q{insert into sports.sport (name, category, met) values ('Curling', 'ice', 4)});
-soon(all_are(), 0.5, 'a change is there at its NOTIFY, not at the next second');
-$dbh->do('set session_replication_role = replica');
-$dbh->do(
-    q{insert into sports.sport (origin_unit, name, category, met) values ('us', 'Golf', 'lawn', 3)}
-);
-$dbh->do('set session_replication_role = origin');
-soon(all_are(), 0.5, 'a replicated change too');
+soon(all_are(), 0.5, 'it is there');
 
 my $end = time + 4.5;
 my $gaps = 0;
@@ -93,25 +113,33 @@ soon(all_are(), 2, 'a flushed server has it again');
 
 # ---- memcached away
 $memcached[0]->stop('KILL');
-$dbh->do(q{update sports.sport set name = 'Curling 2' where origin_unit = 'eu'});
+$dbh->do(q{update sports.sport set met = 2 where origin_unit = 'eu'});
 soon(sub { (known())[1] eq generation() }, 1, 'with one server gone the other one is served');
 unlink "$dir/grid1.sock";
 $memcached[0]->start;
 soon(all_are(), 3, 'a server that is back has it again');
 $memcached[1]->signal('STOP');
-$dbh->do(q{update sports.sport set name = 'Curling 3' where origin_unit = 'eu'});
-soon(sub { $memcached[0]->get('punit:gen:sports') eq generation() }, 1,
-    'a frozen server does not hold up the other one');
+at_once(
+    sub { $dbh->do(q{update sports.sport set met = met + 1 where origin_unit = 'eu'}) },
+    sub { $memcached[0]->get('punit:gen:sports') eq generation() },
+    1, 'a frozen server does not hold up the other one'
+);
 $memcached[1]->signal('CONT');
 soon(all_are(), 3, 'and is served when it goes on');
 
 # ---- tokens
 soon(sub { token($before) eq 'revoked' }, 2,
     'what had ended before the start is in the token grid');
-my $jti = end_token();
-soon(sub { token($jti) eq 'revoked' }, 0.5, 'what ends is there at once');
-my $brief = end_token(in => '2 s');
-soon(sub { token($brief) eq 'revoked' }, 0.5, 'a token about to expire too');
+my $jti;
+my $end_one = sub { $jti = end_token() };
+my $ended = sub { token($jti) eq 'revoked' };
+at_once($end_one, $ended, 0.5, 'what ends is there at once');
+my $brief;
+at_once(
+    sub { $brief = end_token(in => '2 s') },
+    sub { token($brief) eq 'revoked' },
+    0.5, 'a token about to expire too'
+);
 soon(sub { token($brief) eq 'none' }, 5, 'and is gone when it has expired');
 $jti = sprintf '0b6f2f0e-0000-4000-8000-%012d', $n + 1;
 is $tokens->command("set punit:tok:$jti 0 60 2", 'ok'), "STORED\r\n", 'an entry says ok';
@@ -152,10 +180,9 @@ $missed = end_token();
 soon(all_are(), 2, 'PostgreSQL back: the generation is there');
 soon(sub { token($missed) eq 'revoked' }, 2, 'and what ended before it listened again');
 $dbh->do(q{select pg_terminate_backend(pid) from pg_stat_activity where usename = 'punit_gridd'});
-$dbh->do(q{update sports.sport set name = 'Curling 4' where origin_unit = 'eu'});
+$dbh->do(q{update sports.sport set met = met + 1 where origin_unit = 'eu'});
 soon(all_are(), 2, 'a lost connection is made anew');
-$jti = end_token();
-soon(sub { token($jti) eq 'revoked' }, 1, 'and listens');
+at_once($end_one, $ended, 1, 'and listens');
 
 # ---- the log
 my $log = $gridd->log_text;
@@ -166,8 +193,11 @@ is $lines{'database-down'}, $lines{'database-up'},
 is $lines{'grid-down'}, $lines{'grid-up'}, 'and of memcached';
 cmp_ok scalar(() = $log =~ /\n/g), '<', 30, 'and none a second' or diag $log;
 
-my $start = time;
-is $gridd->stop, 0, 'SIGTERM ends it';
-cmp_ok time - $start, '<', 1, 'at once';
+my $stop = sub {
+    my ($try) = @_;
+    $gridd->start if $try > 1;
+    return took(sub { is $gridd->stop, 0, 'SIGTERM ends it' });
+};
+ok once_within(1, $stop), 'at once';
 
 done_testing;

@@ -7,6 +7,7 @@ use Test::More;
 use Time::HiRes qw(sleep);
 
 use Punit::Postgres;
+use Punit::Tries;
 use Punit::Worker;
 
 my $pg = Punit::Postgres->new(unit => 'us');
@@ -71,38 +72,49 @@ is_deeply [map { $_->{json}{type} } get($erased), patch($erased), get($erased, r
 
 # ---- arriving
 my $late = user(state => 'COPY', epoch => 1, owner_hint => 'eu');
-my $answer = patch($late, epoch => 2);
-is_deeply [$answer->{status}, $answer->{json}{type}, $answer->{headers}{'retry-after'},
-    $answer->{headers}{'punit-owner'}],
-    [503, 'urn:punit:moving', 1, undef],
-    'a user said to be here by a later epoch that never arrives: 503, never a 421 back';
-ok $answer->{ms} > 1900 && $answer->{ms} < 2500, 'after 2 s' or diag $answer->{ms};
+my $answer;
+my $is_waited_for = sub {
+    $answer = patch($late, epoch => 2);
+    is_deeply [$answer->{status}, $answer->{json}{type}, $answer->{headers}{'retry-after'},
+        $answer->{headers}{'punit-owner'}],
+        [503, 'urn:punit:moving', 1, undef],
+        'a user said to be here by a later epoch that never arrives: 503, never a 421 back';
+    cmp_ok $answer->{ms}, '>', 1900, 'not before 2 s';
+    return $answer->{ms} / 1000;
+};
+ok once_within(2.5, $is_waited_for), 'after 2 s';
 is_misdirected(get($late, epoch => 1), 'eu; epoch=1',
     'an epoch that is not above the own one is not waited for');
 
 my $ahead = user(state => 'COPY', epoch => 1, owner_hint => 'eu');
 $dbh->do('insert into punit.home values (?, ?, ?)', undef, 'ap', $ahead, 7);
-$answer = patch($ahead, epoch => 3);
-is_misdirected($answer, 'ap; epoch=7',
-    'when another unit owns the user since a later epoch still, the request goes there');
-ok $answer->{ms} < 1000, 'at once' or diag $answer->{ms};
+my $is_elsewhere = sub {
+    $answer = patch($ahead, epoch => 3);
+    is_misdirected($answer, 'ap; epoch=7',
+        'when another unit owns the user since a later epoch still, the request goes there');
+    return $answer->{ms} / 1000;
+};
+ok once_within(1, $is_elsewhere), 'at once';
 
-my @arriving = map { user(state => 'COPY', epoch => 1, owner_hint => 'eu') } 1 .. 4;
-my @waiting = map {
-    $profile->send_only(PATCH => '/profile', user => $_, epoch => 2, body => { name => 'here' })
-} @arriving;
-sleep 0.3;
-is get(user())->{status}, 200,
-    'more requests wait than there are connections, and others are served';
-$dbh->do(
-    "update punit.own set state = 'OWNED', epoch = 2, owner_hint = null where user_id = any (?)",
-    undef, \@arriving);
-my @answers = map { $profile->collect($_) } @waiting;
-is_deeply [map { "$_->{status} " . ($_->{headers}{'punit-owner'} // '') } @answers],
-    [('200 us; epoch=2') x 4],
-    'a request that waited is served when the user has arrived' or diag explain \@answers;
-ok !(grep { $_->{ms} > 1500 } @answers), 'without waiting longer than needed'
-    or diag join ' ', map { $_->{ms} } @answers;
+some_subtest 'more users arrive than there are connections' => sub {
+    my @arriving = map { user(state => 'COPY', epoch => 1, owner_hint => 'eu') } 1 .. 4;
+    my @waiting = map {
+        $profile->send_only(PATCH => '/profile', user => $_, epoch => 2, body => { name => 'here' })
+    } @arriving;
+    sleep 0.3;
+    is get(user())->{status}, 200,
+        'more requests wait than there are connections, and others are served';
+    $dbh->do(
+        "update punit.own set state = 'OWNED', epoch = 2, owner_hint = null"
+            . ' where user_id = any (?)',
+        undef, \@arriving);
+    my @answers = map { $profile->collect($_) } @waiting;
+    is_deeply [map { "$_->{status} " . ($_->{headers}{'punit-owner'} // '') } @answers],
+        [('200 us; epoch=2') x 4],
+        'a request that waited is served when the user has arrived' or diag explain \@answers;
+    ok !(grep { $_->{ms} > 1500 } @answers), 'without waiting longer than needed'
+        or diag join ' ', map { $_->{ms} } @answers;
+};
 
 # ---- the owner is down
 $dbh->do("update punit.own set touched_at = now() - interval '90 s' where user_id = ?", undef,

@@ -22,7 +22,7 @@ use Time::HiRes qw(time);
 
 sub new {
     my ($class, $port, %o) = @_;
-    return bless { port => $port, timeout => patience(15), %o }, $class;
+    return bless { port => $port, %o }, $class;
 }
 
 # One request on a connection of its own.
@@ -42,7 +42,7 @@ sub send {
     $self->{socket} //=
         $port =~ m{^/}
         ? IO::Socket::UNIX->new(Peer => $port)
-        : IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => 5)
+        : IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => patience(5))
         or return $self;
     my @headers =
         (defined $o{token} ? (Authorization => "Bearer $o{token}") : (), @{ $o{headers} // [] });
@@ -67,7 +67,8 @@ sub close {
 sub receive {
     my ($self, $method) = @_;
     my $s = $self->{socket} or return { status => 0, error => "connect: $!" };
-    $self->{end} = time + $self->{timeout};
+    $self->{limit} = $self->{timeout} // patience(15);
+    $self->{end} = time + $self->{limit};
     my $buf = delete $self->{rest} // '';    # of pipelined answers
     my ($head, %h);
 
@@ -130,7 +131,7 @@ sub receive {
 sub _more {
     my ($self, $buf) = @_;
     my $left = $self->{end} - time;
-    return "no answer in $self->{timeout} s"
+    return "no answer in $self->{limit} s"
         if $left <= 0 || !IO::Select->new($self->{socket})->can_read($left);
     my $n = $self->{socket}->sysread($$buf, 65536, length $$buf);
     return defined $n ? ($n ? undef : 'connection closed') : "read: $!";

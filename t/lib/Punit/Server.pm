@@ -129,8 +129,7 @@ sub stop {
     $self->signal('CONT')->signal($signal // 'TERM');
     my $start = time;
     while ($self->alive) {
-        $self->signal('KILL')
-            if time - $start > ($self->{stop_limit} // 10) && time - $start > patience(10);
+        $self->signal('KILL') if time - $start > patience($self->{stop_limit} // 10);
         sleep 0.005;
     }
     return $self->{status};

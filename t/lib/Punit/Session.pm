@@ -50,14 +50,14 @@ sub wait_blocked {
             return $blocked || $self->{dbh}->pg_ready;
         },
         10
-    ) or croak 'neither blocked nor done after 10 s';
+    ) or croak 'neither blocked nor done in time';
     return $blocked ? 1 : 0;
 }
 
 # The rows of the statement sent, waiting for its end.
 sub rows {
     my ($self) = @_;
-    wait_until(sub { $self->{dbh}->pg_ready }, 10) or croak 'statement still runs after 10 s';
+    wait_until(sub { $self->{dbh}->pg_ready }, 10) or croak 'statement still runs';
     $self->{dbh}->pg_result;
     my $sth = delete $self->{sth};
     return $sth->{NUM_OF_FIELDS} ? $sth->fetchall_arrayref({}) : [];

@@ -50,7 +50,7 @@ sub start {
         base => $base,
         lock => $lock,
         source => $o{source} // root(),
-        http => HTTP::Tiny->new(timeout => patience(15), keep_alive => 1, max_redirect => 0),
+        http => HTTP::Tiny->new(keep_alive => 1, max_redirect => 0),
     );
     $self->up;
     return $self;
@@ -106,6 +106,7 @@ sub http {
         $options{content} = ref $body ? JSON::PP::encode_json($body) : $body;
         $headers{'content-type'} //= 'application/json';
     }
+    $self->{http}->timeout(patience(15));
     my $answer = $self->{http}->request($method, "$base$path", \%options);
     $answer->{json} = eval { JSON::PP::decode_json($answer->{content}) }
         if ($answer->{headers}{'content-type'} // '') =~ m{^application/(?:problem\+)?json};

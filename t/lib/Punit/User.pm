@@ -88,14 +88,14 @@ sub cross {
 sub post {
     my ($self, $unit, %o) = @_;
     my $text = sprintf 'post %d of %s', ++$self->{posts}, $self->{id};
-    my $end = time + ($o{seconds} // 0);
+    my $start = time;
     my $answer;
     do {
         sleep 0.1 if $answer;
         $answer = $self->ask(
             $unit, POST => '/social/posts', { text => $text },
             headers => { 'idempotency-key' => Digest::SHA::sha1_hex($text) });
-    } while ($answer->{status} >= 500 && time < $end);
+    } while ($answer->{status} >= 500 && time - $start < patience($o{seconds} // 0));
     push @{ $self->{written} }, $text if $answer->{status} == 201;
     return $answer;
 }

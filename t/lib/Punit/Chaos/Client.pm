@@ -14,6 +14,7 @@ use warnings;
 use HTTP::Tiny;
 use JSON::PP ();
 use POSIX ();
+use Punit::Wait qw(patience);
 use Time::HiRes qw(sleep time);
 
 my $json = JSON::PP->new->canonical;
@@ -36,7 +37,7 @@ sub _work {
     open my $log, '>', $o{file} or die "$o{file}: $!";
     $log->autoflush(1);
     my @units = sort keys %{ $o{units} };
-    my $http = HTTP::Tiny->new(timeout => 20, keep_alive => 1, max_redirect => 0);
+    my $http = HTTP::Tiny->new(timeout => patience(20), keep_alive => 1, max_redirect => 0);
     my ($from, $to) = @{ $o{pause} // [20, 80] };
     my $number = 0;
     my $say = sub { print {$log} $json->encode({@_}), "\n" };

@@ -11,7 +11,7 @@ use JSON::PP ();
 use List::Util qw(sum min max);
 use POSIX ();
 use Punit::User;
-use Punit::Wait qw(wait_until);
+use Punit::Wait qw(patience wait_until);
 use Time::HiRes qw(sleep time);
 
 my $json = JSON::PP->new->canonical;
@@ -53,7 +53,7 @@ sub _work {
     my ($units, $path, $seed, $end, $pause, $names, @users) = @_;
     srand $seed;
     open my $log, '>', $path or die "$path: $!";
-    my $http = HTTP::Tiny->new(timeout => 20, keep_alive => 1, max_redirect => 0);
+    my $http = HTTP::Tiny->new(timeout => patience(20), keep_alive => 1, max_redirect => 0);
     my %port = map { ($_ => $units->port($_)) } @$names;
     my $now = time;
     for my $u (@users) {

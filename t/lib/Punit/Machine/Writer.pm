@@ -13,6 +13,7 @@ use Carp qw(croak);
 use HTTP::Tiny;
 use JSON::PP ();
 use POSIX ();
+use Punit::Wait qw(patience);
 use Time::HiRes qw(sleep);
 
 use constant PAUSE => 0.02;
@@ -38,7 +39,7 @@ sub _write {
     my (@written, @failed, $ends);
     my %headers = (authorization => "Bearer $token", 'content-type' => 'application/json');
     local $SIG{TERM} = sub { $ends = 1 };
-    my @clients = map { HTTP::Tiny->new(timeout => 15, keep_alive => $_) } 1, 0;
+    my @clients = map { HTTP::Tiny->new(timeout => patience(15), keep_alive => $_) } 1, 0;
     for (my $n = 1; !$ends && getppid == $parent; $n++) {
         my $text = "written $n";
         my $answer = $clients[$n % 2]->post(
