@@ -253,7 +253,7 @@ model: ## check the hand-over's model with spin: correct runs in full, each muta
 	t/model/check
 
 # ---- lint: each check of t/lint prints its findings as "file:line: what"
-LINT         := circles critic cppcheck format includes perl prose services shell size spacing width
+LINT         := circles critic cppcheck deadlines format includes perl prose services shell size spacing width
 FILES         = $(filter-out t/fuzz/corpus/% %.json %.gz,$(wildcard \
 	$(shell git ls-files --cached --others --exclude-standard 2>/dev/null \
 	    || find . -type f -printf '%P\n')))
@@ -275,6 +275,10 @@ lint-width lint-spacing lint-size: lint-%:
 # the check itself and its test hold the words that it forbids
 lint-prose:
 	@t/lint/prose $(filter-out t/lint/prose t/system/prose.t,$(FILES))
+
+# the test of the check holds what it forbids
+lint-deadlines:
+	@t/lint/deadlines $(filter-out t/system/lint.t,$(FILES))
 
 lint-includes:
 	@t/lint/includes $(FILES_C)

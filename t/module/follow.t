@@ -13,6 +13,7 @@ use Punit::Backend;
 use Punit::Client;
 use Punit::Nginx;
 use Punit::Token;
+use Punit::Wait qw(patience);
 
 my $n = Punit::Nginx->new;
 my $keys = Punit::Token->new($n->dir . '/keys');
@@ -179,7 +180,10 @@ sub tries {
 sub forget { $_->forget for values %unit; return }
 
 # the connection that waits at mute
-sub taken { IO::Select->new($mute)->can_read(10) or die 'nobody asks'; return $mute->accept }
+sub taken {
+    IO::Select->new($mute)->can_read(patience(10)) or die 'nobody asks';
+    return $mute->accept;
+}
 
 my $a = ask(GET => '/user/us', 'eu');
 is($a->{status}, 200, 'a 421 of the own worker is followed to the peer it names');
@@ -313,11 +317,13 @@ for my $path ('/user/work', '/user/silent') {
     my $asked = taken();
     my $text = '';
     until ($text =~ /\r\n\r\nx\z/) {
-        IO::Select->new($asked)->can_read(10) && sysread $asked, $text, 65536, length $text or last
+        IO::Select->new($asked)->can_read(patience(10))
+            && sysread $asked, $text, 65536, length $text
+            or last
     }
     like($text, qr{^POST $path }, 'a peer works');
     $client->close;
-    my $ended = IO::Select->new($asked)->can_read(10) && sysread $asked, $text, 65536;
+    my $ended = IO::Select->new($asked)->can_read(patience(10)) && sysread $asked, $text, 65536;
     is($ended, 0, "$path: the client goes away, and the peer is told that nobody waits");
 }
 

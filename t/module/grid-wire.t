@@ -165,7 +165,8 @@ some_subtest 'a server that closes the kept connection is connected again' => su
     }
 };
 
-some_subtest 'a worker that quits answers what waits, then closes its connections' => sub {
+some_subtest
+    'a worker that quits answers the requests that wait, then closes its connections' => sub {
     $g->start("unix:$fake_path");
     my $s = $g->ask('/training/x');
     my $c = accepted();

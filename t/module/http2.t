@@ -12,6 +12,7 @@ use Punit::Authority;
 use Punit::Backend;
 use Punit::Nginx;
 use Punit::Token;
+use Punit::Wait qw(patience);
 
 my $n = Punit::Nginx->new;
 my $keys = Punit::Token->new($n->dir . '/keys');
@@ -68,7 +69,7 @@ my $token = $keys->token;
 my @token = (-H => "Authorization: Bearer $token");
 
 sub curl {
-    open my $p, '-|', qw(curl -sS --no-progress-meter -i --max-time 10 -k --http2), @_
+    open my $p, '-|', qw(curl -sS --no-progress-meter -i -k --http2 --max-time), patience(10), @_
         or die "curl: $!";
     my $said = do { local $/; <$p> }
         // '';

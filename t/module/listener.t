@@ -15,6 +15,7 @@ use Punit::Backend;
 use Punit::Client;
 use Punit::Nginx;
 use Punit::Token;
+use Punit::Wait qw(patience);
 
 my $n = Punit::Nginx->new;
 my $dir = $n->dir;
@@ -90,7 +91,7 @@ my @from =
 sub ask {
     my ($unit, $path, @headers) = @_;
     my @cmd = (
-        'curl', '-sS', '-i', '--max-time', 10, '--http1.1', '--resolve',
+        'curl', '-sS', '-i', '--max-time', patience(10), '--http1.1', '--resolve',
         'eu:' . $n->port('peer') . ':127.0.0.1', '--cacert', "$dir/ca.pem",
         $unit ? ('--cert', "$dir/$unit.pem", '--key', "$dir/$unit.key") : (),
         (map { ('-H', $_) } @headers), 'https://eu:' . $n->port('peer') . $path
@@ -175,7 +176,7 @@ is(IO::Select->new($mover)->can_read(0.1), undef, 'is nothing to tell');
 is((ask('us', '/x', "Authorization: Bearer $mine", @from))[0], 200, 'a peer forwards for the user');
 is(IO::Select->new($mover)->can_read(0.1), undef, 'nor is that');
 is($home->(), 200, 'but local requests after it');
-ok(IO::Select->new($mover)->can_read(5), 'are told to the mover');
+ok(IO::Select->new($mover)->can_read(patience(5)), 'are told to the mover');
 $mover->recv(my $data, 8192);
 is($data, "l $user 1\n", 'as local');
 

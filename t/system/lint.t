@@ -109,6 +109,16 @@ found(includes => $service, line('#include <stdio.h>'), '<stdio.h> after a heade
 found(critic => 't/lib/Punit/Wait.pm', line("open my \$f, '<', 'x';"),
     'Return value of "open" ignored', 'an open that is not checked');
 
+my @fixed = (
+    ['$select->can_read(10);', 'a wait of fixed length'],
+    ['HTTP::Tiny->new(timeout => 15);', 'a time-out of fixed length'],
+    [q{ctl('drain', '--within', '60');}, 'a fixed --within'],
+    [q{curl('--max-time', 10);}, 'a fixed --max-time'],
+    ['while (!$done && time < $end) { }', 'a loop with a fixed deadline'],
+    [q{cmp_ok time - $start, '<', 2, 'soon';}, 'a limit of time that is tried once'],
+);
+found(deadlines => 't/worker/log.t', line($_->[0]), $_->[1], "$_->[1] in a test") for @fixed;
+
 found(services => 'conf/services', line('profile /again'), 'profile is listed twice',
     'a service that is listed twice');
 found(services => 'conf/services', line('nowhere /nowhere'), 'workers/nowhere has no C file',

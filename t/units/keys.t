@@ -127,8 +127,7 @@ subtest 'a stolen key ends at once' => sub {
         ok($status == 1 && $output =~ $case->[1], "$case->[2] is refused") or diag($output);
     }
     $units->process('us', 'mover', 'down');
-    my ($status, $output) =
-        $units->punitctl('eu', 'keys', 'retire', 'eu-2', '--within', patience(1));
+    my ($status, $output) = $units->punitctl('eu', 'keys', 'retire', 'eu-2', '--within', '1');
     ok($status == 1 && $output =~ /eu-2 may still be good at: us;/,
         'it says which unit has not heard of it')
         or diag($output);

@@ -5,6 +5,7 @@ use warnings;
 use Test::More;
 
 use Punit::Postgres;
+use Punit::Wait qw(wait_until);
 
 my $pg = Punit::Postgres->new(unit => 'eu')->apply('punit', 'auth');
 my $dbh = $pg->dbh;
@@ -67,11 +68,9 @@ $peer->disconnect;
     my $sth =
         $two->prepare('select user_id from auth.claim_name(?, ?, ?)', { pg_async => PG_ASYNC });
     $sth->execute(hash(10), $user[7], 'us');
-    my ($waits, $end) = (0, time + 10);
-    until ($waits || time > $end) {
-        ($waits) = $dbh->selectrow_array(q(select count(*) from pg_locks where not granted));
-    }
-    ok $waits, 'the other waits for it';
+    my $waits =
+        sub { $dbh->selectrow_array(q(select count(*) from pg_locks where not granted)) };
+    ok wait_until($waits, 10), 'the other waits for it';
     $one->commit;
     $two->pg_result;
     is $sth->fetchrow_array, $user[6], 'and is told the user that has the name';

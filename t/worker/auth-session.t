@@ -9,6 +9,7 @@ use Punit::AuthWorker;
 use Punit::Postgres;
 use Punit::Grid;
 use Punit::Session;
+use Punit::Wait qw(wait_until);
 
 my $pg = Punit::Postgres->new(unit => 'eu')->apply('punit', 'auth', 'profile');
 my $dbh = $pg->dbh;
@@ -354,9 +355,7 @@ sub age {
         ->{status}, 503,
         'and nobody logs in';
     $pg->start;
-    my $end = time + patience(10);
-    1 while active($me) ne 'active' && time < $end;
-    is active($me), 'active', 'until it is back';
+    ok wait_until(sub { active($me) eq 'active' }, 10), 'until it is back';
 }
 
 done_testing;

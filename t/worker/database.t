@@ -98,11 +98,8 @@ for my $from ('', 'us') {
 # ---- busy
 my $answer;
 some_subtest 'all connections wait for a lock' => sub {
-    my @waiting =
-        map {
-            $profile->send_only(PATCH => '/profile', user => $users[0], body => { name => 'late' })
-        }
-        1 .. 2;
+    my @late = (PATCH => '/profile', user => $users[0], body => { name => 'late' });
+    my @waiting = map { $profile->send_only(@late) } 1 .. 2;
     $profile->until(
         sub {
             2 == $admin->selectrow_array(
@@ -118,10 +115,10 @@ some_subtest 'all connections wait for a lock' => sub {
         'no connection free: 503';
     is $profile->collect($forwarded)->{status}, 502, 'to a peer 502';
     ok $answer->{ms} > 900 && $answer->{ms} < 1600, 'after a second' or diag $answer->{ms};
-    my @late = map { $profile->collect($_) } @waiting;
-    is_deeply [map {"$_->{status} $_->{json}{type}"} @late], [('503 urn:punit:try-later') x 2],
+    my @answers = map { $profile->collect($_) } @waiting;
+    is_deeply [map {"$_->{status} $_->{json}{type}"} @answers], [('503 urn:punit:try-later') x 2],
         'a statement that is not done by the deadline is cancelled: 503';
-    ok !(grep { $_->{ms} > 2600 } @late), 'at the deadline';
+    ok !(grep { $_->{ms} > 2600 } @answers), 'at the deadline';
 };
 $dbh->rollback;
 is get()->{json}{name}, 'new', 'what was cancelled or lost was not done';

@@ -105,8 +105,8 @@ some_subtest 'more users arrive than there are connections' => sub {
     is get(user())->{status}, 200,
         'more requests wait than there are connections, and others are served';
     $dbh->do(
-        "update punit.own set state = 'OWNED', epoch = 2, owner_hint = null"
-            . ' where user_id = any (?)',
+        "update punit.own set state = 'OWNED', epoch = 2, owner_hint = null
+            where user_id = any (?)",
         undef, \@arriving);
     my @answers = map { $profile->collect($_) } @waiting;
     is_deeply [map { "$_->{status} " . ($_->{headers}{'punit-owner'} // '') } @answers],
