@@ -291,6 +291,9 @@ mkdir $old;
 system('cp', '-r', "$dir/share/sql", "$dir/share/conf/released/0.2.0/workers", $old) == 0
     or die "cp: $?";
 system('cp', '-r', "$source/conf/released/0.2.0", "$old/conf") == 0 or die "cp: $?";
+# it had no admin side
+my $admin = 'nginx/admin.conf';
+spew("$old/conf/templates/$admin", slurp("$source/conf/templates/$admin"));
 system('chmod', '-R', 'a+rX', $old);
 remove_tree($eu);
 {
@@ -301,7 +304,7 @@ remove_tree($eu);
 spew($peers, "# written by punitctl\n",
     map {"punit_peer $_;\nupstream $_ {\n    server $_:2 max_fails=0;\n    keepalive 32;\n}\n"}
         'us', 'ap');
-unlink "$eu/.written";
+unlink "$eu/.written", "$eu/nginx/unit/admin.conf";
 remove_tree("$eu/nginx/local", "$eu/nginx/acme");
 append("$eu/pg/pg_hba.conf", "$hand{\"$eu/pg/pg_hba.conf\"}\n");
 append("$eu/unit.env", "PUNIT_REAL_IP_FROM=10.0.0.1\nPUNIT_HTTPS=127.0.0.1:29824\n");

@@ -164,6 +164,29 @@ ok(
     'and gets what was written at us meanwhile'
 );
 
+# ---- a row that takes long to apply
+subtest 'a transaction that takes 20 s to apply is not sent again and again' => sub {
+    $eu->do(
+        q{create function punit.test_slow() returns trigger language plpgsql as
+            $$begin perform pg_sleep(1); return new; end$$}
+    );
+    $eu->do(
+        q{create trigger test_slow before insert on sports.sport for each row
+            when (new.category = 'slow') execute function punit.test_slow()}
+    );
+    $eu->do('alter table sports.sport enable replica trigger test_slow');
+    my $errors = q{select sum(apply_error_count) from pg_stat_subscription_stats};
+    my $before = one($eu, $errors);
+    $us->do(
+        q{insert into sports.sport (id, name, category, met)
+            select gen_random_uuid(), 'Slow ' || i, 'slow', 1 from generate_series(1, 20) i}
+    );
+    my $count = q{select count(*) from sports.sport where category = 'slow'};
+    ok(wait_until(sub { one($eu, $count) == 20 }, 60), 'all of it arrives');
+    is(one($eu, $errors), $before, 'at the first time');
+    $eu->do('drop trigger test_slow on sports.sport; drop function punit.test_slow');
+};
+
 # ---- a row that cannot be applied
 subtest 'an apply error is shown by status as long as it lasts, and repaired by mesh resync' =>
     sub {
