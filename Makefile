@@ -53,8 +53,8 @@ LDLIBS    = $(shell pkg-config --libs $(PKG_LIBS)) -lfcgi -lm
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKG_LIBS))
 
 .PHONY: help deps build module static workers pages run stop test unit fuzz lint format openapi \
-	model test-debian13 bench chaos commuter bench-deps fuzz-deps install install-workers install-dev \
-	release-schema deb clean
+	model test-debian13 bench chaos commuter bench-deps fuzz-deps install install-workers \
+	install-dev release-schema deb clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -75,7 +75,8 @@ define install_packages
 	    { $$asroot apt-get -q update && \
 	    $$asroot env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
 	        apt-get -q install -y --no-install-recommends $$missing; } >build/deps.log 2>&1 \
-	    || { tail -n 20 build/deps.log; echo "not installed; all of it: build/deps.log"; false; }; \
+	    || { tail -n 20 build/deps.log; \
+	        echo "not installed; all of it: build/deps.log"; false; }; \
 	fi
 endef
 

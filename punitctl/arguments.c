@@ -23,12 +23,10 @@ find(arguments_t *arguments, const char *name, size_t n, const verb_option_t **o
     const char **const         values[] = { arguments->value, arguments->general };
 
     for (size_t table = 0; table < 2; table++) {
-        for (size_t i = 0; tables[table][i].name != NULL; i++) {
-            const char *known = tables[table][i].name;
-
-            if (strlen(known) == n && memcmp(known, name, n) == 0) {
-                *option = &tables[table][i];
-                return &values[table][i];
+        for (const verb_option_t *known = tables[table]; known->name != NULL; known++) {
+            if (strlen(known->name) == n && memcmp(known->name, name, n) == 0) {
+                *option = known;
+                return &values[table][known - tables[table]];
             }
         }
     }

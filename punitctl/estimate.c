@@ -59,31 +59,25 @@ find_owner(peers_t *peers, const char *user)
 
 
 static int
-print(const char *user, const char *from, const char *to, const PGresult *weight, double trip_ms,
-      bool json)
+print(const char *user, const char *from, const char *to, const PGresult *weight, double trip_ms)
 {
     const char *mode = database_field(weight, 0, "mode");
     long long   n = strtoll(database_field(weight, 0, "n"), NULL, 10);
     long long   bytes = strtoll(database_field(weight, 0, "bytes"), NULL, 10);
     double ms = MS_AT_LEAST + ROUND_TRIPS * trip_ms + (double) bytes / (1 << 20) * MS_A_MEBIBYTE;
 
-    if (json) {
-        json_t *all =
-            json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:f, s:f}", "user", user, "from", from, "to",
-                      to, "mode", mode, "rows", (json_int_t) n, "bytes", (json_int_t) bytes,
-                      "round_trip_ms", output_rounded(trip_ms), "estimate_ms", output_rounded(ms));
-
-        output_json(all);
-    } else {
-        output_line("%s from %s to %s: %s, %lld rows, %lld bytes, about %.0f ms", user, from, to,
-                    mode, n, bytes, ms);
-    }
+    output_line("%s from %s to %s: %s, %lld rows, %lld bytes, about %.0f ms", user, from, to, mode,
+                n, bytes, ms);
+    output_json(json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:f, s:f}", "user", user, "from", from,
+                          "to", to, "mode", mode, "rows", (json_int_t) n, "bytes",
+                          (json_int_t) bytes, "round_trip_ms", output_rounded(trip_ms),
+                          "estimate_ms", output_rounded(ms)));
     return EXIT_OK;
 }
 
 
 int
-estimate_move(const unit_t *unit, const char *user, const char *to, bool json)
+estimate_move(const unit_t *unit, const char *user, const char *to)
 {
     int         status = EXIT_FAILED;
     PGresult   *copy = NULL, *weight = NULL;
@@ -114,7 +108,7 @@ estimate_move(const unit_t *unit, const char *user, const char *to, bool json)
             output_problem("no-user", "user %s has just left %s; try again", user, owner->id);
         } else if (weight != NULL) {
             status = print(user, owner->id, to, weight,
-                           round_trip_ms(owner == &peers.unit[0] ? target->db : owner->db), json);
+                           round_trip_ms(owner == &peers.unit[0] ? target->db : owner->db));
         }
         PQclear(weight);
         PQclear(copy);

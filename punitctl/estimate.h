@@ -10,6 +10,6 @@
 
 /* Prints mode, rows, bytes and the approximate time of a move of the user to a unit. Returns an
  * EXIT_ code. */
-int estimate_move(const unit_t *unit, const char *user, const char *to, bool json);
+int estimate_move(const unit_t *unit, const char *user, const char *to);
 
 #endif

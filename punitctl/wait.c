@@ -5,7 +5,6 @@
 #include <time.h>
 
 #include "lib/base/clock.h"
-#include "punitctl/output.h"
 
 static volatile sig_atomic_t interrupted;
 
@@ -64,10 +63,15 @@ wait_until(bool (*done)(void *context), void *context, double seconds)
 
 
 double
-wait_seconds(const char *text)
+wait_within(const arguments_t *arguments)
 {
-    char  *end;
-    double seconds = strtod(text, &end);
+    const char *text = arguments_value(arguments, "within");
+    char       *end;
+    double      seconds = strtod(text, &end);
 
-    return end != text && *end == '\0' && seconds >= 0 && seconds <= 1e6 ? seconds : -1;
+    if (end == text || *end != '\0' || !(seconds >= 0 && seconds <= 1e6)) {
+        output_error("--within: expected seconds");
+        return -1;
+    }
+    return seconds;
 }

@@ -6,6 +6,8 @@
 
 #include <stdbool.h>
 
+#include "punitctl/arguments.h"
+
 /* Calls `done` until it returns true, for at most `seconds`. False after that time. SIGINT and
  * SIGTERM end the run: it says so, and the exit code is EXIT_INTERRUPTED. */
 bool wait_until(bool (*done)(void *context), void *context, double seconds);
@@ -16,7 +18,7 @@ void wait_begin(void);
 /* Sleeps. False, at once, if SIGINT or SIGTERM came since wait_begin. */
 bool wait_pause(double seconds);
 
-/* The text as a number of seconds; -1 if it is not one. */
-double wait_seconds(const char *text);
+/* The seconds of --within. -1 with the reason printed: the value is no number of seconds. */
+double wait_within(const arguments_t *arguments);
 
 #endif

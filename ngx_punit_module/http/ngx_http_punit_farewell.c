@@ -19,6 +19,12 @@
 
 
 static void ngx_http_punit_farewell_begin(ngx_event_t *ev);
+static void ngx_http_punit_farewell_over(ngx_event_t *ev);
+
+
+/* nginx's handler of idle connections, which has no name outside its file */
+
+static ngx_event_handler_pt  ngx_http_punit_farewell_idle;
 
 
 ngx_int_t
@@ -65,6 +71,14 @@ ngx_http_punit_farewell_begin(ngx_event_t *ev)
 
         c[i].idle = 0;
 
+        if (ngx_http_punit_farewell_idle == NULL) {
+            ngx_http_punit_farewell_idle = c[i].read->handler;
+        }
+
+        if (c[i].read->handler == ngx_http_punit_farewell_idle) {
+            c[i].read->handler = ngx_http_punit_farewell_over;
+        }
+
         if (!c[i].read->timer_set
             || c[i].read->timer.key - ngx_current_msec
                > NGX_HTTP_PUNIT_FAREWELL_TIME)
@@ -75,4 +89,30 @@ ngx_http_punit_farewell_begin(ngx_event_t *ev)
 
     ngx_free_connection(own);
     own->fd = (ngx_socket_t) -1;
+}
+
+
+/*
+ * nginx closes a connection when its time is over, although a request may have
+ * come since the last look at it.  A busy machine makes that a long time.
+ */
+
+static void
+ngx_http_punit_farewell_over(ngx_event_t *ev)
+{
+    u_char             byte;
+    ngx_connection_t  *c;
+
+    c = ev->data;
+
+    if (ev->timedout && !c->close
+        && recv(c->fd, &byte, 1, MSG_PEEK|MSG_DONTWAIT) > 0)
+    {
+        ev->timedout = 0;
+        ev->ready = 1;
+        ngx_add_timer(ev, NGX_HTTP_PUNIT_FAREWELL_TIME);
+    }
+
+    ev->handler = ngx_http_punit_farewell_idle;
+    ev->handler(ev);
 }

@@ -15,7 +15,7 @@ static ngx_uint_t ngx_http_punit_judge_same(ngx_http_punit_judge_memo_t *memo,
 static void ngx_http_punit_judge_remember(ngx_http_punit_judge_memo_t *memo,
     ngx_http_punit_key_set_t *keys, ngx_http_punit_policy_t *policy,
     ngx_str_t *token, u_char *digest);
-static ngx_int_t ngx_http_punit_judge_find_key(ngx_http_punit_key_set_t *keys,
+static ngx_int_t ngx_http_punit_judge_signature(ngx_http_punit_key_set_t *keys,
     ngx_http_punit_jws_t *jws, ngx_str_t **kid, const char **reason);
 
 
@@ -73,7 +73,7 @@ ngx_http_punit_judge(ngx_pool_t *pool, ngx_http_punit_verdict_cache_t *cache,
         return NGX_DECLINED;
     }
 
-    if (ngx_http_punit_judge_find_key(keys, &jws, &kid, reason) != NGX_OK) {
+    if (ngx_http_punit_judge_signature(keys, &jws, &kid, reason) != NGX_OK) {
         return NGX_DECLINED;
     }
 
@@ -169,7 +169,7 @@ ngx_http_punit_judge_remember(ngx_http_punit_judge_memo_t *memo,
  */
 
 static ngx_int_t
-ngx_http_punit_judge_find_key(ngx_http_punit_key_set_t *keys,
+ngx_http_punit_judge_signature(ngx_http_punit_key_set_t *keys,
     ngx_http_punit_jws_t *jws, ngx_str_t **kid, const char **reason)
 {
     ngx_uint_t             i, tries;

@@ -121,9 +121,10 @@ arbiters_apart(PGconn *db)
         apart = alone != NULL && *alone == 't';
         PQfinish(there);
         if (apart) {
-            output_error(
+            output_problem(
+                "refused",
                 "this unit and %s were both made with --new, so they are two systems, and a"
-                " login name would have two arbiters. Make one of them again, by an"
+                " login name would have two arbiters; make one of them again, by an"
                 " invite of the other",
                 database_field(peers, i, "id"));
         }
@@ -141,8 +142,9 @@ arbiters_found(PGconn *db, bool *fresh)
         return true;
     }
     if (database_value(db, "select 1 from punit.peer limit 1", 0, NULL) != NULL) {
-        output_error("--new is for the first unit of a system, and this one has peers: run"
-                     " `punitctl mesh join`");
+        output_problem("refused",
+                       "--new is for the first unit of a system, and this one has peers; run"
+                       " `punitctl mesh join`");
         return false;
     }
     if (database_value(db, "select auth.assign_buckets(array[punit.self()])", 0, NULL) == NULL) {

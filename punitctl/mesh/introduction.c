@@ -48,9 +48,10 @@ introduces(void *context, const char *peer, PGconn *there)
         letter = database_field(row, 0, "introduction");
         found = invite_introduced(letter, search->certificates, search->id, search->unit);
         if (!found) {
-            output_error("unit %s introduces %s, but the authority of the units has not signed"
-                         " that; it does not count",
-                         peer, search->id);
+            output_problem("certificate",
+                           "unit %s introduces %s, but the authority of the units has not signed"
+                           " that (it does not count)",
+                           peer, search->id);
         }
     }
     PQclear(row);
@@ -64,8 +65,10 @@ introduction_find(PGconn *db, const char *certificates, const char *id, unit_add
     search_t search = { certificates, id, unit };
 
     if (!each_peer(db, introduces, &search)) {
-        output_error("no peer that answers has invited a unit %s; there is no file %s either", id,
-                     id);
+        output_problem("no-peer",
+                       "no peer that answers has invited a unit %s, and there is no file %s;"
+                       " invite it by `punitctl unit invite`, or give a file of units",
+                       id, id);
         return false;
     }
     return true;

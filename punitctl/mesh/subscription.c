@@ -168,7 +168,7 @@ subscription_refresh(PGconn *db, const subscription_t *s)
                                   database_literal(db, s->pg)),
                       0, NULL))
     {
-        output_error("peer %s: cannot refresh its subscription", s->id);
+        output_problem("statement-failed", "peer %s: cannot refresh its subscription", s->id);
         return false;
     }
     asked = ask_for_failover(db, s);

@@ -25,7 +25,7 @@ memory_file(const char *text)
     size_t n = strlen(text);
 
     if (fd < 0 || fchmod(fd, 0600) < 0 || write(fd, text, n) != (ssize_t) n) {
-        output_error("cannot keep the invite in memory: %s", strerror(errno));
+        output_problem("failed", "cannot keep the invite in memory: %s", strerror(errno));
         return NULL;
     }
     return pool_printf("/proc/self/fd/%d", fd);
@@ -56,7 +56,7 @@ is_good(const char *worth, const char *from)
             said = refusals[i].said;
         }
     }
-    output_error("%s refuses this invite: %s", from, said);
+    output_problem("refused", "%s refuses this invite: %s", from, said);
     return false;
 }
 
@@ -80,8 +80,8 @@ welcome_ask(const invite_t *invite)
     conninfo = peer_add_conninfo(&self, from);
     there = conninfo != NULL ? database_open_peer(conninfo, &reason) : NULL;
     if (there == NULL) {
-        output_error("unit %s, which invites, does not answer at %s: %s", from->id, from->pg,
-                     reason);
+        output_problem("peer-unreachable", "unit %s, which invites, does not answer at %s: %s",
+                       from->id, from->pg, reason);
         return false;
     }
     worth = database_value(there, "select punit.invited($1, $2)", 2,
@@ -104,8 +104,8 @@ add_invited(const unit_t *unit, PGconn *db, const invite_t *invite)
     bool                   ok;
 
     if (there == NULL) {
-        output_error("unit %s, which invites, does not answer at %s: %s", from->id, from->pg,
-                     reason);
+        output_problem("peer-unreachable", "unit %s, which invites, does not answer at %s: %s",
+                       from->id, from->pg, reason);
         return false;
     }
     units = introduction_list(there, invite->authority, &count);

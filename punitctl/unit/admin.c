@@ -1,8 +1,5 @@
 #include "punitctl/unit/admin.h"
 
-#include <curl/curl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "punitctl/pool.h"
@@ -10,8 +7,6 @@
 
 #define LOOPBACK        "localhost|127\\.[0-9]+\\.[0-9]+\\.[0-9]+|\\[::1\\]"
 #define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._:[]"
-#define CONNECT_MS      2000
-#define ANSWER_MS       10000
 
 
 bool
@@ -71,55 +66,22 @@ admin_names(const unit_t *unit)
 }
 
 
-/* What curl received is written to `answer`. */
-static bool
-perform(const unit_t *unit, const char *method, const char *path, const char *body, FILE *answer,
-        long *status)
+request_answer_t
+admin_request(const unit_t *unit, const char *method, const char *path, const char *body)
 {
     CURL              *curl = curl_easy_init();
     struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
-    bool               ok = curl != NULL && headers != NULL;
+    request_answer_t   answer;
 
-    if (ok) {
+    if (curl != NULL) {
         curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, unit_path(unit, "sock/admin.sock"));
-        curl_easy_setopt(curl, CURLOPT_URL, pool_printf("http://localhost%s", path));
-        curl_easy_setopt(curl, CURLOPT_PROXY, "");
         curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
         curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-        curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long) CONNECT_MS);
-        curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long) ANSWER_MS);
-        curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-        curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
         if (body != NULL) {
             curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
         }
-        ok = curl_easy_perform(curl) == CURLE_OK
-             && curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, status) == CURLE_OK;
     }
+    answer = request_send(curl, pool_printf("http://localhost%s", path));
     curl_slist_free_all(headers);
-    curl_easy_cleanup(curl);
-    return ok;
-}
-
-
-const char *
-admin_request(const unit_t *unit, const char *method, const char *path, const char *body,
-              long *status)
-{
-    char       *text = NULL;
-    size_t      size = 0;
-    FILE       *answer = open_memstream(&text, &size);
-    const char *kept = NULL;
-
-    *status = 0;
-    if (answer == NULL) {
-        return NULL;
-    }
-    bool ok = perform(unit, method, path, body, answer, status);
-
-    if (fclose(answer) == 0 && ok) {
-        kept = pool_copy(text, size);
-    }
-    free(text);
-    return kept;
+    return answer;
 }

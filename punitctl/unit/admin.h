@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 
+#include "punitctl/unit/request.h"
 #include "punitctl/unit/unit.h"
 
 /* False, with the reason printed, if PUNIT_ADMIN_HOSTS is not as it must be. */
@@ -17,9 +18,8 @@ const char *admin_address(const unit_t *unit);
 /* The values of Host that are this unit's, as alternatives of a regular expression. */
 const char *admin_names(const unit_t *unit);
 
-/* Asks the unit's NGINX through DIR/sock/admin.sock. `body` is JSON, or NULL. Returns the body of
- * the answer, with its status in *status. NULL, with nothing printed: NGINX does not answer. */
-const char *admin_request(const unit_t *unit, const char *method, const char *path,
-                          const char *body, long *status);
+/* Asks the unit's NGINX through DIR/sock/admin.sock. `body` is JSON, or NULL. */
+request_answer_t admin_request(const unit_t *unit, const char *method, const char *path,
+                               const char *body);
 
 #endif

@@ -37,7 +37,7 @@ refuse(const char *what)
     char reason[256] = "no reason given";
 
     ERR_error_string_n(ERR_peek_last_error(), reason, sizeof(reason));
-    output_error("%s: %s", what, reason);
+    output_problem("certificate", "%s: %s", what, reason);
 }
 
 
@@ -71,13 +71,14 @@ authority_open(authority_t *authority, const char *directory)
     authority->key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
     BIO_free(bio);
     if (authority->x509 == NULL || authority->key == NULL) {
-        output_error("%s is no %s in PEM", authority->x509 == NULL ? certificate_path : key_path,
-                     authority->x509 == NULL ? "certificate" : "private key");
+        output_problem("bad-file", "%s is no %s in PEM",
+                       authority->x509 == NULL ? certificate_path : key_path,
+                       authority->x509 == NULL ? "certificate" : "private key");
         authority_close(authority);
         return false;
     }
     if (X509_check_private_key(authority->x509, authority->key) != 1) {
-        output_error("%s does not belong to %s", key_path, certificate_path);
+        output_problem("certificate", "%s does not belong to %s", key_path, certificate_path);
         authority_close(authority);
         return false;
     }

@@ -185,7 +185,7 @@ file_create(const char *path, const char *content, mode_t mode)
     file_result_t result = FILE_FAILED;
 
     if (fd < 0) {
-        output_error("cannot write %s: %s", path, strerror(errno));
+        output_problem("file", "cannot write %s: %s", path, strerror(errno));
         return FILE_FAILED;
     }
     if (write(fd, content, size) == (ssize_t) size && fchmod(fd, mode) == 0 && fsync(fd) == 0) {
@@ -196,7 +196,7 @@ file_create(const char *path, const char *content, mode_t mode)
         }
     }
     if (result == FILE_FAILED) {
-        output_error("cannot write %s: %s", path, strerror(errno));
+        output_problem("file", "cannot write %s: %s", path, strerror(errno));
     }
     close(fd);
     unlink(fresh);

@@ -1,80 +1,8 @@
 #include "punitctl/unit/front.h"
 
-#include <curl/curl.h>
-#include <stdio.h>
-#include <string.h>
-
 #include "punitctl/pool.h"
-#include "punitctl/unit/file.h"
+#include "punitctl/unit/admin.h"
 #include "punitctl/unit/services.h"
-
-#define ANSWER_MS 5000L
-
-typedef struct {
-    const char *text;
-} body_t;
-
-
-static size_t
-append(char *bytes, size_t size, size_t n, void *context)
-{
-    body_t *body = context;
-
-    body->text = pool_printf("%s%.*s", body->text, (int) (size * n), bytes);
-    return size * n;
-}
-
-
-/* GET. Returns the status, or 0 with the reason in *reason. */
-static long
-get(CURL *curl, const char *url, const char **text, const char **reason)
-{
-    body_t   body = { .text = "" };
-    long     status = 0;
-    CURLcode rc;
-
-    curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_PROXY, "");
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, ANSWER_MS);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, append);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &body);
-    rc = curl_easy_perform(curl);
-    if (rc == CURLE_OK) {
-        curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-    } else {
-        *reason = curl_easy_strerror(rc);
-    }
-    *text = body.text;
-    return status;
-}
-
-
-/* Asks this unit's NGINX through sock/admin.sock, or where that is not, on its public side. */
-static long
-ask(const unit_t *unit, const char *path, const char **text, const char **reason)
-{
-    const char *sock = unit_path(unit, "sock/admin.sock");
-    CURL       *curl = curl_easy_init();
-    bool        admin = file_exists(sock);
-    long        status = 0;
-
-    *text = "";
-    *reason = "out of memory";
-    if (curl == NULL) {
-        return 0;
-    }
-    if (admin) {
-        curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, sock);
-    }
-    status = get(curl,
-                 pool_printf("http://%s%s", admin ? "localhost" : unit_setting(unit, "PUNIT_HTTP"),
-                             path),
-                 text, reason);
-    curl_easy_cleanup(curl);
-    return status;
-}
-
 
 /* What the service says is wrong: the detail of its problem document. */
 static json_t *
@@ -97,15 +25,15 @@ ask_services(const unit_t *unit, bool *good)
     json_t          *all = json_array();
 
     for (size_t i = 0; services != NULL && i < count; i++) {
-        const char *text, *reason = NULL;
-        long        status = ask(unit, pool_printf("/%s/health", services[i].name), &text, &reason);
+        request_answer_t answer =
+            admin_request(unit, "GET", pool_printf("/%s/health", services[i].name), NULL);
 
-        *good = *good && status == 200;
+        *good = *good && answer.status == 200;
         json_array_append_new(all, json_pack("{s:s, s:I, s:o}", "service", services[i].name,
-                                             "status", (json_int_t) status, "wrong",
-                                             status == 200 ? json_null()
-                                             : status == 0 ? json_string(reason)
-                                                           : detail_of(text)));
+                                             "status", (json_int_t) answer.status, "wrong",
+                                             answer.status == 200 ? json_null()
+                                             : answer.status == 0 ? json_string(answer.reason)
+                                                                  : detail_of(answer.body)));
     }
     return all;
 }
@@ -133,17 +61,18 @@ marks_of(const char *text)
 json_t *
 front_state(const unit_t *unit, bool *good)
 {
-    const char *text, *reason = NULL;
-    long        status = ask(unit, "/punit/status", &text, &reason);
-    json_t     *all = json_object();
+    request_answer_t answer = admin_request(unit, "GET", "/punit/status", NULL);
+    json_t          *all = json_object();
 
-    *good = *good && status == 200;
+    *good = *good && answer.status == 200;
     json_object_set_new(all, "nginx",
-                        json_string(status == 200 ? "ok"
-                                    : status == 0 ? reason
-                                                  : pool_printf("answers %ld", status)));
-    json_object_set_new(all, "marks", marks_of(text));
-    json_object_set_new(all, "services", status != 0 ? ask_services(unit, good) : json_array());
+                        json_string(answer.status == 200 ? "ok"
+                                    : answer.status == 0
+                                        ? answer.reason
+                                        : pool_printf("answers %ld", answer.status)));
+    json_object_set_new(all, "marks", marks_of(answer.body));
+    json_object_set_new(all, "services",
+                        answer.status != 0 ? ask_services(unit, good) : json_array());
     return all;
 }
 
@@ -151,26 +80,21 @@ front_state(const unit_t *unit, bool *good)
 const char *
 front_ask_peer(const unit_t *unit, const char *peer, const char *listener)
 {
-    CURL       *curl = curl_easy_init();
-    const char *text, *reason = "out of memory";
-    long        status = 0;
-
+    CURL              *curl = curl_easy_init();
     struct curl_slist *to = curl_slist_append(NULL, pool_printf("%s:443:%s", peer, listener));
+    request_answer_t   answer;
 
-    if (curl != NULL && to != NULL) {
+    if (curl != NULL) {
         curl_easy_setopt(curl, CURLOPT_CONNECT_TO, to);
         curl_easy_setopt(curl, CURLOPT_SSLCERT, unit_setting(unit, "PUNIT_TLS_CERT"));
         curl_easy_setopt(curl, CURLOPT_SSLKEY, unit_setting(unit, "PUNIT_TLS_KEY"));
         curl_easy_setopt(curl, CURLOPT_CAINFO, unit_setting(unit, "PUNIT_TLS_CA"));
         curl_easy_setopt(curl, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_3);
-        status = get(curl, pool_printf("https://%s/", peer), &text, &reason);
-        /* NGINX says 400 to a certificate that it does not take. */
-        if (status == 400) {
-            reason = "it does not take this unit's certificate";
-            status = 0;
-        }
     }
+    answer = request_send(curl, pool_printf("https://%s/", peer));
     curl_slist_free_all(to);
-    curl_easy_cleanup(curl);
-    return status != 0 ? NULL : reason;
+    /* NGINX says 400 to a certificate that it does not take. */
+    return answer.status == 400 ? "it does not take this unit's certificate"
+           : answer.status == 0 ? answer.reason
+                                : NULL;
 }

@@ -139,27 +139,29 @@ invite_read(const char *path, invite_t *invite)
         return false;
     }
     if (letter == NULL) {
-        output_error("%s is no invite of a unit", path);
+        output_problem("bad-file", "%s is no invite of a unit", path);
         return false;
     }
     invite->authority = pool_copy(content, (size_t) (letter - content));
     text = authority_text(invite->authority, letter);
     if (text == NULL) {
-        output_error("%s was changed after it was written, or is cut off: the signature of its"
-                     " authority does not fit; ask for another",
-                     path);
+        output_problem("bad-file",
+                       "%s was changed after it was written, or is cut off: the signature of its"
+                       " authority does not fit; ask for another",
+                       path);
         return false;
     }
     json = letter_json(text, INVITE_KIND);
     if (json == NULL || !read_letter(json, invite)) {
-        output_error("%s is no invite that this release of punitctl reads", path);
+        output_problem("bad-file", "%s is no invite that this release of punitctl reads", path);
         json_decref(json);
         return false;
     }
     strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
     if (strcmp(stamp, invite->expires) > 0) {
-        output_error("%s expired at %s; ask for another: `punitctl unit invite %s` at %s", path,
-                     invite->expires, invite->unit.id, invite->from);
+        output_problem("too-late",
+                       "%s expired at %s; ask for another: `punitctl unit invite %s` at %s", path,
+                       invite->expires, invite->unit.id, invite->from);
         return false;
     }
     invite->authority = strstr(invite->authority, "-----BEGIN");

@@ -221,7 +221,8 @@ keys_end_older(const unit_t *unit, PGconn *db, const char *kid)
     long        ms = keep != NULL ? punit_config_time_parse(keep) : 0;
 
     if (ms < 0) {
-        output_error("PUNIT_KEY_KEEP: expected a time such as 20m, not \"%s\"", keep);
+        output_problem("bad-setting", "PUNIT_KEY_KEEP: expected a time such as 20m, not \"%s\"",
+                       keep);
         return false;
     }
     return database_run(db, "select punit.end_keys($1, $2)", 2,

@@ -156,15 +156,15 @@ ask(const unit_t *unit, reload_t *reload)
     struct stat log;
 
     if (!wait_until(begun, reload, BEGIN_S)) {
-        output_error("NGINX (pid %d) has no worker processes; it does not serve",
-                     (int) reload->master);
+        output_problem("nginx", "NGINX (pid %d) has no worker processes; it does not serve",
+                       (int) reload->master);
         return false;
     }
     reload->log = unit_path(unit, "log/nginx.log");
     reload->seen = stat(reload->log, &log) == 0 ? log.st_size : 0;
     if (kill(reload->master, SIGHUP) < 0) {
-        output_error("cannot tell NGINX (pid %d) to read its configuration: %m",
-                     (int) reload->master);
+        output_problem("nginx", "cannot tell NGINX (pid %d) to read its configuration: %m",
+                       (int) reload->master);
         return false;
     }
     wait_until(settled, reload, READ_S);
@@ -172,9 +172,10 @@ ask(const unit_t *unit, reload_t *reload)
         output_line("NGINX (pid %d) has read its configuration again", (int) reload->master);
         return true;
     }
-    output_error("NGINX %s: %s", reload->ended ? "ended" : "keeps the configuration that it has",
-                 reload->reason != NULL ? reload->reason
-                                        : pool_printf("it gives no reason in %s", reload->log));
+    output_problem("nginx", "NGINX %s: %s",
+                   reload->ended ? "ended" : "keeps the configuration that it has",
+                   reload->reason != NULL ? reload->reason
+                                          : pool_printf("it gives no reason in %s", reload->log));
     return false;
 }
 
@@ -195,7 +196,7 @@ nginx_reload(const unit_t *unit)
     /* Two reloads at once could not tell their workers apart. */
     lock = open(unit_path(unit, "nginx"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (lock < 0 || flock(lock, LOCK_EX) < 0) {
-        output_error("cannot lock %s: %m", unit_path(unit, "nginx"));
+        output_problem("file", "cannot lock %s: %m", unit_path(unit, "nginx"));
         ok = false;
     } else {
         ok = ask(unit, &reload);

@@ -56,7 +56,7 @@ run(PGconn *db, const char *script)
         PQresultStatus(result) == PGRES_COMMAND_OK || PQresultStatus(result) == PGRES_TUPLES_OK;
 
     if (!ok) {
-        output_error("%s", PQerrorMessage(db));
+        output_problem("statement-failed", "%s", PQerrorMessage(db));
     }
     PQclear(result);
     return ok;
@@ -156,7 +156,7 @@ schema_object_made(PGconn *db, const char *file)
                            "   where m.kind = n.kind and m.identity = " IDENTITY ")",
                            0, NULL);
     if (other != NULL) {
-        output_error("%s changes %s, which no file of functions/ made", file, other);
+        output_problem("schema", "%s changes %s, which no file of functions/ made", file, other);
         return false;
     }
     if (!run_for(db,
@@ -169,7 +169,7 @@ schema_object_made(PGconn *db, const char *file)
     }
     table = database_value(db, "select identity from schema_made where kind = 'table'", 0, NULL);
     if (table != NULL) {
-        output_error("%s makes %s: tables belong into tables/", file, table);
+        output_problem("schema", "%s makes %s: tables belong into tables/", file, table);
         return false;
     }
     return schema_object_watch(db);
@@ -259,7 +259,7 @@ schema_object_drop_left(PGconn *db, bool last)
         return false;
     }
     if (last && kept != NULL) {
-        output_error("%s", kept);
+        output_problem("schema", "%s", kept);
         return false;
     }
     return schema_object_watch(db);
@@ -294,8 +294,8 @@ schema_object_record(PGconn *db)
     bool ok = twice != NULL && PQntuples(twice) == 0;
 
     for (int row = 0; twice != NULL && row < PQntuples(twice); row++) {
-        output_error("both %s and %s make or change %s", PQgetvalue(twice, row, 1),
-                     PQgetvalue(twice, row, 2), PQgetvalue(twice, row, 0));
+        output_problem("schema", "both %s and %s make or change %s", PQgetvalue(twice, row, 1),
+                       PQgetvalue(twice, row, 2), PQgetvalue(twice, row, 0));
     }
     PQclear(twice);
     return ok

@@ -24,7 +24,7 @@ copy(int from, int file, const char *path)
 
             if (one < 0) {
                 unlink(path);
-                return output_error("cannot write %s: %s", path, strerror(errno));
+                return output_problem("file", "cannot write %s: %s", path, strerror(errno));
             }
             done += one;
         }
@@ -45,13 +45,14 @@ scribe_begin(scribe_t *scribe, const char *path)
     int ends[2];
 
     if (file < 0) {
-        output_error(errno == EEXIST ? "%s is there already, and is not overwritten"
-                                     : "cannot write %s: %m",
-                     path);
+        output_problem("file",
+                       errno == EEXIST ? "%s is there already, and is not overwritten"
+                                       : "cannot write %s: %m",
+                       path);
         return false;
     }
     if (pipe2(ends, O_CLOEXEC) < 0 || (scribe->pid = fork()) < 0) {
-        output_error("cannot begin to write %s: %s", path, strerror(errno));
+        output_problem("file", "cannot begin to write %s: %s", path, strerror(errno));
         unlink(path);
         close(file);
         return false;

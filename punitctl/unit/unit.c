@@ -22,6 +22,17 @@ unit_id_valid(const char *id)
 
 
 bool
+unit_id_check(const char *id)
+{
+    if (!unit_id_valid(id)) {
+        output_error("a unit's id is [a-z0-9-]{1,32}, not \"%s\"", id);
+        return false;
+    }
+    return true;
+}
+
+
+bool
 unit_read_setting(char *line, setting_t *setting)
 {
     char  *equals = strchr(line, '=');

@@ -24,6 +24,9 @@ typedef struct {
 /* [a-z0-9-]{1,32} */
 bool unit_id_valid(const char *id);
 
+/* The same for an operand. False with the reason printed. */
+bool unit_id_check(const char *id);
+
 /* Where a unit is if nothing says otherwise. The package makes it, a link. */
 #define UNIT_DIRECTORY "/etc/punit"
 

@@ -110,7 +110,7 @@ note(records_t *records, const char *path, const digest_t *disk, const digest_t 
 
     if (record == NULL) {
         if (records->count == FILES_MOST) {
-            output_error("%s: more than %d files of configuration", path, FILES_MOST);
+            output_problem("bad-file", "%s: more than %d files of configuration", path, FILES_MOST);
             return false;
         }
         record = &records->record[records->count++];
@@ -152,7 +152,7 @@ load(const unit_t *unit, records_t *records)
             continue;
         }
         if (!read_digest(&disk, strsep(&line, " ")) || !read_digest(&newest, line)) {
-            output_error("%s: not a file of punitctl at \"%s\"", path, name);
+            output_problem("bad-file", "%s: not a file of punitctl at \"%s\"", path, name);
             return false;
         }
         if (!note(records, name, &disk, &newest)) {
@@ -199,9 +199,11 @@ put_beside(const char *file, const char *content, size_t size, mode_t mode)
     const char *beside = pool_printf("%s.new", file);
 
     refused++;
-    output_error("%s was changed by hand and stays. Merge %s into it and remove that file, or give"
-                 " --force",
-                 file, beside);
+    output_problem(
+        "refused",
+        "%s was changed by hand and stays; merge %s into it and remove that file, or give"
+        " --force",
+        file, beside);
     return file_write(beside, content, size, mode) == FILE_FAILED ? FILE_FAILED : FILE_KEPT;
 }
 
@@ -316,7 +318,7 @@ written_file(const unit_t *unit, const char *path, const char *content, size_t s
     }
     lock = open(unit->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (lock < 0 || flock(lock, LOCK_EX) < 0) {
-        output_error("cannot lock %s: %s", unit->dir, strerror(errno));
+        output_problem("file", "cannot lock %s: %s", unit->dir, strerror(errno));
         return FILE_FAILED;
     }
     result = decide(unit, &wanted);

@@ -22,21 +22,22 @@ authority_directory(const arguments_t *arguments)
 int
 verb_ca_init(const arguments_t *arguments)
 {
-    const char *directory = authority_directory(arguments);
+    const char   *directory = authority_directory(arguments);
+    file_result_t made;
 
     if (file_make_directory(directory, 0700) == FILE_FAILED) {
         return EXIT_FAILED;
     }
-    switch (certificate_authority(directory)) {
-    case FILE_FAILED:
+    made = certificate_authority(directory);
+    if (made == FILE_FAILED) {
         return EXIT_FAILED;
-    case FILE_KEPT:
-        output_line("%s has an authority already", directory);
-        return EXIT_OK;
-    case FILE_WRITTEN:
-        break;
     }
-    output_line("made an authority in %s: ca.pem is for all units, ca.key stays here", directory);
+    output_fact("authority", json_string(directory));
+    output_fact("made", json_boolean(made == FILE_WRITTEN));
+    output_line(made == FILE_WRITTEN
+                    ? "made an authority in %s: ca.pem is for all units, ca.key stays here"
+                    : "%s has an authority already",
+                directory);
     return EXIT_OK;
 }
 
@@ -49,15 +50,14 @@ verb_ca_unit(const arguments_t *arguments)
     authority_t authority;
     bool        ok;
 
-    if (!unit_id_valid(id)) {
-        output_error("a unit's id is [a-z0-9-]{1,32}, not \"%s\"", id);
+    if (!unit_id_check(id)) {
         return EXIT_USAGE;
     }
     pem = pool_printf("%s/%s.pem", out, id);
     key_path = pool_printf("%s/%s.key", out, id);
     if (file_exists(pem) || file_exists(key_path)) {
-        return output_error("%s is there already, and is not overwritten",
-                            file_exists(pem) ? pem : key_path);
+        return output_problem("file", "%s is there already, and is not overwritten",
+                              file_exists(pem) ? pem : key_path);
     }
     if (!authority_open(&authority, authority_directory(arguments))) {
         return EXIT_FAILED;
@@ -70,6 +70,9 @@ verb_ca_unit(const arguments_t *arguments)
     if (!ok) {
         return EXIT_FAILED;
     }
+    output_fact("named", json_string(id));
+    output_fact("certificate", json_string(file_absolute(pem)));
+    output_fact("key", json_string(file_absolute(key_path)));
     output_line("wrote %s and %s", pem, key_path);
     return EXIT_OK;
 }

@@ -11,36 +11,34 @@
 #include "punitctl/verb.h"
 
 
-static void
+/* False if there is one. */
+static bool
 say_problems(const json_t *certificates)
 {
     const json_t *one;
     size_t        i;
+    bool          none = true;
 
     json_array_foreach(certificates, i, one)
     {
         const char *problem = output_value(one, "problem");
 
         if (problem != NULL) {
-            output_error("%s", problem);
+            output_problem("certificate", "%s", problem);
+            none = false;
         }
     }
+    return none;
 }
 
 
 /* Services, mover and punitctl read the files for each connection that they open. */
 static bool
-reload(const unit_t *unit, const json_t *certificates)
+reload(const unit_t *unit, bool sound)
 {
-    const json_t *one;
-    size_t        i;
-
-    json_array_foreach(certificates, i, one)
-    {
-        if (output_value(one, "problem") != NULL) {
-            output_error("nothing was reloaded");
-            return false;
-        }
+    if (!sound) {
+        output_problem("certificate", "nothing was reloaded");
+        return false;
     }
     if (cluster_reload(unit)) {
         output_line("PostgreSQL reads its certificate again");
@@ -53,8 +51,7 @@ int
 verb_certificates(const arguments_t *arguments)
 {
     static const char *const columns[] = { "name", "subject", "issuer", "until", "days", "path" };
-    bool                     json = arguments_value(arguments, "json") != NULL;
-    bool                     reloaded = true, good;
+    bool                     sound, reloaded = true, good;
     json_t                  *certificates;
     unit_t                   unit;
 
@@ -63,16 +60,12 @@ verb_certificates(const arguments_t *arguments)
     }
     certificates = certificate_list(&unit);
     good = certificate_list_good(certificates);
+    output_objects(certificates, columns, 6);
+    sound = say_problems(certificates);
     if (arguments_value(arguments, "reload") != NULL) {
-        reloaded = reload(&unit, certificates);
+        reloaded = reload(&unit, sound);
+        output_fact("reloaded", json_boolean(reloaded));
     }
-    if (json) {
-        output_json(json_pack("{s:s, s:b, s:O}", "unit", unit.id, "good", good, "certificates",
-                              certificates));
-    } else {
-        output_objects(certificates, columns, 6);
-        say_problems(certificates);
-    }
-    json_decref(certificates);
+    output_json(json_pack("{s:b, s:o}", "good", good, "certificates", certificates));
     return good && reloaded ? EXIT_OK : EXIT_FAILED;
 }

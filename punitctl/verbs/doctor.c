@@ -58,12 +58,7 @@ verb_doctor(const arguments_t *arguments)
     }
     peers_close(&doctor.peers);
     PQfinish(doctor.db);
-    if (arguments_value(arguments, "json") != NULL) {
-        output_json(json_pack("{s:s, s:b, s:O}", "unit", unit.id, "good", !doctor.failed,
-                              "findings", doctor.findings));
-    } else {
-        print(doctor.findings);
-    }
-    json_decref(doctor.findings);
+    print(doctor.findings);
+    output_json(json_pack("{s:b, s:o}", "good", !doctor.failed, "findings", doctor.findings));
     return doctor.failed ? EXIT_FAILED : EXIT_OK;
 }

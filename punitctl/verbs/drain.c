@@ -7,13 +7,10 @@
  * The database keeps the state (punit.drain, punit.drain_user), so the next call continues a drain
  * that was interrupted.
  */
-#include <errno.h>
 #include <jansson.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"
@@ -27,15 +24,12 @@
  * program. */
 #define AHEAD 16
 
-#define STEP_NS (250 * 1000 * 1000)
-#define LINE_S  5
+#define STEP_S 0.25
+#define LINE_S 5
 
 /* The rate is that of the last seconds: the first users are the slow ones. */
 #define RATE_S  10
 #define SAMPLES (4 * RATE_S)
-
-/* As a shell does for a program that SIGINT ended. */
-#define EXIT_INTERRUPTED 130
 
 typedef struct {
     double at;
@@ -47,21 +41,10 @@ typedef struct {
     const char *window;
     long        first, left, asked, again;
     double      began;
-    bool        json, terminal;
+    bool        terminal;
     sample_t    sample[SAMPLES]; /* a ring */
     size_t      samples;
 } drain_t;
-
-static volatile sig_atomic_t interrupted;
-
-
-static void
-interrupt(int signal)
-{
-    (void) signal;
-    interrupted = 1;
-}
-
 
 static double
 now(void)
@@ -108,7 +91,7 @@ progress(drain_t *drain, double *said)
                                     : "time left unknown";
     const char *line;
 
-    if (drain->json || now() - *said < (drain->terminal ? 0.1 : LINE_S)) {
+    if (now() - *said < (drain->terminal ? 0.1 : LINE_S)) {
         return;
     }
     *said = now();
@@ -145,20 +128,23 @@ step(drain_t *drain)
 }
 
 
+static void
+report(const drain_t *drain)
+{
+    output_json(json_pack("{s:I, s:I, s:I, s:f, s:f}", "moved",
+                          (json_int_t) (drain->first - drain->left), "left",
+                          (json_int_t) drain->left, "asked_again", (json_int_t) drain->again,
+                          "seconds", output_rounded(now() - drain->began), "rate",
+                          output_rounded(rate(drain))));
+}
+
+
 static int
 conclude(const drain_t *drain, const char *unit)
 {
     double seconds = now() - drain->began;
 
-    if (drain->json) {
-        json_t *all =
-            json_pack("{s:s, s:I, s:I, s:I, s:f, s:f}", "unit", unit, "moved",
-                      (json_int_t) (drain->first - drain->left), "left", (json_int_t) drain->left,
-                      "asked_again", (json_int_t) drain->again, "seconds", output_rounded(seconds),
-                      "rate", output_rounded(rate(drain)));
-
-        output_json(all);
-    }
+    report(drain);
     if (drain->left == 0) {
         output_line("drained: %ld users moved in %.1f s, %.0f/s; no user comes here"
                     " until `punitctl drain %s --end`",
@@ -217,7 +203,8 @@ withdraw_from(peers_t *peers, const PGresult *asked, int row, json_int_t *withdr
     }
     there = ask_back(peers, peer, users, database_field(asked, row, "paced"));
     if (there < 0) {
-        output_error("%s still takes users that it was asked for: %s", to, peer->problem);
+        output_problem("peer-unreachable", "%s still takes users that it was asked for: %s", to,
+                       peer->problem);
         return false;
     }
     *withdrawn += strtoll(here, NULL, 10) + there;
@@ -274,13 +261,11 @@ turn(const drain_t *drain, const unit_t *unit, const char *statement, int count,
 static int
 stop_watching(const drain_t *drain, const char *unit)
 {
-    if (drain->json) {
-        conclude(drain, unit);
-    } else {
-        output_line("stopped watching; %s stays drained: %ld left; `punitctl drain %s --end` ends"
-                    " it, and the same call watches again",
-                    unit, drain->left, unit);
-    }
+    report(drain);
+    output_problem("interrupted",
+                   "stopped watching; %s stays drained: %ld left; `punitctl drain %s --end` ends"
+                   " it, and the same call watches again",
+                   unit, drain->left, unit);
     return EXIT_INTERRUPTED;
 }
 
@@ -288,12 +273,11 @@ stop_watching(const drain_t *drain, const char *unit)
 static int
 run(drain_t *drain, const unit_t *unit, const char *to, bool fast, double limit)
 {
-    const struct timespec pause = { .tv_nsec = STEP_NS };
-    const char           *values[] = { to, fast ? "f" : "t" };
-    json_int_t            withdrawn = 0;
-    bool                  complete = true;
-    double                said = 0;
-    const char           *owned;
+    const char *values[] = { to, fast ? "f" : "t" };
+    json_int_t  withdrawn = 0;
+    bool        complete = true;
+    double      said = 0;
+    const char *owned;
 
     /* Spread over all peers, what each of them was asked for stays. */
     owned = to == NULL ? database_value(drain->db, "select punit.drain_begin($1, $2)", 2, values)
@@ -302,16 +286,14 @@ run(drain_t *drain, const unit_t *unit, const char *to, bool fast, double limit)
     if (owned == NULL) {
         return EXIT_FAILED;
     }
-    if (withdrawn > 0 && !drain->json) {
+    if (withdrawn > 0) {
         output_line("withdrew %lld requests to other units", (long long) withdrawn);
     }
-    signal(SIGINT, interrupt);
+    wait_begin();
     drain->began = now();
     drain->first = drain->left = strtol(owned, NULL, 10);
-    if (!drain->json) {
-        output_line("%ld users are here", drain->first);
-    }
-    for (;;) {
+    output_line("%ld users are here", drain->first);
+    do {
         if (!step(drain)) {
             return EXIT_FAILED;
         }
@@ -322,11 +304,8 @@ run(drain_t *drain, const unit_t *unit, const char *to, bool fast, double limit)
         if (drain->left == 0 || now() - drain->began >= limit) {
             return conclude(drain, unit->id);
         }
-        nanosleep(&pause, NULL);
-        if (interrupted) {
-            return stop_watching(drain, unit->id);
-        }
-    }
+    } while (wait_pause(STEP_S));
+    return stop_watching(drain, unit->id);
 }
 
 
@@ -342,10 +321,8 @@ end(const drain_t *drain, const unit_t *unit)
     if (ended == NULL) {
         return EXIT_FAILED;
     }
-    if (drain->json) {
-        output_json(
-            json_pack("{s:s, s:b, s:I}", "unit", unit->id, "ended", was, "withdrawn", withdrawn));
-    } else if (was) {
+    output_json(json_pack("{s:b, s:I}", "ended", was, "withdrawn", withdrawn));
+    if (was) {
         output_line("users may come here again; %lld requests to other units withdrawn",
                     (long long) withdrawn);
     } else {
@@ -358,17 +335,13 @@ end(const drain_t *drain, const unit_t *unit)
 int
 verb_drain(const arguments_t *arguments)
 {
-    double  limit = wait_seconds(arguments_value(arguments, "within"));
-    drain_t drain = {
-        .json = arguments_value(arguments, "json") != NULL,
-        .terminal = isatty(STDOUT_FILENO),
-    };
+    double      limit = wait_within(arguments);
+    drain_t     drain = { .terminal = isatty(STDOUT_FILENO) };
     const char *movers;
     unit_t      unit;
     int         status;
 
     if (limit < 0) {
-        output_error("--within: expected seconds");
         return EXIT_USAGE;
     }
     if (!unit_open(&unit, arguments)) {
@@ -380,7 +353,6 @@ verb_drain(const arguments_t *arguments)
     }
     movers = unit_setting(&unit, "PUNIT_MOVERS");
     drain.window = pool_printf("%ld", AHEAD * strtol(movers != NULL ? movers : "4", NULL, 10));
-    drain.terminal = drain.terminal && !drain.json;
     drain.db = database_open(&unit, "punit_mover", NULL);
     if (drain.db == NULL) {
         return EXIT_FAILED;

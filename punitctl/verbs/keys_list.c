@@ -12,20 +12,22 @@ static const char *const columns[] = { "kid", "created", "signs", "until", "held
 #define COLUMNS (sizeof(columns) / sizeof(*columns))
 #define MOST    500
 
+#define CREATED DATABASE_TIME("k.created_at")
+#define UNTIL   DATABASE_TIME("e.until")
+
 /* Of the keys of a unit that have no end, the oldest signs: an older one gets its end when another
  * one begins to sign. */
-static const char query[] = "select k.kid, " DATABASE_TIME(
-    "k.created_at") " as created,"
-                    " case when e.until is not null then 'no'"
-                    "      when k.n = min(k.n) filter (where e.until is null) over (partition by k.origin_unit)"
-                    "      then 'yes' else 'not yet' end as signs,"
-                    " " DATABASE_TIME(
-                        "e.until") " as until,"
-                                   " (select string_agg(h.origin_unit, ' ' order by h.origin_unit)"
-                                   "    from punit.unit_key_held h where h.kid = k.kid) as held_by"
-                                   " from (select *, substring(kid from '[0-9]+$')::bigint as n from punit.unit_key) k"
-                                   " left join punit.unit_key_end e using (origin_unit, kid)"
-                                   " order by k.created_at desc, k.kid limit 500";
+static const char query[] =
+    "select k.kid, " CREATED " as created,"
+    " case when e.until is not null then 'no'"
+    " when k.n = min(k.n) filter (where e.until is null) over (partition by k.origin_unit)"
+    " then 'yes' else 'not yet' end as signs,"
+    " " UNTIL " as until,"
+    " (select string_agg(h.origin_unit, ' ' order by h.origin_unit)"
+    " from punit.unit_key_held h where h.kid = k.kid) as held_by"
+    " from (select *, substring(kid from '[0-9]+$')::bigint as n from punit.unit_key) k"
+    " left join punit.unit_key_end e using (origin_unit, kid)"
+    " order by k.created_at desc, k.kid limit 500";
 
 
 static json_t *

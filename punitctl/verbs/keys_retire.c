@@ -46,11 +46,12 @@ may_end(const unit_t *unit, const char *kid)
     if (strncmp(kid, unit->id, n) != 0 || kid[n] != '-'
         || kid[n + 1 + strspn(kid + n + 1, "0123456789")] != '\0')
     {
-        output_error("%s is no key of unit %s; a key is retired at its own unit", kid, unit->id);
+        output_problem("wrong-unit", "%s is no key of unit %s; a key is retired at its own unit",
+                       kid, unit->id);
         return false;
     }
     if (strcmp(kid, current) == 0) {
-        output_error("%s signs; begin with punitctl keys rotate", kid);
+        output_problem("refused", "%s signs; begin with punitctl keys rotate", kid);
         return false;
     }
     return true;
@@ -68,7 +69,7 @@ remove_private(const unit_t *unit, const char *kid)
             pool_printf("%s/%s%s", unit_setting(unit, "PUNIT_PRIVATE"), kid, suffixes[i]);
 
         if (file_exists(path) && unlink(path) < 0) {
-            output_error("cannot remove %s: %m", path);
+            output_problem("file", "cannot remove %s: %m", path);
             return false;
         }
     }
@@ -80,17 +81,22 @@ static int
 retire(const unit_t *unit, retirement_t *retirement, double limit)
 {
     const char *until;
+    bool        ended;
 
+    output_fact("kid", json_string(retirement->kid));
     if (!database_run(retirement->db, "select punit.end_key($1)", 1, &retirement->kid)
         || !remove_private(unit, retirement->kid) || !keys_drop(unit, retirement->db, &until))
     {
         return EXIT_FAILED;
     }
     output_line("%s is retired here", retirement->kid);
-    if (!wait_until(held_by_none, retirement, limit)) {
-        return output_error("%s may still be good at:%s; each unit drops it by itself as soon as"
-                            " it hears of it",
-                            retirement->kid, retirement->holders);
+    ended = wait_until(held_by_none, retirement, limit);
+    output_fact("held_by", output_words(retirement->holders));
+    if (!ended) {
+        return output_problem("timed-out",
+                              "%s may still be good at:%s; each unit drops it by itself as soon as"
+                              " it hears of it",
+                              retirement->kid, retirement->holders);
     }
     if (retirement->holders == NULL) {
         return EXIT_FAILED;
@@ -103,13 +109,12 @@ retire(const unit_t *unit, retirement_t *retirement, double limit)
 int
 verb_keys_retire(const arguments_t *arguments)
 {
-    double       limit = wait_seconds(arguments_value(arguments, "within"));
+    double       limit = wait_within(arguments);
     retirement_t retirement = { .kid = arguments->operand[0] };
     int          status = EXIT_FAILED;
     unit_t       unit;
 
     if (limit < 0) {
-        output_error("--within: expected seconds");
         return EXIT_USAGE;
     }
     if (!unit_open(&unit, arguments) || !may_end(&unit, retirement.kid)) {

@@ -112,7 +112,7 @@ verb_keys_rotate(const arguments_t *arguments)
                path_of(&unit, "PUNIT_PRIVATE", next, PRIVATE))
         < 0)
     {
-        return output_error("cannot put the key %s in place: %m", kid);
+        return output_problem("file", "cannot put the key %s in place: %m", kid);
     }
     if (!keys_reload(&unit)) {
         return EXIT_FAILED;

@@ -11,13 +11,12 @@
 int
 verb_mesh_join(const arguments_t *arguments)
 {
-    double  limit = wait_seconds(arguments_value(arguments, "within"));
+    double  limit = wait_within(arguments);
     int     status;
     unit_t  unit;
     PGconn *db;
 
     if (limit < 0) {
-        output_error("--within: expected seconds");
         return EXIT_USAGE;
     }
     if (!unit_open(&unit, arguments)) {

@@ -42,14 +42,13 @@ resync(const unit_t *unit, PGconn *db, const char *id, double limit)
 int
 verb_mesh_resync(const arguments_t *arguments)
 {
-    double      limit = wait_seconds(arguments_value(arguments, "within"));
+    double      limit = wait_within(arguments);
     const char *id = arguments->operand[0];
     unit_t      unit;
     PGconn     *db;
     int         status = EXIT_FAILED;
 
     if (limit < 0) {
-        output_error("--within: expected seconds");
         return EXIT_USAGE;
     }
     if (!unit_open(&unit, arguments)) {

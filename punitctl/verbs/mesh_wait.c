@@ -10,14 +10,13 @@
 int
 verb_mesh_wait(const arguments_t *arguments)
 {
-    double      limit = wait_seconds(arguments_value(arguments, "within"));
+    double      limit = wait_within(arguments);
     const char *lsn;
     unit_t      unit;
     PGconn     *db;
     bool        ok;
 
     if (limit < 0) {
-        output_error("--within: expected seconds");
         return EXIT_USAGE;
     }
     if (!unit_open(&unit, arguments)) {

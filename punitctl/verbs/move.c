@@ -42,9 +42,8 @@ landed(void *context)
 
 
 static int
-wait_landed(const unit_t *unit, PGconn *db, const char *user, const char *to, const char *seconds)
+wait_landed(const unit_t *unit, PGconn *db, const char *user, const char *to, double limit)
 {
-    double      limit = wait_seconds(seconds);
     landing_t   landing = { .db = db, .user = user, .watch = true };
     const char *reason = "no such peer";
     bool        ok;
@@ -80,16 +79,18 @@ int
 verb_move(const arguments_t *arguments)
 {
     const char *to = arguments_value(arguments, "to");
-    const char *seconds = arguments_value(arguments, "within");
+    double      limit = wait_within(arguments);
     bool        wait = arguments_value(arguments, "wait") != NULL;
-    bool        json = arguments_value(arguments, "json") != NULL;
     const char *user = NULL, *move = NULL;
     unit_t      unit;
     PGconn     *db, *mover = NULL;
     int         status = EXIT_FAILED;
 
-    if (to == NULL || wait_seconds(seconds) < 0) {
-        output_error(to == NULL ? "move needs --to UNIT" : "--within: expected seconds");
+    if (limit < 0) {
+        return EXIT_USAGE;
+    }
+    if (to == NULL) {
+        output_error("move needs --to UNIT");
         return EXIT_USAGE;
     }
     if (!unit_open(&unit, arguments)) {
@@ -100,7 +101,7 @@ verb_move(const arguments_t *arguments)
         user = user_name_id(&unit, db, arguments->operand[0]);
     }
     if (user != NULL && arguments_value(arguments, "dry-run") != NULL) {
-        status = estimate_move(&unit, user, to, json);
+        status = estimate_move(&unit, user, to);
         PQfinish(db);
         return status;
     }
@@ -115,7 +116,7 @@ verb_move(const arguments_t *arguments)
     if (move != NULL) {
         output_json(json_pack("{s:s, s:s, s:s}", "user", user, "to", to, "move", move));
         output_line("asked for a move of %s to %s (move %s)", user, to, move);
-        status = wait ? wait_landed(&unit, db, user, to, seconds) : EXIT_OK;
+        status = wait ? wait_landed(&unit, db, user, to, limit) : EXIT_OK;
     }
     PQfinish(mover);
     PQfinish(db);

@@ -3,7 +3,6 @@
  */
 #include <jansson.h>
 #include <string.h>
-#include <time.h>
 
 #include "punitctl/pool.h"
 #include "punitctl/unit/admin.h"
@@ -14,10 +13,11 @@
 static json_t *
 ask(const unit_t *unit, const char *method, const char *path, const char *body, long *status)
 {
-    const char *answer = admin_request(unit, method, path, body, status);
-    json_t     *json = answer != NULL ? json_loads(answer, 0, NULL) : NULL;
+    request_answer_t answer = admin_request(unit, method, path, body);
+    json_t          *json = answer.status != 0 ? json_loads(answer.body, 0, NULL) : NULL;
 
-    if (answer == NULL) {
+    *status = answer.status;
+    if (answer.status == 0) {
         output_problem("nginx", "NGINX does not answer at %s/sock/admin.sock; start it", unit->dir);
     } else if (json == NULL) {
         output_problem("nginx", "NGINX answered %ld, and not with JSON", *status);
@@ -74,20 +74,17 @@ mark(const unit_t *unit, const char *id, const char *state)
 }
 
 
-/* The seconds since 1970 of NGINX's answer, as a time of RFC 3339. 0 is no time. */
+/* NGINX says seconds since 1970, and 0 for no time. */
 static void
 print(json_t *peer)
 {
-    time_t      since = (time_t) json_integer_value(json_object_get(peer, "since"));
-    char        text[32] = "";
-    struct tm   utc;
-    const char *id = output_value(peer, "id"), *state = output_value(peer, "state");
+    json_int_t  seconds = json_integer_value(json_object_get(peer, "since"));
+    json_t     *since = output_time((double) seconds);
+    const char *text = json_string_value(since);
 
-    if (since != 0 && gmtime_r(&since, &utc) != NULL) {
-        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &utc);
-    }
-    output_line("%s is %s%s%s", id, state, *text != '\0' ? " since " : "", text);
-    json_object_set_new(peer, "since", *text != '\0' ? json_string(text) : json_null());
+    output_line("%s is %s%s%s", output_value(peer, "id"), output_value(peer, "state"),
+                text != NULL ? " since " : "", text != NULL ? text : "");
+    json_object_set_new(peer, "since", since);
     output_json(peer);
 }
 
@@ -105,8 +102,7 @@ verb_peer(const arguments_t *arguments)
         output_error("--down and --up exclude each other");
         return EXIT_USAGE;
     }
-    if (!unit_id_valid(id)) {
-        output_error("a unit's id is [a-z0-9-]{1,32}, not \"%s\"", id);
+    if (!unit_id_check(id)) {
         return EXIT_USAGE;
     }
     if (!unit_open(&unit, arguments)) {

@@ -370,12 +370,8 @@ verb_status(const arguments_t *arguments)
         return EXIT_FAILED;
     }
     all = gather(&unit, &good);
-    if (arguments_value(arguments, "json") != NULL) {
-        json_object_set_new(all, "good", json_boolean(good));
-        output_json(all);
-    } else {
-        print(all);
-        json_decref(all);
-    }
+    print(all);
+    json_object_set_new(all, "good", json_boolean(good));
+    output_json(all);
     return good ? EXIT_OK : EXIT_FAILED;
 }

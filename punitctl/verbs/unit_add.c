@@ -65,6 +65,7 @@ add_invited(const unit_t *unit, const char *id, double limit)
     if (certificates != NULL && db != NULL && introduction_find(db, certificates, id, &invited)
         && peer_add(unit, db, &invited, 1) && peer_add_nginx(unit, db, NULL))
     {
+        output_fact("added", json_string(id));
         status = join_mesh(unit, db, limit, id);
     }
     PQfinish(db);
@@ -77,13 +78,12 @@ verb_unit_add(const arguments_t *arguments)
 {
     const char     *operand = arguments->operand[0];
     bool            invited = unit_id_valid(operand) && !file_exists(operand);
-    double          limit = wait_seconds(arguments_value(arguments, "within"));
+    double          limit = wait_within(arguments);
     unit_address_t *units = NULL;
     size_t          count = 0;
     unit_t          unit;
 
     if (limit < 0) {
-        output_error("--within: expected seconds");
         return EXIT_USAGE;
     }
     /* The unit's user may not be able to read the file. */

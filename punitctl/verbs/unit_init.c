@@ -15,6 +15,7 @@
 #include "punitctl/unit/environment.h"
 #include "punitctl/unit/installation.h"
 #include "punitctl/unit/keys.h"
+#include "punitctl/unit/listens.h"
 #include "punitctl/unit/nginx.h"
 #include "punitctl/unit/pepper.h"
 #include "punitctl/unit/process.h"
@@ -361,10 +362,16 @@ tell_servers(const unit_t *unit, bool certificates, bool settings)
 static bool
 write_configuration(const unit_t *unit, int *kept)
 {
-    return step(nginx_write(unit), kept,
-                pool_printf("wrote nginx/ for %s, peers on %s", unit_setting(unit, "PUNIT_HTTP"),
-                            unit_setting(unit, "PUNIT_LISTENER")))
-           && step(supervise_write(unit), kept, "wrote the run scripts in sv/");
+    const char *before = listens_read(unit);
+
+    if (!step(nginx_write(unit), kept,
+              pool_printf("wrote nginx/ for %s, peers on %s", unit_setting(unit, "PUNIT_HTTP"),
+                          unit_setting(unit, "PUNIT_LISTENER"))))
+    {
+        return false;
+    }
+    listens_tell(unit, before);
+    return step(supervise_write(unit), kept, "wrote the run scripts in sv/");
 }
 
 
@@ -390,6 +397,7 @@ make_authority(const unit_t *unit, const char *directory, given_files_t *given)
     case FILE_FAILED:
         return false;
     case FILE_WRITTEN:
+        output_fact("authority", json_string(directory));
         output_line("made an authority in %s", directory);
         break;
     case FILE_KEPT:
@@ -490,8 +498,7 @@ verb_unit_init(const arguments_t *arguments)
     if (status != EXIT_OK) {
         return status;
     }
-    if (unit.id == NULL || !unit_id_valid(unit.id)) {
-        output_error("a unit's id is [a-z0-9-]{1,32}, not \"%s\"", unit.id != NULL ? unit.id : "");
+    if (!unit_id_check(unit.id != NULL ? unit.id : "")) {
         return EXIT_USAGE;
     }
     unit.dir = directory_of(arguments);
@@ -545,6 +552,9 @@ verb_unit_init(const arguments_t *arguments)
         return EXIT_FAILED;
     }
     output_fact("dir", json_string(unit.dir));
+    if (beginning.invited) {
+        output_fact("invited_by", json_string(beginning.invite.from));
+    }
     output_fact("kept", json_integer(kept));
     output_line("unit %s is ready; %d of the steps found their work done", unit.id, kept);
     return written_end(&unit);

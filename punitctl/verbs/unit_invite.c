@@ -34,8 +34,7 @@ read_address(const arguments_t *arguments, unit_address_t *unit)
     };
 
     unit->id = arguments->operand[0];
-    if (!unit_id_valid(unit->id)) {
-        output_error("a unit's id is [a-z0-9-]{1,32}, not \"%s\"", unit->id);
+    if (!unit_id_check(unit->id)) {
         return false;
     }
     for (size_t i = 0; i < sizeof(addresses) / sizeof(*addresses); i++) {
@@ -140,8 +139,8 @@ units_known(const unit_t *unit, PGconn *db, const char *without, size_t *count)
         const char *http = database_field(rows, i, "http");
 
         if (pg == NULL) {
-            output_error("peer %s: punit.peer has no address for it",
-                         database_field(rows, i, "id"));
+            output_problem("no-peer", "punit.peer has no address of %s; add the unit again",
+                           database_field(rows, i, "id"));
             PQclear(rows);
             return NULL;
         }
@@ -202,8 +201,9 @@ invite_here(const arguments_t *arguments, invite_t *invite, const authority_t *a
     }
     trusted = file_read(unit_setting(&unit, "PUNIT_TLS_CA"), NULL);
     if (trusted == NULL || authority_text(trusted, proof) == NULL) {
-        output_error("the authority given is not the one in %s, which the units trust",
-                     unit_setting(&unit, "PUNIT_TLS_CA"));
+        output_problem("certificate",
+                       "the authority given is not the one in %s, which the units trust",
+                       unit_setting(&unit, "PUNIT_TLS_CA"));
         return NULL;
     }
     db = database_open(&unit, "postgres", NULL);
@@ -237,8 +237,10 @@ verb_unit_invite(const arguments_t *arguments)
         file = pool_printf("%s.invite", invite.unit.id);
     }
     if (!authority_open(&authority, ca)) {
-        return output_error("an invite needs the authority of the units: its ca.pem and ca.key, in"
-                            " ca/ of the unit made with --new, or in --ca DIR");
+        return output_problem(
+            "certificate",
+            "an invite needs the authority of the units; its ca.pem and ca.key are in"
+            " ca/ of the unit made with --new, or in --ca DIR");
     }
     /* A letter that the units' authority can open proves that this is the one. */
     proof = authority_seal(&authority, invite.unit.id);
@@ -251,7 +253,7 @@ verb_unit_invite(const arguments_t *arguments)
     if (!scribe_end(&scribe, text) || text == NULL) {
         return EXIT_FAILED;
     }
-    output_fact("file", json_string(file));
+    output_fact("file", json_string(file_absolute(file)));
     output_fact("expires", json_string(invite.expires));
     output_fact("invited", json_string(invite.unit.id));
     output_line("peer %s: listener %s, PostgreSQL %s", invite.unit.id, invite.unit.listener,

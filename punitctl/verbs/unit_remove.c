@@ -7,8 +7,6 @@
  * interrupted call can be repeated.
  */
 #include <jansson.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,28 +30,7 @@ typedef struct {
     const char *adopter; /* NULL: not known yet */
     bool        stopped; /* the operator says that it never comes back */
     double      limit;   /* seconds for each wait */
-    json_t     *steps;   /* NULL: they are printed */
 } removal_t;
-
-static void done(removal_t *removal, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-
-static void
-done(removal_t *removal, const char *format, ...)
-{
-    char    line[1024];
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(line, sizeof(line), format, args);
-    va_end(args);
-    if (removal->steps != NULL) {
-        json_array_append_new(removal->steps, json_string(line));
-    } else {
-        output_line("%s", line);
-    }
-}
-
 
 /* The value of a statement with one parameter, the unit that leaves. */
 static const char *
@@ -119,7 +96,7 @@ take_leave(removal_t *removal)
         output_problem("refused", "%s; first `punitctl drain %s`", leave.obstacles, removal->id);
         return false;
     }
-    done(removal, "this unit has taken leave: nothing begins here any more");
+    output_line("this unit has taken leave: nothing begins here any more");
     if (!mesh_arrive(removal->db, removal->limit, NULL)) {
         output_problem("timed-out",
                        "not all peers have what was written here after %g s; leave"
@@ -127,10 +104,9 @@ take_leave(removal_t *removal)
                        removal->limit);
         return false;
     }
-    done(removal,
-         "all peers have what it wrote; now `punitctl unit remove %s`"
-         " at each of them, then this unit may be stopped",
-         removal->id);
+    output_line("all peers have what it wrote; now `punitctl unit remove %s`"
+                " at each of them, then this unit may be stopped",
+                removal->id);
     return true;
 }
 
@@ -351,16 +327,15 @@ forget(removal_t *removal)
         return false;
     }
     if (here) {
-        done(removal, "adopted %s rows of %s: %s is their author now", PQgetvalue(row, 0, 0),
-             removal->id, removal->unit.id);
+        output_line("adopted %s rows of %s: %s is their author now", PQgetvalue(row, 0, 0),
+                    removal->id, removal->unit.id);
     } else {
-        done(removal, "what %s wrote is %s's now", removal->id, removal->adopter);
+        output_line("what %s wrote is %s's now", removal->id, removal->adopter);
     }
-    done(removal,
-         "removed %s rows of it; %s messages sent again, %s moves"
-         " ended, %s buckets of login names dealt to others",
-         PQgetvalue(row, 0, 4), PQgetvalue(row, 0, 1), PQgetvalue(row, 0, 2),
-         PQgetvalue(row, 0, 3));
+    output_line("removed %s rows of it; %s messages sent again, %s moves"
+                " ended, %s buckets of login names dealt to others",
+                PQgetvalue(row, 0, 4), PQgetvalue(row, 0, 1), PQgetvalue(row, 0, 2),
+                PQgetvalue(row, 0, 3));
     PQclear(row);
     return true;
 }
@@ -414,10 +389,9 @@ remove_here(removal_t *removal)
     {
         return false;
     }
-    done(removal,
-         "%s is no peer any more: no subscription, slot, role or"
-         " upstream",
-         removal->id);
+    output_line("%s is no peer any more: no subscription, slot, role or"
+                " upstream",
+                removal->id);
     return true;
 }
 
@@ -431,10 +405,9 @@ drop_keys(removal_t *removal)
         return false;
     }
     if (until != NULL) {
-        done(removal,
-             "its keys stay until its last token ends; after %s"
-             " `punitctl keys sync` removes them",
-             until);
+        output_line("its keys stay until its last token ends; after %s"
+                    " `punitctl keys sync` removes them",
+                    until);
     }
     return true;
 }
@@ -451,7 +424,7 @@ was_removed(removal_t *removal)
         output_problem("no-peer", "there is no unit %s here", removal->id);
         return false;
     }
-    done(removal, "%s was removed", removal->id);
+    output_line("%s was removed", removal->id);
     return drop_keys(removal);
 }
 
@@ -473,21 +446,17 @@ run(removal_t *removal)
 int
 verb_unit_remove(const arguments_t *arguments)
 {
-    bool      json = arguments_value(arguments, "json") != NULL;
     removal_t removal = {
         .id = arguments->operand[0],
         .stopped = arguments_value(arguments, "stopped") != NULL,
-        .limit = wait_seconds(arguments_value(arguments, "within")),
-        .steps = json ? json_array() : NULL,
+        .limit = wait_within(arguments),
     };
     bool ok;
 
     if (removal.limit < 0) {
-        output_error("--within: expected seconds");
         return EXIT_USAGE;
     }
-    if (!unit_id_valid(removal.id)) {
-        output_error("a unit's id is [a-z0-9-]{1,32}, not \"%s\"", removal.id);
+    if (!unit_id_check(removal.id)) {
         return EXIT_USAGE;
     }
     if (!unit_open(&removal.unit, arguments) || !recall_release(&removal.unit)) {
@@ -497,11 +466,8 @@ verb_unit_remove(const arguments_t *arguments)
     removal.db = database_open(&removal.unit, "postgres", NULL);
     ok = removal.db != NULL && run(&removal);
     PQfinish(removal.db);
-    if (json) {
-        json_t *all = json_pack("{s:s, s:b, s:s?, s:o}", "unit", removal.id, "removed", ok,
-                                "adopter", removal.adopter, "steps", removal.steps);
-
-        output_json(all);
-    }
+    output_fact("unit", json_string(removal.id));
+    output_fact("removed", json_boolean(ok));
+    output_fact("adopter", removal.adopter != NULL ? json_string(removal.adopter) : json_null());
     return ok ? EXIT_OK : EXIT_FAILED;
 }

@@ -86,7 +86,8 @@ static void
 print_json(const char *id, const char *const *const *rows, size_t count)
 {
     json_t *units = json_array();
-    json_t *all = json_pack("{s:s, s:s?, s:o}", "user", id, "roles", roles, "units", units);
+    json_t *all = json_pack("{s:s, s:o?, s:o}", "user", id, "roles",
+                            roles != NULL ? output_words(roles) : NULL, "units", units);
 
     for (size_t i = 0; i < count; i++) {
         json_array_append_new(units, object(rows[i]));
@@ -151,11 +152,8 @@ verb_user(const arguments_t *arguments)
 
     const char *const *const *table = (const char *const *const *) rows;
 
-    if (arguments_value(arguments, "json") != NULL) {
-        print_json(id, table, count);
-    } else {
-        print_table(id, table, count);
-    }
+    print_table(id, table, count);
+    print_json(id, table, count);
     if (!known) {
         return output_problem("no-user", "no unit that answered has user %s", id);
     }

@@ -17,9 +17,9 @@ refuse(PGconn *db, const char *user, const char *error)
         database_value(db, "select unit from punit.owner_of($1) where state <> 'OWNED'", 1, &user);
 
     if (owner != NULL) {
-        return output_error("unit %s owns user %s; call this there", owner, user);
+        return output_problem("wrong-unit", "unit %s owns user %s; call this there", owner, user);
     }
-    return output_error("%s", error);
+    return output_problem("refused", "%s", error);
 }
 
 
@@ -32,7 +32,7 @@ words(const char *array)
 
 
 static int
-change(PGconn *db, const char *user, const char *role, bool grant, bool json)
+change(PGconn *db, const char *user, const char *role, bool grant)
 {
     const char *error, *roles;
     PGresult   *row = database_query(db, &error,
@@ -46,15 +46,14 @@ change(PGconn *db, const char *user, const char *role, bool grant, bool json)
     roles = database_field(row, 0, "roles");
     PQclear(row);
     if (roles == NULL) {
-        return output_error("user %s has no account here", user);
+        return output_problem("no-user", "user %s has no account here", user);
     }
-    if (json) {
-        output_json(json_pack("{s:s, s:s}", "user", user, "roles", words(roles)));
-    } else {
-        output_line("user %s has the roles: %s", user, words(roles));
-        output_line(grant ? "the user's next token carries them"
-                          : "tokens from before are good no more");
-    }
+    roles = words(roles);
+    output_fact("user", json_string(user));
+    output_fact("roles", output_words(roles));
+    output_line("user %s has the roles: %s", user, roles);
+    output_line(grant ? "the user's next token carries them"
+                      : "tokens from before are good no more");
     return EXIT_OK;
 }
 
@@ -75,8 +74,7 @@ run(const arguments_t *arguments, bool grant)
         user = user_name_id(&unit, db, arguments->operand[0]);
     }
     if (user != NULL) {
-        status = change(db, user, arguments->operand[1], grant,
-                        arguments_value(arguments, "json") != NULL);
+        status = change(db, user, arguments->operand[1], grant);
     }
     PQfinish(db);
     return status;

@@ -241,8 +241,9 @@ print(const count_t *count, const json_t *last, bool one)
     }
     json_array_foreach(count->faults, i, fault)
     {
-        output_error("user %s: %s", json_string_value(json_object_get(fault, "user")),
-                     json_string_value(json_object_get(fault, "fault")));
+        output_problem("inconsistent", "user %s: %s",
+                       json_string_value(json_object_get(fault, "user")),
+                       json_string_value(json_object_get(fault, "fault")));
         if (!one) {
             print_units(json_object_get(fault, "units"));
         }
@@ -295,20 +296,12 @@ verb_verify(const arguments_t *arguments)
         ok = false;
     }
     ok = ok && complete && count.different == 0 && count.owners == 0;
-    if (arguments_value(arguments, "json") != NULL) {
-        json_t *result =
-            json_pack("{s:b, s:I, s:I, s:I, s:I, s:O, s:O, s:O?}", "good", ok, "users",
-                      (json_int_t) count.users, "compared", (json_int_t) count.compared,
-                      "different", (json_int_t) count.different, "two_owners",
-                      (json_int_t) count.owners, "faults", count.faults, "not_asked", away, "units",
-                      all ? NULL : last);
-
-        output_json(result);
-    } else {
-        print(&count, last, !all);
-    }
+    print(&count, last, !all);
+    output_json(json_pack("{s:b, s:I, s:I, s:I, s:I, s:o, s:o, s:O?}", "good", ok, "users",
+                          (json_int_t) count.users, "compared", (json_int_t) count.compared,
+                          "different", (json_int_t) count.different, "two_owners",
+                          (json_int_t) count.owners, "faults", count.faults, "not_asked", away,
+                          "units", all ? NULL : last));
     json_decref(last);
-    json_decref(away);
-    json_decref(count.faults);
     return ok ? EXIT_OK : EXIT_FAILED;
 }

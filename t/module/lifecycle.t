@@ -231,6 +231,39 @@ subtest 'a kept connection of a worker that ends gets a last answer' => sub {
     is sysread($kept[3]{socket}, my $end, 1), 0, 'a connection without a request is closed later';
 };
 
+subtest 'a request that came before a worker closes its connection is answered' => sub {
+    my @old = $n->pids;
+    my $kept = Punit::Client->new($n->port('http'));
+    is $kept->request(GET => '/status')->{status}, 200, 'a connection is kept';
+    $n->signal('HUP');
+    $n->until(
+        sub {
+            !grep { !ending($_) && !$n->gone($_) } @old
+        },
+        'has told its old workers to end'
+    );
+
+    # The worker stands still, as on a busy machine, until its time for the connection is over.
+    kill STOP => @old;
+    $n->until(
+        sub {
+            !grep { slurp("/proc/$_/stat", absent => ') T') !~ /\) T/ } @old
+        },
+        'stands still'
+    );
+    $kept->send(POST => '/x', body => '{}');
+    sleep 2;
+    kill CONT => @old;
+    my $answer = $kept->receive('POST');
+    is "$answer->{status} $answer->{headers}{connection}", '401 close', 'by the old worker';
+    $n->until(
+        sub {
+            !grep { !$n->gone($_) } @old
+        },
+        'has none of the old workers'
+    );
+};
+
 subtest 'a worker that quits gracefully answers what has begun, then is gone' => sub {
     $slow->forget;
     my $flight = Punit::Client->new($n->port('http'))->send(GET => '/slow');

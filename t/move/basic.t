@@ -4,11 +4,11 @@ use strict;
 use warnings;
 use FindBin ();
 use lib "$FindBin::Bin/../lib";
-use Punit::Crossing;
+use Punit::MoveUnits;
 use Punit::Tries;
 use Test::More;
 
-my $x = Punit::Crossing->new(qw(eu us));
+my $x = Punit::MoveUnits->new(qw(eu us));
 my $eu = $x->mover('eu');
 my $us = $x->mover('us');
 

@@ -5,12 +5,12 @@ use strict;
 use warnings;
 use FindBin ();
 use lib "$FindBin::Bin/../lib";
-use Punit::Crossing;
+use Punit::MoveUnits;
 use Punit::Tries;
 use Test::More;
 use Time::HiRes qw(time sleep);
 
-my $x = Punit::Crossing->new(qw(eu us));
+my $x = Punit::MoveUnits->new(qw(eu us));
 my $eu = $x->mover('eu', PUNIT_MOVE_QUIET => '0s', PUNIT_MOVE_DWELL => '0s',
     PUNIT_MOVE_RESOLVE => '30s');
 my $us = $x->mover('us', PUNIT_MOVE_QUIET => '0s', PUNIT_MOVE_DWELL => '0s',

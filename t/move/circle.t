@@ -6,11 +6,11 @@ use strict;
 use warnings;
 use FindBin ();
 use lib "$FindBin::Bin/../lib";
-use Punit::Crossing;
+use Punit::MoveUnits;
 use Test::More;
 use Time::HiRes qw(sleep);
 
-my $x = Punit::Crossing->new(qw(eu us ap));
+my $x = Punit::MoveUnits->new(qw(eu us ap));
 my $us = $x->mover('us');
 my $u = $x->user(eu => 3);
 my ($fork) = $x->one(eu => 'select fork from punit.own where user_id = ?', $u);

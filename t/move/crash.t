@@ -4,11 +4,11 @@ use strict;
 use warnings;
 use FindBin ();
 use lib "$FindBin::Bin/../lib";
-use Punit::Crossing;
+use Punit::MoveUnits;
 use Test::More;
 use Time::HiRes qw(sleep);
 
-my $x = Punit::Crossing->new(qw(eu us));
+my $x = Punit::MoveUnits->new(qw(eu us));
 # the old owner asks early, unless a test wants it to keep still
 my $eu = $x->mover('eu', PUNIT_MOVE_RESOLVE => '60s');
 my $us = $x->mover('us');

@@ -5,12 +5,12 @@ use strict;
 use warnings;
 use FindBin ();
 use lib "$FindBin::Bin/../lib";
-use Punit::Crossing;
+use Punit::MoveUnits;
 use Punit::Tries;
 use Test::More;
 use Time::HiRes qw(time sleep);
 
-my $x = Punit::Crossing->new(qw(eu us));
+my $x = Punit::MoveUnits->new(qw(eu us));
 my %env = (PUNIT_MOVE_QUIET => '0s', PUNIT_MOVE_DWELL => '0s');
 my $us = $x->mover('us', %env, PUNIT_MOVERS => 1, PUNIT_DRAIN_SHARE => 10);
 

@@ -4,13 +4,13 @@ use strict;
 use warnings;
 use FindBin ();
 use lib "$FindBin::Bin/../lib";
-use Punit::Crossing;
+use Punit::MoveUnits;
 use Punit::Tries;
 use POSIX ();
 use Test::More;
 use Time::HiRes qw(time sleep);
 
-my $x = Punit::Crossing->new(qw(eu us));
+my $x = Punit::MoveUnits->new(qw(eu us));
 # no more than 10 rows may be left at FENCE, and each write makes 20
 $x->mover('eu', PUNIT_MOVE_QUIET => '0s');
 $x->mover('us', PUNIT_MOVE_QUIET => '0s', PUNIT_MOVE_ROWS => 10);

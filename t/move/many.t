@@ -5,11 +5,11 @@ use strict;
 use warnings;
 use FindBin ();
 use lib "$FindBin::Bin/../lib";
-use Punit::Crossing;
+use Punit::MoveUnits;
 use Test::More;
 use Time::HiRes qw(sleep);
 
-my $x = Punit::Crossing->new(qw(eu us));
+my $x = Punit::MoveUnits->new(qw(eu us));
 my $us = $x->mover('us', PUNIT_MOVERS => 2, PUNIT_MOVE_QUIET => '0s', PUNIT_MOVE_DWELL => '0s');
 
 # each of the two has its connection to eu, and so has the auditor: what they do first when they

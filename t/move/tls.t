@@ -5,14 +5,14 @@ use warnings;
 use FindBin ();
 use lib "$FindBin::Bin/../lib";
 use Punit::Authority;
-use Punit::Crossing;
+use Punit::MoveUnits;
 use Punit::Server qw(directory);
 use Test::More;
 
 my $ca = Punit::Authority->new(directory('tls'), 'ca');
 $ca->certify($_) for qw(eu us);
 
-my $x = Punit::Crossing->new({ unit => 'eu', tls => $ca->files('eu') },
+my $x = Punit::MoveUnits->new({ unit => 'eu', tls => $ca->files('eu') },
     { unit => 'us', tls => $ca->files('us') });
 $x->mover('eu', $ca->environment('eu'));
 my $us = $x->mover('us', $ca->environment('us'));

@@ -5,12 +5,12 @@ use strict;
 use warnings;
 use FindBin ();
 use lib "$FindBin::Bin/../lib";
-use Punit::Crossing;
+use Punit::MoveUnits;
 use POSIX ();
 use Test::More;
 use Time::HiRes qw(time sleep);
 
-my $x = Punit::Crossing->new(qw(eu us ap));
+my $x = Punit::MoveUnits->new(qw(eu us ap));
 $x->mover($_, PUNIT_MOVE_QUIET => '0s', PUNIT_MOVE_DWELL => '0s') for qw(eu us ap);
 
 # A child that appends n = 1, 2, 3... to the user's list at the owner, until it gets a line. It

@@ -163,8 +163,8 @@ subtest 'a misuse is one line that says what was meant' => sub {
     my @case = (
         [['mvoe'], 'there is no verb mvoe; did you mean `move`?'],
         [['mehs', 'status'], 'there is no verb mehs status; did you mean `mesh status`?'],
-        [['keys'], 'keys is no verb by itself; keys: list, rotate, sync'],
-        [['keys', 'lst'], 'there is no verb keys lst; keys: list, rotate, sync'],
+        [['keys'], 'keys is no verb by itself; keys: list, rotate, sync, retire'],
+        [['keys', 'lst'], 'there is no verb keys lst; keys: list, rotate, sync, retire'],
         [['help', 'mvoe'], 'there is no verb mvoe; did you mean `move`?'],
         [['frobnicate'], 'there is no verb frobnicate; `punitctl help` lists them'],
         [['--dir', '/', 'status'],
@@ -206,7 +206,7 @@ subtest 'help is on stdout when it is asked for' => sub {
         is_deeply([$out->('help', split(' ', $verb->{verb}))], [0, $text], 'and help');
     }
     my ($grouped, $text) = $out->('keys', '-h');
-    ok($grouped == 0 && 3 == (() = $text =~ /^  keys /mg), 'of a group, -h lists its verbs');
+    ok($grouped == 0 && 4 == (() = $text =~ /^  keys /mg), 'of a group, -h lists its verbs');
 };
 
 done_testing();

@@ -124,7 +124,7 @@ subtest 'roles' => sub {
         'at each unit');
     ($status, $output) = $units->punitctl('eu', 'user', 'grant', 'ada@example.org', 'king');
     ok($status == 1 && $output =~ /no role king; the roles are user, coach and editor/,
-        'a role that is none is refused')
+        'an unknown role is refused')
         or diag($output);
     ok(
         wait_until(

@@ -245,7 +245,7 @@ for my $case (
         'the address of the peers\' listener'
     ],
     [['PUNIT_HTTPS_REDIRECT=yes'], qr/expected on or off/, 'a redirect that is neither on nor off'],
-    [['PUNIT_REAL_IP_FROM=10.0.0.0/33'], qr{not "10\.0\.0\.0/33"}, 'a network that is none'],
+    [['PUNIT_REAL_IP_FROM=10.0.0.0/33'], qr{not "10\.0\.0\.0/33"}, 'an impossible network'],
     [['PUNIT_REAL_IP_FROM=10.0.0.1; #'], qr/expected networks/, 'a directive in place of one'],
     [['--http', '[::1:80'], qr/--http .*expected a name/, 'half of a bracket'],
     [['--http', '[127.0.0.1]:80'], qr/--http .*expected a name/, 'an IPv4 address in brackets'],

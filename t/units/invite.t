@@ -7,11 +7,13 @@ use FindBin ();
 use lib "$FindBin::Bin/../lib";
 use DBI;
 use File::Copy qw(copy);
+use JSON::PP qw(decode_json);
 use Test::More;
 
 use Punit::Command qw(capture);
 use Punit::File qw(slurp spew);
 use Punit::Lone;
+use Punit::Schema;
 use Punit::Server qw(directory);
 use Punit::Tree qw(program);
 use Punit::Wait qw(wait_until);
@@ -268,6 +270,11 @@ subtest 'a unit that comes later takes one command at each unit that is there' =
         like($output, qr/peer la: listener 127\.0\.0\.1:18204, PostgreSQL 127\.0\.0\.1:18304/,
             'and shows where it is');
     }
+    is(ctl('unit', 'add', 'la', '--dir', "$dir/ap", '--json'), 0, 'the same call again, as JSON');
+    my $added = eval { decode_json($output) } // {};
+    is_deeply([Punit::Schema->new('unit add')->wrong($added)], [], 'is as its schema says')
+        or diag($output);
+    is("$added->{unit} $added->{added} $added->{peers}", 'ap la 3', 'and names the unit');
     is(ctl('mesh', 'join', '--dir', "$dir/la"), 0, 'la subscribes to them') or diag($output);
     for my $id (@units, 'la') {
         ok(wait_until(sub { ($unit{$id}->ctl('status'))[0] == 0 }, 30), "all of $id is good")

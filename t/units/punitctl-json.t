@@ -79,7 +79,25 @@ object(0, 'verify', $user, at('eu'));
 object(0, 'verify', '--all', at('eu'));
 object(0, 'moves', '--all', at('us'));
 
+is(object(0, 'peer', 'us', at('eu'))->{state}, 'up', 'peer gives the mark');
+is(object(0, 'peer', 'us', '--down', at('eu'))->{state}, 'down', 'and the new one');
+object(0, 'peer', 'us', '--up', at('eu'));
+ok(object(0, 'doctor', at('eu'))->{good}, 'doctor says that nothing fails');
+is_deeply(
+    [sort map { $_->{name} } @{ object(0, 'certificates', at('eu'))->{certificates} }],
+    ['authority', 'unit'], 'certificates names them'
+);
+ok(object(0, 'certificates', '--reload', at('eu'))->{reloaded}, 'and says that they are read');
+
 # ---- what does something
+my $account = 'a@example.org';
+$units->http('eu', POST => '/auth/register', undef,
+    { email => $account, password => 'correct horse', name => 'A' });
+is_deeply(object(0, 'user grant', $account, 'editor', at('eu'))->{roles},
+    ['user', 'editor'], 'user grant gives the roles');
+is_deeply(object(0, 'user', $account, at('eu'))->{roles}, ['user', 'editor'], 'user too');
+is_deeply(object(0, 'user revoke', $account, 'editor', at('eu'))->{roles},
+    ['user'], 'user revoke gives those that are left');
 is(object(0, 'schema', at('eu'))->{schema}{dry_run}, JSON::PP::false(), 'schema is applied');
 is_deeply(object(0, 'schema', '--dry-run', at('eu'))->{schema}{applied},
     [], 'schema --dry-run finds nothing to apply');
@@ -104,6 +122,12 @@ is_deeply($missing->{missing_at}, ['us'], 'and the units');
 object(0, 'keys sync', at('us'));
 wait_until(sub { (capture($ctl, 'mesh', 'wait', at('us')))[0] == 0 }, 20);
 is(object(0, 'keys rotate', at('eu'))->{before}, 'eu-1', 'keys rotate names the key of before');
+$units->process('us', 'mover', 'down');
+my $kept = object(1, 'keys retire', 'eu-1', '--within', '0', at('eu'));
+is_deeply([$kept->{error}{name}, @{ $kept->{held_by} }],
+    ['timed-out', 'us'], 'keys retire names the units that have not heard of it');
+$units->process('us', 'mover', 'up');
+is_deeply(object(0, 'keys retire', 'eu-1', at('eu'))->{held_by}, [], 'and waits for them');
 
 is(object(0, 'move', $user, '--to', 'us', '--dry-run', at('eu'))->{mode},
     'full', 'move --dry-run says what would be sent');
@@ -137,6 +161,7 @@ subtest 'moves --watch --json prints an object a line until Ctrl-C' => sub {
 
 # ---- errors
 subtest 'an error is in the object, with its kind and what to do' => sub {
+    object(0, 'ca init', '--ca', "$dir/stranger");
     my %case = (
         'no-unit' => [1, 'status', '--dir', '/nowhere'],
         'no-user' => [1, 'user', '00000000-0000-4000-8000-000000000000', at('eu')],
@@ -146,6 +171,8 @@ subtest 'an error is in the object, with its kind and what to do' => sub {
         'file' => [1, 'import', 'exercises', "$dir/nothing", at('eu')],
         'bad-setting' => [1, 'unit init', 'eu', at('eu'), '--http', 'here'],
         'refused' => [1, 'unit remove', 'us', '--within', '1', at('eu')],
+        'certificate' =>
+            [1, 'unit invite', 'ap', addresses(), '--ca', "$dir/stranger", at('eu')],
         'usage' => [2, 'mesh wait', '--within', 'soon', at('eu')],
     );
     for my $kind (sort keys %case) {
@@ -155,7 +182,7 @@ subtest 'an error is in the object, with its kind and what to do' => sub {
     my $unit = object(@{ $case{'no-unit'} });
     like($unit->{error}{do}, qr/^make one with/, 'what to do stands alone');
     my ($status, $text) = capture($ctl, 'mvoe', '--json');
-    is("$status " . $json->decode($text)->{error}{name}, '2 usage', 'of a verb that is none too');
+    is("$status " . $json->decode($text)->{error}{name}, '2 usage', 'of an unknown verb too');
 };
 
 subtest 'Ctrl-C while a verb waits' => sub {
@@ -193,16 +220,41 @@ subtest '--quiet prints nothing but errors' => sub {
         'an error is printed');
 };
 
-# The last: us leaves.
+# The last: us leaves, and ap is invited.
 object(0, 'drain', 'us', '--to', 'eu', at('us'));
 object(0, 'unit remove', 'us', at('us'));
-is(object(0, 'unit remove', 'us', at('eu'))->{adopter}, 'eu', 'unit remove names the adopter');
+my $removed = object(0, 'unit remove', 'us', at('eu'));
+is($removed->{adopter}, 'eu', 'unit remove names the adopter');
+like("@{ $removed->{steps} }", qr/NGINX .* has read .*us is no peer any more/,
+    'and all its steps, in their order');
+my $made_ca = object(0, 'ca init', '--ca', "$dir/other-ca");
+ok($made_ca->{made} && $made_ca->{authority} eq "$dir/other-ca", 'ca init names the authority');
+ok(!object(0, 'ca init', '--ca', "$dir/other-ca")->{made}, 'and says that it was there');
+my $signed = object(0, 'ca unit', 'ap', '--ca', "$dir/other-ca", '--out', "$dir/signed");
+is_deeply([map { -e $signed->{$_} ? $_ : () } 'certificate', 'key'],
+    ['certificate', 'key'], 'ca unit names its files');
+my $invite = object(0, 'unit invite', 'ap', addresses(), '--ca', "$dir/ca", '--out',
+    "$dir/ap.invite", at('eu'));
+is("$invite->{unit} $invite->{invited} $invite->{file}",
+    "eu ap $dir/ap.invite", 'unit invite names both units and the file');
+my $late = object(1, 'unit init', '--invited', "$dir/pepper", '--dir', "$dir/ap");
+is($late->{error}{name}, 'bad-file', 'what is no invite is told by its kind');
+my $guest = object(0, 'unit init', '--invited', $invite->{file}, '--dir', "$dir/ap");
+is("$guest->{unit} $guest->{invited_by}", 'ap eu', 'unit init names the unit that invites');
+my $first = object(0, 'unit init', 'zz', '--new', '--dir', "$dir/zz");
+is("$first->{unit} $first->{authority}", "zz $dir/zz/ca", 'unit init --new names its authority');
 
 my @verbs = sort map { $_->{verb} } @{ object(0, 'help')->{verbs} };
 is_deeply([sort keys %seen], \@verbs, 'each verb of the table was run here');
 is_deeply([sort(Punit::Schema::verbs())], \@verbs, 'each verb has a schema');
 
 done_testing();
+
+# The addresses of a further unit, as options.
+sub addresses {
+    my $port = $units->base + 90;
+    return map { ("--$_", '127.0.0.1:' . $port++) } 'http', 'peer', 'pg';
+}
 
 # The process handles SIGINT by itself.
 sub caught {

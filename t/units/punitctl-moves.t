@@ -7,6 +7,7 @@ use FindBin ();
 use lib "$FindBin::Bin/../lib";
 use JSON::PP qw(decode_json);
 use Punit::File qw(slurp);
+use Punit::Schema;
 use Punit::Units;
 use Punit::Wait qw(patience wait_until);
 use Test::More;
@@ -30,6 +31,14 @@ sub user {
     ) if $rows;
     $eu->commit;
     return $u;
+}
+
+# The process of `punitctl drain eu`.
+sub watcher {
+    my $dir = $units->dir;
+    my ($pid) = grep { slurp("/proc/$_/cmdline", absent => '') =~ /\0drain\0eu\0.*\Q$dir\E/ }
+        map { m{(\d+)$} } glob '/proc/[0-9]*';
+    return $pid;
 }
 
 sub json {
@@ -81,6 +90,7 @@ $eu->do(
 ($status, $said) = json('eu', 'verify', $u);
 is("$status $said->{different} $said->{faults}[0]{fault}", '1 1 rows differ',
     'a row less at one of them is found: exit code 1');
+is($said->{error}{name}, 'inconsistent', 'which is a kind of errors');
 ($status, $said) = $units->punitctl('us', 'verify', '--all');
 is($status, 1, 'also by --all') or diag $said;
 like($said, qr/\Q$u\E: rows differ/, 'which names the user');
@@ -207,9 +217,7 @@ is($owned->(), 5, 'so nobody goes any more');
 $units->process('us', 'mover', 'down');
 my $interrupted = $units->punitctl_begin(@to_us);
 wait_until(sub { $eu->selectrow_array('select count(*) from punit.drain_user') == 5 }, 20);
-my ($watcher) = grep { slurp("/proc/$_/cmdline", absent => '') =~ /\0drain\0eu\0/ }
-    map { m{(\d+)$} } glob '/proc/[0-9]*';
-kill INT => $watcher;
+kill INT => watcher();
 ($status, $said) = $interrupted->();
 is($status, 130, 'SIGINT ends the watching: exit code 130') or diag $said;
 like($said, qr/^eu: 5 users are here$/m, 'its first line came at once');
@@ -219,6 +227,21 @@ like(
     'the last line says that the drain goes on, and how to end it'
 );
 is($eu->selectrow_array('select count(*) from punit.drain'), 1, 'so it does');
+$interrupted =
+    $units->punitctl_begin('eu', 'drain', 'eu', '--to', 'us', '--within', '60', '--json');
+wait_until(
+    sub {
+        my $pid = watcher() or return 0;
+        return slurp("/proc/$pid/status", absent => '') =~ /^SigCgt:\s*\w*[4-7c-f]\w{3}$/m;
+    },
+    20
+);
+kill TERM => watcher();
+($status, $said) = $interrupted->();
+$said = eval { decode_json($said) } // { output => $said };
+is("$status $said->{error}{name} $said->{left}", '130 interrupted 5', 'SIGTERM does so, as JSON')
+    or diag explain $said;
+is_deeply([Punit::Schema->new('drain')->wrong($said)], [], 'as the schema says');
 
 # ---- the same drain to another unit: what the first one asked for is withdrawn
 $eu->do(q{insert into punit.peer (id, pg) values ('ap', 'host=127.0.0.1 port=9')});

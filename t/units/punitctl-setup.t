@@ -51,7 +51,7 @@ subtest 'the unit is in --dir, else in PUNIT_DIR, else in /etc/punit' => sub {
     {
         local $ENV{PUNIT_DIR} = "$dir/none";
         is(ctl('mesh', 'status'), 1, 'PUNIT_DIR without a unit fails');
-        like($output, qr{^punitctl: $dir/none holds no unit \(no unit\.env; PUNIT_DIR\)},
+        like($output, qr{^punitctl: $dir/none holds no unit \(no unit\.env, PUNIT_DIR\)},
             'and the line names it, and where it comes from');
     }
 SKIP: {
@@ -121,7 +121,8 @@ subtest 'an authority that no unit keeps' => sub {
         'unit', 'init', 'eu', '--dir', "$dir/given", '--new', '--cert', "$dir/out/eu.pem", '--key',
         "$dir/out/eu.key", '--cacert', "$dir/vault/ca.pem"
     );
-    like($output, qr/took the given certificate$/m, 'unit init --new takes such a certificate');
+    like($output, qr/took the given certificate, its key and the authority's certificate$/m,
+        'unit init --new takes such a certificate');
     ok(!-e "$dir/given/ca", 'and makes no authority of its own then');
 };
 

@@ -5,13 +5,14 @@ use strict;
 use warnings;
 use FindBin ();
 use lib "$FindBin::Bin/../lib";
+use File::Path qw(make_path);
 use JSON::PP qw(decode_json);
 use Test::More;
 
 use Punit::Command qw(as_punit begin capture spawn);
 use Punit::File qw(slurp spew);
 use Punit::Server qw(directory);
-use Punit::Tree qw(module program);
+use Punit::Tree qw(module program root);
 use Punit::Wait qw(wait_until);
 
 my ($daemon) = grep {-x} qw(/usr/bin/dbus-daemon);
@@ -94,7 +95,53 @@ is($is{auth}{state}, 'silent', 'a service that runs and takes no connection is s
 is("@{ $is{postgres} }{qw(state pid)}", "up $$", 'PostgreSQL has a service of its own name');
 is($is{grid}{state}, 'down', 'a service that systemd does not know is down');
 
+# ---- the sockets that systemd made of NGINX's addresses
+sub init {
+    my @words = @_;
+    my ($ended, $said) =
+        capture(program('punitctl'), 'unit', 'init', 'eu', '--dir', "$dir/eu", @words);
+    is($ended, 0, "unit init @words") or diag $said;
+    return $said;
+}
+my $told = qr/systemctl daemon-reload\n.*systemctl stop punit-nginx.socket punit-nginx\n/;
+unlike(init(), $told, 'while all addresses of NGINX stay, the operator need not do anything');
+like(init('--admin', '127.0.0.1:29814'), $told, 'systemd must be told of another address');
+like(init('PUNIT_ADMIN=off'), $told, 'and of one that is gone');
+unlike(init('PUNIT_ADMIN=off'), $told, 'but not again');
+my $generator = root() . '/conf/systemd-generators/punit-generator';
+
+# The addresses of the socket that the generator makes.
+sub generated {
+    my @listens = @_;
+    local $ENV{PUNIT_DIR} = "$dir/generator";
+    make_path("$dir/generator/nginx/unit", "$dir/generated");
+    spew("$dir/generator/nginx/unit/public.conf", map {"    listen   $_;\n"} @listens);
+    unlink "$dir/generated/punit-nginx.socket";
+    my ($ended, $said) = capture($generator, "$dir/generated");
+    is("$ended $said", '0 ', 'the generator works') or return '';
+    my $socket = slurp("$dir/generated/punit-nginx.socket", absent => '');
+    return join ' ', $socket =~ /^ListenStream=(.*)$/mg;
+}
+is(
+    generated('10.1.0.1:80', '[2001:db8::1]:443 ssl http2', 'unix:/var/lib/punit/sock/admin.sock'),
+    '10.1.0.1:80 [2001:db8::1]:443 /var/lib/punit/sock/admin.sock',
+    'the generator makes a socket of IPv4, IPv6 and of the admin side'
+);
+is(generated('127.0.0.1:80', '0.0.0.0:80', '[::1]:80'),
+    '0.0.0.0:80 [::1]:80', 'an address of all hosts has those of its family');
+is(generated('eu.example.org:80', 'unix:/etc/cron.d/x', '10.1.0.1:80|x'),
+    '', 'and none of a name, or of what is no address');
+{
+    local $ENV{PUNIT_DIR} = "$dir/eu";
+    is((capture($generator, "$dir/generated"))[0], 0, 'of what unit init wrote');
+    is(
+        join(' ', slurp("$dir/generated/punit-nginx.socket") =~ /^ListenStream=(.*)$/mg),
+        "127.0.0.1:29811 127.0.0.1:29812 $dir/eu/sock/admin.sock", 'it makes all of the sockets'
+    );
+}
+
 states('/nonexistent/unit.env', %running);
+unlike(init('--admin', '127.0.0.1:29814'), $told, 'of another unit systemd knows nothing');
 %is = processes();
 is($is{gridd}{state}, 'down', 'services of another directory say nothing about this unit');
 ok(!defined $is{gridd}{restarts}, 'nobody counts restarts then');

@@ -31,7 +31,11 @@ for my $service (@services) {
 
 subtest 'the description is one by the schema of OpenAPI' => sub {
     is $api->document->{openapi}, '3.1.0';
-    is_deeply [map {"$_"} $api->errors], [];
+SKIP: {
+        skip 'JSON::Validator has not the schema of OpenAPI; `make openapi` has', 1
+            if !$api->has_schema;
+        is_deeply [map {"$_"} $api->errors], [];
+    }
     my %ids;
     $ids{ $_->{operationId} // '' }++ for values %$operations;
     is_deeply [grep { $ids{$_} > 1 || $_ eq '' } keys %ids], [], 'operations have ids of their own';

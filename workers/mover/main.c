@@ -58,6 +58,10 @@ static char **reload_argv;
 static void
 end(int level, const char *how)
 {
+    if (reload_argv != NULL || !own) {
+        datagram_hand_on(reports);
+    }
+
     punit_log(level, "stopped", "how=%s reload=%d", how, reload_argv != NULL);
 
     if (reload_argv != NULL) {

@@ -5,7 +5,7 @@ package Punit::OpenAPI;
 # differs in how null is allowed.
 #
 #   my $api = Punit::OpenAPI->new('doc/openapi.yaml');
-#   $api->errors;  # of the description itself, by OpenAPI's own schema
+#   $api->errors;  # of the description itself, by OpenAPI's own schema, if has_schema
 #   $api->operations;                               # 'GET /sports/{id}' => the operation
 #   my @wrong = $api->wrong_request('GET /sports/{id}', path => {...}, query => {...},
 #       headers => {...}, body => ...);
@@ -15,6 +15,7 @@ package Punit::OpenAPI;
 use strict;
 use warnings;
 use Carp qw(croak);
+use Digest::MD5 qw(md5_hex);
 use JSON::PP ();
 use JSON::Validator;
 use YAML::XS ();
@@ -39,6 +40,13 @@ sub new {
 sub document { return $_[0]{document} }
 sub operations { return $_[0]{operations} }
 sub errors { return @{ $_[0]{schema}->errors } }
+
+# Debian 13's JSON::Validator comes without OpenAPI's own schema, and would fetch it.
+sub has_schema {
+    my $schema = $_[0]{schema};
+    my $file = md5_hex($schema->specification);
+    return scalar grep { -r "$_/$file" } @{ $schema->store->cache_paths };
+}
 
 # The same in the words of OpenAPI 3.0: [T, 'null'] is T and nullable. What is no schema stands
 # where it is referred to: of headers, JSON::Validator follows no reference.

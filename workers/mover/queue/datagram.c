@@ -52,6 +52,18 @@ datagram_open(const char *path)
 }
 
 
+/* A datagram in the making, for the socket itself. */
+typedef struct {
+    int                fd;
+    struct sockaddr_un to;
+    socklen_t          to_len;
+    size_t             len;
+    long               users, lost;
+    long               within; /* users of this datagram */
+    char               text[DATAGRAM_MAX];
+} letter_t;
+
+
 static bool
 take_line(const char *line, size_t len)
 {
@@ -97,5 +109,62 @@ datagram_read(int fd)
         punit_log(PUNIT_LOG_WARN, "datagram", "ignored_lines=%ld", ignored);
         complained_at = punit_clock_ms();
         ignored = 0;
+    }
+}
+
+
+static void
+letter_send(letter_t *letter)
+{
+    if (letter->len > 0
+        && sendto(letter->fd, letter->text, letter->len, MSG_DONTWAIT | MSG_NOSIGNAL,
+                  (struct sockaddr *) &letter->to, letter->to_len)
+               < 0)
+    {
+        letter->lost += letter->within;
+    }
+
+    letter->len = 0;
+    letter->within = 0;
+}
+
+
+static void
+letter_add(const report_t *report, void *context)
+{
+    letter_t *letter = context;
+    char      line[USER_SIZE + UNIT_SIZE + 64];
+    int       n = snprintf(line, sizeof(line), "f %s %s %lld %ld\n", report->user, report->unit,
+                           report->epoch, report->count);
+
+    if (letter->len + (size_t) n > sizeof(letter->text)) {
+        letter_send(letter);
+    }
+
+    memcpy(letter->text + letter->len, line, (size_t) n);
+    letter->len += (size_t) n;
+    letter->within++;
+    letter->users++;
+}
+
+
+void
+datagram_hand_on(int fd)
+{
+    static letter_t letter;
+
+    letter.fd = fd;
+    letter.to_len = sizeof(letter.to);
+
+    if (getsockname(fd, (struct sockaddr *) &letter.to, &letter.to_len) < 0) {
+        return;
+    }
+
+    queue_evidence(letter_add, &letter);
+    letter_send(&letter);
+
+    if (letter.users > 0) {
+        punit_log(letter.lost > 0 ? PUNIT_LOG_WARN : PUNIT_LOG_INFO, "handed-on",
+                  "users=%ld lost=%ld", letter.users, letter.lost);
     }
 }

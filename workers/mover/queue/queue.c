@@ -429,6 +429,29 @@ queue_sweep(void)
 
 
 void
+queue_evidence(void (*tell)(const report_t *report, void *context), void *context)
+{
+    long now = punit_clock_ms();
+
+    pthread_mutex_lock(&lock);
+
+    for (int i = 0; i < BUCKETS; i++) {
+        for (const entry_t *e = buckets[i]; e != NULL; e = e->next) {
+            report_t report = { .kind = 'f', .epoch = e->job.epoch, .count = e->nrequests };
+
+            if (e->nrequests > 0 && e->job.unit[0] != '\0' && is_here(e, now)) {
+                strcpy(report.user, e->job.user);
+                strcpy(report.unit, e->job.unit);
+                tell(&report, context);
+            }
+        }
+    }
+
+    pthread_mutex_unlock(&lock);
+}
+
+
+void
 queue_stop(void)
 {
     pthread_once(&once, init);

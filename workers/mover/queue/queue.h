@@ -56,6 +56,9 @@ long queue_charge(double began_ms);
 /* Forgets users without work or evidence; gives how many remain. */
 long queue_sweep(void);
 
+/* Calls `tell` with the evidence of each user who has some, as one report. */
+void queue_evidence(void (*tell)(const report_t *report, void *context), void *context);
+
 /* Wakes the waiting threads because the process stops. */
 void queue_stop(void);
 

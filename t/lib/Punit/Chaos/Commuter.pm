@@ -1,7 +1,7 @@
 package Punit::Chaos::Commuter;
 
 # Users who flip between units and write, against units that run (Punit::Units), and what it cost
-# them. Used by t/chaos/commuter and, in short, by t/commuter.t.
+# them. Used by t/chaos/commuter and, in short, by t/move/commuter.t.
 
 use strict;
 use warnings;

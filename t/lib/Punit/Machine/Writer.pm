@@ -21,10 +21,11 @@ use constant PAUSE => 0.02;
 sub begin {
     my ($class, $url, $token) = @_;
     pipe(my $from, my $to) or croak "pipe: $!";
+    my $parent = $$;
     my $pid = fork // croak "fork: $!";
     if (!$pid) {
         close $from or POSIX::_exit(1);
-        my $said = _write($url, $token);
+        my $said = _write($url, $token, $parent);
         print {$to} JSON::PP::encode_json($said);
         close $to or POSIX::_exit(1);
         POSIX::_exit(0);
@@ -34,12 +35,12 @@ sub begin {
 }
 
 sub _write {
-    my ($url, $token) = @_;
+    my ($url, $token, $parent) = @_;
     my (@written, @failed, $ends);
     my %headers = (authorization => "Bearer $token", 'content-type' => 'application/json');
     local $SIG{TERM} = sub { $ends = 1 };
     my @clients = map { HTTP::Tiny->new(timeout => patience(15), keep_alive => $_) } 1, 0;
-    for (my $n = 1; !$ends; $n++) {
+    for (my $n = 1; !$ends && getppid == $parent; $n++) {
         my $text = "written $n";
         my $answer = $clients[$n % 2]->post(
             "$url/social/posts",

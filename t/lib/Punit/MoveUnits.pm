@@ -1,4 +1,4 @@
-package Punit::Crossing;
+package Punit::MoveUnits;
 
 # Units for tests of the move: a PostgreSQL each with the schema punit, two users' tables and one
 # reference table, which know each other; movers are started by the test. Everything a test asks of
