@@ -26,7 +26,7 @@ BUILD_PACKAGES := build-essential debhelper pkg-config nginx-dev libpcre2-dev zl
 RUN_PACKAGES   := nginx postgresql memcached runit openssl curl perl adduser
 TEST_PACKAGES  := libcmocka-dev libdbd-pg-perl libnet-dbus-perl dbus libjson-validator-perl \
 	libyaml-libyaml-perl cppcheck lintian mandoc procps spin clang-format libperl-critic-perl \
-	shellcheck mmdebstrap systemd-container iproute2 logrotate
+	shellcheck mmdebstrap systemd-container iproute2 logrotate libio-socket-ssl-perl
 FUZZ_PACKAGES  := clang libclang-rt-dev
 # the load, and the peers that are compared with
 BENCH_PACKAGES := wrk haproxy libnginx-mod-http-js libnginx-mod-http-lua libnginx-mod-http-memc \

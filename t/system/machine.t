@@ -8,19 +8,21 @@ use strict;
 use warnings;
 use FindBin ();
 use lib "$FindBin::Bin/../lib";
+use JSON::PP qw(decode_json);
 use Test::More;
+use Time::HiRes qw(time);
 
 use File::Copy qw(copy);
 use File::Path qw(make_path remove_tree);
 
 use Punit::Authority;
 use Punit::Command qw(capture);
-use Punit::File qw(spew);
+use Punit::File qw(slurp spew);
 use Punit::Machine qw(cannot own_network);
 use Punit::Machine::Document;
 use Punit::Machine::Fronts;
 use Punit::Machine::Image qw(image);
-use Punit::Machine::Packages qw(next_release);
+use Punit::Machine::Packages qw(former_release FORMER);
 use Punit::Machine::Writer;
 use Punit::Server qw(directory);
 use Punit::Services qw(services);
@@ -29,6 +31,17 @@ use Punit::User;
 use Punit::Wait qw(wait_until);
 
 my $source = root();
+
+# How long each part took.
+my $began = time;
+
+sub part {
+    my ($name) = @_;
+    note sprintf '%5.1f s  %s', time - $began, $name;
+    $began = time;
+    return;
+}
+
 if (my $why = cannot()) {
     $ENV{CI} ? BAIL_OUT("CI boots machines: $why") : plan skip_all => $why;
 }
@@ -44,45 +57,95 @@ copy($_, $packages) or BAIL_OUT("$_: $!")
     for glob +($ENV{PUNIT_DEBS} // "$source/build/deb") . '/*.deb';
 my @debs = glob "$packages/*.deb";
 my $image = image(debs => \@debs);
+part('packages and image');
 my $document =
     Punit::Machine::Document->new($ENV{PUNIT_OPERATIONS} // "$source/doc/OPERATIONS.md");
 
 # ---- pasting
 
-# Lines that are no commands, or that are not run here, and why.
+# Commands that are not run here, and why.
 my @excluded = (
-    [qr/^\w\w  10\.\d/ => 'a line of the file of units'],
-    [qr/^curl -X PUT/ => 'the address is that of a unit of make run'],
+    [qr/^make install prefix=/ => 'a machine without the packages: t/system/deb.t'],
+    [qr/^sv / => 'units under runit: t/units/maintenance.t'],
+    [qr/^certbot / => 'no server of ACME is here: t/units/https.t'],
+    [qr/^ssh -L / => 'the machines have no server of SSH'],
+    [qr/^punitctl unit remove \w+ --stopped$/ => 'a unit that is lost: t/units/unit-remove.t'],
+    [qr/^punitctl unit add la$/ => 'a fourth unit: t/units/invite.t'],
+    [qr/^punitctl mesh resync THIS$/ => 'as mesh resync PEER, which is run'],
+    [qr/^punitctl user$/ => 'it stands for the next line with a user'],
+    [qr/^punitctl unit remove$/ => 'it stands for the line with a unit'],
 );
 
 # Lines that are pasted in another form, and why.
 my @otherwise = (
     [qr/^make deb && / => sub {''}, 'the packages are built'],
+    [qr/^scp .*/ => sub { send_invite($_[0]); 'true' }, 'the machines have no server of SSH'],
     [qr/^punitctl cancel .*/ => sub {"$_[0]; test \$? = 1"}, 'the user has arrived'],
     [qr/^punitctl moves --watch$/ => sub {"timeout --signal=INT 3 $_[0]; test \$? = 124"}, 'ends'],
 );
 
-# Pastes a line into a machine, where it must succeed. `change` makes it a line of another unit.
+my %address = (eu => '10.1.0.1', us => '10.2.0.1', ap => '10.3.0.1');
+my @units = qw(eu us ap);
+my %machine;
+
+# Does at eu what the line of scp says.
+sub send_invite {
+    my ($line) = @_;
+    my ($file, $to) = $line =~ /^scp (\S+) (10[\d.]+):$/ or die "not understood: $line";
+    my ($unit) = grep { $address{$_} eq $to } @units;
+    my ($from, $there) = map { $machine{$_}->root . "/root/$file" } 'eu', $unit;
+    is(sprintf('%o', (stat $from)[2] & oct 7777), '600', "$file is for its writer alone");
+    copy($from, $there) && chmod(0600, $there) or die "$file: $!";
+    return;
+}
+
+# Pastes a step of the document into a machine, where it must succeed. `change` makes it a line of
+# another unit.
 sub paste {
-    my ($machine, $line, %o) = @_;
-    my $command = $line;
+    my ($machine, $step, %o) = @_;
+    my $command = $step->{line};
     for (@otherwise) {
         my ($pattern, $instead) = @$_;
         $command =~ s/($pattern)/$instead->($1)/e;
     }
     $command = $o{change}->($command) if $o{change};
-    my $settings = 'test ! -e /etc/punit/unit.env || { set -a; . /etc/punit/unit.env; set +a; }';
-    my ($status, $output) = $machine->run("$settings; $command");
-    is($status, $o{status} // 0, "$machine->{name}: $line") or diag $output;
-    $document->done($line);
+    my ($status, $output) = $machine->run($command);
+    is($status, $o{status} // 0, "$machine->{name}: $step->{line}") or diag $output;
+    $step->{done} = 1;
     return $output;
 }
 
-# A command that a sentence of the document names, with FILE in it for a name.
-sub paste_named {
+# Pastes the lines of a section where the document says, else at `units`. Returns how many.
+sub walk {
+    my ($section, @default) = @_;
+    my $count = 0;
+    for my $step ($document->steps($section)) {
+        for my $unit (@{ $step->{at} } ? @{ $step->{at} } : @default) {
+            paste($machine{$unit}, $step);
+            $count++;
+        }
+    }
+    return $count;
+}
+
+# A command that a sentence of the document names. `as` are its words in capitals.
+sub paste_spoken {
     my ($machine, $command, %o) = @_;
-    ok($document->names($command), "the document names $command");
-    return paste($machine, $command, change => sub { $_[0] =~ s/FILE/units/r }, %o);
+    my $step = $document->spoken($command);
+    ok($step, "the document names $command") or return;
+    my $as = delete $o{as} // {};
+    my $change = sub {
+        my ($line) = @_;
+        $line =~ s/\b$_\b/$as->{$_}/g for sort keys %$as;
+        return $line;
+    };
+    return paste($machine, $step, change => $change, %o);
+}
+
+# Makes a line about eu one of another unit.
+sub at {
+    my ($unit) = @_;
+    return (change => sub { $_[0] =~ s/\beu\b/$unit/gr =~ s/10\.1\.0\.1/$address{$unit}/gr });
 }
 
 sub stop_unless_good {
@@ -111,8 +174,9 @@ sub put_packages {
     for (@files) { copy($_, "$folder/") or BAIL_OUT("$_: $!") }
     return;
 }
-put_packages($bare, @debs);
-my ($install, $init, $enable) = $document->lines('A unit from nothing');
+my @former = former_release(directory('former'), @debs);
+put_packages($bare, @former);
+my ($install, $init, $enable) = $document->steps('A unit from nothing');
 paste($bare, $install);
 stop_unless_good('the packages are not installed');
 
@@ -134,83 +198,189 @@ is(
 );
 $bare->stop;
 
+part('the former packages on a bare machine');
+
 # ---- three units
 
-my %address = (eu => '10.1.0.1', us => '10.2.0.1', ap => '10.3.0.1');
-my @units = qw(eu us ap);
-my $directory = directory('ca');
-my $authority = Punit::Authority->new($directory, 'ca');
-my %machine;
-for my $unit (@units) {
-    $authority->certify($unit);
+sub machine {
+    my ($unit) = @_;
     my $m = $machine{$unit} = Punit::Machine->new(
         name => $unit, below => [$bare->layer, $image], address => "$address{$unit}/8"
     );
-    for ("$unit.pem", "$unit.key", 'ca.pem') {
-        copy("$directory/$_", $m->root . "/root/$_") or BAIL_OUT("$_: $!");
-    }
-    spew($m->root . '/root/pepper', '0f' x 32, "\n");
-    spew(
-        $m->root . '/root/units',
-        map { my $a = $address{$_}; "$_  $a:80  $a:8443  $a:5432\n" } @units
-    );
-    $m->start;
-    paste(
-        $m, $init,
-        change => sub { $_[0] =~ s/\beu\b/$unit/gr =~ s/10\.1\.0\.1/$address{$unit}/gr });
-    paste($m, $enable);
-    all_run($m, 'each part of the unit runs');
-    stop_unless_good("$unit does not run");
+    return $m->start;
 }
 
-# punitctl tests NGINX's configuration as the user punit, which may not bind port 80.
-my $unbound = 'punitctl may not bind port 80 when it tests the configuration of NGINX';
+my $fronts = Punit::Machine::Fronts->new(map { $_ => "http://$address{$_}" } @units);
+my $commands = 2;
+machine('eu');
+paste($machine{eu}, $_) for $init, $enable;
+all_run($machine{eu}, 'each part of the unit runs');
+stop_unless_good('eu does not run');
+my $ben = Punit::User->register($fronts, 'eu');
+is($ben->post('eu')->{status}, 201, 'a system of one unit registers users, who write');
+paste_spoken(
+    $machine{eu}, 'punitctl import exercises FILE',
+    as => { FILE => '/usr/share/punit/conf/exercises.json' });
+part('a system of one unit');
 
-sub reload_nginx {
-    for my $unit (@_) {
-        my ($reloaded, $why) = $machine{$unit}->run('systemctl reload punit-nginx');
-        is($reloaded, 0, "$unit: NGINX reads its configuration again") or diag $why;
+machine($_) for qw(us ap);
+$commands += walk('Units that know each other');
+stop_unless_good('the units do not know each other');
+cmp_ok($commands, '<=', 12, "three units take $commands commands after the installation");
+all_run($machine{$_}, 'each part of the unit runs') for @units;
+for my $unit (@units) {
+    my $user = Punit::User->register($fronts, $unit);
+    is($user->post($unit)->{status}, 201, "a user registers at $unit and writes");
+}
+stop_unless_good('a unit does not serve');
+part('three units');
+
+# What a line says with --json.
+sub said {
+    my ($machine, $line) = @_;
+    my ($exit, $output) = $machine->run("$line --json");
+    is($exit, 0, "$machine->{name}: $line --json") or diag $output;
+    return scalar(eval { decode_json($output) }) // {};
+}
+
+# Each unit is good, as its operator sees it.
+sub all_good {
+    my @names = @_;
+    for my $unit (@names) {
+        my $m = $machine{$unit};
+        paste_spoken($m, 'punitctl status');
+        paste_spoken($m, 'punitctl doctor');
+        my $state = said($m, 'punitctl status');
+        my @processes = @{ $state->{processes} // [] };
+        ok($state->{good}, "$unit: the unit is good");
+        is_deeply(
+            [map { $_->{name} } grep { $_->{state} ne 'up' || !$_->{pid} } @processes], [],
+            "$unit: each process is up, and has a pid"
+        );
+        is(scalar(grep { $_->{name} eq 'gridd' } @processes), 1, "$unit: gridd, too");
+        said($m, 'punitctl doctor');
     }
     return;
 }
-{
-    local $TODO = $unbound;
-    paste_named($machine{$_}, 'punitctl unit add FILE') for @units;
-    paste_named($machine{$_}, 'punitctl mesh join') for @units;
-}
-reload_nginx(@units);
-paste_named($machine{eu}, 'punitctl seed');
-stop_unless_good('the units do not know each other');
+all_good(@units);
+part('status and doctor');
 
-my $fronts = Punit::Machine::Fronts->new(map { $_ => "http://$address{$_}" } @units);
-my $ada = Punit::User->register($fronts, 'eu', email => 'ada@example.org');
-is($ada->post('eu')->{status}, 201, 'a user registers and writes');
-{
-    local $TODO = 'gridd has no pid under systemd';
-    my ($good, $said) = $machine{eu}->run('punitctl status --dir /etc/punit');
-    is($good, 0, 'punitctl status finds the unit good') or diag $said;
+# ---- HTTPS for clients, and a crossing
+
+my $own = directory('site');
+my $site = Punit::Authority->new($own, 'authority');
+my ($https, $proxies) = $document->steps('HTTPS for clients');
+for my $unit (qw(eu us)) {
+    $site->certify($unit, "$unit.example.org", "IP:$address{$unit}");
+    my $root = $machine{$unit}->root . '/root';
+    copy("$own/$unit.pem", "$root/site.pem") && copy("$own/$unit.key", "$root/site.key")
+        or die "site: $!";
+    paste($machine{$unit}, $https, at($unit));
+    paste($machine{$unit}, $proxies, at($unit));
 }
-$ada->cross('us', seconds => 40);
-is($ada->post('us')->{status}, 201, 'the user crosses to another unit and writes there');
-is_deeply([$ada->posts('us')], [$ada->written], 'where all is that was written');
+$fronts->trust("$own/authority.pem", map { $_ => "https://$address{$_}" } qw(eu us));
+my $ada = Punit::User->register($fronts, 'eu', email => 'ada@example.org');
+is($ada->post('eu')->{status}, 201, 'a user registers at eu by HTTPS and writes');
+for my $unit (qw(us eu)) {
+    my $answers = $ada->cross($unit, seconds => 40);
+    is_deeply(
+        [grep { $_->{version} ne '2' || $_->{status} != 200 } @$answers], [],
+        "the user crosses to $unit by HTTP/2"
+    );
+    is($answers->[0]{route}, 'forward', 'is forwarded at first');
+    is($ada->post($unit)->{status}, 201, 'and writes there');
+}
+is_deeply([$ada->posts('eu')], [$ada->written], 'where all is that was written');
+part('a crossing by HTTPS');
 
 # ---- the operator's commands
 
-paste($machine{us}, $_, change => sub { $_[0] =~ s/--to us/--to eu/r })
-    for $document->lines('Moving a user by hand');
-paste($machine{eu}, $_) for $document->lines('Are copies what they should be?');
-paste($machine{eu}, $_) for $document->lines('Draining a unit');
-{
-    my @lines = $document->lines('Removing a unit');
-    local $TODO = $unbound;
-    paste($machine{ap}, $_) for @lines[0 .. $#lines - 1];
-    paste($machine{$_}, $lines[-1]) for qw(eu us);
+walk('A peer that is down', 'eu');
+walk('Roles', 'eu');
+paste_spoken($machine{eu}, 'punitctl help');
+paste_spoken($machine{eu}, 'punitctl VERB -h', as => { VERB => 'status' });
+paste_spoken($machine{eu}, 'punitctl user USER', as => { USER => 'ada@example.org' });
+walk('Moving a user by hand', 'eu');
+walk('Are copies what they should be?', 'eu');
+paste_spoken($machine{eu}, 'punitctl ca init --ca DIR', as => { DIR => '/root/ca' });
+paste_spoken($machine{eu}, 'punitctl ca unit us --ca DIR --out DIR', as => { DIR => '/root/ca' });
+spew(
+    $machine{eu}->root . '/root/units',
+    map { my $a = $address{$_}; "$_ $a:80 $a:8443 $a:5432\n" } @units
+);
+paste_spoken($machine{eu}, 'punitctl unit add FILE', as => { FILE => '/root/units' });
+paste_spoken($machine{eu}, 'punitctl mesh resync PEER', as => { PEER => 'ap' });
+part('commands of the operator');
+
+# ---- keys and certificates, while a client writes
+
+my $writer = Punit::Machine::Writer->begin("https://$address{eu}", $ben, "$own/authority.pem");
+
+sub stop_writer {
+    my ($while) = @_;
+    my $wrote = $writer->end;
+    cmp_ok(scalar @{ $wrote->{written} }, '>', 0, "a client wrote during $while");
+    is_deeply($wrote->{failed}, [], 'and no request failed');
+    is_deeply(
+        [grep {/^written/} $ben->posts('eu')], $wrote->{written},
+        'and all is there that was written'
+    );
+    return;
 }
+
+sub holds_key {
+    my ($unit, $kid) = @_;
+    return scalar grep { $_->{kid} eq $kid }
+        @{ said($machine{$unit}, 'punitctl keys list')->{keys} // [] };
+}
+
+my $kept = 'punitctl unit init eu PUNIT_KEY_KEEP=20s';
+is(($machine{eu}->run($kept))[0], 0, 'a key that signs no more is good for 20 s');
+{
+    my ($publish, $sync, $sign) = $document->steps('Keys');
+    my $old_token = $ben->token;
+    ok(holds_key('us', 'eu-1'), 'us holds the key of eu');
+    paste($machine{eu}, $publish, status => 1);
+    paste($machine{$_}, $sync) for qw(us ap);
+    paste($machine{eu}, $sign);
+    my $new = Punit::User->register($fronts, 'eu');
+    for my $unit (@units) {
+        ok(wait_until(sub { !holds_key($unit, 'eu-1') }, 60), "$unit: the old key ends by itself");
+    }
+    for my $unit (qw(eu us)) {
+        ok(
+            wait_until(
+                sub { $fronts->http($unit, GET => '/profile', $old_token)->{status} == 401 }, 15
+            ),
+            "$unit: a token of the old key is refused"
+        );
+        is($new->ask($unit, GET => '/profile')->{status}, 200, "$unit: one of the new key is not");
+    }
+}
+paste_spoken($machine{eu}, 'punitctl certificates');
+paste_spoken($machine{eu}, 'punitctl certificates --reload');
+my %auth = (as => { NAME => 'auth' });
+paste_spoken($machine{eu}, 'systemctl reload punit@NAME', %auth);
+paste_spoken($machine{eu}, 'systemctl restart punit@NAME', %auth);
+paste_spoken($machine{eu}, 'systemctl reload punit-nginx');
+stop_writer('a rotation');
+paste_spoken($machine{eu}, 'systemctl restart punit-nginx');
+paste_spoken($machine{eu}, 'systemctl daemon-reload');
+paste_spoken($machine{eu}, 'systemctl stop punit@NAME.socket punit@NAME', %auth);
+paste_spoken($machine{eu}, 'systemctl restart punit.target');
+all_run($machine{eu}, 'each part of the unit runs after that');
+part('rotation of keys');
+
+# ---- a unit leaves
+
+walk('Draining a unit', 'eu');
+walk('Removing a unit', 'eu', 'us');
 $machine{ap}->stop;
+part('drain and removal');
 
 # ---- logs
 
-paste($machine{eu}, $_) for $document->lines('Watching');
+walk('Watching', 'eu');
 {
     my %priority = (error => 3, warn => 4, info => 6, debug => 7);
     my @lines = $machine{eu}->journal('punit@*');
@@ -255,11 +425,10 @@ paste($machine{eu}, $_) for $document->lines('Watching');
 
 $machine{eu}->reboot;
 all_run($machine{eu}, 'each part of the unit runs after a reboot', 60);
-my $ben;
 ok(
     wait_until(
         sub {
-            eval { $ben = Punit::User->register($fronts, 'eu') }
+            eval { Punit::User->register($fronts, 'eu') }
         },
         30
     ),
@@ -290,23 +459,44 @@ all_run($machine{us}, 'each part of the unit runs when the address has come', 60
 is(($machine{us}->run('systemctl --failed --no-legend'))[1], '', 'us: nothing has failed');
 is_deeply([$ada->posts('us')], [$ada->written], 'and it knows the other unit');
 
+part('reboot and a late address');
+
 # ---- the next release, while a client writes
 
-my $writer = Punit::Machine::Writer->begin("http://$address{eu}", $ben->token);
-put_packages($machine{eu}, next_release(directory('next'), @debs));
-paste($machine{eu}, $_) for $document->lines('Upgrading');
-all_run($machine{eu}, 'each part of the unit runs after an upgrade', 60);
-like(($machine{eu}->run('dpkg-query --show punit'))[1], qr/[+]next$/, 'of the new version');
-my $said = $writer->end;
-cmp_ok(scalar @{ $said->{written} }, '>', 0, 'a client wrote meanwhile');
-{
-    local $TODO = 'a restart breaks connections';
-    is_deeply($said->{failed}, [], 'and no request failed');
+# The running programs of eu whose files are gone.
+sub outdated {
+    my @parts = grep {/\@(?!grid|tokens)/} Punit::Machine::parts();
+    my $pids = "systemctl show --property=MainPID --value @parts";
+    return ($machine{eu}->run("for p in \$($pids); do readlink /proc/\$p/exe; done"))[1]
+        =~ /^(.*) \(deleted\)$/mg;
 }
+
+sub former_functions {
+    my $count = q{select count(*) from pg_proc where prosrc like '%} . FORMER . q{%'};
+    my $sql = "setpriv --reuid=punit --regid=punit --clear-groups psql -h /etc/punit/sock -d punit";
+    return ($machine{eu}->run(qq{$sql -Atc "$count"}))[1] =~ s/\n//r;
+}
+
+$ben->renew('eu');
+$writer = Punit::Machine::Writer->begin("https://$address{eu}", $ben, "$own/authority.pem");
+cmp_ok(former_functions(), '>', 0, 'the schema is that of the former release');
+put_packages($machine{eu}, @debs);
+my ($upgrade, @then) = $document->steps('Upgrading');
+paste($machine{eu}, $upgrade);
+cmp_ok(scalar outdated(), '>', 0, 'the packages restart nothing');
+paste_spoken($machine{eu}, 'punitctl schema --dry-run', status => 3);
+paste($machine{eu}, $_) for @then;
+all_run($machine{eu}, 'each part of the unit runs after an upgrade', 60);
+unlike(($machine{eu}->run('dpkg-query --show punit'))[1], qr/former/, 'of the new version');
+is_deeply([outdated()], [], 'with its programs');
+is(former_functions(), '0', 'and its schema');
+stop_writer('an upgrade');
+all_good('eu');
+part('upgrade');
 
 # ---- removal
 
-paste($machine{us}, $_) for $document->lines('Removing the packages');
+walk('Removing the packages', 'us');
 is(
     (
         $machine{us}->run(
@@ -322,26 +512,29 @@ is($status, 0, 'with the rows of the users');
 
 # ---- servers of the operator's own
 
-my $own = Punit::Machine->new(name => 'own', below => [$image])->start;
-($status, $output) = $own->run('apt-get install nginx memcached postgresql-15');
+my $busy = Punit::Machine->new(name => 'busy', below => [$image])->start;
+($status, $output) = $busy->run('apt-get install nginx memcached postgresql-15');
 is($status, 0, 'a machine has servers already') or diag $output;
 my $servers = 'systemctl show --property=MainPID --property=UnitFileState --value nginx memcached'
     . ' postgresql@15-main';
-my $before = ($own->run($servers))[1];
-put_packages($own, @debs);
-my $told = paste($own, $install);
-is(($own->run($servers))[1], $before, 'which the packages leave alone');
+my $before = ($busy->run($servers))[1];
+put_packages($busy, @debs);
+my $told = paste($busy, $install);
+is(($busy->run($servers))[1], $before, 'which the packages leave alone');
 like($told, qr/$_ was here before/, "and name: $_") for qw(nginx memcached PostgreSQL);
+
+part('purge, and servers of the operator');
 
 # ---- the whole document
 
-for my $line ($document->lines) {
-    $document->done($line) if grep { $line =~ $_->[0] } @excluded;
+my @steps = $document->all;
+for my $step (@steps) {
+    $step->{done} = 1 if grep { $step->{line} =~ $_->[0] } @excluded;
 }
-is_deeply([$document->left], [], 'no line of the document is left');
+is_deeply([$document->left], [], 'no command of the document is left');
 for (@excluded, @otherwise) {
     my $pattern = $_->[0];
-    ok(scalar(grep { $_ =~ $pattern } $document->lines), "the document has a line like $pattern");
+    ok(scalar(grep { $_->{line} =~ $pattern } @steps), "the document has a line like $pattern");
 }
 
 done_testing;

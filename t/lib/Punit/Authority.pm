@@ -5,6 +5,7 @@ package Punit::Authority;
 #   my $ca = Punit::Authority->new($dir, 'ca');  # ca.pem, ca.key: good for a server `ca` too
 #   $ca->certify('eu');                               # eu.pem, eu.key: CN and DNS name eu
 #   $ca->certify('forged', 'eu');                     # forged.pem: of the same name
+#   $ca->certify('site', 'site', 'IP:10.1.0.1');      # good for that address, too
 #   $ca->files('eu')  # { ca, cert, key }, as Punit::Postgres takes them
 #   $ca->environment('eu')  # PUNIT_TLS_CERT and the others, as programs take them
 
@@ -28,10 +29,11 @@ sub new {
 }
 
 sub certify {
-    my ($self, $file, $cn) = @_;
+    my ($self, $file, $cn, @more) = @_;
     $cn //= $file;
+    my $names = join ',', "DNS:$cn", @more;
     my ($to, $ca) = map {"$self->{dir}/$_"} $file, $self->{name};
-    spew("$to.ext", "subjectAltName=DNS:$cn\n");
+    spew("$to.ext", "subjectAltName=$names\n");
     _openssl('req', '-new', @key, '-subj', "/CN=$cn", '-keyout', "$to.key", '-out', "$to.csr");
     _openssl(
         'x509', '-req', '-in', "$to.csr", '-CA', "$ca.pem", '-CAkey', "$ca.key", '-CAcreateserial',

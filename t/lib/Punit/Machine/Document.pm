@@ -1,13 +1,17 @@
 package Punit::Machine::Document;
 
-# The indented lines of a document, section by section, as a reader would paste them.
+# The commands of a document, as a reader would paste them.
 #
 #   my $d = Punit::Machine::Document->new("$root/doc/OPERATIONS.md");
-#   for my $line ($d->lines('A unit from nothing')) { ...; $d->done($line) }
-#   $d->left                    # [SECTION, LINE] of each line that is not done
+#   for my $step ($d->steps('A unit from nothing')) { ...; $step->{done} = 1 }
+#   $d->left                    # each command that is not done, with its section
 #
-# A line that ends with a backslash goes on in the next one. What follows two blanks and a # is for
-# readers.
+# A step is an indented line: { section, line, at }. A line that ends with a backslash goes on in
+# the next one. What follows two blanks and a # is for readers. `at` are the units where the line is
+# run: those that the sentence before the lines names ("At eu, and then at us:"), or the remark
+# ("# at ap: ...").
+#
+# A command in a sentence is a step without `at`.
 
 use strict;
 use warnings;
@@ -15,42 +19,75 @@ use Carp qw(croak);
 
 use Punit::File qw(slurp);
 
+my $unit = qr/\b(?:eu|us|ap|la)\b/;
+my $program = qr/(?:punitctl|systemctl|journalctl|make|sv|ssh|certbot)/;
+
 sub new {
     my ($class, $file) = @_;
-    my ($section, @lines) = ('');
     my $text = slurp($file) =~ s/\\\n\s*//gr;
-    for (split /\n/, $text) {
-        $section = $1 if /^#+ (.*)/;
-        push @lines, { section => $section, line => $1 =~ s/\s{2,}#.*//r } if /^ {4}(\S.*)/;
+    my $self = bless { steps => [], spoken => [] }, $class;
+    my ($section, @at) = ('');
+    for my $paragraph (split /\n\s*\n/, $text) {
+        if ($paragraph =~ /^ {4}\S/) {
+            $self->_indented($section, $paragraph, @at);
+            @at = ();
+            next;
+        }
+        $section = $1 if $paragraph =~ /^#+ (.*)/;
+        my ($where) = $paragraph =~ /(?:^|\.\s)At ([^:.]*):\s*\z/;
+        @at = ($where // '') =~ /$unit/g;
+        $self->_sentences($section, $paragraph);
     }
-    croak "$file: no indented lines" if !@lines;
-    return bless { lines => \@lines, text => $text =~ s/\n/ /gr }, $class;
+    croak "$file: no indented lines" if !@{ $self->{steps} };
+    return $self;
 }
 
-# Those of a section; of all without one.
-sub lines {
+sub _indented {
+    my ($self, $section, $paragraph, @at) = @_;
+    for (split /\n/, $paragraph) {
+        my ($line, $remark) = /^ {4}(\S.*?)(?:\s{2,}#\s*(.*))?$/ or next;
+        my ($there) = ($remark // '') =~ /^at ($unit)/;
+        push @{ $self->{steps} },
+            { section => $section, line => $line, at => $there ? [$there] : [@at] };
+    }
+    return;
+}
+
+sub _sentences {
+    my ($self, $section, $paragraph) = @_;
+    my $text = $paragraph =~ s/\s*\n\s*/ /gr;
+    push @{ $self->{spoken} }, map { { section => $section, line => $_ } }
+        $text =~ /`($program [^`]+)`/g;
+    return;
+}
+
+# The indented lines of a section; of all without one.
+sub steps {
     my ($self, $section) = @_;
-    my @found = map { $_->{line} } grep { !defined $section || $_->{section} eq $section }
-        @{ $self->{lines} };
+    my @found = grep { !defined $section || $_->{section} eq $section } @{ $self->{steps} };
     croak "no indented lines under \"$section\"" if defined $section && !@found;
     return @found;
 }
 
-# True if a sentence of the document names the command.
-sub names {
+# A command that a sentence of the document names, or nothing.
+sub spoken {
     my ($self, $command) = @_;
-    return $self->{text} =~ /`\Q$command\E`/;
+    my ($step) = grep { $_->{line} eq $command } @{ $self->{spoken} };
+    return $step;
 }
 
-sub done {
-    my ($self, $line) = @_;
-    $_->{done} = 1 for grep { $_->{line} eq $line } @{ $self->{lines} };
-    return;
-}
+# All steps, indented or spoken.
+sub all { my ($self) = @_; return (@{ $self->{steps} }, @{ $self->{spoken} }) }
 
+# A command in a sentence that was run once need not be run again.
 sub left {
     my ($self) = @_;
-    return map {"$_->{section}: $_->{line}"} grep { !$_->{done} } @{ $self->{lines} };
+    my %done = map { $_->{line} => 1 } grep { $_->{done} } $self->all;
+    my @left = (
+        (grep { !$_->{done} } @{ $self->{steps} }),
+        (grep { !$done{ $_->{line} } } @{ $self->{spoken} })
+    );
+    return map {"$_->{section}: $_->{line}"} @left;
 }
 
 1;

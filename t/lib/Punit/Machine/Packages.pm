@@ -2,7 +2,7 @@ package Punit::Machine::Packages;
 
 # Packages made of built ones by a change of their files.
 #
-#   my @files = next_release($dir, glob 'build/deb/*.deb');   # the same with a higher version
+#   my @files = former_release($dir, glob 'build/deb/*.deb');
 #   my @files = changed($dir, sub { my ($root) = @_; ... }, glob 'build/deb/*.deb');
 
 use strict;
@@ -14,24 +14,37 @@ use File::Basename qw(basename);
 use Punit::Command qw(capture);
 use Punit::File qw(slurp spew);
 
-our @EXPORT_OK = qw(changed next_release);
+our @EXPORT_OK = qw(changed former_release FORMER);
+
+# in the source of the functions of a former release
+use constant FORMER => 'of the former release';
 
 sub changed {
     my ($directory, $change, @debs) = @_;
     return map { _repack($directory, $_, $change) } @debs;
 }
 
-# Each names the others by the version of all.
-sub next_release {
+# The same with a lower version, and with functions of the schema that this release replaces. Each
+# names the others by the version of all.
+sub former_release {
     my ($directory, @debs) = @_;
-    my $higher = sub {
+    my $lower = sub {
         my ($root) = @_;
         my $control = slurp("$root/DEBIAN/control");
         my ($version) = $control =~ /^Version: (.*)/m or croak 'a package without a version';
-        $control =~ s/^Version: \K.*/$version+next/m;
-        spew("$root/DEBIAN/control", $control =~ s/\(= \Q$version\E\)/(= $version+next)/gr);
+        $control =~ s/^Version: \K.*/$version~former/m;
+        spew("$root/DEBIAN/control", $control =~ s/\(= \Q$version\E\)/(= $version~former)/gr);
+        _write_former($_) for glob "$root/usr/share/punit/sql/functions/social/*.sql";
     };
-    return changed($directory, $higher, @debs);
+    return changed($directory, $lower, @debs);
+}
+
+sub _write_former {
+    my ($file) = @_;
+    my $text = slurp($file);
+    $text =~ s/^declare$/declare -- @{[ FORMER ]}/mg;
+    spew($file, $text);
+    return;
 }
 
 sub _repack {

@@ -1,11 +1,14 @@
 package Punit::Machine::Writer;
 
 # A client that writes all the time, in a process of its own, while the test goes on: on a
-# connection that it keeps, and in turn on a new one.
+# connection that it keeps, and in turn on a new one. It renews its token again and again, so that
+# no key of the unit is needed for long.
 #
-#   my $writer = Punit::Machine::Writer->begin('http://10.1.0.1', $token);
+#   my $writer = Punit::Machine::Writer->begin('https://10.1.0.1', $user, $authority);
 #   ...
 #   my $said = $writer->end;     # { written => [texts], failed => [why] }
+#
+# Then the user has its last tokens.
 
 use strict;
 use warnings;
@@ -14,42 +17,71 @@ use HTTP::Tiny;
 use JSON::PP ();
 use POSIX ();
 use Punit::Wait qw(patience);
-use Time::HiRes qw(sleep);
+use Time::HiRes qw(sleep time);
 
-use constant PAUSE => 0.02;
+use constant { PAUSE => 0.02, RENEWAL => 3 };
 
 sub begin {
-    my ($class, $url, $token) = @_;
+    my ($class, $url, $user, $authority) = @_;
     pipe(my $from, my $to) or croak "pipe: $!";
     my $parent = $$;
     my $pid = fork // croak "fork: $!";
     if (!$pid) {
         close $from or POSIX::_exit(1);
-        my $said = _write($url, $token, $parent);
+        my $self = bless { url => $url, %$user{qw(token refresh)}, renewed => time }, $class;
+        $self->{clients} = [map { _client($authority, $_) } 1, 0];
+        my $said = $self->_write($parent);
         print {$to} JSON::PP::encode_json($said);
         close $to or POSIX::_exit(1);
         POSIX::_exit(0);
     }
     close $to or croak "close: $!";
-    return bless { pid => $pid, from => $from }, $class;
+    return bless { pid => $pid, from => $from, user => $user }, $class;
+}
+
+sub _client {
+    my ($authority, $keep) = @_;
+    return HTTP::Tiny->new(
+        timeout => 15, keep_alive => $keep, max_redirect => 0, verify_SSL => 1,
+        SSL_options => { SSL_ca_file => $authority });
 }
 
 sub _write {
-    my ($url, $token, $parent) = @_;
+    my ($self, $parent) = @_;
     my (@written, @failed, $ends);
-    my %headers = (authorization => "Bearer $token", 'content-type' => 'application/json');
     local $SIG{TERM} = sub { $ends = 1 };
-    my @clients = map { HTTP::Tiny->new(timeout => patience(15), keep_alive => $_) } 1, 0;
     for (my $n = 1; !$ends && getppid == $parent; $n++) {
+        my $client = $self->{clients}[$n % 2];
         my $text = "written $n";
-        my $answer = $clients[$n % 2]->post(
-            "$url/social/posts",
-            { headers => \%headers, content => JSON::PP::encode_json({ text => $text }) });
+        my $answer = $self->_post($client, '/social/posts', { text => $text });
         if ($answer->{status} == 201) { push @written, $text }
         else { push @failed, "$n: $answer->{status} $answer->{content}" }
+        my $why = $self->_renew($client);
+        push @failed, "renewal: $why" if $why;
         sleep PAUSE;
     }
-    return { written => \@written, failed => \@failed };
+    return { written => \@written, failed => \@failed, %$self{qw(token refresh)} };
+}
+
+sub _post {
+    my ($self, $client, $path, $body) = @_;
+    my %headers =
+        (authorization => "Bearer $self->{token}", 'content-type' => 'application/json');
+    return $client->post(
+        "$self->{url}$path",
+        { headers => \%headers, content => JSON::PP::encode_json($body) });
+}
+
+# Says why it failed.
+sub _renew {
+    my ($self, $client) = @_;
+    return if time - $self->{renewed} < RENEWAL;
+    my $answer =
+        $self->_post($client, '/auth/refresh', { refresh_token => $self->{refresh} });
+    return "$answer->{status} $answer->{content}" if $answer->{status} != 200;
+    my $new = JSON::PP::decode_json($answer->{content});
+    @$self{qw(token refresh renewed)} = (@$new{qw(access_token refresh_token)}, time);
+    return;
 }
 
 sub end {
@@ -59,7 +91,9 @@ sub end {
     local $/;
     my $text = <$from>;
     waitpid $self->{pid}, 0;
-    return JSON::PP::decode_json($text);
+    my $said = JSON::PP::decode_json($text);
+    @{ $self->{user} }{qw(token refresh)} = delete @$said{qw(token refresh)};
+    return $said;
 }
 
 1;
