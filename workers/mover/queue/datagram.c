@@ -51,6 +51,7 @@ datagram_open(const char *path)
     return fd;
 }
 
+
 /* A datagram in the making, for the socket itself. */
 typedef struct {
     int                fd;
