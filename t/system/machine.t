@@ -45,8 +45,6 @@ sub part {
 if (my $why = cannot()) {
     $ENV{CI} ? BAIL_OUT("CI boots machines: $why") : plan skip_all => $why;
 }
-own_network('10.0.0.1/8');
-
 if (!$ENV{PUNIT_DEBS}) {
     my ($status, $output) = capture('make', '-s', '-C', $source, 'deb');
     BAIL_OUT("make deb: $output") if $status;
@@ -56,7 +54,9 @@ my $packages = directory('packages');
 copy($_, $packages) or BAIL_OUT("$_: $!")
     for glob +($ENV{PUNIT_DEBS} // "$source/build/deb") . '/*.deb';
 my @debs = glob "$packages/*.deb";
+# made while there is a network
 my $image = image(debs => \@debs);
+own_network('10.0.0.1/8');
 part('packages and image');
 my $document =
     Punit::Machine::Document->new($ENV{PUNIT_OPERATIONS} // "$source/doc/OPERATIONS.md");

@@ -42,7 +42,7 @@ sub begin {
 sub _client {
     my ($authority, $keep) = @_;
     return HTTP::Tiny->new(
-        timeout => 15, keep_alive => $keep, max_redirect => 0, verify_SSL => 1,
+        timeout => patience(15), keep_alive => $keep, max_redirect => 0, verify_SSL => 1,
         SSL_options => { SSL_ca_file => $authority });
 }
 
@@ -53,7 +53,7 @@ sub _write {
     for (my $n = 1; !$ends && getppid == $parent; $n++) {
         my $client = $self->{clients}[$n % 2];
         my $text = "written $n";
-        my $answer = $self->_post($client, '/social/posts', { text => $text });
+        my $answer = $self->_post($client, '/social/posts', { text => $text }, "$$-$n");
         if ($answer->{status} == 201) { push @written, $text }
         else { push @failed, "$n: $answer->{status} $answer->{content}" }
         my $why = $self->_renew($client);
@@ -64,9 +64,10 @@ sub _write {
 }
 
 sub _post {
-    my ($self, $client, $path, $body) = @_;
+    my ($self, $client, $path, $body, $key) = @_;
     my %headers =
         (authorization => "Bearer $self->{token}", 'content-type' => 'application/json');
+    $headers{'idempotency-key'} = $key if $key;
     return $client->post(
         "$self->{url}$path",
         { headers => \%headers, content => JSON::PP::encode_json($body) });
