@@ -49,14 +49,15 @@ if (!$ENV{PUNIT_DEBS}) {
     my ($status, $output) = capture('make', '-s', '-C', $source, 'deb');
     BAIL_OUT("make deb: $output") if $status;
 }
+# made while there is a network
+my $built = $ENV{PUNIT_DEBS} // "$source/build/deb";
+my $image = image(debs => [glob "$built/*.deb"]);
+own_network('10.0.0.1/8');
 # copies, as another test may build them anew
 my $packages = directory('packages');
 copy($_, $packages) or BAIL_OUT("$_: $!")
-    for glob +($ENV{PUNIT_DEBS} // "$source/build/deb") . '/*.deb';
+    for glob "$built/*.deb";
 my @debs = glob "$packages/*.deb";
-# made while there is a network
-my $image = image(debs => \@debs);
-own_network('10.0.0.1/8');
 part('packages and image');
 my $document =
     Punit::Machine::Document->new($ENV{PUNIT_OPERATIONS} // "$source/doc/OPERATIONS.md");
