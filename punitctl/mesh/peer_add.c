@@ -92,6 +92,6 @@ peer_add_nginx(const unit_t *unit, PGconn *db, const char *without)
     }
     result = nginx_write_peers(unit, peers, (size_t) PQntuples(rows));
     PQclear(rows);
-    /* A peers.conf that was changed by hand keeps the peers that it names. */
-    return result == FILE_KEPT || (result == FILE_WRITTEN && nginx_reload(unit));
+    /* An unchanged file may be one that NGINX refused, or did not read, at an earlier call. */
+    return result != FILE_FAILED && nginx_reload(unit);
 }

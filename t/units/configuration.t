@@ -294,12 +294,16 @@ system('cp', '-r', "$source/conf/released/0.2.0", "$old/conf") == 0 or die "cp: 
 # it had no admin side
 my $admin = 'nginx/admin.conf';
 spew("$old/conf/templates/$admin", slurp("$source/conf/templates/$admin"));
+# which had no admin side, and this punitctl makes the unit
+system('cp', "$source/conf/templates/nginx/admin.conf", "$old/conf/templates/nginx") == 0
+    or die "cp: $?";
 system('chmod', '-R', 'a+rX', $old);
 remove_tree($eu);
 {
     local $ENV{PUNIT_SHARE} = $old;
     ($status, $output) = init(@address, '--ca', "$dir/ca", '--pepper', "$dir/pepper");
     is($status, 0, 'a unit as release 0.2.0 made it') or diag($output);
+    unlink "$eu/nginx/unit/admin.conf" or die "admin.conf: $!";
 }
 spew($peers, "# written by punitctl\n",
     map {"punit_peer $_;\nupstream $_ {\n    server $_:2 max_fails=0;\n    keepalive 32;\n}\n"}

@@ -39,7 +39,7 @@ my $nginx = Punit::Server->new(
 )->start;
 
 sub peers {
-    my $answer = $units->http('eu', GET => '/punit/status');
+    my $answer = $units->admin('eu', '/punit/status');
     return join ' ', sort map { $_->{id} } @{ $answer->{json}{peers} // [] };
 }
 
@@ -94,7 +94,8 @@ close $taken;
 spew("$dir/nginx/unit/public.conf", $public);
 
 ($status, $output) = add('ap', 'sa');
-ok($status == 0 && peers() eq 'ap sa us', 'the same call succeeds once the configuration is good')
+ok($status == 0 && peers() eq 'ap na sa us',
+    'the same call succeeds once the configuration is good, and all peers are in force')
     or diag($output);
 
 # ---- no NGINX
