@@ -17,7 +17,7 @@ use File::Path qw(make_path remove_tree);
 
 use Punit::Authority;
 use Punit::Command qw(capture);
-use Punit::File qw(slurp spew);
+use Punit::File qw(spew);
 use Punit::Machine qw(cannot own_network);
 use Punit::Machine::Document;
 use Punit::Machine::Fronts;
@@ -269,7 +269,7 @@ part('status and doctor');
 # ---- HTTPS for clients, and a crossing
 
 my $own = directory('site');
-my $site = Punit::Authority->new($own, 'authority');
+my $site = Punit::Authority->new($own, 'authority', days => 90);
 my ($https, $proxies) = $document->steps('HTTPS for clients');
 for my $unit (qw(eu us)) {
     $site->certify($unit, "$unit.example.org", "IP:$address{$unit}");
@@ -317,6 +317,7 @@ part('commands of the operator');
 
 my $writer = Punit::Machine::Writer->begin("https://$address{eu}", $ben, "$own/authority.pem");
 
+# Judges what the client saw.
 sub stop_writer {
     my ($while) = @_;
     my $wrote = $writer->end;
@@ -331,8 +332,11 @@ sub stop_writer {
 
 sub holds_key {
     my ($unit, $kid) = @_;
-    return scalar grep { $_->{kid} eq $kid }
-        @{ said($machine{$unit}, 'punitctl keys list')->{keys} // [] };
+    my ($exit, $output) = $machine{$unit}->run('punitctl keys list --json');
+    die "keys list: $output" if $exit;
+    my $all = decode_json($output)->{keys};
+    my ($holders) = map { $_->{held_by} } grep { $_->{kid} eq $kid } @$all;
+    return scalar grep { $_ eq $unit } @{ $holders // [] };
 }
 
 my $kept = 'punitctl unit init eu PUNIT_KEY_KEEP=20s';
@@ -474,8 +478,8 @@ sub outdated {
 
 sub former_functions {
     my $count = q{select count(*) from pg_proc where prosrc like '%} . FORMER . q{%'};
-    my $sql = "setpriv --reuid=punit --regid=punit --clear-groups psql -h /etc/punit/sock -d punit";
-    return ($machine{eu}->run(qq{$sql -Atc "$count"}))[1] =~ s/\n//r;
+    my $sql = 'psql -h /etc/punit/sock -d punit -U postgres -At';
+    return ($machine{eu}->run(qq{$sql -c "$count"}))[1] =~ s/\n//r;
 }
 
 $ben->renew('eu');

@@ -3,6 +3,7 @@ package Punit::Authority;
 # A certificate authority of a test's own, in a directory.
 #
 #   my $ca = Punit::Authority->new($dir, 'ca');  # ca.pem, ca.key: good for a server `ca` too
+#   my $ca = Punit::Authority->new($dir, 'ca', days => 90);     # and good for so long, not 2 days
 #   $ca->certify('eu');                               # eu.pem, eu.key: CN and DNS name eu
 #   $ca->certify('forged', 'eu');                     # forged.pem: of the same name
 #   $ca->certify('site', 'site', 'IP:10.1.0.1');      # good for that address, too
@@ -19,10 +20,11 @@ use Punit::File qw(spew);
 my @key = qw(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes);
 
 sub new {
-    my ($class, $dir, $name) = @_;
-    my $self = bless { dir => $dir, name => $name }, $class;
+    my ($class, $dir, $name, %o) = @_;
+    my $self = bless { dir => $dir, name => $name, days => $o{days} // 2 }, $class;
     _openssl(
-        'req', '-x509', @key, '-days', 2, '-subj', "/CN=$name", '-keyout', "$dir/$name.key",
+        'req', '-x509', @key, '-days', $self->{days}, '-subj', "/CN=$name", '-keyout',
+        "$dir/$name.key",
         '-out', "$dir/$name.pem"
     );
     return $self;
@@ -37,7 +39,7 @@ sub certify {
     _openssl('req', '-new', @key, '-subj', "/CN=$cn", '-keyout', "$to.key", '-out', "$to.csr");
     _openssl(
         'x509', '-req', '-in', "$to.csr", '-CA', "$ca.pem", '-CAkey', "$ca.key", '-CAcreateserial',
-        '-days', 2,
+        '-days', $self->{days},
         '-extfile', "$to.ext", '-out', "$to.pem"
     );
     chmod 0600, "$to.key";
