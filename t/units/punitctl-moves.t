@@ -228,7 +228,7 @@ like(
 );
 is($eu->selectrow_array('select count(*) from punit.drain'), 1, 'so it does');
 $interrupted =
-    $units->punitctl_begin('eu', 'drain', 'eu', '--to', 'us', '--within', '60', '--json');
+    $units->punitctl_begin('eu', 'drain', 'eu', '--to', 'us', '--within', patience(60), '--json');
 wait_until(
     sub {
         my $pid = watcher() or return 0;
