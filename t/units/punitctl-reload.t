@@ -7,6 +7,7 @@ use lib "$FindBin::Bin/../lib";
 use IO::Socket::INET;
 use Test::More;
 
+use Punit::Client;
 use Punit::Command qw(as_punit capture);
 use Punit::File qw(append slurp spew);
 use Punit::Server;
@@ -38,8 +39,10 @@ my $nginx = Punit::Server->new(
     log => "$dir/log/low.log", port => $low,
 )->start;
 
+# The peers of NGINX, as a new connection shows them: a worker that ends answers one more request of
+# an old one.
 sub peers {
-    my $answer = $units->admin('eu', '/punit/status');
+    my $answer = Punit::Client->once($units->port('eu', 'admin'), GET => '/punit/status');
     return join ' ', sort map { $_->{id} } @{ $answer->{json}{peers} // [] };
 }
 
@@ -94,7 +97,7 @@ close $taken;
 spew("$dir/nginx/unit/public.conf", $public);
 
 ($status, $output) = add('ap', 'sa');
-ok($status == 0 && peers() eq 'ap na sa us',
+is("$status " . peers(), '0 ap na sa us',
     'the same call succeeds once the configuration is good, and all peers are in force')
     or diag($output);
 
