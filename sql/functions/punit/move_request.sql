@@ -68,44 +68,6 @@ comment on function punit.ask_move(uuid, text, uuid, uuid, boolean) is
     ' knows; p_paced: background work';
 grant execute on function punit.ask_move(uuid, text, uuid, uuid, boolean) to punit_peer;
 
-create or replace function punit.move_lock(p_user uuid) returns void
-language sql volatile
-as $$ select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('punit.move'),
-                                              pg_catalog.hashtext(p_user::text)) $$;
-comment on function punit.move_lock(uuid) is
-    'the lock of a user''s move records, until the transaction ends; ownership does not depend on'
-    ' it';
-
-create or replace function punit.fence_begin(p_user uuid, p_unit text, p_epoch bigint,
-                                             p_base bigint, p_age_ms bigint) returns boolean
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-    perform punit.move_lock(p_user);
-    -- a statement of its own: it must see what the last holder of the lock committed
-    if exists (select from punit.move m
-                where m.user_id = p_user and m.to_unit = punit.self()
-                  and (m.phase in ('retire', 'refuse')
-                       or (m.cancelled
-                           and m.finished_at > clock_timestamp() - p_age_ms * interval
-                               '1 millisecond'))) then
-        return false;
-    end if;
-    insert into punit.move as m (user_id, from_unit, to_unit, phase, epoch, base_ver, mode)
-    values (p_user, p_unit, punit.self(), 'fence', p_epoch, p_base, 'delta')
-    on conflict (user_id, to_unit) where finished_at is null do update
-        set phase = 'fence', from_unit = excluded.from_unit, epoch = excluded.epoch,
-            base_ver = coalesce(m.base_ver, excluded.base_ver), mode = coalesce(m.mode, 'delta'),
-            touched_at = clock_timestamp();
-    return true;
-end
-$$;
-comment on function punit.fence_begin(uuid, text, bigint, bigint, bigint) is
-    'called before FENCE is sent: from its commit on the move must end by ACTIVATE or by a'
-    ' refusal. False: the move was cancelled within p_age_ms (since the request that caused it),'
-    ' or a message of the last move is still to be sent';
-grant execute on function punit.fence_begin(uuid, text, bigint, bigint, bigint) to punit_mover;
-
 create or replace function punit.cancel_move(p_user uuid) returns text
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$

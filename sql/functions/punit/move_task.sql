@@ -1,4 +1,4 @@
--- What the mover reads before it acts on a user, and the records of moves.
+-- What the mover reads before it acts on a user.
 
 create or replace function punit.task(p_user uuid, p_unit text default null,
                                       p_epoch bigint default 0)
@@ -123,36 +123,3 @@ $$;
 comment on function punit.saw_local(uuid[]) is
     'these users were just served here on the public side';
 grant execute on function punit.saw_local(uuid[]) to punit_mover;
-
-create or replace function punit.move_applied(p_user uuid, p_unit text, p_mode text,
-                                              p_epoch bigint, p_base bigint, p_ver bigint,
-                                              p_rows bigint, p_bytes bigint, p_tombs bigint,
-                                              p_fenced_at double precision,
-                                              p_n bigint default null,
-                                              p_digest numeric default null) returns void
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-    update punit.move m set from_unit = p_unit, mode = case when 'full' in (m.mode, p_mode)
-        then 'full' else 'delta' end,
-        epoch = p_epoch, base_ver = coalesce(m.base_ver, p_base), final_ver = p_ver,
-            rounds = m.rounds + 1,
-        rows_sent = m.rows_sent + p_rows, bytes = m.bytes + p_bytes, tombs = m.tombs + p_tombs,
-            rows_due = null,
-        error = null, touched_at = clock_timestamp(),
-        phase = case when p_fenced_at is null then m.phase else 'retire' end,
-        fenced_at = coalesce(to_timestamp(p_fenced_at), m.fenced_at),
-        activated_at = case when p_fenced_at is null then m.activated_at else clock_timestamp() end,
-        audit_ver = case when p_n is null then m.audit_ver else p_ver end,
-        audit_n = coalesce(p_n, m.audit_n), audit_digest = coalesce(p_digest, m.audit_digest)
-    where m.user_id = p_user and m.to_unit = punit.self() and m.finished_at is null;
-end
-$$;
-comment on function punit.move_applied(uuid, text, text, bigint, bigint, bigint, bigint, bigint,
-                                       bigint, double precision, bigint, numeric) is
-    'notes in the move''s record what a PULL brought, in its transaction. p_fenced_at: with'
-    ' ACTIVATE; p_n, p_digest: of all rows at p_ver, for the audit. A move that an operator'
-    ' cancelled meanwhile has no record any more, and gets none';
-grant execute on function punit.move_applied(uuid, text, text, bigint, bigint, bigint, bigint,
-                                             bigint, bigint, double precision, bigint, numeric)
-to punit_mover;
