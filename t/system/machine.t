@@ -370,10 +370,11 @@ paste_spoken($machine{eu}, 'systemctl restart punit@NAME', %auth);
 paste_spoken($machine{eu}, 'systemctl reload punit-nginx');
 stop_writer('a rotation');
 paste_spoken($machine{eu}, 'systemctl restart punit-nginx');
-paste_spoken($machine{eu}, 'systemctl daemon-reload');
 paste_spoken($machine{eu}, 'systemctl stop punit@NAME.socket punit@NAME', %auth);
 paste_spoken($machine{eu}, 'systemctl restart punit.target');
 all_run($machine{eu}, 'each part of the unit runs after that');
+# the key of the token is over
+$ada->renew('eu');
 part('rotation of keys');
 
 # ---- a unit leaves
