@@ -41,7 +41,7 @@ sub ask_auth {
     my $pid = open(my $pipe, '-|') // die "fork: $!";
     if (!$pid) {
         my %count;
-        my $http = HTTP::Tiny->new(timeout => 15);
+        my $http = HTTP::Tiny->new(timeout => patience(15));
         $count{ $http->get($units->base_url('eu') . '/auth/keys')->{status} }++
             until -e "$dir/over";
         syswrite STDOUT, encode_json(\%count);
