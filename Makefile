@@ -253,8 +253,8 @@ model: ## check the hand-over's model with spin: correct runs in full, each muta
 	t/model/check
 
 # ---- lint: each check of t/lint prints its findings as "file:line: what"
-LINT         := circles critic cppcheck deadlines format includes perl prose services \
-	shell size spacing width
+LINT         := circles critic cppcheck deadlines format includes perl prose services shell \
+	size spacing width
 FILES         = $(filter-out t/fuzz/corpus/% %.json %.gz,$(wildcard \
 	$(shell git ls-files --cached --others --exclude-standard 2>/dev/null \
 	    || find . -type f -printf '%P\n')))

@@ -59,10 +59,11 @@ static bool
 check_addresses(const unit_t *unit)
 {
     static const struct {
-        const char *setting, *option;
+        const char *setting, *option, *else_off;
     } addresses[] = {
-        { "PUNIT_HTTP", "--http" },   { "PUNIT_LISTENER", "--peer" }, { "PUNIT_PG_LISTEN", "--pg" },
-        { "PUNIT_HTTPS", "--https" }, { "PUNIT_ADMIN", "--admin" },
+        { "PUNIT_HTTP", "--http", "" },           { "PUNIT_LISTENER", "--peer", "" },
+        { "PUNIT_PG_LISTEN", "--pg", "" },        { "PUNIT_HTTPS", "--https", "; or off" },
+        { "PUNIT_ADMIN", "--admin", "; or off" },
     };
     const char *seen[] = {
         unit_setting(unit, "PUNIT_HTTP"),
@@ -76,8 +77,8 @@ check_addresses(const unit_t *unit)
         const char *problem = seen[i] != NULL ? address_problem(seen[i]) : NULL;
 
         if (problem != NULL) {
-            output_problem("bad-setting", "%s (%s): %s", addresses[i].option, addresses[i].setting,
-                           problem);
+            output_problem("bad-setting", "%s (%s): %s%s", addresses[i].option,
+                           addresses[i].setting, problem, addresses[i].else_off);
             return false;
         }
         for (size_t k = 0; seen[i] != NULL && k < i; k++) {

@@ -111,10 +111,10 @@ for my $case (
     ['ap', ['--http', 'ap.invalid:80'], 1, qr/cannot resolve ap\.invalid/, 'a name of no address'],
     ['ap', ['--pg', '127.0.0.1:70000'], 1, qr/IPv4 address and port/, 'a port above 65535'],
     ['ap', ['--admin', 'on'], 1, qr/IPv4 address and port/, 'an admin side that is no address'],
-    ['ap', ['PUNIT_ADMIN=on'], 1, qr/or off, not "on"/, 'nor is one by its setting'],
+    ['ap', ['PUNIT_ADMIN=on'], 1, qr/not "on"; or off/, 'nor is one by its setting'],
     [
         'ap', ['--http', '127.0.0.1:81', '--admin', '127.0.0.1:81'],
-        1, qr/PUNIT_ADMIN and PUNIT_HTTP are both/,
+        1, qr/PUNIT_HTTP and PUNIT_ADMIN are both/,
         'an admin side on the public address'
     ],
     [

@@ -227,8 +227,7 @@ like(
     'the last line says that the drain goes on, and how to end it'
 );
 is($eu->selectrow_array('select count(*) from punit.drain'), 1, 'so it does');
-$interrupted =
-    $units->punitctl_begin('eu', 'drain', 'eu', '--to', 'us', '--within', patience(60), '--json');
+$interrupted = $units->punitctl_begin(@to_us, '--json');
 wait_until(
     sub {
         my $pid = watcher() or return 0;

@@ -21,7 +21,8 @@ my $tree = directory('tree');
 
 # With what was built already, so that only the new service is compiled.
 my @parts = (
-    qw(Makefile VERSION config conf demo ngx_punit_module punitctl sql workers),
+    qw(Makefile VERSION config conf debian/changelog demo doc/man),
+    qw(ngx_punit_module punitctl sql workers),
     grep { -e "$source/$_" }
         map {"build/$_"} qw(bin lib obj nginx/.configured ngx_http_punit_module.so)
 );

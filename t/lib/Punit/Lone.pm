@@ -37,7 +37,8 @@ sub until {
 
 sub ready {
     my ($self) = @_;
-    return !grep { $self->http(GET => "/$_/health")->{status} != 200 } services();
+    my $admin = "$self->{dir}/sock/admin.sock";
+    return !grep { Punit::Client->once($admin, GET => "/$_/health")->{status} != 200 } services();
 }
 
 # A body that is a reference becomes JSON.
