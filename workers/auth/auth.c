@@ -1,8 +1,9 @@
 /* punit-auth: names, passwords, sessions and tokens. */
+#include "auth/auth.h"
+
 #include <string.h>
 #include <unistd.h>
 
-#include "auth/auth.h"
 #include "lib/pg/ownership.h"
 
 #define ARGON_WAITING 16 /* jobs in the queue, about 30 ms each */
