@@ -37,7 +37,8 @@ sub until {
 
 sub ready {
     my ($self) = @_;
-    return !grep { $self->http(GET => "/$_/health")->{status} != 200 } services();
+    my $socket = "$self->{dir}/sock/admin.sock";
+    return !grep { Punit::Client->once($socket, GET => "/$_/health")->{status} != 200 } services();
 }
 
 # A body that is a reference becomes JSON.
