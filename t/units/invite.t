@@ -20,7 +20,9 @@ use Punit::Wait qw(wait_until);
 
 my $dir = directory('invite');
 my $back = getcwd();
-my @hasty = ('PUNIT_MOVE_DWELL=1s', 'PUNIT_MOVE_QUIET=1s', 'PUNIT_ADMIN=off');
+# all units of this test stand at one machine, and each would take the same admin address
+my $no_admin = 'PUNIT_ADMIN=off';
+my @hasty = ('PUNIT_MOVE_DWELL=1s', 'PUNIT_MOVE_QUIET=1s', $no_admin);
 my (%unit, @typed, $status, $output, $n);
 
 sub addresses {
@@ -241,7 +243,8 @@ subtest 'a unit that comes later takes one command at each unit that is there' =
     is(ctl('unit', 'invite', 'la', options('la'), '--out', "$dir/la.invite", '--dir', "$dir/eu"),
         0, 'invited')
         or diag($output);
-    is(ctl('unit', 'init', '--invited', "$dir/la.invite", '--dir', "$dir/la"), 0, 'made')
+    is(ctl('unit', 'init', '--invited', "$dir/la.invite", '--dir', "$dir/la", $no_admin),
+        0, 'made')
         or diag($output);
     like($output, qr/^la: peer us does not let this unit in yet .*`punitctl unit add`/m,
         'it says which units do not know it yet');
@@ -296,8 +299,9 @@ subtest 'an invite that got lost is withdrawn' => sub {
 };
 
 subtest 'two units made with --new are two systems' => sub {
-    my @zz = ('--new', options('zz'), 'PUNIT_ADMIN=off', '--ca', "$dir/eu/ca");
-    is(ctl('unit', 'init', 'zz', @zz, '--dir', "$dir/zz"),
+    is(
+        ctl('unit', 'init', 'zz', '--new', options('zz'), '--ca', "$dir/eu/ca", '--dir', "$dir/zz",
+            $no_admin),
         0, 'another first unit, under the same authority')
         or diag($output);
     start('zz');
