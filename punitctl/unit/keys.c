@@ -154,8 +154,9 @@ signs(void *context)
 
 
 bool
-keys_wait(const unit_t *unit, const char *kid)
+keys_use(const unit_t *unit, const char *kid)
 {
+    supervise_signal(unit, "auth", SIGHUP);
     return wait_until(signs, &(signer_t){ unit, kid }, SIGNS_WITHIN_S);
 }
 

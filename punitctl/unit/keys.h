@@ -29,7 +29,8 @@ bool keys_end_older(const unit_t *unit, PGconn *db, const char *kid);
 /* Makes NGINX and auth read the keys, if they run. No request is lost. */
 bool keys_reload(const unit_t *unit);
 
-/* Waits until auth signs with its key `kid`, as its own key set says. False: it does not yet. */
-bool keys_wait(const unit_t *unit, const char *kid);
+/* Makes auth read its private keys, and waits until it signs with `kid`, as its own key set says.
+ * NGINX holds the public half already. False: auth does not sign with it yet. */
+bool keys_use(const unit_t *unit, const char *kid);
 
 #endif

@@ -94,7 +94,10 @@ verb_keys_rotate(const arguments_t *arguments)
     }
     kid = pool_printf("%s-%lu", unit.id, next);
     output_fact("kid", json_string(kid));
-    if (!keys_publish(&unit) || !keys_sync(&unit, &changed) || !keys_reload(&unit)) {
+    /* The sync makes NGINX and auth read their keys if it has found any. */
+    if (!keys_publish(&unit) || !keys_sync(&unit, &changed)
+        || (changed == 0 && !keys_reload(&unit)))
+    {
         return EXIT_FAILED;
     }
     missing = missing_at(&unit, kid);
@@ -114,10 +117,7 @@ verb_keys_rotate(const arguments_t *arguments)
     {
         return output_problem("file", "cannot put the key %s in place: %m", kid);
     }
-    if (!keys_reload(&unit)) {
-        return EXIT_FAILED;
-    }
-    if (!keys_wait(&unit, kid)) {
+    if (!keys_use(&unit, kid)) {
         return output_problem("key",
                               "%s is in place, but auth does not sign with it yet; see its log",
                               kid);
