@@ -7,8 +7,8 @@ use FindBin ();
 use lib "$FindBin::Bin/../lib";
 use IO::Select;
 use JSON::PP ();
-use POSIX ();
 use Punit::Client;
+use Punit::Command qw(beside);
 use Punit::Services qw(services);
 use Punit::Units;
 use Punit::User;
@@ -69,23 +69,6 @@ sub wrong {
     my ($what, $answer) = @_;
     my $id = $answer->{headers}{'x-request-id'} // '';
     return sprintf '%.3f %s: %s %s %s', time, $what, $answer->{status}, $answer->{error} // '', $id;
-}
-
-# Begins the work in a child process. The answer gives its result.
-sub beside {
-    my ($work, @arguments) = @_;
-    my $pid = open(my $from, '-|') // die "fork: $!";
-    if (!$pid) {
-        print JSON::PP::encode_json($work->(@arguments));
-        close STDOUT;
-        POSIX::_exit(0);
-    }
-    return sub {
-        local $/;
-        my $result = <$from>;
-        close $from;
-        return JSON::PP::decode_json($result);
-    };
 }
 
 my %user = map { $_ => Punit::User->register($units, 'eu') } qw(eu us);

@@ -5,8 +5,7 @@ use strict;
 use warnings;
 use FindBin ();
 use lib "$FindBin::Bin/../lib";
-use JSON::PP ();
-use POSIX ();
+use Punit::Command qw(beside);
 use Punit::File qw(append);
 use Punit::Units;
 use Punit::User;
@@ -57,8 +56,11 @@ subtest 'what is reported once is not lost' => sub {
     is owned('us'), 0, 'before any user has moved';
     append($units->dir . "/$_/unit.env", "PUNIT_MOVE_QUIET=1s\n") for qw(eu us);
     ok reload($_), 'and once more, with a shorter quiet' for qw(eu us);
-    # seen at a load of 14: the mover never heard of two of thirty users
-    local $TODO = 'under load a report of NGINX may not reach the mover';
+    # Seen at a load of 14: two of thirty users were missing. NGINX counts what the mover did not
+    # take, and gives a report up after some tries. Only then may users be missing.
+    my $refused = $units->admin('us', '/punit/status')->{json}{moves_failed};
+    like $refused, qr/^\d+$/, 'NGINX says how many reports the mover did not take';
+    local $TODO = $refused ? "the mover did not take $refused reports of NGINX" : undef;
     ok wait_until(sub { owned('us') == 30 }, 40), 'all users arrive' or diag owned('us');
     my @handed_on = $units->log_text('us', 'mover') =~ / event=handed-on (.*)/g;
     is_deeply \@handed_on, [('users=30 lost=0') x 5], 'since each mover has told the next one';
@@ -84,22 +86,6 @@ sub commute {
     }
     my @posts = $user->posts($unit);
     return { crossings => $crossings, failed => \@failed, written => \@written, posts => \@posts };
-}
-
-sub beside {
-    my ($work, @arguments) = @_;
-    my $pid = open(my $from, '-|') // die "fork: $!";
-    if (!$pid) {
-        print JSON::PP::encode_json($work->(@arguments));
-        close STDOUT;
-        POSIX::_exit(0);
-    }
-    return sub {
-        local $/;
-        my $result = <$from>;
-        close $from;
-        return JSON::PP::decode_json($result);
-    };
 }
 
 subtest 'users who cross and write' => sub {

@@ -4,15 +4,17 @@ package Punit::Command;
 #
 #   my ($status, $output) = capture('punitctl', 'status', ...);
 #   my $finish = begin('punitctl', 'drain', ...);  ...  my ($status, $output) = $finish->();
+#   my $result = beside(sub { ... {...} }, @arguments);  ...  my $answer = $result->();
 #   my $pid = spawn([as_punit(), 'nginx', ...], log => $file, env => {...}, dir => $dir);
 
 use strict;
 use warnings;
 use Carp qw(croak);
 use Exporter qw(import);
+use JSON::PP ();
 use POSIX ();
 
-our @EXPORT_OK = qw(as_punit begin capture punit_user spawn);
+our @EXPORT_OK = qw(as_punit begin beside capture punit_user spawn);
 
 # The system user that servers run as: root may not run PostgreSQL. Returns (name, uid, gid).
 sub punit_user {
@@ -43,6 +45,24 @@ sub begin {
 }
 
 sub capture { return begin(@_)->() }
+
+# Begins the work, a sub, in a child process. The answer waits for its result, which becomes JSON on
+# the way.
+sub beside {
+    my ($work, @arguments) = @_;
+    my $pid = open(my $from, '-|') // croak "fork: $!";
+    if (!$pid) {
+        print JSON::PP::encode_json($work->(@arguments));
+        close STDOUT;
+        POSIX::_exit(0);
+    }
+    return sub {
+        local $/;
+        my $result = <$from>;
+        close $from;
+        return JSON::PP::decode_json($result);
+    };
+}
 
 # Starts a command and returns its process id. log: file for both outputs. env: the whole
 # environment but for PATH and the sanitizers' options; by default the test's own. dir: where it
