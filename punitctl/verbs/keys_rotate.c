@@ -96,8 +96,7 @@ verb_keys_rotate(const arguments_t *arguments)
     output_fact("kid", json_string(kid));
     /* The sync makes NGINX and auth read their keys if it has found any. */
     if (!keys_publish(&unit) || !keys_sync(&unit, &changed)
-        || (changed == 0 && !keys_reload(&unit)))
-    {
+        || (changed == 0 && !keys_reload(&unit))) {
         return EXIT_FAILED;
     }
     missing = missing_at(&unit, kid);
