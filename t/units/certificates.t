@@ -65,7 +65,7 @@ subtest 'new files' => sub {
     ok(wait_until(sub { shown('pg', '-starttls', 'postgres') eq $serial }, 10),
         'and so does PostgreSQL');
     my ($text) = ($units->punitctl('eu', 'certificates', '--json'))[1];
-    is(decode_json($text)->{certificates}[0]{days}, 29, 'with its days');
+    like(decode_json($text)->{certificates}[0]{days}, qr/^(?:29|30)$/, 'with its days');
     ($status, $output) = $units->punitctl('eu', 'mesh', 'wait', '--within', patience(30));
     is($status, 0, 'the peers accept it') or diag($output);
 };
@@ -82,12 +82,12 @@ subtest 'files that are no good' => sub {
     is(shown('peer'), $serial, 'nothing changes');
     renew('eu', 10, "$eu/tls/unit.pem", "$eu/tls/unit.key");
     ($status, $output) = $units->punitctl('eu', 'certificates');
-    ok($status == 1 && $output =~ /^unit .* 9 +\S+$/m, 'less than 14 days: exit code 1')
+    ok($status == 1 && $output =~ /^unit .* (?:9|10) +\S+$/m, 'less than 14 days: exit code 1')
         or diag($output);
     ($status, $output) = $units->punitctl('eu', 'status');
-    like($output, qr/^certificate +unit: 9 days left$/m, 'status says it');
+    like($output, qr/^certificate +unit: (?:9|10) days left$/m, 'status says it');
     ($status, $output) = $units->punitctl('eu', 'doctor');
-    like($output, qr/^warn +certificates +unit: 9 days left: replace it/m, 'doctor warns');
+    like($output, qr/^warn +certificates +unit: (?:9|10) days left: replace it/m, 'doctor warns');
 };
 
 subtest 'the certificate of HTTPS' => sub {
@@ -98,7 +98,7 @@ subtest 'the certificate of HTTPS' => sub {
     append("$eu/unit.env", "PUNIT_HTTPS_KEY=$eu/tls/https.key\n");
     renew('eu', 30, "$eu/tls/unit.pem", "$eu/tls/unit.key");
     ($status, $output) = $units->punitctl('eu', 'certificates');
-    ok($status == 0 && $output =~ /^https +CN=www\.example\.org .* 59 /m, 'it is listed')
+    ok($status == 0 && $output =~ /^https +CN=www\.example\.org .* (?:59|60) /m, 'it is listed')
         or diag($output);
 };
 

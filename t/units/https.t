@@ -185,8 +185,7 @@ my $old = digest("$dir/eu/tls/unit.pem");
 is(shown($units->port('eu', 'peer')), $old, 'the certificate between units is shown by NGINX');
 is(shown($units->port('eu', 'pg'), '-starttls', 'postgres'), $old, 'and by PostgreSQL');
 capture('cp', "$dir/ca/ca.pem", "$dir/ca/ca.key", $own);
-my $ca = bless { dir => $own, name => 'ca' }, 'Punit::Authority';
-$ca->certify('eu');
+Punit::Authority->of($own, 'ca')->certify('eu');
 ($status, $output) =
     init('eu', '--cert', "$own/eu.pem", '--key', "$own/eu.key", '--cacert', "$own/ca.pem");
 is($status, 0, 'the next one of those is taken too') or diag($output);

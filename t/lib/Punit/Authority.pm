@@ -4,6 +4,7 @@ package Punit::Authority;
 #
 #   my $ca = Punit::Authority->new($dir, 'ca');  # ca.pem, ca.key: good for a server `ca` too
 #   my $ca = Punit::Authority->new($dir, 'ca', days => 90);     # and good for so long, not 2 days
+#   my $ca = Punit::Authority->of($dir, 'ca');   # one whose ca.pem and ca.key stand there already
 #   $ca->certify('eu');                               # eu.pem, eu.key: CN and DNS name eu
 #   $ca->certify('forged', 'eu');                     # forged.pem: of the same name
 #   $ca->certify('site', 'site', 'IP:10.1.0.1');      # good for that address, too
@@ -21,13 +22,19 @@ my @key = qw(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes);
 
 sub new {
     my ($class, $dir, $name, %o) = @_;
-    my $self = bless { dir => $dir, name => $name, days => $o{days} // 2 }, $class;
+    my $self = $class->of($dir, $name, %o);
     _openssl(
         'req', '-x509', @key, '-days', $self->{days}, '-subj', "/CN=$name", '-keyout',
         "$dir/$name.key",
         '-out', "$dir/$name.pem"
     );
     return $self;
+}
+
+# The authority whose files stand in the directory.
+sub of {
+    my ($class, $dir, $name, %o) = @_;
+    return bless { dir => $dir, name => $name, days => $o{days} // 2 }, $class;
 }
 
 sub certify {
