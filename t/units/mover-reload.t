@@ -44,9 +44,9 @@ sub owned {
 subtest 'what is reported once is not lost' => sub {
     my @users = map { Punit::User->register($units, 'eu') } 1 .. 30;
 
-    # A request at eu makes the move wait for quiet. eu reports it to its mover once a request of the
-    # user has come from another unit. It is known there before the second request at us: a user
-    # that eu hears of after us has gone back, and then no move is due.
+    # A request at eu makes the move wait for quiet. eu tells its mover of it only if a request of
+    # the user came from another unit before. The mover hears of it before the second request at
+    # us: a user that eu hears of after us has gone back, and then no move is due.
     my $round = sub {
         my ($unit, $route) = @_;
         for my $user (@users) {
