@@ -1,0 +1,85 @@
+package Punit::Rogue;
+
+# A unit that was taken over: its superuser, its certificate and its signing key are the attacker's.
+# Others may lose nothing by what it says.
+#
+#   my $rogue = Punit::Rogue->new($units, 'us');
+#   $rogue->dbh->do(...);                    # superuser in its own database
+#   my $db = $rogue->session('eu');          # a session at eu, by its certificate
+#   my $db = $rogue->session('eu', user => 'postgres');         # dies, as it should
+#   $rogue->psql('eu', 'replication=database', 'IDENTIFY_SYSTEM');  # (exit code, output)
+#   $rogue->refused('eu', 'mesh', 'origin');         # how often eu refused it so; no rule: all
+#   $rogue->is_refused('eu', 'mesh', 'origin', 'name of the test', sub { ... });
+
+use strict;
+use warnings;
+use DBI;
+use Test::More ();
+
+use Punit::Command qw(capture);
+use Punit::File qw(slurp spew);
+use Punit::Server qw(directory);
+use Punit::Wait qw(wait_until);
+
+sub new {
+    my ($class, $units, $unit) = @_;
+    my $dir = directory('rogue');
+    for my $file (qw(unit.pem unit.key ca.pem)) {
+        spew("$dir/$file", slurp($units->dir . "/$unit/tls/$file"));
+        chmod 0600, "$dir/$file";
+    }
+    return bless { units => $units, unit => $unit, dir => $dir }, $class;
+}
+
+sub unit { return $_[0]{unit} }
+sub dbh { my ($self) = @_; return $self->{units}->dbh($self->{unit}) }
+
+sub _conninfo {
+    my ($self, $unit, %o) = @_;
+    my $port = $self->{units}->port($unit, 'pg');
+    my $user = $o{user} // "punit_peer_$self->{unit}";
+    my $dbname = $o{dbname} // 'punit';
+    return "host=127.0.0.1 port=$port dbname=$dbname user=$user sslmode=verify-ca"
+        . " sslcert=$self->{dir}/unit.pem sslkey=$self->{dir}/unit.key"
+        . " sslrootcert=$self->{dir}/ca.pem connect_timeout=10";
+}
+
+# A new session at another unit. user => as another role. Dies if it is refused.
+sub session {
+    my ($self, $unit, %o) = @_;
+    (my $dsn = $self->_conninfo($unit, %o)) =~ tr/ /;/;
+    return DBI->connect("dbi:Pg:$dsn", undef, undef,
+        { RaiseError => 1, PrintError => 0, PrintWarn => 0, AutoCommit => 1 });
+}
+
+# Statements there by psql: (exit code, what it printed). more: further conninfo, as replication.
+sub psql {
+    my ($self, $unit, $more, @statements) = @_;
+    my %o = ref $more ? %$more : (more => $more);
+    return capture(
+        'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1',
+        '-d', $self->_conninfo($unit, %o) . ' ' . ($o{more} // ''),
+        map { ('-c', $_) } @statements);
+}
+
+sub refused {
+    my ($self, $unit, $source, $rule) = @_;
+    return $self->{units}->one(
+        $unit,
+        'select coalesce(sum(n), 0) from punit.refusal where peer = $1 and source = $2'
+            . ' and rule = coalesce($3, rule)',
+        $self->{unit}, $source, $rule);
+}
+
+# The attempt makes the unit count a refusal and write a line to its log.
+sub is_refused {
+    my ($self, $unit, $source, $rule, $name, $attempt) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $before = $self->refused($unit, $source, $rule);
+    $attempt->();
+    my $counted = wait_until(sub { $self->refused($unit, $source, $rule) > $before }, 20);
+    my $line = qr/refused peer=$self->{unit} source=$source rule=$rule /;
+    return Test::More::ok($counted && $self->{units}->log_text($unit, 'postgres') =~ $line, $name);
+}
+
+1;
