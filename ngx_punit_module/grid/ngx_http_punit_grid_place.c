@@ -1,5 +1,9 @@
 
-/* Places in shared memory for the counters of the servers. */
+/*
+ * The place of each memcached server in the shared zone, with its counters.
+ * The names of the grid and of the server identify it.  So a server keeps its
+ * place, and its counters, when NGINX reads its configuration again.
+ */
 
 
 #include <ngx_config.h>

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "punitctl/mesh/peers.h"
 #include "punitctl/output.h"
 #include "punitctl/pool.h"
 #include "punitctl/unit/database.h"
@@ -102,35 +103,31 @@ arbiters_settle(PGconn *db, bool joining)
 #define ALONE "select auth.buckets() = array_fill(punit.self(), array[256]) as alone"
 
 
+/* Whether the other unit was made with --new too. */
+static bool
+alone_too(void *context, const peer_t *peer)
+{
+    const char *alone = database_value(peer->db, ALONE, 0, NULL);
+
+    (void) context;
+    if (alone == NULL || *alone != 't') {
+        return false;
+    }
+    output_problem("refused",
+                   "this unit and %s were both made with --new, so they are two systems, and a"
+                   " login name would have two arbiters; make one of them again, by an"
+                   " invite of the other",
+                   peer->id);
+    return true;
+}
+
+
 bool
 arbiters_apart(PGconn *db)
 {
     const char *alone = database_value(db, ALONE, 0, NULL);
-    PGresult   *peers;
-    bool        apart = false;
 
-    if (alone == NULL || *alone != 't') {
-        return false;
-    }
-    peers = database_query(db, NULL, "select id, pg from punit.peer order by id", 0, NULL);
-    for (int i = 0; peers != NULL && !apart && i < PQntuples(peers); i++) {
-        const char *reason;
-        PGconn     *there = database_open_peer(database_field(peers, i, "pg"), &reason);
-
-        alone = there != NULL ? database_value(there, ALONE, 0, NULL) : NULL;
-        apart = alone != NULL && *alone == 't';
-        PQfinish(there);
-        if (apart) {
-            output_problem(
-                "refused",
-                "this unit and %s were both made with --new, so they are two systems, and a"
-                " login name would have two arbiters; make one of them again, by an"
-                " invite of the other",
-                database_field(peers, i, "id"));
-        }
-    }
-    PQclear(peers);
-    return apart;
+    return alone != NULL && *alone == 't' && peers_each(db, alone_too, NULL);
 }
 
 

@@ -1,31 +1,10 @@
 #include "punitctl/mesh/introduction.h"
 
+#include "punitctl/mesh/peers.h"
 #include "punitctl/output.h"
 #include "punitctl/pool.h"
 #include "punitctl/unit/database.h"
 #include "punitctl/unit/invite.h"
-
-
-/* Calls `look` with a session at each peer, until it returns true. */
-static bool
-each_peer(PGconn *db, bool (*look)(void *context, const char *peer, PGconn *there), void *context)
-{
-    PGresult *peers =
-        database_query(db, NULL, "select id, pg from punit.peer order by id", 0, NULL);
-    bool found = false;
-
-    for (int i = 0; peers != NULL && !found && i < PQntuples(peers); i++) {
-        const char *reason;
-        PGconn     *there = database_open_peer(database_field(peers, i, "pg"), &reason);
-
-        if (there != NULL) {
-            found = look(context, database_field(peers, i, "id"), there);
-            PQfinish(there);
-        }
-    }
-    PQclear(peers);
-    return found;
-}
 
 
 typedef struct {
@@ -35,13 +14,13 @@ typedef struct {
 
 
 static bool
-introduces(void *context, const char *peer, PGconn *there)
+introduces(void *context, const peer_t *peer)
 {
     search_t   *search = context;
     const char *ignored, *letter;
     PGresult   *row =
-        database_query(there, &ignored, "select introduction from punit.invitation where id = $1",
-                       1, &search->id);
+        database_query(peer->db, &ignored,
+                       "select introduction from punit.invitation where id = $1", 1, &search->id);
     bool found = false;
 
     if (row != NULL && PQntuples(row) == 1) {
@@ -51,7 +30,7 @@ introduces(void *context, const char *peer, PGconn *there)
             output_problem("certificate",
                            "unit %s introduces %s, but the authority of the units has not signed"
                            " that (it does not count)",
-                           peer, search->id);
+                           peer->id, search->id);
         }
     }
     PQclear(row);
@@ -64,7 +43,7 @@ introduction_find(PGconn *db, const char *certificates, const char *id, unit_add
 {
     search_t search = { certificates, id, unit };
 
-    if (!each_peer(db, introduces, &search)) {
+    if (!peers_each(db, introduces, &search)) {
         output_problem("no-peer",
                        "no peer that answers has invited a unit %s, and there is no file %s;"
                        " invite it by `punitctl unit invite`, or give a file of units",
@@ -98,11 +77,11 @@ introduction_list(PGconn *there, const char *certificates, size_t *count)
 
 
 static bool
-mention(void *context, const char *peer, PGconn *there)
+mention(void *context, const peer_t *peer)
 {
     const char *ignored;
     PGresult   *rows =
-        database_query(there, &ignored,
+        database_query(peer->db, &ignored,
                        "select id from punit.invitation where id <> punit.caller() order by id", 0,
                        NULL);
 
@@ -111,7 +90,7 @@ mention(void *context, const char *peer, PGconn *there)
 
         if (database_value(context, "select 1 from punit.peer where id = $1", 1, &id) == NULL) {
             output_line("unit %s was invited at %s: `punitctl unit add %s` makes it known here", id,
-                        peer, id);
+                        peer->id, id);
         }
     }
     PQclear(rows);
@@ -122,5 +101,5 @@ mention(void *context, const char *peer, PGconn *there)
 void
 introduction_mention(PGconn *db)
 {
-    each_peer(db, mention, db);
+    peers_each(db, mention, db);
 }

@@ -7,7 +7,7 @@
 #include <libpq-fe.h>
 #include <stdbool.h>
 
-#include "punitctl/unit/units_file.h"
+#include "punitctl/unit/address.h"
 
 /* Asks the peers for the introduction of unit `id`. Only one that the authority of `certificates`
  * (PEM) has signed counts. False with the reason printed. */

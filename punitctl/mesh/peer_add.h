@@ -8,8 +8,8 @@
 #include <stdbool.h>
 
 #include "lib/pg/conninfo.h"
+#include "punitctl/unit/address.h"
 #include "punitctl/unit/unit.h"
-#include "punitctl/unit/units_file.h"
 
 /* How this unit shows itself to its peers. */
 punit_identity_t peer_add_identity(const unit_t *unit);

@@ -1,5 +1,5 @@
 /*
- * Sessions at this unit and at its peers, for verbs that ask all of them.
+ * This unit and its peers: sessions at them, for verbs that ask all of them, and their addresses.
  */
 #ifndef PUNITCTL_MESH_PEERS_H
 #define PUNITCTL_MESH_PEERS_H
@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "punitctl/unit/address.h"
 #include "punitctl/unit/unit.h"
 
 #define PEERS_MOST 64
@@ -32,5 +33,13 @@ void peers_close(peers_t *peers);
 
 /* The unit called `id`, or NULL. */
 peer_t *peers_find(peers_t *peers, const char *id);
+
+/* Calls `look` with a session at each peer that answers, one after the other, until it returns
+ * true. False: it never did. peer->incarnation is not set. */
+bool peers_each(PGconn *db, bool (*look)(void *context, const peer_t *peer), void *context);
+
+/* The addresses of this unit and then of its peers, all but `without`. NULL with the reason
+ * printed. */
+unit_address_t *peers_addresses(const unit_t *unit, PGconn *db, const char *without, size_t *count);
 
 #endif

@@ -1,8 +1,16 @@
 /*
- * An address and a port: "127.0.0.1:8101", "[::1]:8101" or "eu.example.org:8101".
+ * The addresses of a unit. Each has a port: "127.0.0.1:8101", "[::1]:8101" or
+ * "eu.example.org:8101".
  */
 #ifndef PUNITCTL_UNIT_ADDRESS_H
 #define PUNITCTL_UNIT_ADDRESS_H
+
+typedef struct {
+    const char *id;
+    const char *http;     /* for clients */
+    const char *listener; /* for the NGINX of a peer */
+    const char *pg;       /* PostgreSQL */
+} unit_address_t;
 
 /* What is wrong with an address, as the end of a message. NULL: it is good, and its name can be
  * resolved. */

@@ -61,6 +61,13 @@ database_open(const unit_t *unit, const char *role, const char *database)
 
 
 PGconn *
+database_open_own(unit_t *unit, const arguments_t *arguments)
+{
+    return unit_open(unit, arguments) ? database_open(unit, "postgres", NULL) : NULL;
+}
+
+
+PGconn *
 database_open_peer(const char *pg, const char **reason)
 {
     const punit_identity_t nothing = { 0 }; /* punit.peer names the role and the files */
@@ -123,10 +130,10 @@ database_value(PGconn *db, const char *statement, int count, const char *const *
 }
 
 
-const char *
-database_name(PGconn *db, const char *name)
+/* Takes what libpq has quoted. */
+static const char *
+keep(char *quoted)
 {
-    char       *quoted = PQescapeIdentifier(db, name, strlen(name));
     const char *copy = pool_printf("%s", quoted != NULL ? quoted : "");
 
     PQfreemem(quoted);
@@ -135,13 +142,16 @@ database_name(PGconn *db, const char *name)
 
 
 const char *
+database_name(PGconn *db, const char *name)
+{
+    return keep(PQescapeIdentifier(db, name, strlen(name)));
+}
+
+
+const char *
 database_literal(PGconn *db, const char *value)
 {
-    char       *quoted = PQescapeLiteral(db, value, strlen(value));
-    const char *copy = pool_printf("%s", quoted != NULL ? quoted : "");
-
-    PQfreemem(quoted);
-    return copy;
+    return keep(PQescapeLiteral(db, value, strlen(value)));
 }
 
 

@@ -14,6 +14,10 @@
  * unit's own. */
 PGconn *database_open(const unit_t *unit, const char *role, const char *database);
 
+/* Opens the unit that the arguments name, and a session at its database as postgres. NULL with the
+ * reason printed. */
+PGconn *database_open_own(unit_t *unit, const arguments_t *arguments);
+
 /* A session at a peer, as this unit's role there, over TLS. `pg` is the
  * conninfo of punit.peer. NULL: *reason says why (nothing is printed). */
 PGconn *database_open_peer(const char *pg, const char **reason);

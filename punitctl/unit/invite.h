@@ -11,8 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "punitctl/unit/address.h"
 #include "punitctl/unit/authority.h"
-#include "punitctl/unit/units_file.h"
 
 typedef struct {
     unit_address_t        unit;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "lib/base/config.h"
+#include "lib/base/key_file.h"
 #include "punitctl/pool.h"
 #include "punitctl/unit/database.h"
 #include "punitctl/unit/fastcgi.h"
@@ -16,7 +17,6 @@
 #include "punitctl/unit/supervise.h"
 #include "punitctl/wait.h"
 
-#define PUBLIC         ".ES256.pem"
 #define SIGNS_WITHIN_S 20
 
 
@@ -25,9 +25,9 @@
 static const char *
 kid_of(const char *name, const char *owner)
 {
-    size_t n = strlen(name), suffix = strlen(PUBLIC), length = strlen(owner);
+    size_t n = strlen(name), suffix = strlen(PUNIT_KEY_FILE_PUBLIC), length = strlen(owner);
 
-    if (n <= suffix || strcmp(name + n - suffix, PUBLIC) != 0
+    if (n <= suffix || strcmp(name + n - suffix, PUNIT_KEY_FILE_PUBLIC) != 0
         || (length > 0
             && (strncmp(name, owner, length) != 0 || name[length] != '-'
                 || name[length + 1 + strspn(name + length + 1, "0123456789")] != '.')))
@@ -35,6 +35,14 @@ kid_of(const char *name, const char *owner)
         return NULL;
     }
     return pool_printf("%.*s", (int) (n - suffix), name);
+}
+
+
+/* The file with the public half. */
+static const char *
+public_file(const unit_t *unit, const char *kid)
+{
+    return pool_printf("%s/%s" PUNIT_KEY_FILE_PUBLIC, unit_setting(unit, "PUNIT_KEYS"), kid);
 }
 
 
@@ -53,7 +61,7 @@ static bool
 end_rotated(const unit_t *unit, PGconn *db)
 {
     unsigned long signs =
-        signing_key_last(unit_setting(unit, "PUNIT_PRIVATE"), unit->id, ".ES256.key.pem");
+        signing_key_last(unit_setting(unit, "PUNIT_PRIVATE"), unit->id, PUNIT_KEY_FILE_PRIVATE);
 
     return signs == 0 || keys_end_older(unit, db, pool_printf("%s-%lu", unit->id, signs));
 }
@@ -115,8 +123,7 @@ write_keys(const unit_t *unit, PGconn *db, int *changed)
             output_problem("key", "key %s is no public key on P-256; left out", kid);
             continue;
         }
-        result = file_write(pool_printf("%s/%s" PUBLIC, unit_setting(unit, "PUNIT_KEYS"), kid), pem,
-                            strlen(pem), 0644);
+        result = file_write(public_file(unit, kid), pem, strlen(pem), 0644);
         if (result == FILE_WRITTEN) {
             output_line("key %s is here now", kid);
             ++*changed;
@@ -185,7 +192,7 @@ drop_over(const unit_t *unit, PGconn *db, int *dropped)
         const char *kid = database_field(keys, i, "kid");
 
         /* The file goes first: without the row no call would find it. */
-        if (unlink(pool_printf("%s/%s" PUBLIC, unit_setting(unit, "PUNIT_KEYS"), kid)) == 0) {
+        if (unlink(public_file(unit, kid)) == 0) {
             output_line("key %s is over; removed", kid);
             ++*dropped;
         } else if (errno != ENOENT) {

@@ -7,9 +7,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "punitctl/unit/address.h"
 #include "punitctl/unit/file.h"
 #include "punitctl/unit/unit.h"
-#include "punitctl/unit/units_file.h"
 
 /* Writes nginx.conf, punit_locations, the parameter files and
  * unit/{main,http,public,listener,admin}.conf.

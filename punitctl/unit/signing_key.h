@@ -1,13 +1,16 @@
 /*
- * ES256 keys that sign a unit's tokens. Only auth reads private/<kid>.ES256.key.pem. Every unit has
- * the public half, keys/<kid>.ES256.pem. A kid is <unit>-<n>.
+ * ES256 keys that sign a unit's tokens. lib/base/key_file.h says how their files are named.
  */
 #ifndef PUNITCTL_UNIT_SIGNING_KEY_H
 #define PUNITCTL_UNIT_SIGNING_KEY_H
 
 #include <stdbool.h>
 
+#include "lib/base/key_file.h"
 #include "punitctl/unit/file.h"
+
+/* The suffix of a private key that auth does not read yet. */
+#define SIGNING_KEY_NEXT PUNIT_KEY_FILE_PRIVATE ".next"
 
 /* Makes a key pair unless its private file is there. */
 file_result_t signing_key_make(const char *private_path, const char *public_path);

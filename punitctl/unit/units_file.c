@@ -5,7 +5,6 @@
 
 #include "punitctl/output.h"
 #include "punitctl/pool.h"
-#include "punitctl/unit/address.h"
 #include "punitctl/unit/file.h"
 #include "punitctl/unit/unit.h"
 

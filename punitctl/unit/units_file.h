@@ -10,15 +10,9 @@
 #ifndef PUNITCTL_UNIT_UNITS_FILE_H
 #define PUNITCTL_UNIT_UNITS_FILE_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
-typedef struct {
-    const char *id;
-    const char *http;
-    const char *listener;
-    const char *pg;
-} unit_address_t;
+#include "punitctl/unit/address.h"
 
 /* Reads the file. NULL with path, line and reason printed. */
 unit_address_t *units_file_read(const char *path, size_t *count);

@@ -71,10 +71,7 @@ verb_cancel(const arguments_t *arguments)
     unit_t      unit;
     PGconn     *db;
 
-    if (!unit_open(&unit, arguments)) {
-        return EXIT_FAILED;
-    }
-    db = database_open(&unit, "postgres", NULL);
+    db = database_open_own(&unit, arguments);
     if (db != NULL) {
         user = user_name_id(&unit, db, arguments->operand[0]);
     }

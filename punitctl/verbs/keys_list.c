@@ -55,10 +55,7 @@ verb_keys_list(const arguments_t *arguments)
     unit_t      unit;
     PGconn     *db;
 
-    if (!unit_open(&unit, arguments)) {
-        return EXIT_FAILED;
-    }
-    db = database_open(&unit, "postgres", NULL);
+    db = database_open_own(&unit, arguments);
     if (db != NULL) {
         rows = database_query(db, NULL, query, 0, NULL);
     }

@@ -12,8 +12,6 @@
 #include "punitctl/verb.h"
 #include "punitctl/wait.h"
 
-#define PRIVATE ".ES256.key.pem"
-
 typedef struct {
     PGconn     *db;
     const char *kid;
@@ -40,8 +38,9 @@ static bool
 may_end(const unit_t *unit, const char *kid)
 {
     size_t        n = strlen(unit->id);
-    unsigned long signs = signing_key_last(unit_setting(unit, "PUNIT_PRIVATE"), unit->id, PRIVATE);
-    const char   *current = pool_printf("%s-%lu", unit->id, signs);
+    unsigned long signs =
+        signing_key_last(unit_setting(unit, "PUNIT_PRIVATE"), unit->id, PUNIT_KEY_FILE_PRIVATE);
+    const char *current = pool_printf("%s-%lu", unit->id, signs);
 
     if (strncmp(kid, unit->id, n) != 0 || kid[n] != '-'
         || kid[n + 1 + strspn(kid + n + 1, "0123456789")] != '\0')
@@ -62,7 +61,7 @@ may_end(const unit_t *unit, const char *kid)
 static bool
 remove_private(const unit_t *unit, const char *kid)
 {
-    const char *const suffixes[] = { PRIVATE, PRIVATE ".next" };
+    const char *const suffixes[] = { PUNIT_KEY_FILE_PRIVATE, SIGNING_KEY_NEXT };
 
     for (size_t i = 0; i < 2; i++) {
         const char *path =

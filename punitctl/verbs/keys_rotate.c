@@ -12,9 +12,6 @@
 #include "punitctl/unit/signing_key.h"
 #include "punitctl/verb.h"
 
-#define NEXT    ".ES256.key.pem.next" /* not yet what the auth worker reads */
-#define PRIVATE ".ES256.key.pem"
-
 
 static const char *
 path_of(const unit_t *unit, const char *setting, unsigned long n, const char *suffix)
@@ -51,7 +48,7 @@ end_older(const unit_t *unit, const char *kid, unsigned long last)
     bool        ok = db != NULL && keys_end_older(unit, db, kid);
 
     for (unsigned long n = last; ok && n > 0; n--) {
-        unlink(path_of(unit, "PUNIT_PRIVATE", n, PRIVATE));
+        unlink(path_of(unit, "PUNIT_PRIVATE", n, PUNIT_KEY_FILE_PRIVATE));
     }
     if (ok) {
         until = database_value(db,
@@ -80,12 +77,12 @@ verb_keys_rotate(const arguments_t *arguments)
     if (!unit_open(&unit, arguments)) {
         return EXIT_FAILED;
     }
-    n = signing_key_last(unit_setting(&unit, "PUNIT_PRIVATE"), unit.id, PRIVATE);
-    next = signing_key_last(unit_setting(&unit, "PUNIT_PRIVATE"), unit.id, NEXT);
+    n = signing_key_last(unit_setting(&unit, "PUNIT_PRIVATE"), unit.id, PUNIT_KEY_FILE_PRIVATE);
+    next = signing_key_last(unit_setting(&unit, "PUNIT_PRIVATE"), unit.id, SIGNING_KEY_NEXT);
     if (next <= n) {
         next = n + 1;
-        if (signing_key_make(path_of(&unit, "PUNIT_PRIVATE", next, NEXT),
-                             path_of(&unit, "PUNIT_KEYS", next, ".ES256.pem"))
+        if (signing_key_make(path_of(&unit, "PUNIT_PRIVATE", next, SIGNING_KEY_NEXT),
+                             path_of(&unit, "PUNIT_KEYS", next, PUNIT_KEY_FILE_PUBLIC))
             == FILE_FAILED)
         {
             return EXIT_FAILED;
@@ -110,8 +107,8 @@ verb_keys_rotate(const arguments_t *arguments)
                               " sync` there, then `punitctl keys rotate` here again",
                               kid, missing);
     }
-    if (rename(path_of(&unit, "PUNIT_PRIVATE", next, NEXT),
-               path_of(&unit, "PUNIT_PRIVATE", next, PRIVATE))
+    if (rename(path_of(&unit, "PUNIT_PRIVATE", next, SIGNING_KEY_NEXT),
+               path_of(&unit, "PUNIT_PRIVATE", next, PUNIT_KEY_FILE_PRIVATE))
         < 0)
     {
         return output_problem("file", "cannot put the key %s in place: %m", kid);

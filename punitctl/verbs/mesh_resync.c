@@ -51,10 +51,7 @@ verb_mesh_resync(const arguments_t *arguments)
     if (limit < 0) {
         return EXIT_USAGE;
     }
-    if (!unit_open(&unit, arguments)) {
-        return EXIT_FAILED;
-    }
-    db = database_open(&unit, "postgres", NULL);
+    db = database_open_own(&unit, arguments);
     if (db == NULL) {
         return EXIT_FAILED;
     }

@@ -14,10 +14,7 @@ verb_mesh_status(const arguments_t *arguments)
     PGconn *db;
     bool    ok;
 
-    if (!unit_open(&unit, arguments)) {
-        return EXIT_FAILED;
-    }
-    db = database_open(&unit, "postgres", NULL);
+    db = database_open_own(&unit, arguments);
     peers = db != NULL ? mesh_state(db) : NULL;
     PQfinish(db);
     if (peers == NULL) {

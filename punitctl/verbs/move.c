@@ -93,10 +93,7 @@ verb_move(const arguments_t *arguments)
         output_error("move needs --to UNIT");
         return EXIT_USAGE;
     }
-    if (!unit_open(&unit, arguments)) {
-        return EXIT_FAILED;
-    }
-    db = database_open(&unit, "postgres", NULL);
+    db = database_open_own(&unit, arguments);
     if (db != NULL) {
         user = user_name_id(&unit, db, arguments->operand[0]);
     }

@@ -131,10 +131,7 @@ verb_moves(const arguments_t *arguments)
     unit_t      unit;
     PGconn     *db;
 
-    if (!unit_open(&unit, arguments)) {
-        return EXIT_FAILED;
-    }
-    db = database_open(&unit, "postgres", NULL);
+    db = database_open_own(&unit, arguments);
     if (db != NULL && name != NULL) {
         values[1] = user_name_id(&unit, db, name);
     }

@@ -14,10 +14,7 @@ verb_seed(const arguments_t *arguments)
     PGconn *db;
     bool    ok;
 
-    if (!unit_open(&unit, arguments)) {
-        return EXIT_FAILED;
-    }
-    db = database_open(&unit, "postgres", NULL);
+    db = database_open_own(&unit, arguments);
     ok = db != NULL && seed_write(db);
     PQfinish(db);
     return ok ? EXIT_OK : EXIT_FAILED;

@@ -10,6 +10,7 @@
 #include "punitctl/unit/database.h"
 #include "punitctl/unit/file.h"
 #include "punitctl/unit/recall.h"
+#include "punitctl/unit/units_file.h"
 #include "punitctl/unit/written.h"
 #include "punitctl/verb.h"
 #include "punitctl/wait.h"

@@ -260,13 +260,14 @@ static bool
 make_key(const unit_t *unit, int *kept)
 {
     const char *private = unit_setting(unit, "PUNIT_PRIVATE");
-    unsigned long n = signing_key_last(private, unit->id, ".ES256.key.pem");
+    unsigned long n = signing_key_last(private, unit->id, PUNIT_KEY_FILE_PRIVATE);
 
     if (n == 0) {
         n = 1;
     }
-    return step(signing_key_make(pool_printf("%s/%s-%lu.ES256.key.pem", private, unit->id, n),
-                                 pool_printf("%s/%s-%lu.ES256.pem",
+    return step(signing_key_make(pool_printf("%s/%s-%lu" PUNIT_KEY_FILE_PRIVATE, private, unit->id,
+                                             n),
+                                 pool_printf("%s/%s-%lu" PUNIT_KEY_FILE_PUBLIC,
                                              unit_setting(unit, "PUNIT_KEYS"), unit->id, n)),
                 kept, pool_printf("made the signing key %s-%lu (ES256)", unit->id, n));
 }

@@ -4,10 +4,10 @@
 #include <jansson.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "punitctl/mesh/peer_add.h"
+#include "punitctl/mesh/peers.h"
 #include "punitctl/pool.h"
 #include "punitctl/unit/address.h"
 #include "punitctl/unit/authority.h"
@@ -88,72 +88,6 @@ random_uuid(void)
 }
 
 
-/* host:port of a conninfo, with the first address of a list. NULL: it has none. */
-static const char *
-conninfo_address(const char *conninfo)
-{
-    PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
-    const char       *host = NULL, *port = NULL, *address = NULL;
-
-    for (const PQconninfoOption *o = options; o != NULL && o->keyword != NULL; o++) {
-        if (o->val != NULL && strcmp(o->keyword, "port") == 0) {
-            port = o->val;
-        } else if (o->val != NULL
-                   && (strcmp(o->keyword, "hostaddr") == 0
-                       || (strcmp(o->keyword, "host") == 0 && host == NULL)))
-        {
-            host = o->val;
-        }
-    }
-    if (host != NULL && port != NULL) {
-        host = pool_copy(host, strcspn(host, ","));
-        address = pool_printf(strchr(host, ':') != NULL ? "[%s]:%s" : "%s:%s", host, port);
-    }
-    PQconninfoFree(options);
-    return address;
-}
-
-
-/* The units that this unit knows, itself first. NULL with the reason printed. */
-static unit_address_t *
-units_known(const unit_t *unit, PGconn *db, const char *without, size_t *count)
-{
-    PGresult *rows = database_query(
-        db, NULL,
-        "select p.id, p.pg, p.listener, substr(u.http, 8) as http from punit.peer p"
-        " left join punit.unit u on u.id = p.id and u.origin_unit = p.id and u.http like 'http://%'"
-        " where p.id <> $1 order by p.id",
-        1, &without);
-    unit_address_t *units;
-
-    if (rows == NULL) {
-        return NULL;
-    }
-    units = pool_alloc(((size_t) PQntuples(rows) + 1) * sizeof(*units));
-    units[0] = (unit_address_t){ unit->id, unit_setting(unit, "PUNIT_HTTP"),
-                                 unit_setting(unit, "PUNIT_LISTENER"),
-                                 unit_setting(unit, "PUNIT_PG_LISTEN") };
-    *count = 1;
-    for (int i = 0; i < PQntuples(rows); i++) {
-        const char *pg = conninfo_address(database_field(rows, i, "pg"));
-        const char *http = database_field(rows, i, "http");
-
-        if (pg == NULL) {
-            output_problem("no-peer", "punit.peer has no address of %s; add the unit again",
-                           database_field(rows, i, "id"));
-            PQclear(rows);
-            return NULL;
-        }
-        units[(*count)++] =
-            (unit_address_t){ database_field(rows, i, "id"),
-                              http != NULL && address_problem(http) == NULL ? http : NULL,
-                              database_field(rows, i, "listener"), pg };
-    }
-    PQclear(rows);
-    return units;
-}
-
-
 /* The invite as text, once this unit's database has it too. NULL with the reason printed. */
 static const char *
 make_invite(const unit_t *unit, PGconn *db, invite_t *invite, const authority_t *authority)
@@ -167,7 +101,7 @@ make_invite(const unit_t *unit, PGconn *db, invite_t *invite, const authority_t 
     invite->from = unit->id;
     invite->number = random_uuid();
     invite->pepper = pepper;
-    invite->peers = units_known(unit, db, invite->unit.id, &invite->peer_count);
+    invite->peers = peers_addresses(unit, db, invite->unit.id, &invite->peer_count);
     if (pepper == NULL || introduction == NULL || invite->number == NULL || invite->peers == NULL
         || !authority_issue(authority, invite->unit.id, &invite->certificate, &invite->key))
     {

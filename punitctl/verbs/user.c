@@ -124,10 +124,7 @@ verb_user(const arguments_t *arguments)
     bool         known = false, complete = true;
     PGconn      *db;
 
-    if (!unit_open(&unit, arguments)) {
-        return EXIT_FAILED;
-    }
-    db = database_open(&unit, "postgres", NULL);
+    db = database_open_own(&unit, arguments);
     id = db != NULL ? user_name_id(&unit, db, arguments->operand[0]) : NULL;
     if (id != NULL) {
         rows[count++] = inspect(db, id, unit.id, NULL);

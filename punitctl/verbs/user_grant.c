@@ -66,10 +66,7 @@ run(const arguments_t *arguments, bool grant)
     unit_t      unit;
     PGconn     *db;
 
-    if (!unit_open(&unit, arguments)) {
-        return EXIT_FAILED;
-    }
-    db = database_open(&unit, "postgres", NULL);
+    db = database_open_own(&unit, arguments);
     if (db != NULL) {
         user = user_name_id(&unit, db, arguments->operand[0]);
     }

@@ -17,6 +17,7 @@
 #include "lib/base/config.h"
 #include "lib/base/log.h"
 #include "lib/base/reload.h"
+#include "lib/base/signals.h"
 #include "lib/pg/conninfo.h"
 
 #define TICK_MS 1000
@@ -62,9 +63,8 @@ wait_until(int64_t time, int signals, int pg)
 int
 main(int argc, char **argv)
 {
-    sigset_t ends;
-    state_t  state = { 0 };
-    int      end = 0;
+    state_t state = { 0 };
+    int     end = 0;
 
     (void) argc;
 
@@ -72,14 +72,8 @@ main(int argc, char **argv)
         return 1;
     }
 
-    signal(SIGPIPE, SIG_IGN);
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGTERM);
-    sigaddset(&ends, SIGINT);
-    sigaddset(&ends, SIGHUP);
-    sigprocmask(SIG_BLOCK, &ends, NULL);
-
-    int signals = signalfd(-1, &ends, SFD_CLOEXEC);
+    sigset_t ends = punit_signals_block();
+    int      signals = signalfd(-1, &ends, SFD_CLOEXEC);
 
     state.grid = punit_grid_create(punit_config.grid, NULL);
     state.tokens = punit_grid_create(punit_config.token_grid, NULL);

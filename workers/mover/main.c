@@ -12,6 +12,7 @@
 #include "lib/base/config.h"
 #include "lib/base/log.h"
 #include "lib/base/reload.h"
+#include "lib/base/signals.h"
 #include "lib/base/socket.h"
 #include "mover/failpoint.h"
 #include "mover/mover.h"
@@ -186,23 +187,6 @@ join_all(void)
 }
 
 
-/* Gives a descriptor for the signals that end the process. All threads inherit the mask, so that
- * the signals come to the descriptor alone. */
-static int
-catch_signals(void)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    return signalfd(-1, &set, SFD_CLOEXEC);
-}
-
-
 int
 main(int argc, char **argv)
 {
@@ -216,7 +200,8 @@ main(int argc, char **argv)
         return 1;
     }
 
-    int signals = catch_signals();
+    sigset_t ends = punit_signals_block();
+    int      signals = signalfd(-1, &ends, SFD_CLOEXEC);
 
     if (signals < 0 || !open_reports() || local_seen_open() < 0 || !start_all()) {
         return 1;

@@ -1,6 +1,18 @@
 -- The ends of public keys: a key ends some time after another one signs, or at once if it was
 -- stolen.
 
+-- plpgsql: a database without auth has this function too.
+create or replace function punit.key_keep() returns interval
+language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return auth.access_life() + interval '5 minutes';
+end
+$$;
+comment on function punit.key_keep() is
+    'how long a key is kept after it stopped signing: the life of its last token, and 5 minutes'
+    ' because clocks differ';
+
 create or replace function punit.end_keys(p_signs text, p_keep_s double precision default null)
 returns int
 language plpgsql volatile set search_path = pg_catalog, pg_temp
@@ -8,11 +20,9 @@ as $$
 declare
     n int;
 begin
-    -- 5 min: clocks differ
     insert into punit.unit_key_end (origin_unit, kid, until)
     select k.origin_unit, k.kid,
-           clock_timestamp() + coalesce(p_keep_s * interval '1 second',
-                                        auth.access_life() + interval '5 minutes')
+           clock_timestamp() + coalesce(p_keep_s * interval '1 second', punit.key_keep())
       from punit.unit_key k
      where k.origin_unit = punit.self()
        and substring(k.kid from '[0-9]+$')::bigint < substring(p_signs from '[0-9]+$')::bigint
@@ -45,8 +55,7 @@ language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
     return query
-    -- 5 min: clocks differ
-    select k.kid, max(u.retired_at) + auth.access_life() + interval '5 minutes'
+    select k.kid, max(u.retired_at) + punit.key_keep()
       from punit.unit_key k
       join punit.unit u on u.id = k.origin_unit and u.retired_at is not null
      where k.origin_unit <> punit.self()

@@ -14,9 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PRIVATE_SUFFIX ".ES256.key.pem"
-#define PUBLIC_SUFFIX  ".ES256.pem"
-#define COORDINATE     32 /* bytes of x and y on P-256 */
+#include "lib/base/key_file.h"
+
+#define COORDINATE 32 /* bytes of x and y on P-256 */
 
 
 /* Reads the key and demands P-256, whose use the name ES256 promises. */
@@ -144,7 +144,7 @@ append(token_keys_t *keys, const char *kid, size_t len)
 static bool
 read_dir(token_keys_t *keys, const char *dir, bool private, char *error, size_t size)
 {
-    const char    *suffix = private ? PRIVATE_SUFFIX : PUBLIC_SUFFIX;
+    const char    *suffix = private ? PUNIT_KEY_FILE_PRIVATE : PUNIT_KEY_FILE_PUBLIC;
     struct dirent *entry;
 
     DIR *d = opendir(dir);
@@ -205,7 +205,7 @@ keys_load_signing(const char *dir, const char *unit, char *error, size_t size)
 
     for (size_t i = 0; i < keys->n; i++) {
         if (serial(keys->keys[i].kid, unit) == 0) {
-            snprintf(error, size, "%s/%s" PRIVATE_SUFFIX ": not named %s-<number>", dir,
+            snprintf(error, size, "%s/%s" PUNIT_KEY_FILE_PRIVATE ": not named %s-<number>", dir,
                      keys->keys[i].kid, unit);
             keys_free(keys);
             return NULL;
@@ -213,7 +213,7 @@ keys_load_signing(const char *dir, const char *unit, char *error, size_t size)
     }
 
     if (keys->n == 0) {
-        snprintf(error, size, "%s: holds no %s-<number>" PRIVATE_SUFFIX, dir, unit);
+        snprintf(error, size, "%s: holds no %s-<number>" PUNIT_KEY_FILE_PRIVATE, dir, unit);
         keys_free(keys);
         return NULL;
     }

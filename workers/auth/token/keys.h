@@ -1,6 +1,6 @@
-/* Keys of tokens. The unit's own signing keys are $PUNIT_PRIVATE/<unit>-<n>.ES256.key.pem (P-256).
- * The key with the highest n signs, and the unit's JWKS holds all of them. The public keys of all
- * units are $PUNIT_KEYS/<kid>.ES256.pem. Only introspection (RFC 7662) needs them here. */
+/* Keys of tokens (lib/base/key_file.h). Of the unit's own signing keys the one with the highest n
+ * signs, and the unit's JWKS holds all of them. Only introspection (RFC 7662) needs the public keys
+ * of all units here. */
 #ifndef PUNIT_AUTH_TOKEN_KEYS_H
 #define PUNIT_AUTH_TOKEN_KEYS_H
 

@@ -14,6 +14,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/reload.h"
+#include "lib/base/signals.h"
 #include "lib/base/socket.h"
 #include "lib/http/answer.h"
 #include "lib/http/front.h"
@@ -445,7 +446,6 @@ punit_service_run(const punit_service_t *service, int argc, char **argv)
 {
     /* Static, since threads may still use it while the process ends. */
     static server_t server;
-    sigset_t        ends;
 
     if (argc == 2 && strcmp(argv[1], "--routes") == 0) {
         return print_routes(service);
@@ -461,14 +461,8 @@ punit_service_run(const punit_service_t *service, int argc, char **argv)
         return 1;
     }
 
-    signal(SIGPIPE, SIG_IGN);
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGTERM);
-    sigaddset(&ends, SIGINT);
-    sigaddset(&ends, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &ends, NULL);
-
-    char *conninfo = punit_conninfo_own(punit_config.pg_user, punit_config.pg_user);
+    sigset_t ends = punit_signals_block();
+    char    *conninfo = punit_conninfo_own(punit_config.pg_user, punit_config.pg_user);
 
     server.service = service;
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lib/base/config.h"
+#include "lib/base/key_file.h"
 #include "lib/base/log.h"
 #include "mover/session.h"
 
@@ -80,7 +81,7 @@ remove_file(const char *kid)
     char path[PATH_SIZE];
 
     if (strchr(kid, '/') != NULL
-        || snprintf(path, sizeof(path), "%s/%s.ES256.pem", punit_config.keys, kid)
+        || snprintf(path, sizeof(path), "%s/%s" PUNIT_KEY_FILE_PUBLIC, punit_config.keys, kid)
                >= (int) sizeof(path))
     {
         return false;
