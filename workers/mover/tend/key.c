@@ -16,10 +16,6 @@
 
 #define PATH_SIZE 512
 
-/* NGINX still has keys whose files are gone. Only the thread of the upkeep looks at it. */
-static bool owed;
-
-
 static void
 read_line(const char *path, char *line, int size)
 {
@@ -62,20 +58,25 @@ nginx_master(void)
 
 
 /* An NGINX that does not run reads its keys when it starts. */
-static void
+static bool
 tell_nginx(void)
 {
     pid_t master = nginx_master();
 
-    owed = master != 0 && kill(master, SIGHUP) < 0 && errno != ESRCH;
-    if (owed) {
+    if (master != 0 && kill(master, SIGHUP) < 0 && errno != ESRCH) {
         punit_log(PUNIT_LOG_ERROR, "keys-not-reloaded", "pid=%d errno=%d", (int) master, errno);
+        return false;
     }
+
+    return true;
 }
 
 
+typedef enum { FILE_REMOVED, FILE_ABSENT, FILE_KEPT } removal_t;
+
+
 /* A kid with a slash could lead out of the directory. */
-static bool
+static removal_t
 remove_file(const char *kid)
 {
     char path[PATH_SIZE];
@@ -84,21 +85,20 @@ remove_file(const char *kid)
         || snprintf(path, sizeof(path), "%s/%s" PUNIT_KEY_FILE_PUBLIC, punit_config.keys, kid)
                >= (int) sizeof(path))
     {
-        return false;
+        return FILE_KEPT;
     }
 
     if (unlink(path) == 0) {
         punit_log(PUNIT_LOG_INFO, "key-over", "kid=%s", kid);
-        owed = true;
-        return true;
+        return FILE_REMOVED;
     }
 
     if (errno != ENOENT) {
         punit_log(PUNIT_LOG_ERROR, "key-not-removed", "kid=%s errno=%d", kid, errno);
-        return false;
+        return FILE_KEPT;
     }
 
-    return true;
+    return FILE_ABSENT;
 }
 
 
@@ -129,18 +129,21 @@ key_end_over(link_t *local)
         return;
     }
 
-    bool removed = true;
+    bool kept = false, told = true, news = false;
 
     for (int i = 0; i < PQntuples(keys); i++) {
-        removed = remove_file(PQgetvalue(keys, i, 0)) && removed;
+        removal_t removal = remove_file(PQgetvalue(keys, i, 0));
+
+        kept = kept || removal == FILE_KEPT;
+        news = news || removal == FILE_REMOVED || PQgetvalue(keys, i, 1)[0] == 't';
     }
 
-    if (owed) {
-        tell_nginx();
+    if (news) {
+        told = tell_nginx();
     }
 
     /* A row says that NGINX has the key, so it goes last. */
-    for (int i = 0; i < PQntuples(keys) && removed && !owed && link_ready(local); i++) {
+    for (int i = 0; i < PQntuples(keys) && !kept && told && link_ready(local); i++) {
         if (PQgetvalue(keys, i, 1)[0] == 't') {
             drop(local, PQgetvalue(keys, i, 0));
         }
