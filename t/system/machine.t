@@ -66,7 +66,6 @@ my $document =
 
 # Commands that are not run here, and why.
 my @excluded = (
-    [qr/^punitctl keys retire KID$/ => 'no key is stolen here; t/units/keys.t retires one'],
     [qr/^make install prefix=/ => 'a machine without the packages: t/system/deb.t'],
     [qr/^sv / => 'units under runit: t/units/maintenance.t'],
     [qr/^certbot / => 'no server of ACME is here: t/units/https.t'],
@@ -377,6 +376,31 @@ paste_spoken($machine{eu}, 'systemctl reload punit@NAME', %auth);
 paste_spoken($machine{eu}, 'systemctl restart punit@NAME', %auth);
 paste_spoken($machine{eu}, 'systemctl reload punit-nginx');
 stop_writer('a rotation');
+
+# a key that is stolen while its tokens are good for long
+{
+    is(($machine{eu}->run('punitctl unit init eu PUNIT_KEY_KEEP=20m'))[0], 0, 'and now for 20 min');
+    my ($publish, $sync, $sign) = $document->steps('Keys');
+    my $retire = sub {
+        paste_spoken($machine{eu}, 'punitctl keys retire KID', as => { KID => 'eu-2' }, @_);
+    };
+    my $stolen = Punit::User->register($fronts, 'eu')->token;
+    my $statuses = sub {
+        my ($token) = @_;
+        join ' ', map { $fronts->http($_, GET => '/profile', $token)->{status} } @units;
+    };
+    like($retire->(status => 1), qr/rotate/, 'the key that signs is refused');
+    paste($machine{eu}, $publish, status => 1);
+    paste($machine{$_}, $sync) for qw(us ap);
+    paste($machine{eu}, $sign);
+    is($statuses->($stolen), '200 200 200', 'a token of the old key is good');
+    $retire->();
+    is($statuses->($stolen), '401 401 401', 'and at once it is refused at each unit');
+    is(
+        $statuses->(Punit::User->register($fronts, 'eu')->token),
+        '200 200 200', 'one of the new key is not'
+    );
+}
 paste_spoken($machine{eu}, 'systemctl restart punit-nginx');
 paste_spoken($machine{eu}, 'systemctl stop punit@NAME.socket punit@NAME', %auth);
 paste_spoken($machine{eu}, 'systemctl restart punit.target');

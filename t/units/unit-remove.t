@@ -12,7 +12,7 @@ use Punit::Wait qw(patience wait_until);
 use Test::More;
 use Time::HiRes qw(sleep);
 
-my $units = Punit::Units->start(env => { PUNIT_MOVE_AFTER => 1000 });
+my $units = Punit::Units->start(env => { PUNIT_MOVE_AFTER => 64 });
 my $dir = $units->dir;
 sub ctl { my ($unit, @arguments) = @_; return $units->punitctl($unit, @arguments) }
 sub register {
