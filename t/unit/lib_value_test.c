@@ -1,4 +1,4 @@
-/* links: workers/lib/http/type.c workers/lib/base/email.c workers/lib/base/uuid.c */
+/* links: workers/lib/http/value.c workers/lib/base/email.c workers/lib/base/uuid.c */
 /* links: workers/lib/base/config.c workers/lib/base/log.c workers/lib/base/clock.c */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,10 +9,10 @@
 #include <cmocka.h>
 
 #include "lib/base/config.h"
-#include "lib/http/type.h"
+#include "lib/http/value.h"
 
 typedef struct {
-    punit_type_t       type;
+    punit_value_type_t type;
     const char *const *good;
     const char *const *bad;
 } case_t;
@@ -58,14 +58,14 @@ types_take_what_they_say_and_no_more(void **state)
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         for (const char *const *text = cases[i].good; *text != NULL; text++) {
-            if (!punit_type_is(cases[i].type, *text, strlen(*text))) {
-                fail_msg("\"%s\" is not taken as %s", *text, punit_type_expected(cases[i].type));
+            if (!punit_value_is(cases[i].type, *text, strlen(*text))) {
+                fail_msg("\"%s\" is not taken as %s", *text, punit_value_expected(cases[i].type));
             }
         }
 
         for (const char *const *text = cases[i].bad; *text != NULL; text++) {
-            if (punit_type_is(cases[i].type, *text, strlen(*text))) {
-                fail_msg("\"%s\" is taken as %s", *text, punit_type_expected(cases[i].type));
+            if (punit_value_is(cases[i].type, *text, strlen(*text))) {
+                fail_msg("\"%s\" is taken as %s", *text, punit_value_expected(cases[i].type));
             }
         }
     }
@@ -76,13 +76,13 @@ static void
 a_text_with_a_zero_byte_is_no_string(void **state)
 {
     (void) state;
-    assert_false(punit_type_is(PUNIT_STRING, "a\0b", 3));
-    assert_false(punit_type_is(PUNIT_INTEGER, "1\0", 2));
+    assert_false(punit_value_is(PUNIT_STRING, "a\0b", 3));
+    assert_false(punit_value_is(PUNIT_INTEGER, "1\0", 2));
 }
 
 
 static void
-check(punit_type_check_pt check_text, const char *const *good, const char *const *bad)
+check(punit_value_check_pt check_text, const char *const *good, const char *const *bad)
 {
     for (; *good != NULL; good++) {
         if (check_text(*good, strlen(*good)) != NULL) {
@@ -102,7 +102,7 @@ static void
 e_mail_addresses(void **state)
 {
     (void) state;
-    check(punit_type_check_email,
+    check(punit_value_check_email,
           TEXTS("a@b.de", "first.last+tag@sub.example.org", "o'hara@x-y.ie"),
           TEXTS("\xc3\xa4@b\xc3\xbc.de", "", "a", "@b.de", "a@", "a@b", "a b@c.de", "a@b..de",
                 "a@.de", "a@b.de.", "a@-b.de", "a@b-.de", ".a@b.de", "a.@b.de", "a..b@c.de",
@@ -115,7 +115,7 @@ static void
 language_tags(void **state)
 {
     (void) state;
-    check(punit_type_check_locale, TEXTS("de", "de-AT", "zh-Hant-TW", "es-419", "sl-nedis", "gsw"),
+    check(punit_value_check_locale, TEXTS("de", "de-AT", "zh-Hant-TW", "es-419", "sl-nedis", "gsw"),
           TEXTS("", "d", "-", "de-", "-de", "de--AT", "de_AT", "1a", "toolonglang-x",
                 "de-AT-verylongsubtag", "de AT"));
 }
@@ -125,7 +125,7 @@ static void
 time_zones(void **state)
 {
     (void) state;
-    check(punit_type_check_time_zone,
+    check(punit_value_check_time_zone,
           TEXTS("UTC", "Europe/Vienna", "America/Argentina/Buenos_Aires", "Etc/GMT+5"),
           TEXTS("", "europe/vienna", "Europe", "Mars/Olympus", "../etc/passwd", "/etc/passwd",
                 "Europe/../../../../etc/passwd", "tzdata.zi", "Europe/Vienna ", "Europe/Vienna\n"));

@@ -1,11 +1,11 @@
-#include "lib/http/rule.h"
+#include "lib/http/value_rule.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 
 const char *
-punit_rule_value(punit_arena_t *arena, const punit_rule_t *rule, double value)
+punit_value_rule_value(punit_arena_t *arena, const punit_value_rule_t *rule, double value)
 {
     if (rule->bounded && (value < rule->min || value > rule->max)) {
         return punit_arena_format(arena, "must be from %.15g to %.15g", rule->min, rule->max);
@@ -16,7 +16,8 @@ punit_rule_value(punit_arena_t *arena, const punit_rule_t *rule, double value)
 
 
 const char *
-punit_rule_count(punit_arena_t *arena, const punit_rule_t *rule, size_t n, const char *unit)
+punit_value_rule_count(punit_arena_t *arena, const punit_value_rule_t *rule, size_t n,
+                       const char *unit)
 {
     if (rule->bounded && ((double) n < rule->min || (double) n > rule->max)) {
         return punit_arena_format(arena, "must have from %.15g to %.15g %s", rule->min, rule->max,
@@ -45,12 +46,13 @@ one_of(punit_arena_t *arena, const char *const *values, const char *text, size_t
 
 
 const char *
-punit_rule_text(punit_arena_t *arena, const punit_rule_t *rule, const char *text, size_t len)
+punit_value_rule_text(punit_arena_t *arena, const punit_value_rule_t *rule, const char *text,
+                      size_t len)
 {
     const char *wrong = NULL;
 
     if (rule->type == PUNIT_INTEGER || rule->type == PUNIT_NUMBER) {
-        return punit_rule_value(arena, rule, strtod(text, NULL));
+        return punit_value_rule_value(arena, rule, strtod(text, NULL));
     }
 
     if (rule->bounded) {
@@ -60,7 +62,7 @@ punit_rule_text(punit_arena_t *arena, const punit_rule_t *rule, const char *text
             characters += ((unsigned char) text[i] & 0xc0) != 0x80;
         }
 
-        wrong = punit_rule_count(arena, rule, characters, "characters");
+        wrong = punit_value_rule_count(arena, rule, characters, "characters");
     }
 
     if (wrong == NULL && rule->values != NULL) {

@@ -1,4 +1,4 @@
-#include "lib/http/validate.h"
+#include "lib/http/request_check.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,62 +14,6 @@ static const punit_arg_t list_args[] = {
     { .name = "cursor", .type = PUNIT_STRING },
     { 0 },
 };
-
-
-static const char *
-lower(punit_arena_t *arena, const char *text)
-{
-    char *copy = punit_arena_copy(arena, text);
-
-    for (char *p = copy; *p != '\0'; p++) {
-        if (*p >= 'A' && *p <= 'Z') {
-            *p = (char) (*p | 0x20);
-        }
-    }
-
-    return copy;
-}
-
-
-void
-punit_validate_params(punit_request_t *r)
-{
-    const struct {
-        const char  *name;
-        const char **field;
-    } fields[] = {
-        { "PUNIT_PATH", &r->path },         { "PUNIT_REQUEST_ID", &r->id },
-        { "PUNIT_USER", &r->user },         { "PUNIT_ROLES", &r->roles },
-        { "PUNIT_JTI", &r->jti },           { "PUNIT_GEN", &r->gen },
-        { "PUNIT_FROM", &r->from },         { "PUNIT_CLIENT", &r->client },
-        { "PUNIT_GRID_KEY", &r->grid_key }, { "PUNIT_IF_NONE_MATCH", &r->if_none_match },
-    };
-
-    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
-        *fields[i].field = punit_request_param(r, fields[i].name);
-    }
-
-    const char *method = punit_request_param(r, "REQUEST_METHOD");
-    const char *epoch = punit_request_param(r, "PUNIT_EPOCH");
-    const char *route = punit_request_param(r, "PUNIT_ROUTE");
-
-    r->method = method != NULL ? method : "GET";
-    r->head = strcmp(r->method, "HEAD") == 0;
-    r->stale = route != NULL && strcmp(route, "stale") == 0;
-
-    if (r->head) {
-        r->method = "GET";
-    }
-
-    if (epoch != NULL && punit_type_is(PUNIT_INTEGER, epoch, strlen(epoch))) {
-        r->epoch = strtoll(epoch, NULL, 10);
-    }
-
-    if (r->user != NULL) {
-        r->user =
-            punit_type_is(PUNIT_UUID, r->user, strlen(r->user)) ? lower(r->arena, r->user) : NULL;
-    }
-}
 
 
 static punit_problem_t *
@@ -170,7 +114,7 @@ digest_body(punit_request_t *r)
 
 
 static punit_problem_t *
-check_body(punit_request_t *r, const punit_validate_body_t *body)
+check_body(punit_request_t *r, const punit_request_check_body_t *body)
 {
     const char *type = punit_request_param(r, "CONTENT_TYPE");
 
@@ -186,7 +130,7 @@ check_body(punit_request_t *r, const punit_validate_body_t *body)
     punit_problem_t *problem = punit_body_parse(r->arena, body->text, body->kept, &r->json);
 
     if (problem == NULL) {
-        problem = punit_body_check(r->arena, r->json, r->route->members, r->route->merge);
+        problem = punit_member_check(r->arena, r->json, r->route->members, r->route->merge);
     }
 
     r->body = body->text;
@@ -196,8 +140,8 @@ check_body(punit_request_t *r, const punit_validate_body_t *body)
 
 
 punit_problem_t *
-punit_validate_request(punit_request_t *r, const punit_route_t *routes,
-                       const punit_validate_body_t *body, punit_answer_t *a)
+punit_request_check(punit_request_t *r, const punit_route_t *routes,
+                    const punit_request_check_body_t *body, punit_answer_t *a)
 {
     const char      *allow = NULL;
     punit_problem_t *problem;

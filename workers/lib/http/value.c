@@ -1,4 +1,4 @@
-#include "lib/http/type.h"
+#include "lib/http/value.h"
 
 #include <errno.h>
 #include <math.h>
@@ -275,21 +275,21 @@ static const scalar_t scalars[] = {
 
 
 bool
-punit_type_is(punit_type_t type, const char *text, size_t len)
+punit_value_is(punit_value_type_t type, const char *text, size_t len)
 {
     return scalars[type].is != NULL && scalars[type].is(text, len);
 }
 
 
 const char *
-punit_type_expected(punit_type_t type)
+punit_value_expected(punit_value_type_t type)
 {
     return scalars[type].expected;
 }
 
 
 const char *
-punit_type_check_email(const char *text, size_t len)
+punit_value_check_email(const char *text, size_t len)
 {
     char email[PUNIT_EMAIL_MAX + 1];
 
@@ -298,7 +298,7 @@ punit_type_check_email(const char *text, size_t len)
 
 
 const char *
-punit_type_check_locale(const char *text, size_t len)
+punit_value_check_locale(const char *text, size_t len)
 {
     static const char wrong[] = "is no language tag (BCP 47)";
     size_t            start = 0;
@@ -330,7 +330,7 @@ punit_type_check_locale(const char *text, size_t len)
 
 
 const char *
-punit_type_check_time_zone(const char *text, size_t len)
+punit_value_check_time_zone(const char *text, size_t len)
 {
     static const char wrong[] = "is no known time zone (IANA)";
     char              path[128];
@@ -355,7 +355,7 @@ punit_type_check_time_zone(const char *text, size_t len)
 
 
 const char *
-punit_type_check_printable(const char *text, size_t len)
+punit_value_check_printable(const char *text, size_t len)
 {
     bool blank = true;
 
