@@ -1,4 +1,4 @@
-#include "punitctl/unit/written.h"
+#include "punitctl/unit/conffile.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,20 +30,20 @@ typedef struct {
     size_t   count;
 } records_t;
 
-static bool      forced, recalls;
+static bool      forced, notes_only;
 static int       refused;
-static records_t recalled;
+static records_t noted;
 
 
 void
-written_force(bool force)
+conffile_force(bool force)
 {
     forced = force;
 }
 
 
 int
-written_end(const unit_t *unit)
+conffile_end(const unit_t *unit)
 {
     file_sync(unit_path(unit, ".written"));
     return refused > 0 ? EXIT_FAILED : EXIT_OK;
@@ -51,7 +51,7 @@ written_end(const unit_t *unit)
 
 
 bool
-written_known(const unit_t *unit)
+conffile_known(const unit_t *unit)
 {
     return file_exists(unit_path(unit, ".written"));
 }
@@ -137,7 +137,7 @@ static bool
 load(const unit_t *unit, records_t *records)
 {
     const char *path = unit_path(unit, ".written");
-    char       *rest = written_known(unit) ? file_read(path, NULL) : pool_printf("%s", "");
+    char       *rest = conffile_known(unit) ? file_read(path, NULL) : pool_printf("%s", "");
     char       *line;
 
     records->count = 0;
@@ -302,7 +302,7 @@ decide(const unit_t *unit, const wanted_t *wanted)
 
 
 file_result_t
-written_file(const unit_t *unit, const char *path, const char *content, size_t size, mode_t mode)
+conffile_write(const unit_t *unit, const char *path, const char *content, size_t size, mode_t mode)
 {
     const wanted_t wanted = { path, unit_path(unit, "%s", path), content, size,
                               mode, digest_of(content, size) };
@@ -310,9 +310,9 @@ written_file(const unit_t *unit, const char *path, const char *content, size_t s
     digest_t       disk;
     int            lock;
 
-    if (recalls) {
+    if (notes_only) {
         if (digest_file(wanted.file, &disk) && same(&disk, &wanted.newest)) {
-            note(&recalled, path, &disk, &disk);
+            note(&noted, path, &disk, &disk);
         }
         return FILE_KEPT;
     }
@@ -328,19 +328,19 @@ written_file(const unit_t *unit, const char *path, const char *content, size_t s
 
 
 void
-written_recall_begin(void)
+conffile_note_begin(void)
 {
-    recalls = true;
-    recalled.count = 0;
+    notes_only = true;
+    noted.count = 0;
 }
 
 
 bool
-written_recall_end(const unit_t *unit)
+conffile_note_end(const unit_t *unit)
 {
-    bool ok = save(unit, &recalled);
+    bool ok = save(unit, &noted);
 
-    recalls = false;
+    notes_only = false;
     file_sync(unit_path(unit, ".written"));
     return ok;
 }

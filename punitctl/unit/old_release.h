@@ -1,8 +1,8 @@
 /*
  * Units of release 0.2.0, which kept no record of what punitctl wrote.
  */
-#ifndef PUNITCTL_UNIT_RECALL_H
-#define PUNITCTL_UNIT_RECALL_H
+#ifndef PUNITCTL_UNIT_OLD_RELEASE_H
+#define PUNITCTL_UNIT_OLD_RELEASE_H
 
 #include <stdbool.h>
 
@@ -10,6 +10,6 @@
 
 /* Notes each file that is as punitctl 0.2.0 wrote it, unless the unit has a record or is
  * new. False with the reason printed. */
-bool recall_release(const unit_t *now);
+bool old_release_note(const unit_t *now);
 
 #endif

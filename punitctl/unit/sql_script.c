@@ -1,4 +1,4 @@
-#include "punitctl/unit/script.h"
+#include "punitctl/unit/sql_script.h"
 
 #include <ctype.h>
 #include <stdbool.h>
@@ -154,8 +154,8 @@ character(const char *script, const char *number)
 
 
 const char *
-script_error(const PGresult *result, const char *name, const char *script, const char *statement,
-             long line)
+sql_script_error(const PGresult *result, const char *name, const char *script,
+                 const char *statement, long line)
 {
     const char *position = PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION);
     const char *inner = PQresultErrorField(result, PG_DIAG_INTERNAL_POSITION);
@@ -177,7 +177,7 @@ script_error(const PGresult *result, const char *name, const char *script, const
 }
 
 
-static script_result_t
+static sql_script_result_t
 judge(const char *state)
 {
     /* PostgreSQL, appendix A: undefined function, table, object, column; invalid definition of a
@@ -187,15 +187,15 @@ judge(const char *state)
 
     for (size_t i = 0; state != NULL && i < sizeof(later) / sizeof(*later); i++) {
         if (strcmp(state, later[i]) == 0) {
-            return SCRIPT_LATER;
+            return SQL_SCRIPT_LATER;
         }
     }
     for (size_t i = 0; state != NULL && i < sizeof(replace) / sizeof(*replace); i++) {
         if (strcmp(state, replace[i]) == 0) {
-            return SCRIPT_REPLACE;
+            return SQL_SCRIPT_REPLACE;
         }
     }
-    return SCRIPT_FAILED;
+    return SQL_SCRIPT_FAILED;
 }
 
 
@@ -219,24 +219,24 @@ ends_transaction(const char *statement)
 }
 
 
-static script_result_t
+static sql_script_result_t
 run_statement(PGconn *db, const char *name, const char *script, const char *begin, const char *end,
               const char **error)
 {
-    const char     *statement = pool_copy(begin, (size_t) (end - begin));
-    long            line = 1 + lines(script, begin);
-    script_result_t judged = SCRIPT_DONE;
-    PGresult       *result;
-    ExecStatusType  status;
+    const char         *statement = pool_copy(begin, (size_t) (end - begin));
+    long                line = 1 + lines(script, begin);
+    sql_script_result_t judged = SQL_SCRIPT_DONE;
+    PGresult           *result;
+    ExecStatusType      status;
 
     if (ends_transaction(statement)) {
         *error = pool_printf("%s line %ld: a file may not end the transaction", name, line);
-        return SCRIPT_FAILED;
+        return SQL_SCRIPT_FAILED;
     }
     result = PQexec(db, statement);
     status = PQresultStatus(result);
     if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
-        *error = script_error(result, name, script, statement, line);
+        *error = sql_script_error(result, name, script, statement, line);
         judged = judge(PQresultErrorField(result, PG_DIAG_SQLSTATE));
     }
     PQclear(result);
@@ -244,13 +244,13 @@ run_statement(PGconn *db, const char *name, const char *script, const char *begi
 }
 
 
-script_result_t
-script_run(PGconn *db, const char *name, const char *script, const char **error)
+sql_script_result_t
+sql_script_run(PGconn *db, const char *name, const char *script, const char **error)
 {
-    script_result_t result = SCRIPT_DONE;
-    const char     *begin = past_blanks(script);
+    sql_script_result_t result = SQL_SCRIPT_DONE;
+    const char         *begin = past_blanks(script);
 
-    while (*begin != '\0' && result == SCRIPT_DONE) {
+    while (*begin != '\0' && result == SQL_SCRIPT_DONE) {
         const char *end = past_statement(begin);
 
         result = run_statement(db, name, script, begin, end, error);

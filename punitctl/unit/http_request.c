@@ -1,4 +1,4 @@
-#include "punitctl/unit/request.h"
+#include "punitctl/unit/http_request.h"
 
 #include "punitctl/pool.h"
 
@@ -9,18 +9,18 @@
 static size_t
 append(char *bytes, size_t size, size_t n, void *context)
 {
-    request_answer_t *answer = context;
+    http_request_answer_t *answer = context;
 
     answer->body = pool_printf("%s%.*s", answer->body, (int) (size * n), bytes);
     return size * n;
 }
 
 
-request_answer_t
-request_send(CURL *curl, const char *url)
+http_request_answer_t
+http_request_send(CURL *curl, const char *url)
 {
-    request_answer_t answer = { .body = "", .reason = "out of memory" };
-    CURLcode         rc;
+    http_request_answer_t answer = { .body = "", .reason = "out of memory" };
+    CURLcode              rc;
 
     if (curl == NULL) {
         return answer;

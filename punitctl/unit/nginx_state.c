@@ -1,7 +1,7 @@
-#include "punitctl/unit/front.h"
+#include "punitctl/unit/nginx_state.h"
 
 #include "punitctl/pool.h"
-#include "punitctl/unit/admin.h"
+#include "punitctl/unit/nginx_admin.h"
 #include "punitctl/unit/services.h"
 
 /* What the service says is wrong: the detail of its problem document. */
@@ -25,8 +25,8 @@ ask_services(const unit_t *unit, bool *good)
     json_t          *all = json_array();
 
     for (size_t i = 0; services != NULL && i < count; i++) {
-        request_answer_t answer =
-            admin_request(unit, "GET", pool_printf("/%s/health", services[i].name), NULL);
+        http_request_answer_t answer =
+            nginx_admin_request(unit, "GET", pool_printf("/%s/health", services[i].name), NULL);
 
         *good = *good && answer.status == 200;
         json_array_append_new(all, json_pack("{s:s, s:I, s:o}", "service", services[i].name,
@@ -59,10 +59,10 @@ marks_of(const char *text)
 
 
 json_t *
-front_state(const unit_t *unit, bool *good)
+nginx_state(const unit_t *unit, bool *good)
 {
-    request_answer_t answer = admin_request(unit, "GET", "/punit/status", NULL);
-    json_t          *all = json_object();
+    http_request_answer_t answer = nginx_admin_request(unit, "GET", "/punit/status", NULL);
+    json_t               *all = json_object();
 
     *good = *good && answer.status == 200;
     json_object_set_new(all, "nginx",
@@ -78,11 +78,11 @@ front_state(const unit_t *unit, bool *good)
 
 
 const char *
-front_ask_peer(const unit_t *unit, const char *peer, const char *listener)
+nginx_state_ask_peer(const unit_t *unit, const char *peer, const char *listener)
 {
-    CURL              *curl = curl_easy_init();
-    struct curl_slist *to = curl_slist_append(NULL, pool_printf("%s:443:%s", peer, listener));
-    request_answer_t   answer;
+    CURL                 *curl = curl_easy_init();
+    struct curl_slist    *to = curl_slist_append(NULL, pool_printf("%s:443:%s", peer, listener));
+    http_request_answer_t answer;
 
     if (curl != NULL) {
         curl_easy_setopt(curl, CURLOPT_CONNECT_TO, to);
@@ -91,7 +91,7 @@ front_ask_peer(const unit_t *unit, const char *peer, const char *listener)
         curl_easy_setopt(curl, CURLOPT_CAINFO, unit_setting(unit, "PUNIT_TLS_CA"));
         curl_easy_setopt(curl, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_3);
     }
-    answer = request_send(curl, pool_printf("https://%s/", peer));
+    answer = http_request_send(curl, pool_printf("https://%s/", peer));
     curl_slist_free_all(to);
     /* NGINX says 400 to a certificate that it does not take. */
     return answer.status == 400 ? "it does not take this unit's certificate"

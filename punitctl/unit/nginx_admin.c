@@ -1,4 +1,4 @@
-#include "punitctl/unit/admin.h"
+#include "punitctl/unit/nginx_admin.h"
 
 #include <string.h>
 
@@ -10,7 +10,7 @@
 
 
 bool
-admin_valid(const unit_t *unit)
+nginx_admin_valid(const unit_t *unit)
 {
     const char *hosts = unit_setting(unit, "PUNIT_ADMIN_HOSTS");
 
@@ -26,7 +26,7 @@ admin_valid(const unit_t *unit)
 
 
 const char *
-admin_address(const unit_t *unit)
+nginx_admin_address(const unit_t *unit)
 {
     const char *address = unit_setting(unit, "PUNIT_ADMIN");
 
@@ -46,9 +46,9 @@ add_name(const char *all, const char *name)
 
 
 const char *
-admin_names(const unit_t *unit)
+nginx_admin_names(const unit_t *unit)
 {
-    const char *address = admin_address(unit);
+    const char *address = nginx_admin_address(unit);
     const char *hosts = unit_setting(unit, "PUNIT_ADMIN_HOSTS");
     char       *rest = pool_printf("%s", hosts != NULL ? hosts : "");
     const char *all = LOOPBACK;
@@ -66,12 +66,12 @@ admin_names(const unit_t *unit)
 }
 
 
-request_answer_t
-admin_request(const unit_t *unit, const char *method, const char *path, const char *body)
+http_request_answer_t
+nginx_admin_request(const unit_t *unit, const char *method, const char *path, const char *body)
 {
-    CURL              *curl = curl_easy_init();
-    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
-    request_answer_t   answer;
+    CURL                 *curl = curl_easy_init();
+    struct curl_slist    *headers = curl_slist_append(NULL, "Content-Type: application/json");
+    http_request_answer_t answer;
 
     if (curl != NULL) {
         curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, unit_path(unit, "sock/admin.sock"));
@@ -81,7 +81,7 @@ admin_request(const unit_t *unit, const char *method, const char *path, const ch
             curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
         }
     }
-    answer = request_send(curl, pool_printf("http://localhost%s", path));
+    answer = http_request_send(curl, pool_printf("http://localhost%s", path));
     curl_slist_free_all(headers);
     return answer;
 }

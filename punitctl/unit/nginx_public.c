@@ -1,4 +1,4 @@
-#include "punitctl/unit/public.h"
+#include "punitctl/unit/nginx_public.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -20,7 +20,7 @@ given(const unit_t *unit, const char *name)
 
 
 const char *
-public_https(const unit_t *unit)
+nginx_public_https(const unit_t *unit)
 {
     return given(unit, "PUNIT_HTTPS");
 }
@@ -31,7 +31,7 @@ redirects(const unit_t *unit)
 {
     const char *redirect = unit_setting(unit, "PUNIT_HTTPS_REDIRECT");
 
-    return public_https(unit) != NULL && (redirect == NULL || strcmp(redirect, "on") == 0);
+    return nginx_public_https(unit) != NULL && (redirect == NULL || strcmp(redirect, "on") == 0);
 }
 
 
@@ -77,7 +77,7 @@ networks(const unit_t *unit, const char **wrong)
 
 
 const char *
-public_problem(const unit_t *unit)
+nginx_public_problem(const unit_t *unit)
 {
     const char *redirect = unit_setting(unit, "PUNIT_HTTPS_REDIRECT"), *wrong;
 
@@ -94,14 +94,14 @@ public_problem(const unit_t *unit)
 
 
 const char *
-public_map(const unit_t *unit)
+nginx_public_map(const unit_t *unit)
 {
     const char *port;
 
     if (!redirects(unit)) {
         return "";
     }
-    port = address_port(public_https(unit));
+    port = address_port(nginx_public_https(unit));
     return template_render(unit, "nginx/http-redirect.conf",
                            (const template_value_t[]){
                                { "PORT", strcmp(port, "443") == 0 ? "" : pool_printf(":%s", port) },
@@ -113,7 +113,7 @@ public_map(const unit_t *unit)
 static const char *
 https_lines(const unit_t *unit, bool http2)
 {
-    const char *https = public_https(unit);
+    const char *https = nginx_public_https(unit);
 
     if (https == NULL) {
         return "";
@@ -144,7 +144,7 @@ proxy_lines(const unit_t *unit)
 
 
 file_result_t
-public_write(const unit_t *unit, bool http2)
+nginx_public_write(const unit_t *unit, bool http2)
 {
     const char *redirect =
         redirects(unit) ? template_render(unit, "nginx/public-redirect.conf", NULL) : "";

@@ -1,4 +1,4 @@
-#include "punitctl/unit/scribe.h"
+#include "punitctl/unit/caller_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,7 +39,7 @@ copy(int from, int file, const char *path)
 
 
 bool
-scribe_begin(scribe_t *scribe, const char *path)
+caller_file_begin(caller_file_t *writer, const char *path)
 {
     int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     int ends[2];
@@ -51,13 +51,13 @@ scribe_begin(scribe_t *scribe, const char *path)
                        path);
         return false;
     }
-    if (pipe2(ends, O_CLOEXEC) < 0 || (scribe->pid = fork()) < 0) {
+    if (pipe2(ends, O_CLOEXEC) < 0 || (writer->pid = fork()) < 0) {
         output_problem("file", "cannot begin to write %s: %s", path, strerror(errno));
         unlink(path);
         close(file);
         return false;
     }
-    if (scribe->pid == 0) {
+    if (writer->pid == 0) {
         /* The main process ends on ^C, and then the file goes. */
         signal(SIGINT, SIG_IGN);
         close(ends[1]);
@@ -65,20 +65,20 @@ scribe_begin(scribe_t *scribe, const char *path)
     }
     close(ends[0]);
     close(file);
-    scribe->to = ends[1];
+    writer->to = ends[1];
     return true;
 }
 
 
 bool
-scribe_end(scribe_t *scribe, const char *content)
+caller_file_end(caller_file_t *writer, const char *content)
 {
     size_t left = content != NULL ? strlen(content) : 0;
     int    status = -1;
 
     signal(SIGPIPE, SIG_IGN);
     while (left > 0) {
-        ssize_t n = write(scribe->to, content, left);
+        ssize_t n = write(writer->to, content, left);
 
         if (n < 0) {
             break;
@@ -86,6 +86,6 @@ scribe_end(scribe_t *scribe, const char *content)
         content += n;
         left -= (size_t) n;
     }
-    close(scribe->to);
-    return waitpid(scribe->pid, &status, 0) == scribe->pid && status == 0;
+    close(writer->to);
+    return waitpid(writer->pid, &status, 0) == writer->pid && status == 0;
 }

@@ -1,5 +1,5 @@
 /*
- * The other units, from here: their names, their answers and their clocks.
+ * The checks of the peers, as this unit sees them: their names, their answers and their clocks.
  */
 #include <math.h>
 #include <netdb.h>
@@ -13,7 +13,7 @@
 #include "punitctl/pool.h"
 #include "punitctl/unit/database.h"
 #include "punitctl/unit/file.h"
-#include "punitctl/unit/front.h"
+#include "punitctl/unit/nginx_state.h"
 
 #define WARN_S 2.0
 
@@ -96,7 +96,7 @@ doctor_names(doctor_t *doctor)
 static void
 look_at_front(doctor_t *doctor, const char *peer, const char *listener)
 {
-    const char *reason = front_ask_peer(doctor->unit, peer, listener);
+    const char *reason = nginx_state_ask_peer(doctor->unit, peer, listener);
 
     doctor_say(doctor, reason != NULL ? DOCTOR_FAIL : DOCTOR_OK,
                reason != NULL ? "start its NGINX, or open the port between the units" : NULL,

@@ -1,4 +1,4 @@
-#include "punitctl/unit/listens.h"
+#include "punitctl/unit/nginx_addresses.h"
 
 #include <string.h>
 
@@ -11,7 +11,7 @@
 
 
 const char *
-listens_read(const unit_t *unit)
+nginx_addresses_read(const unit_t *unit)
 {
     static const char *const files[] = { "public", "listener", "admin" };
     const char              *all = "";
@@ -34,9 +34,10 @@ listens_read(const unit_t *unit)
 
 
 void
-listens_tell(const unit_t *unit, const char *before)
+nginx_addresses_tell(const unit_t *unit, const char *before)
 {
-    if (*before == '\0' || strcmp(before, listens_read(unit)) == 0 || !supervise_systemd(unit)) {
+    if (*before == '\0' || strcmp(before, nginx_addresses_read(unit)) == 0
+        || !supervise_systemd(unit)) {
         return;
     }
     output_line("systemd holds the former addresses of NGINX. To change that, run as root:");

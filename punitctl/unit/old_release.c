@@ -1,14 +1,14 @@
-#include "punitctl/unit/recall.h"
+#include "punitctl/unit/old_release.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "punitctl/pool.h"
 #include "punitctl/unit/cluster.h"
+#include "punitctl/unit/conffile.h"
 #include "punitctl/unit/installation.h"
 #include "punitctl/unit/nginx.h"
 #include "punitctl/unit/supervise.h"
-#include "punitctl/unit/written.h"
 
 #define RELEASE    "0.2.0"
 #define PEERS_MOST 256
@@ -16,7 +16,7 @@
 
 /* peers.conf again, of the peers that it names. */
 static file_result_t
-recall_peers(const unit_t *unit)
+note_peers(const unit_t *unit)
 {
     const char     *path = unit_path(unit, "nginx/unit/peers.conf");
     unit_address_t *units = pool_alloc(PEERS_MOST * sizeof(*units));
@@ -38,13 +38,13 @@ recall_peers(const unit_t *unit)
 
 
 bool
-recall_release(const unit_t *now)
+old_release_note(const unit_t *now)
 {
     unit_t        then = { .id = now->id, .dir = now->dir };
     const unit_t *unit = &then;
     file_result_t all;
 
-    if (written_known(now) || !file_exists(unit_path(now, "unit.env"))) {
+    if (conffile_known(now) || !file_exists(unit_path(now, "unit.env"))) {
         return true;
     }
     then.settings = unit_read_settings(unit_path(now, "unit.env"), &then.count);
@@ -52,15 +52,15 @@ recall_release(const unit_t *now)
         return false;
     }
     installation_pretend(RELEASE);
-    written_recall_begin();
+    conffile_note_begin();
     all = file_result_of(
         (const file_result_t[]){
             cluster_write(unit),
             nginx_write(unit),
-            recall_peers(unit),
+            note_peers(unit),
             supervise_write(unit),
         },
         4);
     installation_pretend(NULL);
-    return written_recall_end(unit) && all != FILE_FAILED;
+    return conffile_note_end(unit) && all != FILE_FAILED;
 }
