@@ -122,28 +122,28 @@ static ngx_command_t  ngx_http_punit_commands[] = {
 
     { ngx_string("punit_token"),
       NGX_HTTP_PUNIT_ANY|NGX_CONF_1MORE,
-      ngx_http_punit_conf_source,
+      ngx_http_punit_conf_token_source,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_punit_loc_conf_t, token),
       NULL },
 
     { ngx_string("punit_unit_from"),
       NGX_HTTP_PUNIT_ANY|NGX_CONF_1MORE,
-      ngx_http_punit_conf_source,
+      ngx_http_punit_conf_token_source,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_punit_loc_conf_t, unit_from),
       NGX_HTTP_PUNIT_OTHER },
 
     { ngx_string("punit_scope"),
       NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
-      ngx_http_punit_conf_scope,
+      ngx_http_punit_conf_access_scope,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("punit_require"),
       NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
-      ngx_http_punit_conf_scope_require,
+      ngx_http_punit_conf_access_require,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -359,7 +359,9 @@ ngx_http_punit_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    if (pmcf->grids && ngx_http_punit_grid_init(cf, pmcf->grids) != NGX_OK) {
+    if (pmcf->grids
+        && ngx_http_punit_grid_upstream_init(cf, pmcf->grids) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

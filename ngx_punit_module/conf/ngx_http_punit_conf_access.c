@@ -7,7 +7,8 @@
 
 
 char *
-ngx_http_punit_conf_scope(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_punit_conf_access_scope(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
     ngx_http_punit_loc_conf_t *plcf = conf;
 
@@ -72,7 +73,7 @@ ngx_http_punit_conf_scope(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 /* May be repeated: all of them have to hold. */
 
 char *
-ngx_http_punit_conf_scope_require(ngx_conf_t *cf, ngx_command_t *cmd,
+ngx_http_punit_conf_access_require(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
     ngx_http_punit_loc_conf_t *plcf = conf;

@@ -6,14 +6,15 @@
 #include <ngx_http_punit_conf.h>
 
 
-static ngx_int_t ngx_http_punit_conf_source_parse(ngx_conf_t *cf,
+static ngx_int_t ngx_http_punit_conf_token_source_parse(ngx_conf_t *cf,
     ngx_str_t *value, ngx_http_punit_source_t *source, ngx_uint_t unit);
 
 
 /* punit_token, and with cmd->post punit_unit_from. */
 
 char *
-ngx_http_punit_conf_source(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_punit_conf_token_source(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
     char  *p = conf;
 
@@ -48,8 +49,8 @@ ngx_http_punit_conf_source(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             return NGX_CONF_ERROR;
         }
 
-        if (ngx_http_punit_conf_source_parse(cf, &value[i], source,
-                                             cmd->post != NULL)
+        if (ngx_http_punit_conf_token_source_parse(cf, &value[i], source,
+                                                   cmd->post != NULL)
             != NGX_OK)
         {
             return ngx_http_punit_conf_expected(cf, &value[i],
@@ -66,7 +67,7 @@ ngx_http_punit_conf_source(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static ngx_int_t
-ngx_http_punit_conf_source_parse(ngx_conf_t *cf, ngx_str_t *value,
+ngx_http_punit_conf_token_source_parse(ngx_conf_t *cf, ngx_str_t *value,
     ngx_http_punit_source_t *source, ngx_uint_t unit)
 {
     ngx_uint_t  i;

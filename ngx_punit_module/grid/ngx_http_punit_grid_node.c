@@ -1,8 +1,8 @@
 
 /*
- * The place of each memcached server in the shared zone, with its counters.
- * The names of the grid and of the server identify it.  So a server keeps its
- * place, and its counters, when NGINX reads its configuration again.
+ * The node of each memcached server: its place in the shared zone, with its
+ * counters.  The names of the grid and of the server identify it.  So a server
+ * keeps its node, and its counters, when NGINX reads its configuration again.
  */
 
 
@@ -14,16 +14,16 @@
 #include <openssl/sha.h>
 
 
-static void ngx_http_punit_grid_place_id(ngx_http_punit_grid_view_t *view,
+static void ngx_http_punit_grid_node_id(ngx_http_punit_grid_view_t *view,
     u_char *id);
-static ngx_http_punit_grid_node_t *ngx_http_punit_grid_place_find(
+static ngx_http_punit_grid_node_t *ngx_http_punit_grid_node_find(
     ngx_http_punit_grid_node_t *nodes, u_char *id);
-static ngx_http_punit_grid_node_t *ngx_http_punit_grid_place_oldest(
+static ngx_http_punit_grid_node_t *ngx_http_punit_grid_node_oldest(
     ngx_http_punit_grid_node_t *nodes);
 
 
 void
-ngx_http_punit_grid_place(ngx_array_t *grids,
+ngx_http_punit_grid_node_assign(ngx_array_t *grids,
     ngx_http_punit_grid_node_t *nodes)
 {
     ngx_uint_t                   i, named;
@@ -40,14 +40,14 @@ ngx_http_punit_grid_place(ngx_array_t *grids,
     named++;
 
     /*
-     * Known servers come first, so that a new one does not take their place.
+     * Known servers come first, so that a new one does not take their node.
      */
 
     for (i = 0; ngx_http_punit_grid_view(grids, i, &view) == NGX_OK; i++) {
 
-        ngx_http_punit_grid_place_id(&view, id);
+        ngx_http_punit_grid_node_id(&view, id);
 
-        node = ngx_http_punit_grid_place_find(nodes, id);
+        node = ngx_http_punit_grid_node_find(nodes, id);
 
         if (node) {
             node->named = named;
@@ -56,12 +56,12 @@ ngx_http_punit_grid_place(ngx_array_t *grids,
 
     for (i = 0; ngx_http_punit_grid_view(grids, i, &view) == NGX_OK; i++) {
 
-        ngx_http_punit_grid_place_id(&view, id);
+        ngx_http_punit_grid_node_id(&view, id);
 
-        node = ngx_http_punit_grid_place_find(nodes, id);
+        node = ngx_http_punit_grid_node_find(nodes, id);
 
         if (node == NULL) {
-            node = ngx_http_punit_grid_place_oldest(nodes);
+            node = ngx_http_punit_grid_node_oldest(nodes);
 
             ngx_memzero(node, sizeof(ngx_http_punit_grid_node_t));
             ngx_memcpy(node->id, id, NGX_HTTP_PUNIT_GRID_ID);
@@ -76,7 +76,7 @@ ngx_http_punit_grid_place(ngx_array_t *grids,
 
 
 static void
-ngx_http_punit_grid_place_id(ngx_http_punit_grid_view_t *view, u_char *id)
+ngx_http_punit_grid_node_id(ngx_http_punit_grid_view_t *view, u_char *id)
 {
     SHA256_CTX  sha;
 
@@ -89,7 +89,7 @@ ngx_http_punit_grid_place_id(ngx_http_punit_grid_view_t *view, u_char *id)
 
 
 static ngx_http_punit_grid_node_t *
-ngx_http_punit_grid_place_find(ngx_http_punit_grid_node_t *nodes, u_char *id)
+ngx_http_punit_grid_node_find(ngx_http_punit_grid_node_t *nodes, u_char *id)
 {
     ngx_uint_t  i;
 
@@ -105,10 +105,10 @@ ngx_http_punit_grid_place_find(ngx_http_punit_grid_node_t *nodes, u_char *id)
 }
 
 
-/* The oldest place, which is an empty one if there is any. */
+/* The oldest node, which is an empty one if there is any. */
 
 static ngx_http_punit_grid_node_t *
-ngx_http_punit_grid_place_oldest(ngx_http_punit_grid_node_t *nodes)
+ngx_http_punit_grid_node_oldest(ngx_http_punit_grid_node_t *nodes)
 {
     ngx_uint_t                   i;
     ngx_http_punit_grid_node_t  *oldest;
