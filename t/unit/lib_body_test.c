@@ -269,13 +269,13 @@ static void
 a_cursor_of_another_list_is_refused(void **state)
 {
     static const punit_value_type_t types[] = { PUNIT_UUID, PUNIT_NONE };
-    static const char *const        keys[] = { "[]",       "[1]",
-                                               "[null]",   "[\"x\"]",
-                                               "{}",       "1",
-                                               "[",        "[\"0b6f2f0e-0000-4000-8000-00000000000a\",1]",
-                                               "[[\"a\"]]" };
-    static const char *const        texts[] = { "", "!", "W10", "W10=", "W1", "W10 " };
-    const char                     *values[PUNIT_CURSOR_MAX];
+    static const char *const        keys[] = {
+               "[]",        "[1]", "[null]", "[\"x\"]",
+               "{}",        "1",   "[",      "[\"0b6f2f0e-0000-4000-8000-00000000000a\",1]",
+               "[[\"a\"]]",
+    };
+    static const char *const texts[] = { "", "!", "W10", "W10=", "W1", "W10 " };
+    const char              *values[PUNIT_CURSOR_MAX];
 
     (void) state;
 

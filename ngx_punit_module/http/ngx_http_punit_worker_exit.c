@@ -12,23 +12,23 @@
 
 
 #include <ngx_http_punit.h>
-#include <ngx_http_punit_farewell.h>
+#include <ngx_http_punit_worker_exit.h>
 
 
-#define NGX_HTTP_PUNIT_FAREWELL_TIME  1000    /* ms */
+#define NGX_HTTP_PUNIT_WORKER_EXIT_TIME  1000    /* ms */
 
 
-static void ngx_http_punit_farewell_begin(ngx_event_t *ev);
-static void ngx_http_punit_farewell_over(ngx_event_t *ev);
+static void ngx_http_punit_worker_exit_begin(ngx_event_t *ev);
+static void ngx_http_punit_worker_exit_over(ngx_event_t *ev);
 
 
 /* nginx's handler of idle connections, which has no name outside its file */
 
-static ngx_event_handler_pt  ngx_http_punit_farewell_idle;
+static ngx_event_handler_pt  ngx_http_punit_worker_exit_idle;
 
 
 ngx_int_t
-ngx_http_punit_farewell_init_process(ngx_cycle_t *cycle)
+ngx_http_punit_worker_exit_init_process(ngx_cycle_t *cycle)
 {
     ngx_connection_t  *c;
 
@@ -37,7 +37,7 @@ ngx_http_punit_farewell_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    c->read->handler = ngx_http_punit_farewell_begin;
+    c->read->handler = ngx_http_punit_worker_exit_begin;
     c->read->log = cycle->log;
     c->idle = 1;
 
@@ -51,7 +51,7 @@ ngx_http_punit_farewell_init_process(ngx_cycle_t *cycle)
  */
 
 static void
-ngx_http_punit_farewell_begin(ngx_event_t *ev)
+ngx_http_punit_worker_exit_begin(ngx_event_t *ev)
 {
     ngx_uint_t         i;
     ngx_connection_t  *c, *own;
@@ -71,19 +71,19 @@ ngx_http_punit_farewell_begin(ngx_event_t *ev)
 
         c[i].idle = 0;
 
-        if (ngx_http_punit_farewell_idle == NULL) {
-            ngx_http_punit_farewell_idle = c[i].read->handler;
+        if (ngx_http_punit_worker_exit_idle == NULL) {
+            ngx_http_punit_worker_exit_idle = c[i].read->handler;
         }
 
-        if (c[i].read->handler == ngx_http_punit_farewell_idle) {
-            c[i].read->handler = ngx_http_punit_farewell_over;
+        if (c[i].read->handler == ngx_http_punit_worker_exit_idle) {
+            c[i].read->handler = ngx_http_punit_worker_exit_over;
         }
 
         if (!c[i].read->timer_set
             || c[i].read->timer.key - ngx_current_msec
-               > NGX_HTTP_PUNIT_FAREWELL_TIME)
+               > NGX_HTTP_PUNIT_WORKER_EXIT_TIME)
         {
-            ngx_add_timer(c[i].read, NGX_HTTP_PUNIT_FAREWELL_TIME);
+            ngx_add_timer(c[i].read, NGX_HTTP_PUNIT_WORKER_EXIT_TIME);
         }
     }
 
@@ -98,7 +98,7 @@ ngx_http_punit_farewell_begin(ngx_event_t *ev)
  */
 
 static void
-ngx_http_punit_farewell_over(ngx_event_t *ev)
+ngx_http_punit_worker_exit_over(ngx_event_t *ev)
 {
     u_char             byte;
     ngx_connection_t  *c;
@@ -110,9 +110,9 @@ ngx_http_punit_farewell_over(ngx_event_t *ev)
     {
         ev->timedout = 0;
         ev->ready = 1;
-        ngx_add_timer(ev, NGX_HTTP_PUNIT_FAREWELL_TIME);
+        ngx_add_timer(ev, NGX_HTTP_PUNIT_WORKER_EXIT_TIME);
     }
 
-    ev->handler = ngx_http_punit_farewell_idle;
+    ev->handler = ngx_http_punit_worker_exit_idle;
     ev->handler(ev);
 }

@@ -1,4 +1,4 @@
-#include "gridd/ended.h"
+#include "gridd/ended_tokens.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +33,7 @@ revoke(state_t *state, const char *jti, time_t until)
 
 
 void
-ended_notified(state_t *state, const char *payload)
+ended_tokens_notified(state_t *state, const char *payload)
 {
     static const char kind[] = "jti ";
     const char       *jti = payload + sizeof(kind) - 1;
@@ -57,7 +57,7 @@ ended_notified(state_t *state, const char *payload)
 
 
 void
-ended_catch_up(state_t *state)
+ended_tokens_catch_up(state_t *state)
 {
     PGresult *rows = listener_query(state->listener, ended);
 

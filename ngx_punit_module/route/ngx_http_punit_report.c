@@ -13,19 +13,19 @@
 
 
 #include <ngx_http_punit.h>
-#include <ngx_http_punit_move.h>
 #include <ngx_http_punit_owner.h>
+#include <ngx_http_punit_report.h>
 #include <ngx_http_punit_shm.h>
 #include <ngx_http_punit_syntax.h>
 
 
-#define NGX_HTTP_PUNIT_MOVE_DELAY    10        /* ms that lines are gathered */
-#define NGX_HTTP_PUNIT_MOVE_BACKOFF  200       /* ms, after a failed send */
-#define NGX_HTTP_PUNIT_MOVE_TRIES    10
-#define NGX_HTTP_PUNIT_MOVE_PENDING  4096      /* users of a worker */
-#define NGX_HTTP_PUNIT_MOVE_SIZE     8192      /* bytes of a datagram */
+#define NGX_HTTP_PUNIT_REPORT_DELAY    10      /* ms that lines are gathered */
+#define NGX_HTTP_PUNIT_REPORT_BACKOFF  200     /* ms, after a failed send */
+#define NGX_HTTP_PUNIT_REPORT_TRIES    10
+#define NGX_HTTP_PUNIT_REPORT_PENDING  4096    /* users of a worker */
+#define NGX_HTTP_PUNIT_REPORT_SIZE     8192    /* bytes of a datagram */
 
-#define NGX_HTTP_PUNIT_MOVE_LINE                                              \
+#define NGX_HTTP_PUNIT_REPORT_LINE                                            \
     (2 * (sizeof("f     \n") + NGX_HTTP_PUNIT_USER_MAX)                       \
      + NGX_HTTP_PUNIT_UNIT_MAX + NGX_INT64_LEN + 2 * NGX_INT32_LEN)
 
@@ -36,15 +36,15 @@ typedef struct {
     ngx_uint_t                      tries;
     size_t                          len;
     u_char                          user[NGX_HTTP_PUNIT_USER_MAX];
-} ngx_http_punit_move_pending_t;
+} ngx_http_punit_report_user_t;
 
 
 /* What one datagram holds; it is given back if the datagram is not sent. */
 
 typedef struct {
-    ngx_http_punit_move_pending_t  *pending;
+    ngx_http_punit_report_user_t   *pending;
     ngx_http_punit_tally_t          tally;
-} ngx_http_punit_move_told_t;
+} ngx_http_punit_report_told_t;
 
 
 /* A mover, as this process sees it. */
@@ -55,53 +55,53 @@ typedef struct {
     ngx_connection_t                dummy;     /* cancelable timers need one */
     ngx_queue_t                     queue;     /* in the order of their due */
     ngx_queue_t                     free;
-    ngx_http_punit_move_pending_t  *places;
+    ngx_http_punit_report_user_t   *places;
     ngx_http_punit_mover_t         *mover;
     ngx_http_punit_zone_t          *zone;
     ngx_log_t                      *log;
     unsigned                        failed:1;  /* and said so */
     unsigned                        backoff:1; /* the timer is for that */
-} ngx_http_punit_move_t;
+} ngx_http_punit_report_t;
 
 
-static void ngx_http_punit_move_timer(ngx_event_t *ev);
-static void ngx_http_punit_move_flush(ngx_http_punit_move_t *move,
+static void ngx_http_punit_report_timer(ngx_event_t *ev);
+static void ngx_http_punit_report_flush(ngx_http_punit_report_t *move,
     ngx_uint_t all);
-static u_char *ngx_http_punit_move_line(u_char *p,
-    ngx_http_punit_move_pending_t *pending, ngx_http_punit_tally_t *tally);
-static ngx_int_t ngx_http_punit_move_send(ngx_http_punit_move_t *move,
+static u_char *ngx_http_punit_report_line(u_char *p,
+    ngx_http_punit_report_user_t *pending, ngx_http_punit_tally_t *tally);
+static ngx_int_t ngx_http_punit_report_send(ngx_http_punit_report_t *move,
     u_char *data, size_t len);
-static ngx_uint_t ngx_http_punit_move_plain(ngx_str_t *user);
+static ngx_uint_t ngx_http_punit_report_plain(ngx_str_t *user);
 
 
-static ngx_http_punit_move_t  *ngx_http_punit_moves;
-static ngx_uint_t              ngx_http_punit_nmoves;
+static ngx_http_punit_report_t  *ngx_http_punit_reports;
+static ngx_uint_t                ngx_http_punit_nreports;
 
 
 ngx_int_t
-ngx_http_punit_move_init_process(ngx_cycle_t *cycle,
+ngx_http_punit_report_init_process(ngx_cycle_t *cycle,
     ngx_http_punit_main_conf_t *pmcf)
 {
     ngx_uint_t                 i, n;
-    ngx_http_punit_move_t     *move;
+    ngx_http_punit_report_t   *move;
     ngx_http_punit_mover_t   **mover;
 
-    ngx_http_punit_nmoves = 0;
+    ngx_http_punit_nreports = 0;
 
     if (pmcf->movers.nelts == 0) {
         return NGX_OK;
     }
 
-    ngx_http_punit_moves = ngx_pcalloc(cycle->pool, pmcf->movers.nelts
-                                            * sizeof(ngx_http_punit_move_t));
-    if (ngx_http_punit_moves == NULL) {
+    ngx_http_punit_reports = ngx_pcalloc(cycle->pool, pmcf->movers.nelts
+                                          * sizeof(ngx_http_punit_report_t));
+    if (ngx_http_punit_reports == NULL) {
         return NGX_ERROR;
     }
 
     mover = pmcf->movers.elts;
 
     for (i = 0; i < pmcf->movers.nelts; i++) {
-        move = &ngx_http_punit_moves[i];
+        move = &ngx_http_punit_reports[i];
 
         move->fd = (ngx_socket_t) -1;
         move->mover = mover[i];
@@ -109,7 +109,7 @@ ngx_http_punit_move_init_process(ngx_cycle_t *cycle,
         move->log = cycle->log;
 
         move->dummy.fd = (ngx_socket_t) -1;
-        move->timer.handler = ngx_http_punit_move_timer;
+        move->timer.handler = ngx_http_punit_report_timer;
         move->timer.data = &move->dummy;
         move->timer.log = cycle->log;
         move->timer.cancelable = 1;
@@ -119,33 +119,33 @@ ngx_http_punit_move_init_process(ngx_cycle_t *cycle,
         ngx_queue_init(&move->free);
 
         move->places = ngx_palloc(cycle->pool,
-                                  NGX_HTTP_PUNIT_MOVE_PENDING
-                                  * sizeof(ngx_http_punit_move_pending_t));
+                                  NGX_HTTP_PUNIT_REPORT_PENDING
+                                  * sizeof(ngx_http_punit_report_user_t));
         if (move->places == NULL) {
             return NGX_ERROR;
         }
 
-        for (n = 0; n < NGX_HTTP_PUNIT_MOVE_PENDING; n++) {
+        for (n = 0; n < NGX_HTTP_PUNIT_REPORT_PENDING; n++) {
             ngx_queue_insert_tail(&move->free, &move->places[n].queue);
         }
     }
 
-    ngx_http_punit_nmoves = pmcf->movers.nelts;
+    ngx_http_punit_nreports = pmcf->movers.nelts;
 
     return NGX_OK;
 }
 
 
 void
-ngx_http_punit_move_exit_process(void)
+ngx_http_punit_report_exit_process(void)
 {
-    ngx_uint_t              i;
-    ngx_http_punit_move_t  *move;
+    ngx_uint_t                i;
+    ngx_http_punit_report_t  *move;
 
-    for (i = 0; i < ngx_http_punit_nmoves; i++) {
-        move = &ngx_http_punit_moves[i];
+    for (i = 0; i < ngx_http_punit_nreports; i++) {
+        move = &ngx_http_punit_reports[i];
 
-        ngx_http_punit_move_flush(move, 1);
+        ngx_http_punit_report_flush(move, 1);
 
         if (move->fd != (ngx_socket_t) -1) {
             (void) ngx_close_socket(move->fd);
@@ -153,29 +153,29 @@ ngx_http_punit_move_exit_process(void)
         }
     }
 
-    ngx_http_punit_nmoves = 0;
+    ngx_http_punit_nreports = 0;
 }
 
 
 /* The LOG phase: the final route is known here. */
 
 ngx_int_t
-ngx_http_punit_move_log_handler(ngx_http_request_t *r,
+ngx_http_punit_report_log_handler(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx)
 {
     ngx_msec_t                      due;
     ngx_uint_t                      foreign;
     ngx_queue_t                    *q;
-    ngx_http_punit_move_t          *move;
-    ngx_http_punit_move_pending_t  *pending, *other;
+    ngx_http_punit_report_t        *move;
+    ngx_http_punit_report_user_t   *pending, *other;
     ngx_http_punit_loc_conf_t      *plcf;
 
     plcf = ctx->plcf;
 
     if (plcf == NULL || plcf->move == NULL || ctx->peer || !ctx->token.user
         || plcf->scope != NGX_HTTP_PUNIT_SCOPE_USER
-        || plcf->move->index >= ngx_http_punit_nmoves
-        || !ngx_http_punit_move_plain(&ctx->token.claims.user))
+        || plcf->move->index >= ngx_http_punit_nreports
+        || !ngx_http_punit_report_plain(&ctx->token.claims.user))
     {
         return NGX_OK;
     }
@@ -194,7 +194,7 @@ ngx_http_punit_move_log_handler(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    move = &ngx_http_punit_moves[plcf->move->index];
+    move = &ngx_http_punit_reports[plcf->move->index];
 
     if (ngx_queue_empty(&move->free)) {
 
@@ -212,7 +212,7 @@ ngx_http_punit_move_log_handler(ngx_http_request_t *r,
     if (ngx_http_punit_owner_count(move->zone, &ctx->token.claims.user,
                                    foreign,
                                    plcf->move_interval,
-                                   NGX_HTTP_PUNIT_MOVE_DELAY, &due)
+                                   NGX_HTTP_PUNIT_REPORT_DELAY, &due)
         != NGX_OK)
     {
         return NGX_OK;
@@ -221,7 +221,7 @@ ngx_http_punit_move_log_handler(ngx_http_request_t *r,
     q = ngx_queue_head(&move->free);
     ngx_queue_remove(q);
 
-    pending = ngx_queue_data(q, ngx_http_punit_move_pending_t, queue);
+    pending = ngx_queue_data(q, ngx_http_punit_report_user_t, queue);
 
     pending->due = due;
     pending->tries = 0;
@@ -234,7 +234,7 @@ ngx_http_punit_move_log_handler(ngx_http_request_t *r,
          q != ngx_queue_sentinel(&move->queue);
          q = ngx_queue_prev(q))
     {
-        other = ngx_queue_data(q, ngx_http_punit_move_pending_t, queue);
+        other = ngx_queue_data(q, ngx_http_punit_report_user_t, queue);
 
         if ((ngx_msec_int_t) (other->due - due) <= 0) {
             break;
@@ -262,20 +262,20 @@ ngx_http_punit_move_log_handler(ngx_http_request_t *r,
 
 
 static void
-ngx_http_punit_move_timer(ngx_event_t *ev)
+ngx_http_punit_report_timer(ngx_event_t *ev)
 {
     ngx_queue_t                    *q;
     ngx_connection_t               *c;
     ngx_msec_int_t                  left;
-    ngx_http_punit_move_t          *move;
-    ngx_http_punit_move_pending_t  *pending;
+    ngx_http_punit_report_t        *move;
+    ngx_http_punit_report_user_t   *pending;
 
     c = ev->data;
     move = c->data;
 
     move->backoff = 0;
 
-    ngx_http_punit_move_flush(move, 0);
+    ngx_http_punit_report_flush(move, 0);
 
     if (ngx_exiting || ngx_queue_empty(&move->queue)
         || move->timer.timer_set)
@@ -284,12 +284,12 @@ ngx_http_punit_move_timer(ngx_event_t *ev)
     }
 
     q = ngx_queue_head(&move->queue);
-    pending = ngx_queue_data(q, ngx_http_punit_move_pending_t, queue);
+    pending = ngx_queue_data(q, ngx_http_punit_report_user_t, queue);
 
     left = (ngx_msec_int_t) (pending->due - ngx_current_msec);
 
     ngx_add_timer(&move->timer,
-                  (ngx_msec_t) ngx_max(left, NGX_HTTP_PUNIT_MOVE_DELAY));
+                  (ngx_msec_t) ngx_max(left, NGX_HTTP_PUNIT_REPORT_DELAY));
 }
 
 
@@ -299,17 +299,17 @@ ngx_http_punit_move_timer(ngx_event_t *ev)
  */
 
 static void
-ngx_http_punit_move_flush(ngx_http_punit_move_t *move, ngx_uint_t all)
+ngx_http_punit_report_flush(ngx_http_punit_report_t *move, ngx_uint_t all)
 {
     u_char                         *p, *last;
     ngx_str_t                       user;
     ngx_uint_t                      again, i, n;
     ngx_queue_t                    *q;
-    ngx_http_punit_move_told_t      told[NGX_HTTP_PUNIT_MOVE_SIZE / 40];
-    ngx_http_punit_move_pending_t  *pending;
-    u_char                          buf[NGX_HTTP_PUNIT_MOVE_SIZE];
+    ngx_http_punit_report_told_t    told[NGX_HTTP_PUNIT_REPORT_SIZE / 40];
+    ngx_http_punit_report_user_t   *pending;
+    u_char                          buf[NGX_HTTP_PUNIT_REPORT_SIZE];
 
-    last = buf + sizeof(buf) - NGX_HTTP_PUNIT_MOVE_LINE;
+    last = buf + sizeof(buf) - NGX_HTTP_PUNIT_REPORT_LINE;
 
     for ( ;; ) {
 
@@ -320,7 +320,7 @@ ngx_http_punit_move_flush(ngx_http_punit_move_t *move, ngx_uint_t all)
                && p <= last && n < sizeof(told) / sizeof(told[0]))
         {
             q = ngx_queue_head(&move->queue);
-            pending = ngx_queue_data(q, ngx_http_punit_move_pending_t, queue);
+            pending = ngx_queue_data(q, ngx_http_punit_report_user_t, queue);
 
             if (!all
                 && (ngx_msec_int_t) (pending->due - ngx_current_msec) > 0)
@@ -340,7 +340,7 @@ ngx_http_punit_move_flush(ngx_http_punit_move_t *move, ngx_uint_t all)
                 continue;
             }
 
-            p = ngx_http_punit_move_line(p, pending, &told[n].tally);
+            p = ngx_http_punit_report_line(p, pending, &told[n].tally);
             told[n++].pending = pending;
         }
 
@@ -348,7 +348,8 @@ ngx_http_punit_move_flush(ngx_http_punit_move_t *move, ngx_uint_t all)
             break;
         }
 
-        if (p == buf || ngx_http_punit_move_send(move, buf, p - buf) == NGX_OK)
+        if (p == buf
+            || ngx_http_punit_report_send(move, buf, p - buf) == NGX_OK)
         {
             for (i = 0; i < n; i++) {
                 ngx_queue_insert_tail(&move->free, &told[i].pending->queue);
@@ -365,10 +366,10 @@ ngx_http_punit_move_flush(ngx_http_punit_move_t *move, ngx_uint_t all)
             user.data = pending->user;
             user.len = pending->len;
 
-            again = (!all && ++pending->tries < NGX_HTTP_PUNIT_MOVE_TRIES);
+            again = (!all && ++pending->tries < NGX_HTTP_PUNIT_REPORT_TRIES);
 
             ngx_http_punit_owner_give_back(move->zone, &user, &told[i].tally,
-                               again ? 2 * NGX_HTTP_PUNIT_MOVE_BACKOFF : 0);
+                               again ? 2 * NGX_HTTP_PUNIT_REPORT_BACKOFF : 0);
 
             ngx_queue_insert_head(again ? &move->queue : &move->free,
                                   &pending->queue);
@@ -376,7 +377,7 @@ ngx_http_punit_move_flush(ngx_http_punit_move_t *move, ngx_uint_t all)
 
         if (!all && !ngx_exiting && !move->timer.timer_set) {
             move->backoff = 1;
-            ngx_add_timer(&move->timer, NGX_HTTP_PUNIT_MOVE_BACKOFF);
+            ngx_add_timer(&move->timer, NGX_HTTP_PUNIT_REPORT_BACKOFF);
         }
 
         break;
@@ -385,7 +386,7 @@ ngx_http_punit_move_flush(ngx_http_punit_move_t *move, ngx_uint_t all)
 
 
 static u_char *
-ngx_http_punit_move_line(u_char *p, ngx_http_punit_move_pending_t *pending,
+ngx_http_punit_report_line(u_char *p, ngx_http_punit_report_user_t *pending,
     ngx_http_punit_tally_t *tally)
 {
     if (tally->foreign && tally->unit_len) {
@@ -405,7 +406,7 @@ ngx_http_punit_move_line(u_char *p, ngx_http_punit_move_pending_t *pending,
 
 
 static ngx_int_t
-ngx_http_punit_move_send(ngx_http_punit_move_t *move, u_char *data,
+ngx_http_punit_report_send(ngx_http_punit_report_t *move, u_char *data,
     size_t len)
 {
     ssize_t     n;
@@ -466,7 +467,7 @@ failed:
 /* A line has no quoting; ids of users are uuids. */
 
 static ngx_uint_t
-ngx_http_punit_move_plain(ngx_str_t *user)
+ngx_http_punit_report_plain(ngx_str_t *user)
 {
     u_char  ch;
     size_t  i;

@@ -1,4 +1,4 @@
-#include "mover/queue/idle.h"
+#include "mover/queue/idle_threads.h"
 
 #include <stddef.h>
 
@@ -6,7 +6,7 @@
 
 
 void
-idle_join(idle_thread_t *self)
+idle_threads_join(idle_thread_t *self)
 {
     self->away = true;
     punit_clock_cond(&self->woken);
@@ -14,7 +14,7 @@ idle_join(idle_thread_t *self)
 
 
 void
-idle_leave(idle_t *idle, idle_thread_t *self)
+idle_threads_leave(idle_threads_t *idle, idle_thread_t *self)
 {
     for (idle_thread_t **t = &idle->first; *t != NULL; t = &(*t)->next) {
         if (*t == self) {
@@ -28,14 +28,14 @@ idle_leave(idle_t *idle, idle_thread_t *self)
 
 
 bool
-idle_first(const idle_t *idle, const idle_thread_t *self)
+idle_threads_first(const idle_threads_t *idle, const idle_thread_t *self)
 {
     return self->away || idle->first == self;
 }
 
 
 void
-idle_wait(idle_t *idle, idle_thread_t *self, pthread_mutex_t *lock, double until_ms)
+idle_threads_wait(idle_threads_t *idle, idle_thread_t *self, pthread_mutex_t *lock, double until_ms)
 {
     if (self->away) {
         self->next = idle->first;
@@ -52,7 +52,7 @@ idle_wait(idle_t *idle, idle_thread_t *self, pthread_mutex_t *lock, double until
 
 
 bool
-idle_wake(idle_t *idle)
+idle_threads_wake(idle_threads_t *idle)
 {
     idle_thread_t *t = idle->first;
 

@@ -1,4 +1,4 @@
-#include "mover/move/pass.h"
+#include "mover/move/pass_on.h"
 
 #include <string.h>
 

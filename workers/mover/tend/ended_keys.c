@@ -1,4 +1,4 @@
-#include "mover/tend/key.h"
+#include "mover/tend/ended_keys.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -116,7 +116,7 @@ drop(link_t *local, const char *kid)
 
 
 void
-key_end_over(link_t *local)
+ended_keys_remove(link_t *local)
 {
     if (*punit_config.keys == '\0' || *punit_config.dir == '\0') {
         return;

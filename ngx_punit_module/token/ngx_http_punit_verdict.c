@@ -1,27 +1,28 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_http_punit_judge.h>
 #include <ngx_http_punit_signature.h>
+#include <ngx_http_punit_verdict.h>
 #include <openssl/sha.h>
 
 
-static void ngx_http_punit_judge_digest(u_char *digest,
+static void ngx_http_punit_verdict_digest(u_char *digest,
     ngx_http_punit_key_set_t *keys, ngx_http_punit_policy_t *policy,
     ngx_str_t *token);
-static ngx_uint_t ngx_http_punit_judge_same(ngx_http_punit_judge_memo_t *memo,
-    ngx_http_punit_key_set_t *keys, ngx_http_punit_policy_t *policy,
-    ngx_str_t *token);
-static void ngx_http_punit_judge_remember(ngx_http_punit_judge_memo_t *memo,
-    ngx_http_punit_key_set_t *keys, ngx_http_punit_policy_t *policy,
-    ngx_str_t *token, u_char *digest);
-static ngx_int_t ngx_http_punit_judge_signature(ngx_http_punit_key_set_t *keys,
-    ngx_http_punit_jws_t *jws, ngx_str_t **kid, const char **reason);
+static ngx_uint_t ngx_http_punit_verdict_same(
+    ngx_http_punit_verdict_memo_t *memo, ngx_http_punit_key_set_t *keys,
+    ngx_http_punit_policy_t *policy, ngx_str_t *token);
+static void ngx_http_punit_verdict_remember(
+    ngx_http_punit_verdict_memo_t *memo, ngx_http_punit_key_set_t *keys,
+    ngx_http_punit_policy_t *policy, ngx_str_t *token, u_char *digest);
+static ngx_int_t ngx_http_punit_verdict_signature(
+    ngx_http_punit_key_set_t *keys, ngx_http_punit_jws_t *jws,
+    ngx_str_t **kid, const char **reason);
 
 
 ngx_int_t
-ngx_http_punit_judge(ngx_pool_t *pool, ngx_http_punit_verdict_cache_t *cache,
-    ngx_slab_pool_t *shpool, ngx_http_punit_judge_memo_t *memo,
+ngx_http_punit_verdict(ngx_pool_t *pool, ngx_http_punit_verdict_cache_t *cache,
+    ngx_slab_pool_t *shpool, ngx_http_punit_verdict_memo_t *memo,
     ngx_http_punit_key_set_t *keys, ngx_http_punit_policy_t *policy,
     ngx_str_t *token, ngx_http_punit_claims_t *claims, const char **reason)
 {
@@ -40,13 +41,13 @@ ngx_http_punit_judge(ngx_pool_t *pool, ngx_http_punit_verdict_cache_t *cache,
 
     now = ngx_time();
 
-    same = ngx_http_punit_judge_same(memo, keys, policy, token);
+    same = ngx_http_punit_verdict_same(memo, keys, policy, token);
 
     if (same) {
         ngx_memcpy(digest, memo->digest, NGX_HTTP_PUNIT_DIGEST_LEN);
 
     } else {
-        ngx_http_punit_judge_digest(digest, keys, policy, token);
+        ngx_http_punit_verdict_digest(digest, keys, policy, token);
     }
 
     if (cache) {
@@ -56,7 +57,7 @@ ngx_http_punit_judge(ngx_pool_t *pool, ngx_http_punit_verdict_cache_t *cache,
 
         if (rc == NGX_OK && !same) {
             /* A good token that comes again may come once more. */
-            ngx_http_punit_judge_remember(memo, keys, policy, token, digest);
+            ngx_http_punit_verdict_remember(memo, keys, policy, token, digest);
         }
 
         if (rc != NGX_DECLINED) {
@@ -73,7 +74,7 @@ ngx_http_punit_judge(ngx_pool_t *pool, ngx_http_punit_verdict_cache_t *cache,
         return NGX_DECLINED;
     }
 
-    if (ngx_http_punit_judge_signature(keys, &jws, &kid, reason) != NGX_OK) {
+    if (ngx_http_punit_verdict_signature(keys, &jws, &kid, reason) != NGX_OK) {
         return NGX_DECLINED;
     }
 
@@ -99,7 +100,7 @@ ngx_http_punit_judge(ngx_pool_t *pool, ngx_http_punit_verdict_cache_t *cache,
 /* Not by EVP: its preparation takes longer than the hash. */
 
 static void
-ngx_http_punit_judge_digest(u_char *digest, ngx_http_punit_key_set_t *keys,
+ngx_http_punit_verdict_digest(u_char *digest, ngx_http_punit_key_set_t *keys,
     ngx_http_punit_policy_t *policy, ngx_str_t *token)
 {
     SHA256_CTX  sha;
@@ -115,7 +116,7 @@ ngx_http_punit_judge_digest(u_char *digest, ngx_http_punit_key_set_t *keys,
 
 
 static ngx_uint_t
-ngx_http_punit_judge_same(ngx_http_punit_judge_memo_t *memo,
+ngx_http_punit_verdict_same(ngx_http_punit_verdict_memo_t *memo,
     ngx_http_punit_key_set_t *keys, ngx_http_punit_policy_t *policy,
     ngx_str_t *token)
 {
@@ -131,7 +132,7 @@ ngx_http_punit_judge_same(ngx_http_punit_judge_memo_t *memo,
 
 
 static void
-ngx_http_punit_judge_remember(ngx_http_punit_judge_memo_t *memo,
+ngx_http_punit_verdict_remember(ngx_http_punit_verdict_memo_t *memo,
     ngx_http_punit_key_set_t *keys, ngx_http_punit_policy_t *policy,
     ngx_str_t *token, u_char *digest)
 {
@@ -169,7 +170,7 @@ ngx_http_punit_judge_remember(ngx_http_punit_judge_memo_t *memo,
  */
 
 static ngx_int_t
-ngx_http_punit_judge_signature(ngx_http_punit_key_set_t *keys,
+ngx_http_punit_verdict_signature(ngx_http_punit_key_set_t *keys,
     ngx_http_punit_jws_t *jws, ngx_str_t **kid, const char **reason)
 {
     ngx_uint_t             i, tries;
@@ -209,7 +210,7 @@ ngx_http_punit_judge_signature(ngx_http_punit_key_set_t *keys,
             continue;
         }
 
-        if (tries++ == NGX_HTTP_PUNIT_JUDGE_TRIES) {
+        if (tries++ == NGX_HTTP_PUNIT_VERDICT_TRIES) {
             break;
         }
 

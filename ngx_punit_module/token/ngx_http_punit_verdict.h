@@ -5,8 +5,8 @@
  */
 
 
-#ifndef _NGX_HTTP_PUNIT_JUDGE_H_INCLUDED_
-#define _NGX_HTTP_PUNIT_JUDGE_H_INCLUDED_
+#ifndef _NGX_HTTP_PUNIT_VERDICT_H_INCLUDED_
+#define _NGX_HTTP_PUNIT_VERDICT_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -18,7 +18,7 @@
 
 /* That many keys are tried for a token whose kid is unknown or absent. */
 
-#define NGX_HTTP_PUNIT_JUDGE_TRIES  8
+#define NGX_HTTP_PUNIT_VERDICT_TRIES  8
 
 
 /*
@@ -33,7 +33,7 @@ typedef struct {
     ngx_str_t                       token;
     size_t                          room;
     ngx_pool_t                     *pool;      /* for token */
-} ngx_http_punit_judge_memo_t;
+} ngx_http_punit_verdict_memo_t;
 
 
 /*
@@ -43,11 +43,11 @@ typedef struct {
  * memory.  cache and memo may be NULL.
  */
 
-ngx_int_t ngx_http_punit_judge(ngx_pool_t *pool,
+ngx_int_t ngx_http_punit_verdict(ngx_pool_t *pool,
     ngx_http_punit_verdict_cache_t *cache, ngx_slab_pool_t *shpool,
-    ngx_http_punit_judge_memo_t *memo, ngx_http_punit_key_set_t *keys,
+    ngx_http_punit_verdict_memo_t *memo, ngx_http_punit_key_set_t *keys,
     ngx_http_punit_policy_t *policy, ngx_str_t *token,
     ngx_http_punit_claims_t *claims, const char **reason);
 
 
-#endif /* _NGX_HTTP_PUNIT_JUDGE_H_INCLUDED_ */
+#endif /* _NGX_HTTP_PUNIT_VERDICT_H_INCLUDED_ */
