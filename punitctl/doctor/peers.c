@@ -105,10 +105,36 @@ look_at_front(doctor_t *doctor, const char *peer, const char *listener)
 }
 
 
+/* A mark stays until an operator takes it away, also when the peer is back. */
+static void
+look_at_marks(doctor_t *doctor)
+{
+    bool          good;
+    json_t       *front = nginx_state(doctor->unit, &good);
+    const json_t *one;
+    size_t        i;
+
+    json_array_foreach(json_object_get(front, "marks"), i, one)
+    {
+        const char *peer = json_string_value(json_object_get(one, "peer"));
+        const char *mark = json_string_value(json_object_get(one, "mark"));
+
+        if (peer != NULL && mark != NULL && strcmp(mark, "up") != 0) {
+            doctor_say(doctor, DOCTOR_WARN,
+                       pool_printf("once it is back: punitctl peer %s --up", peer),
+                       "%s: marked %s, it gets no requests", peer, mark);
+        }
+    }
+    json_decref(front);
+}
+
+
 void
 doctor_peers(doctor_t *doctor)
 {
     PGresult *rows = rows_of(doctor);
+
+    look_at_marks(doctor);
 
     if (rows != NULL && PQntuples(rows) == 0) {
         doctor_say(doctor, DOCTOR_OK, NULL, "this unit has no peers");

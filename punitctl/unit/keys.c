@@ -245,7 +245,7 @@ keys_drop(const unit_t *unit, PGconn *db, const char **until)
               && (dropped == 0 || keys_reload(unit)) && drop_rows(db, keys);
 
     *until =
-        ok ? database_value(db, "select date_trunc('second', max(until)) from punit.left_keys()", 0,
+        ok ? database_value(db, "select " DATABASE_TIME("max(until)") " from punit.left_keys()", 0,
                             NULL)
            : NULL;
     PQclear(keys);

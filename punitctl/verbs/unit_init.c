@@ -460,7 +460,8 @@ directory_of(const arguments_t *arguments)
     const char *by;
     const char *dir = unit_directory(arguments, &by);
 
-    if (strcmp(dir, UNIT_DIRECTORY) == 0 && file_real(dir) == NULL) {
+    if (strcmp(dir, UNIT_DIRECTORY) == 0 && file_real(dir) == NULL && file_link_target(dir) == NULL)
+    {
         output_error("where is the unit to live? %s, and there is no " UNIT_DIRECTORY
                      ", which the package makes: give --dir DIR",
                      by);

@@ -405,8 +405,7 @@ drop_keys(removal_t *removal)
         return false;
     }
     if (until != NULL) {
-        output_line("its keys stay until its last token ends; after %s"
-                    " `punitctl keys sync` removes them",
+        output_line("its keys stay until its last token ends; the mover removes them after %s",
                     until);
     }
     return true;

@@ -178,7 +178,7 @@ sub put_packages {
 }
 my @former = former_release(directory('former'), @debs);
 put_packages($bare, @former);
-my ($install, $init, $enable) = $document->steps('A unit from nothing');
+my ($install, $init, $enable, $register) = $document->steps('A unit from nothing');
 paste($bare, $install);
 stop_unless_good('the packages are not installed');
 
@@ -218,6 +218,7 @@ machine('eu');
 paste($machine{eu}, $_) for $init, $enable;
 all_run($machine{eu}, 'each part of the unit runs');
 stop_unless_good('eu does not run');
+like(paste($machine{eu}, $register), qr/"access_token":/, 'which registers a user');
 my $ben = Punit::User->register($fronts, 'eu');
 is($ben->post('eu')->{status}, 201, 'a system of one unit registers users, who write');
 paste_spoken(
@@ -499,7 +500,8 @@ my ($upgrade, @then) = $document->steps('Upgrading');
 paste($machine{eu}, $upgrade);
 cmp_ok(scalar outdated(), '>', 0, 'the packages restart nothing');
 paste_spoken($machine{eu}, 'punitctl schema --dry-run', status => 3);
-paste($machine{eu}, $_) for @then;
+my (undef, $schema) = map { paste($machine{eu}, $_) } @then;
+like($schema, qr/nothing to do$/m, 'unit init has brought the schema to the new version');
 all_run($machine{eu}, 'each part of the unit runs after an upgrade', 60);
 unlike(($machine{eu}->run('dpkg-query --show punit'))[1], qr/former/, 'of the new version');
 is_deeply([outdated()], [], 'with its programs');
