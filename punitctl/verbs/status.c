@@ -17,8 +17,8 @@
 #include "punitctl/unit/certificate_list.h"
 #include "punitctl/unit/database.h"
 #include "punitctl/unit/disk.h"
-#include "punitctl/unit/front.h"
 #include "punitctl/unit/grid.h"
+#include "punitctl/unit/nginx_state.h"
 #include "punitctl/unit/supervise.h"
 #include "punitctl/verb.h"
 
@@ -198,7 +198,7 @@ gather(const unit_t *unit, bool *good)
                             "processes", processes(unit, good));
 
     json_object_set_new(all, "grid", grid_state(unit, good));
-    json_object_set_new(all, "front", front_state(unit, good));
+    json_object_set_new(all, "front", nginx_state(unit, good));
     json_object_set_new(all, "disk", disk_state(unit, good));
     *good = *good && certificate_list_good(certificates);
     json_object_set_new(all, "certificates", certificates);

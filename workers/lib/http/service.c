@@ -19,8 +19,8 @@
 #include "lib/http/answer.h"
 #include "lib/http/front.h"
 #include "lib/http/ready.h"
+#include "lib/http/request_check.h"
 #include "lib/http/sql.h"
-#include "lib/http/validate.h"
 #include "lib/pg/conninfo.h"
 
 #define STACK_BYTES (1024 * 1024)
@@ -144,7 +144,7 @@ build_routes(server_t *server, const punit_service_t *service)
 /* Reads the body to its end even when it is too large. Otherwise the rest would be taken for the
  * next request of a kept connection. */
 static void
-read_body(punit_request_t *r, FCGX_Stream *in, punit_validate_body_t *body)
+read_body(punit_request_t *r, FCGX_Stream *in, punit_request_check_body_t *body)
 {
     const char *length = punit_request_param(r, "CONTENT_LENGTH");
     size_t      expected = length != NULL ? strtoul(length, NULL, 10) : 0;
@@ -231,24 +231,24 @@ log_request(const punit_request_t *r, const punit_answer_t *a, const punit_probl
 static void
 serve(worker_t *worker, FCGX_Request *fcgi, punit_arena_t *arena)
 {
-    server_t             *server = worker->server;
-    int64_t               start = punit_clock_ms();
-    punit_answer_t        answer = { 0 };
-    punit_validate_body_t body;
-    punit_request_t       r = {
-              .arena = arena,
-              .service_name = server->service->name,
-              .pool = server->pool,
-              .grid = worker->grid,
-              .token_grid = worker->token_grid,
-              .params = fcgi->envp,
-              .deadline = start + punit_config.deadline_ms,
+    server_t                  *server = worker->server;
+    int64_t                    start = punit_clock_ms();
+    punit_answer_t             answer = { 0 };
+    punit_request_check_body_t body;
+    punit_request_t            r = {
+                   .arena = arena,
+                   .service_name = server->service->name,
+                   .pool = server->pool,
+                   .grid = worker->grid,
+                   .token_grid = worker->token_grid,
+                   .params = fcgi->envp,
+                   .deadline = start + punit_config.deadline_ms,
     };
 
-    punit_validate_params(&r);
+    punit_request_fill(&r);
     read_body(&r, fcgi->in, &body);
 
-    punit_problem_t *problem = punit_validate_request(&r, server->routes, &body, &answer);
+    punit_problem_t *problem = punit_request_check(&r, server->routes, &body, &answer);
 
     if (problem == NULL && r.route != NULL) {
         r.statement = server->statements[r.route - server->routes];
