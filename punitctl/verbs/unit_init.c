@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 
 #include "punitctl/mesh/arbiters.h"
-#include "punitctl/mesh/welcome.h"
+#include "punitctl/mesh/invited.h"
 #include "punitctl/pool.h"
 #include "punitctl/unit/authority.h"
 #include "punitctl/unit/certificate.h"
@@ -314,7 +314,7 @@ begin(const unit_t *unit, const beginning_t *beginning)
     }
     db = database_open(unit, "postgres", NULL);
     ok =
-        db != NULL && (beginning->new ? begin_new(db) : welcome_join(unit, db, &beginning->invite));
+        db != NULL && (beginning->new ? begin_new(db) : invited_join(unit, db, &beginning->invite));
     PQfinish(db);
     return ok;
 }
@@ -515,7 +515,7 @@ verb_unit_init(const arguments_t *arguments)
             given_environment.http = beginning.invite.unit.http;
         }
         /* A unit with a database has been let in before, and goes on. */
-        if (!file_exists(unit_path(&unit, "pg/PG_VERSION")) && !welcome_ask(&beginning.invite)) {
+        if (!file_exists(unit_path(&unit, "pg/PG_VERSION")) && !invited_ask(&beginning.invite)) {
             return EXIT_FAILED;
         }
     }

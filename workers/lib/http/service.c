@@ -18,7 +18,7 @@
 #include "lib/base/socket.h"
 #include "lib/http/answer.h"
 #include "lib/http/front.h"
-#include "lib/http/ready.h"
+#include "lib/http/health.h"
 #include "lib/http/request_check.h"
 #include "lib/http/sql.h"
 #include "lib/pg/conninfo.h"
@@ -48,40 +48,6 @@ struct worker {
     punit_grid_t *grid;
     punit_grid_t *token_grid;
 };
-
-
-static punit_problem_t *
-health(punit_request_t *r, punit_answer_t *a)
-{
-    const char      *failing = "";
-    PGresult        *rows;
-    punit_problem_t *problem = punit_sql_query(r, "select 1", 0, NULL, &rows, NULL);
-
-    if (problem != NULL) {
-        failing = "\"database\"";
-    }
-
-    if (!punit_grid_alive(r->grid)) {
-        failing =
-            punit_arena_format(r->arena, "%s%s\"grid\"", failing, *failing != '\0' ? "," : "");
-    }
-
-    if (!punit_grid_alive(r->token_grid)) {
-        failing = punit_arena_format(r->arena, "%s%s\"token-grid\"", failing,
-                                     *failing != '\0' ? "," : "");
-    }
-
-    if (*failing != '\0') {
-        problem =
-            punit_problem(r->arena, &punit_problem_try_later, "Not all that it needs answers");
-        problem->failing = punit_arena_format(r->arena, "[%s]", failing);
-        return problem;
-    }
-
-    a->body = punit_arena_format(r->arena, "{\"status\":\"ok\",\"service\":\"%s\",\"unit\":\"%s\"}",
-                                 r->service_name, punit_config.unit);
-    return NULL;
-}
 
 
 /* A reference GET reads the generation in the same snapshot as its data. So the grid never marks a
@@ -129,7 +95,7 @@ build_routes(server_t *server, const punit_service_t *service)
     }
 
     memcpy(server->routes, service->routes, n * sizeof(punit_route_t));
-    server->routes[n] = (punit_route_t){ "GET", path, PUNIT_PUBLIC, .handler = health };
+    server->routes[n] = (punit_route_t){ "GET", path, PUNIT_PUBLIC, .handler = punit_health };
     server->routes[n + 1] =
         (punit_route_t){ "GET", "/ready", PUNIT_PUBLIC, .handler = punit_ready };
 

@@ -1,4 +1,4 @@
-#include "punitctl/mesh/welcome.h"
+#include "punitctl/mesh/invited.h"
 
 #include <errno.h>
 #include <string.h>
@@ -62,7 +62,7 @@ is_good(const char *worth, const char *from)
 
 
 bool
-welcome_ask(const invite_t *invite)
+invited_ask(const invite_t *invite)
 {
     const punit_identity_t self = {
         .unit = invite->unit.id,
@@ -116,7 +116,7 @@ add_invited(const unit_t *unit, PGconn *db, const invite_t *invite)
 
 
 bool
-welcome_join(const unit_t *unit, PGconn *db, const invite_t *invite)
+invited_join(const unit_t *unit, PGconn *db, const invite_t *invite)
 {
     return peer_add(unit, db, invite->peers, invite->peer_count) && add_invited(unit, db, invite)
            && peer_add_nginx(unit, db, NULL)

@@ -1,8 +1,8 @@
 /*
- * How an invited unit comes into the system.
+ * What an invited unit does with its invite.
  */
-#ifndef PUNITCTL_MESH_WELCOME_H
-#define PUNITCTL_MESH_WELCOME_H
+#ifndef PUNITCTL_MESH_INVITED_H
+#define PUNITCTL_MESH_INVITED_H
 
 #include <libpq-fe.h>
 #include <stdbool.h>
@@ -12,11 +12,11 @@
 
 /* Asks the unit that invites what the invite is worth. Nothing of the new unit needs to exist.
  * False with the reason printed. */
-bool welcome_ask(const invite_t *invite);
+bool invited_ask(const invite_t *invite);
 
 /* Makes the units of the invite known to the new unit, and those that were invited after it was
  * written, and joins the mesh. The unit that invites must answer, the others may come later. False
  * with the reason printed. */
-bool welcome_join(const unit_t *unit, PGconn *db, const invite_t *invite);
+bool invited_join(const unit_t *unit, PGconn *db, const invite_t *invite);
 
 #endif
