@@ -125,8 +125,8 @@ say_foreign(const subscription_t *s, const char *foreign, const char *what)
 
 /* The peer names the tables of its publications, but this unit decides which it subscribes to. The
  * subscription's owner can write no others in any case. */
-static bool
-publishes_ours(PGconn *db, const subscription_t *s)
+bool
+subscription_allowed(PGconn *db, const subscription_t *s)
 {
     const char *reason;
     PGconn     *there = database_open_peer(s->pg, &reason);
@@ -144,7 +144,7 @@ publishes_ours(PGconn *db, const subscription_t *s)
     PQfinish(there);
     foreign = tables != NULL ? foreign_of(db, s, tables) : NULL;
     if (foreign != NULL && *foreign != '\0') {
-        say_foreign(s, foreign, "nothing was subscribed to");
+        say_foreign(s, foreign, "nothing was changed");
     }
     return foreign != NULL && *foreign == '\0';
 }
@@ -198,7 +198,7 @@ subscription_create(PGconn *db, const subscription_t *s)
     const char *rows;
     bool        failover;
 
-    if (!publishes_ours(db, s) || !make_slot(db, s, &failover)) {
+    if (!subscription_allowed(db, s) || !make_slot(db, s, &failover)) {
         return false;
     }
     /* The copy would fail on the keys of rows that are here. */
@@ -252,7 +252,7 @@ subscription_refresh(PGconn *db, const subscription_t *s)
     const char *name = database_name(db, s->name);
     bool        asked;
 
-    if (!publishes_ours(db, s)) {
+    if (!subscription_allowed(db, s)) {
         return false;
     }
     if (database_value(db, "select punit.own_subscription($1)", 1, &s->id) == NULL

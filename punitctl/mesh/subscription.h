@@ -23,13 +23,16 @@ subscription_t subscription_to(const unit_t *unit, const char *id, const char *p
 /* True if this unit has the subscription. */
 bool subscription_exists(PGconn *db, const char *name);
 
+/* Asks the peer which tables it publishes. False with the reason printed: it does not answer, or it
+ * names a table that the mesh does not bring here. */
+bool subscription_allowed(PGconn *db, const subscription_t *s);
+
 /* Makes the slot and the subscription, which belongs to the peer's role. Rows of the peer that are
- * here are deleted and copied again. Refuses a peer that publishes other tables than this unit
- * expects. False with the reason printed. */
+ * here are deleted and copied again. The peer must be subscription_allowed. False with the reason printed. */
 bool subscription_create(PGconn *db, const subscription_t *s);
 
 /* Gives an existing subscription the peer's present address and publications, and to the peer's
- * role. Refuses as subscription_create does. False with the reason printed. */
+ * role. The peer must be subscription_allowed. False with the reason printed. */
 bool subscription_refresh(PGconn *db, const subscription_t *s);
 
 /* Drops the subscription, even if its slot or the peer is gone. */
