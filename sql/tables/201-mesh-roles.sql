@@ -12,9 +12,10 @@ comment on role punit_mesh is
     'group of the roles punit_mesh_<unit id>, each of which owns the subscription to that peer. An'
     ' apply worker is one of them; no session can be';
 
--- The ENABLE ALWAYS triggers ask for this unit's id.
+-- What the triggers ask: this unit's id, and who owns a user.
 grant usage on schema punit to punit_mesh;
 grant select on punit.me to punit_mesh;
+grant select (user_id, state, epoch) on punit.own to punit_mesh;
 grant execute on function punit.self() to punit_mesh;
 
 create table punit.name_author (

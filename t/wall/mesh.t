@@ -35,6 +35,8 @@ sub refused {
     my ($rule, $name, $attempt) = @_;
     my %rule = ref $rule ? %$rule : map { $_ => $rule } @others;
     my @units = sort keys %rule;
+    # what eu and ap have told each other has arrived
+    (ctl($_, 'mesh', 'wait'))[0] == 0 or die "$_: mesh wait" for @others;
     my %before = map { $_ => state($_) } @units;
     my %count = map { $_ => $rogue->refused($_, 'mesh', $rule{$_}) } @units;
     $attempt->();
@@ -396,7 +398,8 @@ is($peer->{refused_rule}, 'mesh origin', 'and the last rule');
 like($peer->{refused_at}, qr/^\d{4}-\d\d-\d\dT.*Z$/, 'and when');
 like((ctl('eu', 'mesh', 'status'))[1], qr/refused.*\nap .* 0\b.*\nus .* $peer->{refused}\b/s,
     'for people too');
-is($status, 0, 'the mesh is well all the same');
+ok(wait_until(sub { (ctl('eu', 'mesh', 'status'))[0] == 0 }, 20), 'the mesh is well all the same')
+    or diag((ctl('eu', 'mesh', 'status'))[1]);
 like((ctl('eu', 'status'))[1], qr/^us .* $peer->{refused}\b/m, 'status shows it');
 
 # ---- what the rogue writes of its own still comes
