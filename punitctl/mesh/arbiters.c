@@ -8,9 +8,10 @@
 #include "punitctl/unit/database.h"
 
 
-/* The buckets of a peer. "": none yet. NULL with *reason: the peer does not answer. */
+/* The buckets of a peer, and the former arbiters (*authors). "": none yet. NULL with *reason: the
+ * peer does not answer. */
 static const char *
-ask(const char *pg, const char **reason)
+ask(const char *pg, const char **authors, const char **reason)
 {
     PGconn     *there = database_open_peer(pg, reason);
     const char *buckets = NULL;
@@ -19,10 +20,13 @@ ask(const char *pg, const char **reason)
     if (there == NULL) {
         return NULL;
     }
-    row = database_query(there, reason, "select coalesce(auth.buckets()::text, '') as buckets", 0,
-                         NULL);
+    row = database_query(there, reason,
+                         "select coalesce(auth.buckets()::text, '') as buckets,"
+                         " auth.name_authors()::text as authors",
+                         0, NULL);
     if (row != NULL) {
-        buckets = pool_printf("%s", database_field(row, 0, "buckets"));
+        buckets = database_field(row, 0, "buckets");
+        *authors = database_field(row, 0, "authors");
         PQclear(row);
     }
     PQfinish(there);
@@ -31,9 +35,11 @@ ask(const char *pg, const char **reason)
 
 
 static bool
-take(PGconn *db, const char *peer, const char *buckets)
+take(PGconn *db, const char *peer, const char *buckets, const char *authors)
 {
-    if (database_value(db, "select auth.set_buckets($1::text[])", 1, &buckets) == NULL) {
+    if (!database_run(db, "select auth.set_name_authors($1::text[])", 1, &authors)
+        || database_value(db, "select auth.set_buckets($1::text[])", 1, &buckets) == NULL)
+    {
         return false;
     }
     output_line("login names: arbiters as at %s", peer);
@@ -74,11 +80,12 @@ arbiters_settle(PGconn *db, bool joining)
     }
     for (int i = 0; i < PQntuples(peers); i++) {
         const char *id = pool_printf("%s", database_field(peers, i, "id"));
-        const char *buckets = ask(database_field(peers, i, "pg"), &reason);
+        const char *authors = NULL;
+        const char *buckets = ask(database_field(peers, i, "pg"), &authors, &reason);
 
         if (buckets != NULL && *buckets != '\0') {
             PQclear(peers);
-            return take(db, id, buckets);
+            return take(db, id, buckets, authors);
         }
         if (buckets == NULL) {
             away = pool_printf("peer %s: %s", id, reason);

@@ -65,7 +65,9 @@ join_mesh(const unit_t *unit, PGconn *db, double seconds, const char *needed)
     if (arbiters_apart(db)) {
         return EXIT_FAILED;
     }
-    failed = subscribe(unit, db, needed) + !arbiters_settle(db, true);
+    /* The arbiters first: with them this unit judges which names a peer may write. */
+    failed = !arbiters_settle(db, true);
+    failed += subscribe(unit, db, needed);
     status = subscription_wait_copied(unit, db, seconds);
     return failed > 0 ? EXIT_FAILED : status;
 }

@@ -32,7 +32,10 @@ static const char state_query[] =
     "      else 'ok' end as outgoing,"
     " pg_wal_lsn_diff(pg_current_wal_lsn(), l.confirmed_flush_lsn)::bigint"
     "      as behind_bytes,"
-    " l.safe_wal_size as room_bytes"
+    " l.safe_wal_size as room_bytes,"
+    " f.n as refused, f.rule as refused_rule,"
+    " to_char(f.last_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+    "      as refused_at"
     " from punit.peer p"
     " left join pg_subscription s on s.subname = 'punit_from_' || p.id"
     " left join pg_stat_subscription w on w.subid = s.oid and w.relid is null"
@@ -42,6 +45,9 @@ static const char state_query[] =
     "      where x.srsubid = s.oid and x.srsubstate <> 'r') r on true"
     " left join pg_replication_slots l"
     "      on l.slot_name = 'punit_to_' || replace(p.id, '-', '_')"
+    " left join lateral (select coalesce(sum(x.n), 0)::bigint as n, max(x.last_at) as last_at,"
+    "      (array_agg(x.source || ' ' || x.rule order by x.last_at desc))[1] as rule"
+    "      from punit.refusal x where x.peer = p.id) f on true"
     " order by p.id";
 
 
@@ -71,7 +77,8 @@ mesh_state(PGconn *db)
     peers = json_array();
     for (int i = 0; i < PQntuples(rows); i++) {
         json_array_append_new(
-            peers, json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:o}", "peer",
+            peers, json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:s?, s:s?}",
+                             "peer",
                              database_field(rows, i, "peer"), "incoming",
                              database_field(rows, i, "incoming"), "tables_left",
                              whole_or_null(database_field(rows, i, "tables_left")), "heard_s",
@@ -80,7 +87,10 @@ mesh_state(PGconn *db)
                              whole_or_null(database_field(rows, i, "copy_errors")), "outgoing",
                              database_field(rows, i, "outgoing"), "behind_bytes",
                              whole_or_null(database_field(rows, i, "behind_bytes")), "room_bytes",
-                             whole_or_null(database_field(rows, i, "room_bytes"))));
+                             whole_or_null(database_field(rows, i, "room_bytes")), "refused",
+                             whole_or_null(database_field(rows, i, "refused")), "refused_rule",
+                             database_field(rows, i, "refused_rule"), "refused_at",
+                             database_field(rows, i, "refused_at")));
     }
     PQclear(rows);
     return peers;
@@ -110,7 +120,8 @@ mesh_print(const json_t *peers)
 {
     static const char *const columns[] = {
         "peer",        "incoming", "tables_left",  "heard_s",    "apply_errors",
-        "copy_errors", "outgoing", "behind_bytes", "room_bytes",
+        "copy_errors", "outgoing", "behind_bytes", "room_bytes", "refused",
+        "refused_rule", "refused_at",
     };
     output_objects(peers, columns, sizeof(columns) / sizeof(*columns));
 }

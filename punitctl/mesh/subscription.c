@@ -21,6 +21,7 @@ subscription_to(const unit_t *unit, const char *id, const char *pg)
         /* A slot's name allows no hyphen, a unit's id no underscore. */
         .slot = pool_printf("punit_to_%s", pool_replace(unit->id, '-', '_')),
         .publications = pool_printf("punit_reference, \"punit_messages_%s\"", unit->id),
+        .unit = unit->id,
     };
 }
 
@@ -62,8 +63,11 @@ make_slot(PGconn *db, const subscription_t *s, bool *failover)
     incarnation = database_value(there, "select incarnation from punit.me", 0, NULL);
     if (incarnation == NULL
         || database_value(db,
-                          "select 1 from punit.unit where id = $1"
-                          " and incarnation = $2 and retired_at is not null",
+                          "select 1 from punit.unit u where u.id = $1"
+                          " and u.incarnation = $2 and u.retired_at is not null"
+                          /* A peer alone says so: its own row here does not. */
+                          " and not exists (select from punit.unit o where o.origin_unit = $1"
+                          " and o.id = $1 and o.incarnation = $2 and o.retired_at is null)",
                           2, (const char *const[]){ s->id, incarnation })
                != NULL)
     {
@@ -95,26 +99,111 @@ make_slot(PGconn *db, const subscription_t *s, bool *failover)
 }
 
 
+/* The tables of an array that no peer may bring here. "": none. NULL with the reason printed. */
+static const char *
+foreign_of(PGconn *db, const subscription_t *s, const char *tables)
+{
+    return database_value(db,
+                          "select coalesce(string_agg(t.tab, ', ' order by t.tab), '')"
+                          " from unnest($1::text[]) t (tab)"
+                          " where not exists (select from punit.mesh_plan($2, $3) m"
+                          " where m.tab = to_regclass(t.tab))",
+                          3, (const char *const[]){ tables, s->id, s->unit });
+}
+
+
+static void
+say_foreign(const subscription_t *s, const char *foreign, const char *what)
+{
+    output_problem("refused",
+                   "peer %s publishes %s, which the mesh does not bring here (%s); if its schema is"
+                   " newer, first `punitctl schema` here. Otherwise ask at %s who changed its"
+                   " publications",
+                   s->id, foreign, what, s->id);
+}
+
+
+/* The peer names the tables of its publications, but this unit decides which it subscribes to. The
+ * subscription's owner can write no others in any case. */
+bool
+subscription_allowed(PGconn *db, const subscription_t *s)
+{
+    const char *reason;
+    PGconn     *there = database_open_peer(s->pg, &reason);
+    const char *tables, *foreign;
+
+    if (there == NULL) {
+        output_problem("peer-unreachable", "peer %s: %s", s->id, reason);
+        return false;
+    }
+    tables = database_value(there,
+                            "select coalesce(array_agg(distinct format('%I.%I', schemaname,"
+                            " tablename)), '{}') from pg_catalog.pg_publication_tables"
+                            " where pubname in ('punit_reference', 'punit_messages_' || $1)",
+                            1, &s->unit);
+    PQfinish(there);
+    foreign = tables != NULL ? foreign_of(db, s, tables) : NULL;
+    if (foreign != NULL && *foreign != '\0') {
+        say_foreign(s, foreign, "nothing was changed");
+    }
+    return foreign != NULL && *foreign == '\0';
+}
+
+
+/* The peer may have changed its publications meanwhile. */
+static bool
+subscribes_ours(PGconn *db, const subscription_t *s)
+{
+    const char *tables =
+        database_value(db,
+                       "select coalesce(array_agg(format('%I.%I', n.nspname, c.relname)), '{}')"
+                       " from pg_subscription b join pg_subscription_rel r on r.srsubid = b.oid"
+                       " join pg_class c on c.oid = r.srrelid"
+                       " join pg_namespace n on n.oid = c.relnamespace where b.subname = $1",
+                       1, &s->name);
+    const char *foreign = tables != NULL ? foreign_of(db, s, tables) : NULL;
+
+    if (foreign != NULL && *foreign != '\0') {
+        subscription_drop(db, s->name);
+        say_foreign(s, foreign, "the subscription was dropped");
+    }
+    return foreign != NULL && *foreign == '\0';
+}
+
+
+/* One transaction: no row of the peer is applied by another role than the peer's. */
+static bool
+create_owned(PGconn *db, const subscription_t *s, bool failover)
+{
+    if (database_run(db, "begin", 0, NULL)
+        && database_run(
+            db,
+            pool_printf("create subscription %s connection %s publication %s"
+                        " with (copy_data = true, create_slot = false, slot_name = %s%s)",
+                        database_name(db, s->name), database_literal(db, s->pg), s->publications,
+                        database_literal(db, s->slot), failover ? ", failover = true" : ""),
+            0, NULL)
+        && database_value(db, "select punit.own_subscription($1)", 1, &s->id) != NULL)
+    {
+        return database_run(db, "commit", 0, NULL);
+    }
+    database_run(db, "rollback", 0, NULL);
+    return false;
+}
+
+
 bool
 subscription_create(PGconn *db, const subscription_t *s)
 {
     const char *rows;
     bool        failover;
 
-    if (!make_slot(db, s, &failover)) {
+    if (!subscription_allowed(db, s) || !make_slot(db, s, &failover)) {
         return false;
     }
     /* The copy would fail on the keys of rows that are here. */
     rows = database_value(db, "select punit.forget_origin($1)", 1, (const char *const[]){ s->id });
-    if (rows == NULL
-        || !database_run(
-            db,
-            pool_printf("create subscription %s connection %s publication %s"
-                        " with (copy_data = true, create_slot = false, slot_name = %s%s)",
-                        database_name(db, s->name), database_literal(db, s->pg), s->publications,
-                        database_literal(db, s->slot), failover ? ", failover = true" : ""),
-            0, NULL))
-    {
+    if (rows == NULL || !create_owned(db, s, failover) || !subscribes_ours(db, s)) {
         return false;
     }
     if (strcmp(rows, "0") != 0) {
@@ -163,7 +252,11 @@ subscription_refresh(PGconn *db, const subscription_t *s)
     const char *name = database_name(db, s->name);
     bool        asked;
 
-    if (!database_run(db,
+    if (!subscription_allowed(db, s)) {
+        return false;
+    }
+    if (database_value(db, "select punit.own_subscription($1)", 1, &s->id) == NULL
+        || !database_run(db,
                       pool_printf("alter subscription %s connection %s", name,
                                   database_literal(db, s->pg)),
                       0, NULL))
@@ -179,6 +272,9 @@ subscription_refresh(PGconn *db, const subscription_t *s)
                          0, NULL))
     {
         output_problem("statement-failed", "peer %s: cannot refresh its subscription", s->id);
+        return false;
+    }
+    if (!subscribes_ours(db, s)) {
         return false;
     }
     output_line("peer %s was subscribed to; refreshed", s->id);

@@ -14,6 +14,7 @@ typedef struct {
     const char *name;         /* of the subscription, here */
     const char *slot;         /* at the peer */
     const char *publications; /* of the peer, for this unit */
+    const char *unit;         /* this unit */
 } subscription_t;
 
 /* The subscription of `unit` to a peer, whether it exists or not. */
@@ -22,11 +23,16 @@ subscription_t subscription_to(const unit_t *unit, const char *id, const char *p
 /* True if this unit has the subscription. */
 bool subscription_exists(PGconn *db, const char *name);
 
-/* Makes the slot and the subscription. Rows of the peer that are here are deleted and copied again.
- * False with the reason printed. */
+/* Asks the peer which tables it publishes. False with the reason printed: it does not answer, or it
+ * names a table that the mesh does not bring here. */
+bool subscription_allowed(PGconn *db, const subscription_t *s);
+
+/* Makes the slot and the subscription, which belongs to the peer's role. Rows of the peer that are
+ * here are deleted and copied again. The peer must be subscription_allowed. False with the reason printed. */
 bool subscription_create(PGconn *db, const subscription_t *s);
 
-/* Gives an existing subscription the peer's present address and publications. */
+/* Gives an existing subscription the peer's present address and publications, and to the peer's
+ * role. The peer must be subscription_allowed. False with the reason printed. */
 bool subscription_refresh(PGconn *db, const subscription_t *s);
 
 /* Drops the subscription, even if its slot or the peer is gone. */

@@ -27,7 +27,9 @@ resync(const unit_t *unit, PGconn *db, const char *id, double limit)
     if (there == NULL) {
         return output_problem("peer-unreachable", "peer %s: %s (nothing was changed)", id, reason);
     }
-    if (!subscription_exists(db, s.name) || subscription_drop(db, s.name)) {
+    if (subscription_allowed(db, &s)
+        && (!subscription_exists(db, s.name) || subscription_drop(db, s.name)))
+    {
         if (!subscription_wait_slot(&s, SLOT_SECONDS)) {
             output_problem("timed-out", "peer %s: slot %s stays in use", id, s.slot);
         } else if (subscription_create(db, &s)) {

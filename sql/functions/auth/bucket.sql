@@ -69,3 +69,40 @@ end
 $$;
 comment on function auth.set_buckets(text[]) is
     'stores what auth.buckets() gave at a peer; says how many changed';
+
+-- ENABLE ALWAYS: punit.forget_unit deals buckets as a replica does.
+create or replace function auth.note_author() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    insert into punit.name_author (bucket, unit) values (old.bucket, old.unit)
+    on conflict do nothing;
+    return null;
+end
+$$;
+comment on function auth.note_author() is 'a former arbiter keeps the names that it has recorded';
+
+create or replace trigger note_author after update on auth.bucket
+    for each row when (old.unit <> new.unit) execute function auth.note_author();
+alter table auth.bucket enable always trigger note_author;
+
+create or replace function auth.name_authors() returns text[]
+language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+    select coalesce(array_agg(a.bucket || ' ' || a.unit order by a.bucket, a.unit), '{}')
+      from punit.name_author a
+$$;
+comment on function auth.name_authors() is
+    'the former arbiters, "<bucket> <unit>" each. A unit that joins takes them from the peer that'
+    ' it takes the arbiters from';
+grant execute on function auth.name_authors() to punit_peer;
+
+create or replace function auth.set_name_authors(p_authors text[]) returns void
+language sql volatile set search_path = pg_catalog, pg_temp
+as $$
+    insert into punit.name_author (bucket, unit)
+    select split_part(a, ' ', 1)::int, split_part(a, ' ', 2) from unnest(p_authors) a
+    on conflict do nothing
+$$;
+comment on function auth.set_name_authors(text[]) is
+    'stores what auth.name_authors() gave at a peer';

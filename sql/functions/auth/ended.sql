@@ -25,7 +25,7 @@ alter table auth.ended enable always trigger announce;
 -- knows the session's tokens and names them to the grids of all units. ENABLE ALWAYS, and it must
 -- not raise an error.
 create or replace function auth.end_family() returns trigger
-language plpgsql
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
     perform auth.record_end('jti', t.jti, null, t.exp)
@@ -77,3 +77,75 @@ return not exists (select from auth.ended e where e.subject = p_jti and e.kind =
 comment on function auth.is_active(uuid, uuid, uuid, bigint) is
     'true if no row known here revokes this token; any argument may be null';
 grant execute on function auth.is_active(uuid, uuid, uuid, bigint) to punit_auth;
+
+-- What a peer may end. A unit takes the logout of any user whose token it sees, so the end of one
+-- token or session is believed of every peer. Its id is random, and only who has had the token knows
+-- it. The end of all tokens of a user (kind user) is the owner's:
+--
+-- ended-exp: no token outlives its life, so the row need not either. An hour: clocks differ.
+--
+-- ended-owned-here: the user is OWNED here, so gen is here. It rises only at the owner. A former
+-- owner cannot have ended a higher one.
+--
+-- ended-not-owner: the peer has never claimed the user in punit.home, and it has adopted no unit
+-- that may have. While rows of the peer are copied, its claims may come later than this row.
+--
+-- ended-gen: gen rises by one for each change of the user's roles.
+create or replace function auth.wall_ended() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_peer  text := punit.mesh_peer();
+    v_state text;
+    v_gen   bigint;
+    v_rule  text;
+begin
+    if v_peer is null or tg_op = 'DELETE' then
+        if tg_op = 'DELETE' then
+            return old;
+        end if;
+        return new;
+    end if;
+    if new.exp <= clock_timestamp() + interval '1 hour'
+       + (case new.kind when 'session' then auth.refresh_life() else auth.access_life() end) then
+        if new.kind <> 'user' then
+            return new;
+        end if;
+        select o.state into v_state from punit.own o where o.user_id = new.subject;
+        select c.gen into v_gen from auth.credential c where c.user_id = new.subject;
+        if v_state = 'OWNED' and new.gen > v_gen then
+            v_rule := 'ended-owned-here';
+        elsif new.gen > coalesce(v_gen, 0) + 1000000 then
+            v_rule := 'ended-gen';
+        elsif v_state is distinct from 'OWNED'
+              and not exists (select from punit.home h
+                              where h.origin_unit = v_peer and h.user_id = new.subject)
+              and not exists (select from punit.unit u
+                              where u.origin_unit = v_peer and u.id <> v_peer)
+              and not exists (select from pg_subscription s
+                                join pg_subscription_rel r on r.srsubid = s.oid
+                               where s.subname = 'punit_from_' || v_peer
+                                 and r.srrelid = 'punit.home'::regclass and r.srsubstate <> 'r')
+        then
+            v_rule := 'ended-not-owner';
+        else
+            return new;
+        end if;
+    else
+        v_rule := 'ended-exp';
+    end if;
+    perform punit.refuse_row(v_peer, v_rule, format('%s %s %s gen %s until %s', tg_op,
+        left(new.kind, 10), new.subject, coalesce(new.gen::text, '-'), new.exp));
+    return null;
+end
+$$;
+comment on function auth.wall_ended() is
+    'rules ended-exp, ended-owned-here, ended-not-owner and ended-gen: what a peer may end, and for'
+    ' how long';
+
+create or replace trigger punit_wall before insert or update or delete on auth.ended
+    for each row execute function punit.wall_origin();
+alter table auth.ended enable replica trigger punit_wall;
+create or replace trigger punit_wall_ended before insert or update on auth.ended
+    for each row execute function auth.wall_ended();
+alter table auth.ended enable replica trigger punit_wall_ended;

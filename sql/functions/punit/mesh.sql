@@ -106,26 +106,28 @@ begin
     insert into punit.peer as p (id, pg, listener) values (p_id, p_pg, p_listener)
     on conflict (id) do update set pg = excluded.pg, listener = excluded.listener
      where (p.pg, p.listener) is distinct from (excluded.pg, excluded.listener);
+    perform punit.own_subscription(p_id);
     perform punit.publish();
     return v_new;
 end
 $$;
 comment on function punit.add_peer(text, text, text) is
-    'makes a peer known: its row, its role, the messages for it; true if something was new';
+    'makes a peer known: its row, its roles, the messages for it; true if something was new';
 
 create or replace function punit.drop_peer(p_id text) returns boolean
 language plpgsql volatile set search_path = pg_catalog, pg_temp
 as $$
 begin
     execute format('drop publication if exists %I', 'punit_messages_' || p_id);
-    execute format('drop role if exists %I', 'punit_peer_' || p_id);
+    execute format('drop role if exists %I, %I', 'punit_peer_' || p_id, 'punit_mesh_' || p_id);
     delete from punit.invitation i where i.id = p_id;
     delete from punit.peer p where p.id = p_id;
     return found;
 end
 $$;
 comment on function punit.drop_peer(text) is
-    'the opposite of punit.add_peer, once the peer''s slot is gone; false: there was no such peer';
+    'the opposite of punit.add_peer, once the peer''s slot and the subscription to it are gone;'
+    ' false: there was no such peer';
 
 create or replace function punit.forget_origin(p_unit text) returns bigint
 language plpgsql volatile set search_path = pg_catalog, pg_temp

@@ -23,7 +23,7 @@ $$;
 comment on function punit.raise_generation(text, text) is
     'raises the generation of a service for an origin, in the transaction that changes its'
     ' reference rows';
-grant execute on function punit.raise_generation(text, text) to punit_service;
+grant execute on function punit.raise_generation(text, text) to punit_mesh, punit_service;
 
 -- It runs for each row, since an apply worker fires no statement triggers, and raises once for each
 -- transaction. Once for each row would be quadratic: each raise leaves a dead version that the next
@@ -137,14 +137,18 @@ begin
     insert into punit.reference_table (tab, service) values (tab, sch)
     on conflict on constraint reference_table_pkey do nothing;
     update punit.reference_table t
-       set triggers_md5 = punit.place_triggers(t.tab, '{punit_origin,punit_generation}', array[
+       set triggers_md5 = punit.place_triggers(t.tab, '{punit_origin,punit_generation,punit_wall}', array[
                format('create trigger punit_origin before insert or update or delete on %s
                        for each row execute function punit.guard_origin()', t.tab),
                format('create trigger punit_generation after insert or update or delete on %s
                        for each row execute function punit.generation_row()', t.tab),
-               format('alter table %s enable always trigger punit_generation', t.tab)],
+               format('alter table %s enable always trigger punit_generation', t.tab),
+               format('create trigger punit_wall before insert or update or delete on %s
+                       for each row execute function punit.wall_origin()', t.tab),
+               format('alter table %s enable replica trigger punit_wall', t.tab)],
                t.triggers_md5)
      where t.tab = f.tab;
+    perform punit.admit_mesh(rel);
 end
 $$;
 comment on function punit.enter_reference_table(text) is

@@ -119,18 +119,18 @@ begin
                 where s.subname = 'punit_from_' || p_unit and t.srsubstate <> 'r') then
         raise exception 'not all rows of % were copied here yet', p_unit using errcode = 'PU409';
     end if;
+    -- First: the rules of the peers (punit.wall) let an adopter write what the unit might write. The
+    -- peers see it together with the other rows.
+    insert into punit.unit (origin_unit, id, incarnation, joined_at, retired_at)
+    select v_self, u.id, u.incarnation, u.joined_at, coalesce(u.retired_at, clock_timestamp())
+      from punit.unit u where u.origin_unit = p_unit and u.id <> v_self
+    on conflict (origin_unit, id) do update set incarnation = excluded.incarnation,
+        retired_at = excluded.retired_at;
     for r in
         select t.tab, string_agg(quote_ident(a.attname), ', ' order by a.attnum) as columns,
                string_agg(case when a.attname = 'origin_unit' then '$1'
                           else quote_ident(a.attname) end, ', '
                           order by a.attnum) as given,
-               case t.tab::text
-                   -- Of two claims the earlier one counts.
-                   when 'auth.name'
-                       then 'update set user_id = excluded.user_id, unit = excluded.unit,
-                        claimed_at = excluded.claimed_at
-                            where name.claimed_at > excluded.claimed_at'
-                   else 'nothing' end as doubled,
                string_agg(quote_ident(a.attname),
                           ', ' order by array_position(i.indkey::smallint[], a.attnum))
                    filter (where a.attnum = any (i.indkey)) as key
@@ -140,18 +140,13 @@ begin
           join pg_index i on i.indrelid = t.tab and i.indisprimary
          group by t.tab
     loop
-        execute format('insert into %s as name (%s) select %s from %s where origin_unit = $2 on'
-                       ' conflict (%s) do %s',
-                       r.tab, r.columns, r.given, r.tab, r.key, r.doubled) using v_self, p_unit;
+        -- Of two rows with one key the own one stays.
+        execute format('insert into %s (%s) select %s from %s where origin_unit = $2 on'
+                       ' conflict (%s) do nothing',
+                       r.tab, r.columns, r.given, r.tab, r.key) using v_self, p_unit;
         get diagnostics n = row_count;
         v_all := v_all + n;
     end loop;
-    -- Last: a unit that sees this row has the other rows.
-    insert into punit.unit (origin_unit, id, incarnation, joined_at, retired_at)
-    select v_self, u.id, u.incarnation, u.joined_at, coalesce(u.retired_at, clock_timestamp())
-      from punit.unit u where u.origin_unit = p_unit and u.id <> v_self
-    on conflict (origin_unit, id) do update set incarnation = excluded.incarnation,
-        retired_at = excluded.retired_at;
     return v_all;
 end
 $$;
@@ -247,6 +242,11 @@ begin
     update auth.bucket b set unit = h.unit from loose l join holder h on h.i = l.i % h.n
         where b.bucket = l.bucket;
     get diagnostics buckets = row_count;
+    -- The adopter has names where the unit was the arbiter.
+    insert into punit.name_author (bucket, unit)
+    select a.bucket, v_adopter from punit.name_author a where a.unit = p_unit
+    on conflict do nothing;
+    delete from punit.name_author a where a.unit = p_unit;
     update punit.own o set owner_hint = null where o.state = 'COPY' and o.owner_hint = p_unit;
     update punit.drain set to_unit = null where to_unit = p_unit;
     delete from punit.drain_user d where d.to_unit = p_unit;

@@ -216,6 +216,9 @@ begin
     perform punit.check_registrations();
     perform punit.enter_user_table(t.tab, t.guard) from punit.user_table t order by t.tab;
     perform punit.enter_reference_table(t.tab) from punit.reference_table t order by t.tab;
+    perform punit.admit_mesh(m.tab) from punit.mesh_plan(punit.self(), '-') m;
+    -- the subscriptions of a release that applied the rows of peers as superuser
+    perform punit.own_subscription(p.id) from punit.peer p;
     perform punit.months_ahead();
     perform punit.weave();
     perform punit.note_shape();
@@ -226,5 +229,5 @@ begin
 end
 $$;
 comment on function punit.complete_schema() is
-    'brings up to date what is made from the registrations: guards, rights, months, the functions'
-    ' of punit.weave, the shape and the publications. punitctl schema calls it after each change';
+    'brings up to date what is made from the registrations: guards, rights, the owners of'
+    ' subscriptions, months, the functions of punit.weave, the shape and the publications. punitctl schema calls it after each change';

@@ -28,6 +28,7 @@ sub new {
         spew("$dir/$file", slurp($units->dir . "/$unit/tls/$file"));
         chmod 0600, "$dir/$file";
     }
+    $units->{rogue} = $unit;
     return bless { units => $units, unit => $unit, dir => $dir }, $class;
 }
 

@@ -196,6 +196,18 @@ sub log_text {
 
 sub logs { my ($self) = @_; return glob "$self->{dir}/*/log/*.log" }
 
+# Units that are all honest refuse nothing of each other, whatever a test does to them.
+sub complaints {
+    my ($self) = @_;
+    return (
+        $self->SUPER::complaints,
+        map {
+            my $log = $_;
+            map {"$log: $_"} grep {/LOG:  refused peer=/} split /^/, slurp($log, absent => '')
+        } $self->{rogue} ? () : glob "$self->{dir}/*/log/postgres.log"
+    );
+}
+
 sub excused { my ($self, $line) = @_; return $line =~ /exited on signal 9$/ }
 
 1;
