@@ -78,8 +78,7 @@ mesh_state(PGconn *db)
     for (int i = 0; i < PQntuples(rows); i++) {
         json_array_append_new(
             peers, json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:s?, s:s?}",
-                             "peer",
-                             database_field(rows, i, "peer"), "incoming",
+                             "peer", database_field(rows, i, "peer"), "incoming",
                              database_field(rows, i, "incoming"), "tables_left",
                              whole_or_null(database_field(rows, i, "tables_left")), "heard_s",
                              number_or_null(database_field(rows, i, "heard_s")), "apply_errors",
@@ -119,9 +118,8 @@ void
 mesh_print(const json_t *peers)
 {
     static const char *const columns[] = {
-        "peer",        "incoming", "tables_left",  "heard_s",    "apply_errors",
-        "copy_errors", "outgoing", "behind_bytes", "room_bytes", "refused",
-        "refused_rule", "refused_at",
+        "peer",     "incoming",     "tables_left", "heard_s", "apply_errors", "copy_errors",
+        "outgoing", "behind_bytes", "room_bytes",  "refused", "refused_rule", "refused_at",
     };
     output_objects(peers, columns, sizeof(columns) / sizeof(*columns));
 }

@@ -257,9 +257,9 @@ subscription_refresh(PGconn *db, const subscription_t *s)
     }
     if (database_value(db, "select punit.own_subscription($1)", 1, &s->id) == NULL
         || !database_run(db,
-                      pool_printf("alter subscription %s connection %s", name,
-                                  database_literal(db, s->pg)),
-                      0, NULL))
+                         pool_printf("alter subscription %s connection %s", name,
+                                     database_literal(db, s->pg)),
+                         0, NULL))
     {
         output_problem("statement-failed", "peer %s: cannot refresh its subscription", s->id);
         return false;

@@ -28,7 +28,8 @@ bool subscription_exists(PGconn *db, const char *name);
 bool subscription_allowed(PGconn *db, const subscription_t *s);
 
 /* Makes the slot and the subscription, which belongs to the peer's role. Rows of the peer that are
- * here are deleted and copied again. The peer must be subscription_allowed. False with the reason printed. */
+ * here are deleted and copied again. The peer must be subscription_allowed. False with the reason
+ * printed. */
 bool subscription_create(PGconn *db, const subscription_t *s);
 
 /* Gives an existing subscription the peer's present address and publications, and to the peer's

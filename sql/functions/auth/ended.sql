@@ -79,8 +79,8 @@ comment on function auth.is_active(uuid, uuid, uuid, bigint) is
 grant execute on function auth.is_active(uuid, uuid, uuid, bigint) to punit_auth;
 
 -- What a peer may end. A unit takes the logout of any user whose token it sees, so the end of one
--- token or session is believed of every peer. Its id is random, and only who has had the token knows
--- it. The end of all tokens of a user (kind user) is the owner's:
+-- token or session is believed of every peer. Its id is random, and only a unit that has had the
+-- token knows it. The end of all tokens of a user (kind user) is the owner's:
 --
 -- ended-exp: no token outlives its life, so the row need not either. An hour: clocks differ.
 --

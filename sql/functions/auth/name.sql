@@ -61,8 +61,8 @@ grant execute on function auth.claim_name(bytea, uuid, text) to punit_auth, puni
 -- Which names a peer may write.
 --
 -- name-author: the arbiter of the name's bucket writes it. Rows of a former arbiter stay
--- (punit.name_author), and so do those that a unit has adopted from one. A unit that has no arbiters
--- yet cannot tell.
+-- (punit.name_author), and so do those that a unit has adopted from one. A unit that has no
+-- arbiters yet cannot tell.
 --
 -- name-owned-here: the name is that of a user who is OWNED here, by the user's own credential. No
 -- arbiter gives it to another user, or away, before the user is erased.

@@ -137,7 +137,8 @@ begin
     insert into punit.reference_table (tab, service) values (tab, sch)
     on conflict on constraint reference_table_pkey do nothing;
     update punit.reference_table t
-       set triggers_md5 = punit.place_triggers(t.tab, '{punit_origin,punit_generation,punit_wall}', array[
+       set triggers_md5 = punit.place_triggers(
+               t.tab, '{punit_origin,punit_generation,punit_wall}', array[
                format('create trigger punit_origin before insert or update or delete on %s
                        for each row execute function punit.guard_origin()', t.tab),
                format('create trigger punit_generation after insert or update or delete on %s

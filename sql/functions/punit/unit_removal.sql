@@ -119,7 +119,7 @@ begin
                 where s.subname = 'punit_from_' || p_unit and t.srsubstate <> 'r') then
         raise exception 'not all rows of % were copied here yet', p_unit using errcode = 'PU409';
     end if;
-    -- First: the rules of the peers (punit.wall) let an adopter write what the unit might write. The
+    -- First: the rules of the peers (wall.sql) let an adopter write what the unit might write. The
     -- peers see it together with the other rows.
     insert into punit.unit (origin_unit, id, incarnation, joined_at, retired_at)
     select v_self, u.id, u.incarnation, u.joined_at, coalesce(u.retired_at, clock_timestamp())

@@ -230,4 +230,5 @@ end
 $$;
 comment on function punit.complete_schema() is
     'brings up to date what is made from the registrations: guards, rights, the owners of'
-    ' subscriptions, months, the functions of punit.weave, the shape and the publications. punitctl schema calls it after each change';
+    ' subscriptions, months, the functions of punit.weave, the shape and the'
+    ' publications. punitctl schema calls it after each change';

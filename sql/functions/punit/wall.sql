@@ -1,6 +1,6 @@
--- The wall: which rows of a peer an apply worker writes here. A peer can change its publications and
--- their row filters, so this unit relies on none of them. Each subscription belongs to a role of
--- its own, which has rights on the tables of punit.mesh_plan alone, and a trigger judges each row by
+-- The wall: which rows of a peer an apply worker writes here. A peer can change its publications
+-- and their row filters, so this unit relies on none of them. Each subscription belongs to a role
+-- of its own, which has rights on the tables of punit.mesh_plan alone. A trigger judges each row by
 -- the role and by what this unit knows itself. A row that breaks a rule is left out, counted in
 -- punit.refusal and logged. It is no error, which would stop the subscription.
 
@@ -223,15 +223,15 @@ comment on function punit.wall_key() is
     'rule key: the keys of a peer and their ends bear its name, at most 100 of them sign, and each'
     ' has at most 1000 characters';
 
--- Rules home-owned-here, home-erased and home-epoch. A row of punit.home is a hint where to ask: the
--- owner's own row decides. These bounds keep a false hint from staying for ever.
+-- Rules home-owned-here, home-erased and home-epoch. A row of punit.home is a hint where to ask:
+-- the owner's own row decides. These bounds keep a false hint from staying for ever.
 --
 -- home-owned-here: this unit is OWNED at epoch e, and the peer claims e or more. The peer can have
 -- activated e + 1 only after this unit was FENCED to e + 1, and that commit came before the claim
 -- was written. A FENCED unit is OWNED again in two ways: by ACTIVATE of a later epoch, or after the
 -- peer has promised never to activate e + 1, at e + 2. Both are above what the peer has claimed. So
--- no honest peer says it, in whatever order rows arrive. (A unit that was restored from a backup may
--- have forgotten a FENCE. Then the refusal is the alarm.) A FENCED unit and a copy accept the
+-- no honest peer says it, in whatever order rows arrive. (A unit that was restored from a backup
+-- may have forgotten a FENCE. Then the refusal is the alarm.) A FENCED unit and a copy accept the
 -- claims, because other units may hand the user on meanwhile.
 --
 -- home-erased: ERASED is final, and its epoch is the last owner's.
@@ -278,8 +278,8 @@ begin
 end
 $$;
 comment on function punit.wall_home() is
-    'rules home-owned-here, home-erased and home-epoch: a peer claims no user who is owned or erased'
-    ' here, and no epoch that hand-overs cannot reach';
+    'rules home-owned-here, home-erased and home-epoch: a peer claims no user who is owned or'
+    ' erased here, and no epoch that hand-overs cannot reach';
 
 create or replace trigger punit_wall before insert or update or delete on punit.unit
     for each row execute function punit.wall_origin();
@@ -372,8 +372,8 @@ begin
                where s.subname = v_name and r.rolname = v_role) then
         return false;
     end if;
-    -- PostgreSQL 15 gives a subscription to a superuser only. Nobody sees this state: it is gone when
-    -- the transaction commits.
+    -- PostgreSQL 15 gives a subscription to a superuser only. Nobody sees this state: it is gone
+    -- when the transaction commits.
     execute format('alter role %I superuser', v_role);
     execute format('alter subscription %I owner to %I', v_name, v_role);
     execute format('alter role %I nosuperuser', v_role);
