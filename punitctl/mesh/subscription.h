@@ -24,10 +24,10 @@ bool subscription_exists(PGconn *db, const char *name);
 
 /* Makes the slot and the subscription. Rows of the peer that are here are deleted and copied again.
  * False with the reason printed. */
-bool subscription_create(PGconn *db, const subscription_t *s);
+bool subscription_create(const unit_t *unit, PGconn *db, const subscription_t *s);
 
-/* Gives an existing subscription the peer's present address and publications. */
-bool subscription_refresh(PGconn *db, const subscription_t *s);
+/* Gives an existing subscription the peer's present address, role and publications. */
+bool subscription_refresh(const unit_t *unit, PGconn *db, const subscription_t *s);
 
 /* Drops the subscription, even if its slot or the peer is gone. */
 bool subscription_drop(PGconn *db, const char *name);

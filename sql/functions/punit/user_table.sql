@@ -217,10 +217,12 @@ begin
     perform punit.enter_user_table(t.tab, t.guard) from punit.user_table t order by t.tab;
     perform punit.enter_reference_table(t.tab) from punit.reference_table t order by t.tab;
     perform punit.months_ahead();
+    perform punit.close_public();
     perform punit.weave();
     perform punit.note_shape();
     -- the first peer makes the publications, with the right to read them
     if exists (select from punit.peer) then
+        perform punit.make_peer_roles(p.id) from punit.peer p order by p.id;
         perform punit.publish();
     end if;
 end
