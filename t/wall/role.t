@@ -237,8 +237,10 @@ subtest 'more sessions than a peer needs' => sub {
     $_->disconnect for map {@$_} values %open;
     $clean = state_of_eu();
 };
-is(($rogue->psql('eu', {}, 'show temp_file_limit'))[1], "1GB\n",
-    'its temporary files have a limit');
+is(
+    ($rogue->psql('eu', {}, 'show temp_file_limit'))[1], "1GB\n",
+    'its temporary files have a limit'
+);
 is_refused_as(
     '... which it cannot raise', 'calls', '',
     qr/permission denied to set parameter "temp_file_limit"/, 'set temp_file_limit = -1'
