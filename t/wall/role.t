@@ -15,6 +15,7 @@ use Test::More;
 my $units = Punit::Units->start(units => ['eu', 'us', 'ap']);
 my $rogue = Punit::Rogue->new($units, 'us');
 my $replication = 'replication=database';
+my $eu = $units->dbh('eu');
 
 sub one { return $units->one('eu', @_) }
 
@@ -293,6 +294,41 @@ is_refused_as(
 is_refused_as("$_ of the role that streams", 'streams', '', qr/permission denied for/, "select $_")
     for 'punit.open_slot(false)', 'punit.leave_replication()', q{auth.find_name('x')},
     'count(*) from profile.profile';
+
+# ---- a peer from before there was a role that streams
+subtest 'a peer of release 0.2.0' => sub {
+    my $us = $units->dbh('us');
+    my $as = sub {
+        return one(q{select string_agg(usename, ',') from pg_stat_replication
+            where application_name = 'punit_from_eu' and usename ~ '_us$'}) // ''
+    };
+    my $conninfo = $us->selectrow_array(
+        q{select replace(subconninfo, 'punit_stream_us', 'punit_peer_us') from pg_subscription
+           where subname = 'punit_from_eu'}
+    );
+    $eu->do('alter role punit_peer_us replication');
+    $eu->do('grant select on all tables in schema punit to punit_peer_us');
+    $us->do('alter subscription punit_from_eu connection ' . $us->quote($conninfo));
+    ok(wait_until(sub { $as->() eq 'punit_peer_us' }, 20), 'streams by its one role');
+    $eu->do('drop role punit_stream_us');
+    $clean = state_of_eu();
+    my $line = qr/refused peer=us source=session rule=base-backup/;
+    is_refused_as('which cannot copy the cluster', 'calls', $replication, $line, 'BASE_BACKUP');
+    my ($status, $output) = $units->punitctl('us', 'mesh', 'join');
+    is($status, 0, 'mesh join leaves it so') or diag($output);
+    like($output, qr/peer eu knows no role punit_stream_us yet; `punitctl schema` there/,
+        'and says what is to be done');
+    is($as->(), 'punit_peer_us', 'it streams on');
+    $eu->do(q{update punit.schema_file set sha256 = '' where name = 'functions/punit/mesh.sql'});
+    ($status, $output) = $units->punitctl('eu', 'schema');
+    is($status, 0, 'schema at eu') or diag($output);
+    ($status, $output) = $units->punitctl('us', 'mesh', 'join');
+    is($status, 0, 'mesh join at us') or diag($output);
+    ok(wait_until(sub { $as->() eq 'punit_stream_us' }, 20), 'streams by the role for it');
+    is(one(q{select rolreplication from pg_roles where rolname = 'punit_peer_us'}),
+        0, 'and the role that calls streams no more');
+    $eu->do('revoke all on all tables in schema punit from punit_peer_us');
+};
 
 # ---- and honest work goes on
 subtest 'afterwards' => sub {
