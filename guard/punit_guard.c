@@ -267,10 +267,7 @@ check_create(const CreateReplicationSlotCmd *command)
             refuse("slot-option", option);
         }
     }
-    /* The peer's own slot is made by punit.open_slot. */
-    if (!is_copy_slot(command->slotname) || !owns_copy(command->slotname)) {
-        refuse("slot", command->slotname);
-    }
+    check_slot(command->slotname);
 }
 
 

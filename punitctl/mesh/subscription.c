@@ -106,9 +106,9 @@ leave_replication(PGconn *there)
 }
 
 
-/* The slot, as release 0.2.0 lets its peers make one. True: `*dropped` an old one was. */
+/* The slot, as release 0.2.0 lets its peers make one. `*dropped`: an old one was. */
 static bool
-make_slot_ourselves(PGconn *there, const subscription_t *s, bool failover, bool *dropped)
+make_slot_as_caller(PGconn *there, const subscription_t *s, bool failover, bool *dropped)
 {
     const char *old = database_value(there,
                                      "select count(pg_drop_replication_slot(slot_name)) > 0"
@@ -127,29 +127,46 @@ make_slot_ourselves(PGconn *there, const subscription_t *s, bool failover, bool 
 }
 
 
+/* A command of replication, which PostgreSQL takes in its simple protocol alone. */
 static bool
-make_slot(PGconn *there, const subscription_t *s, bool failover)
+stream_run(PGconn *stream, const char *command)
 {
-    const char *dropped;
-    bool        old;
+    PGresult *result = PQexec(stream, command);
+    bool      ok =
+        PQresultStatus(result) == PGRES_COMMAND_OK || PQresultStatus(result) == PGRES_TUPLES_OK;
 
-    if (database_value(there, "select to_regprocedure('punit.open_slot(boolean)')", 0, NULL)
-        == NULL) {
-        if (!make_slot_ourselves(there, s, failover, &old)) {
-            return false;
-        }
-    } else {
-        dropped = database_value(there, "select punit.open_slot($1)", 1,
-                                 (const char *const[]){ failover ? "t" : "f" });
-        if (dropped == NULL) {
-            return false;
-        }
-        old = dropped[0] == 't';
+    if (!ok) {
+        output_problem("statement-failed", "%s", PQerrorMessage(stream));
     }
-    if (old) {
-        output_line("peer %s: dropped an old slot there", s->id);
+    PQclear(result);
+    return ok;
+}
+
+
+/* The slot, by the role that streams: it may make this one. */
+static bool
+make_slot(const char *conninfo, PGconn *there, const subscription_t *s, bool failover,
+          bool *dropped)
+{
+    const char *reason;
+    const char *old = database_value(there,
+                                     "select 1 from pg_replication_slots where slot_name = $1"
+                                     " and not active",
+                                     1, (const char *const[]){ s->slot });
+    PGconn *stream = database_open_peer(pool_printf("%s replication=database", conninfo), &reason);
+    bool    made;
+
+    if (stream == NULL) {
+        output_problem("peer-unreachable", "peer %s: %s", s->id, reason);
+        return false;
     }
-    return true;
+    *dropped = old != NULL;
+    made = (old == NULL || stream_run(stream, pool_printf("DROP_REPLICATION_SLOT %s", s->slot)))
+           && stream_run(stream, pool_printf("CREATE_REPLICATION_SLOT %s LOGICAL pgoutput"
+                                             " (%sSNAPSHOT 'nothing')",
+                                             s->slot, failover ? "FAILOVER, " : ""));
+    PQfinish(stream);
+    return made;
 }
 
 
@@ -163,7 +180,7 @@ prepare(const unit_t *unit, PGconn *db, const subscription_t *s, bool *failover,
 {
     const char *reason, *incarnation;
     PGconn     *there = database_open_peer(s->pg, &reason);
-    bool        made = false;
+    bool        made = false, dropped = false;
 
     if (there == NULL) {
         output_problem(
@@ -188,12 +205,17 @@ prepare(const unit_t *unit, PGconn *db, const subscription_t *s, bool *failover,
     } else {
         *failover = survives_failover(db, there);
         *conninfo = streaming_conninfo(unit, there, s);
-        made = make_slot(there, s, *failover);
-        if (made && *conninfo != s->pg) {
+        if (*conninfo == s->pg) {
+            made = make_slot_as_caller(there, s, *failover, &dropped);
+        } else {
+            made = make_slot(*conninfo, there, s, *failover, &dropped);
             leave_replication(there);
         }
     }
     PQfinish(there);
+    if (dropped) {
+        output_line("peer %s: dropped an old slot there", s->id);
+    }
     return made;
 }
 

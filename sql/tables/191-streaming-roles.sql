@@ -10,6 +10,10 @@ begin
         create role punit_stream nologin;
     end if;
     execute format('grant connect on database %I to punit_stream', current_database());
+    -- punit.publish has granted it, and the schema has nothing else for a peer
+    if to_regnamespace('training') is not null then
+        revoke usage on schema training from punit_peer;
+    end if;
 end
 $$;
 comment on role punit_stream is

@@ -106,6 +106,19 @@ is_refused_as(
 );
 is_stopped('the history of a timeline', 'command', $replication, 'TIMELINE_HISTORY 1');
 
+subtest 'whatever postgresql.conf says of the log' => sub {
+    my $level = sub {
+        return ($rogue->psql('eu', { user => $role{streams} }, 'show log_min_messages'))[1];
+    };
+    $eu->do(q{alter system set log_min_messages = 'panic'});
+    $eu->do('select pg_reload_conf()');
+    ok(wait_until(sub { $level->() eq "panic\n" }, 5), 'a log without errors');
+    is_stopped('BASE_BACKUP', 'base-backup', $replication, 'BASE_BACKUP');
+    $eu->do('alter system reset log_min_messages');
+    $eu->do('select pg_reload_conf()');
+    ok(wait_until(sub { $level->() ne "panic\n" }, 5), 'and as it was');
+};
+
 # ---- WALL 11
 is_stopped(
     'a slot of test_decoding', 'plugin', $replication,
@@ -292,7 +305,7 @@ is_refused_as(
     'calls', '', qr/permission denied for table outbox/, 'select * from punit.outbox'
 );
 is_refused_as("$_ of the role that streams", 'streams', '', qr/permission denied for/, "select $_")
-    for 'punit.open_slot(false)', 'punit.leave_replication()', q{auth.find_name('x')},
+    for 'punit.leave_replication()', q{auth.find_name('x')},
     'count(*) from profile.profile';
 
 # ---- a peer from before there was a role that streams

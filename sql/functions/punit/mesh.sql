@@ -94,7 +94,8 @@ begin
                            (select c.relnamespace::regnamespace::text from pg_class c
                             where c.oid = s.tab));
             execute format('grant select on %s to punit_stream', s.tab);
-            if s.tab in ('punit.outbox'::regclass, 'punit.outbox_ack'::regclass) then
+            -- release 0.2.0 had one role for both
+            if s.tab <> 'punit.unit'::regclass then
                 execute format('revoke all on %s from punit_peer', s.tab);
             end if;
         end loop;
@@ -162,36 +163,6 @@ end
 $$;
 comment on function punit.drop_peer(text) is
     'the opposite of punit.add_peer, once the peer''s slot is gone; false: there was no such peer';
-
-create or replace function punit.slot_of(p_id text) returns name
-language sql immutable
--- a slot's name allows no hyphen, a unit's id no underscore
-return ('punit_to_' || replace(p_id, '-', '_'))::name;
-comment on function punit.slot_of(text) is 'the slot here that a peer reads';
-
--- The peer asks, and this unit chooses the name and the plugin.
-create or replace function punit.open_slot(p_failover boolean) returns boolean
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_slot name := punit.slot_of(punit.caller());
-    v_old  boolean;
-begin
-    select count(pg_drop_replication_slot(s.slot_name)) > 0 into v_old
-      from pg_replication_slots s where s.slot_name = v_slot and not s.active;
-    if p_failover and current_setting('server_version_num')::int >= 170000 then
-        execute 'select pg_create_logical_replication_slot($1, ''pgoutput'', failover => true)'
-        using v_slot;
-    else
-        perform pg_create_logical_replication_slot(v_slot, 'pgoutput');
-    end if;
-    return v_old;
-end
-$$;
-comment on function punit.open_slot(boolean) is
-    'makes the slot that the calling peer reads, anew if nobody reads the old one; true: there was'
-    ' an old one. p_failover: a standby keeps it too (PostgreSQL 17)';
-grant execute on function punit.open_slot(boolean) to punit_peer;
 
 create or replace function punit.leave_replication() returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
