@@ -20,9 +20,11 @@ PROGRAMS := $(WORKERS:%=$(B)/bin/punit-%) $(B)/bin/punitctl
 N        := build$(if $(SAN),/san)
 MODULE   := $(N)/ngx_http_punit_module.so
 
+# headers of the PostgreSQL of Debian 12, or 13
+PG_DEV := postgresql-server-dev-$(if $(shell grep '^VERSION_ID="12"' /etc/os-release),15,17)
 BUILD_PACKAGES := build-essential debhelper pkg-config nginx-dev libpcre2-dev zlib1g-dev \
 	libssl-dev libpq-dev libjansson-dev libjwt-dev libsodium-dev libmemcached-dev libfcgi-dev \
-	libsmartcols-dev libsystemd-dev libcurl4-openssl-dev
+	libsmartcols-dev libsystemd-dev libcurl4-openssl-dev libkrb5-dev $(PG_DEV)
 RUN_PACKAGES   := nginx postgresql memcached runit openssl curl perl adduser
 TEST_PACKAGES  := libcmocka-dev libdbd-pg-perl libnet-dbus-perl dbus libjson-validator-perl \
 	libyaml-libyaml-perl cppcheck lintian mandoc procps spin clang-format libperl-critic-perl \
@@ -52,9 +54,9 @@ LDFLAGS  += -pie -Wl,-z,relro,-z,now,--as-needed
 LDLIBS    = $(shell pkg-config --libs $(PKG_LIBS)) -lfcgi -lm
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKG_LIBS))
 
-.PHONY: help deps build module static workers pages run stop test unit fuzz lint format openapi \
-	model test-debian13 bench chaos commuter bench-deps fuzz-deps install install-workers \
-	install-dev release-schema deb clean
+.PHONY: help deps build module static workers guard pages run stop test unit fuzz lint format \
+	openapi model test-debian13 bench chaos commuter bench-deps fuzz-deps install \
+	install-workers install-dev release-schema deb clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -80,7 +82,7 @@ define install_packages
 	fi
 endef
 
-build: module workers ## build build/ngx_http_punit_module.so and build/bin/
+build: module workers guard ## build build/ngx_http_punit_module.so, build/bin/ and build/guard/
 
 module: $(MODULE)
 
@@ -147,6 +149,19 @@ $(eval $(call program,$(B)/bin/punitctl,punitctl))
 
 -include $(wildcard $(addprefix $(B)/obj/,workers/*/*.d workers/*/*/*.d \
 	punitctl/*.d punitctl/*/*.d))
+
+# ---- the library of PostgreSQL, for each version whose headers are here. The headers of PostgreSQL
+# are not ours to warn about.
+PG_VERSIONS := $(patsubst /usr/include/postgresql/%/server/postgres.h,%,$(wildcard \
+	$(addsuffix /server/postgres.h,$(addprefix /usr/include/postgresql/,15 16 17))))
+GUARDS      := $(PG_VERSIONS:%=build/guard/%/punit_guard.so)
+guard: $(GUARDS)
+
+build/guard/%/punit_guard.so: guard/punit_guard.c
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE $(CFLAGS) -std=gnu17 -Wall -Wextra -Werror -Wshadow \
+	    -Wno-unused-parameter -Wno-sign-compare -fstack-protector-strong -fPIC -isystem \
+	    /usr/include/postgresql/$*/server $(filter-out -pie,$(LDFLAGS)) -shared $< -o $@
 
 # ---- unit tests: each t/unit/*_test.c is one program; its first lines name what it links:
 #      /* links: ngx_punit_module/x.c workers/lib/http/y.c */
@@ -344,7 +359,7 @@ install: build install-workers ## install into $(DESTDIR)$(prefix)
 	install -m 644 $(MODULE) $(DESTDIR)$(prefix)/lib/nginx/modules/
 
 # all but the module, which debian/rules builds in another way
-install-workers: workers pages
+install-workers: workers guard pages
 	install -d $(DESTDIR)$(prefix)/{bin,share/punit/sql,share/punit/conf}
 	install -D -m 644 -t $(DESTDIR)$(prefix)/share/bash-completion/completions \
 	    build/completion/punitctl
@@ -352,6 +367,9 @@ install-workers: workers pages
 	    install -D -m 644 -t $(DESTDIR)$(prefix)/share/man/man$${page##*.} build/man/$$page \
 	        || exit 1; done
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(prefix)/bin/
+	for v in $(PG_VERSIONS); do \
+	    install -D -m 644 -t $(DESTDIR)$(prefix)/lib/punit/$$v build/guard/$$v/punit_guard.so \
+	        || exit 1; done
 	cp -r sql/. $(DESTDIR)$(prefix)/share/punit/sql/
 	cp -r conf/. $(DESTDIR)$(prefix)/share/punit/conf/
 	rm -rf $(DESTDIR)$(prefix)/share/punit/schema

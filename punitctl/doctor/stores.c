@@ -10,6 +10,7 @@
 #include "punitctl/unit/database.h"
 #include "punitctl/unit/file.h"
 #include "punitctl/unit/grid.h"
+#include "punitctl/unit/installation.h"
 #include "punitctl/unit/services.h"
 
 /* Connections of a service, unless PUNIT_PG_POOL says. */
@@ -98,6 +99,41 @@ look_at_connections(doctor_t *doctor)
 }
 
 
+/* The library that PostgreSQL loads when it starts, and roles of release 0.2.0. */
+static void
+look_at_peers_rights(doctor_t *doctor)
+{
+    long        version = PQserverVersion(doctor->db) / 10000;
+    const char *refused =
+        database_value(doctor->db, "select current_setting('punit_guard.refused', true)", 0, NULL);
+    const char *streaming =
+        database_value(doctor->db,
+                       "select string_agg(substring(rolname from '^punit_peer_(.*)'), ', '"
+                       " order by rolname) from pg_roles"
+                       " where rolname like 'punit\\_peer\\_%' and rolreplication",
+                       0, NULL);
+
+    if (refused == NULL) {
+        doctor_say(
+            doctor, DOCTOR_WARN,
+            installation_guard(version) != NULL
+                ? "restart PostgreSQL; if that does not help, let shared_preload_libraries of"
+                  " postgresql.conf name the library of punit.conf too"
+                : pool_printf("install a punit that was built for PostgreSQL %ld", version),
+            "PostgreSQL runs without punit_guard.so, so a peer can copy the cluster");
+    } else if (number(refused, 0) > 0) {
+        doctor_say(doctor, DOCTOR_WARN, "look for \"refused peer=\" in PostgreSQL's log",
+                   "sessions of peers that were ended for what they tried: %s", refused);
+    } else {
+        doctor_say(doctor, DOCTOR_OK, NULL, "PostgreSQL holds peers to their rights");
+    }
+    if (streaming != NULL) {
+        doctor_say(doctor, DOCTOR_WARN, "upgrade it, then `punitctl mesh join` there",
+                   "streams by the role that calls: %s", streaming);
+    }
+}
+
+
 void
 doctor_database(doctor_t *doctor)
 {
@@ -108,6 +144,7 @@ doctor_database(doctor_t *doctor)
     }
     look_at_schema(doctor);
     look_at_connections(doctor);
+    look_at_peers_rights(doctor);
 }
 
 

@@ -45,8 +45,8 @@ subscribe(const unit_t *unit, PGconn *db, const char *needed)
         if (needed != NULL && strcmp(id, needed) != 0 && !answers(id, pg)) {
             continue;
         }
-        failed += !(subscription_exists(db, s.name) ? subscription_refresh(db, &s)
-                                                    : subscription_create(db, &s));
+        failed += !(subscription_exists(db, s.name) ? subscription_refresh(unit, db, &s)
+                                                    : subscription_create(unit, db, &s));
     }
     PQclear(peers);
     return failed;

@@ -1,7 +1,9 @@
 #include "punitctl/mesh/subscription.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "lib/pg/conninfo.h"
 #include "punitctl/output.h"
 #include "punitctl/pool.h"
 #include "punitctl/unit/database.h"
@@ -43,15 +45,143 @@ survives_failover(const PGconn *here, const PGconn *there)
 }
 
 
+static const char *
+streaming_role(const unit_t *unit)
+{
+    return pool_printf("punit_stream_%s", unit->id);
+}
+
+
+static const char *
+conninfo_as(const subscription_t *s, const char *role)
+{
+    char       *conninfo = punit_conninfo_as(s->pg, role);
+    const char *copy = conninfo != NULL ? pool_printf("%s", conninfo) : s->pg;
+
+    free(conninfo);
+    return copy;
+}
+
+
+/* How the subscription reaches the peer: by the role that streams, if the peer lets it in; else by
+ * the role of all calls, as in release 0.2.0. The peer has the role once `punitctl schema` has run
+ * there, and lets it in once `punitctl unit init` has. `there` is a session of the role of all
+ * calls. */
+static const char *
+streaming_conninfo(const unit_t *unit, PGconn *there, const subscription_t *s)
+{
+    const char *role = streaming_role(unit);
+    const char *conninfo = conninfo_as(s, role);
+    const char *reason;
+    PGconn     *stream;
+
+    if (database_value(there, "select 1 from pg_roles where rolname = $1", 1, &role) == NULL) {
+        output_line("peer %s knows no role %s yet; `punitctl schema` there, then `punitctl mesh"
+                    " join` here",
+                    s->id, role);
+        return s->pg;
+    }
+    stream = database_open_peer(conninfo, &reason);
+    if (stream == NULL) {
+        output_line("peer %s does not let %s in (%s); `punitctl unit init` there, then `punitctl"
+                    " mesh join` here",
+                    s->id, role, reason);
+        return s->pg;
+    }
+    PQfinish(stream);
+    return conninfo;
+}
+
+
+/* Tells the peer that the role of all calls streams no more. A failure is no harm: the next call
+ * tells it again. */
+static void
+leave_replication(PGconn *there)
+{
+    const char *ignored;
+
+    PQclear(database_query(there, &ignored,
+                           "select punit.leave_replication() from pg_roles"
+                           " where rolname = session_user and rolreplication",
+                           0, NULL));
+}
+
+
+/* The slot, as release 0.2.0 lets its peers make one. `*dropped`: an old one was. */
+static bool
+make_slot_as_caller(PGconn *there, const subscription_t *s, bool failover, bool *dropped)
+{
+    const char *old = database_value(there,
+                                     "select count(pg_drop_replication_slot(slot_name)) > 0"
+                                     " from pg_replication_slots where slot_name = $1"
+                                     " and not active",
+                                     1, (const char *const[]){ s->slot });
+
+    *dropped = old != NULL && old[0] == 't';
+    return old != NULL
+           && database_value(there,
+                             pool_printf("select slot_name from"
+                                         " pg_create_logical_replication_slot($1, 'pgoutput'%s)",
+                                         failover ? ", failover => true" : ""),
+                             1, (const char *const[]){ s->slot })
+                  != NULL;
+}
+
+
+/* A command of replication, which PostgreSQL takes in its simple protocol alone. */
+static bool
+stream_run(PGconn *stream, const char *command)
+{
+    PGresult *result = PQexec(stream, command);
+    bool      ok =
+        PQresultStatus(result) == PGRES_COMMAND_OK || PQresultStatus(result) == PGRES_TUPLES_OK;
+
+    if (!ok) {
+        output_problem("statement-failed", "%s", PQerrorMessage(stream));
+    }
+    PQclear(result);
+    return ok;
+}
+
+
+/* The slot, by the role that streams: it may make this one. */
+static bool
+make_slot(const char *conninfo, PGconn *there, const subscription_t *s, bool failover,
+          bool *dropped)
+{
+    const char *reason;
+    const char *old = database_value(there,
+                                     "select 1 from pg_replication_slots where slot_name = $1"
+                                     " and not active",
+                                     1, (const char *const[]){ s->slot });
+    PGconn *stream = database_open_peer(pool_printf("%s replication=database", conninfo), &reason);
+    bool    made;
+
+    if (stream == NULL) {
+        output_problem("peer-unreachable", "peer %s: %s", s->id, reason);
+        return false;
+    }
+    *dropped = old != NULL;
+    made = (old == NULL || stream_run(stream, pool_printf("DROP_REPLICATION_SLOT %s", s->slot)))
+           && stream_run(stream, pool_printf("CREATE_REPLICATION_SLOT %s LOGICAL pgoutput"
+                                             " (%sSNAPSHOT 'nothing')",
+                                             s->slot, failover ? "FAILOVER, " : ""));
+    PQfinish(stream);
+    return made;
+}
+
+
 /* Makes the slot apart from the subscription. `create subscription` would hold a transaction open
  * here while it waits for open transactions at the peer, so two units that join at the same time
  * would wait for each other. An old slot, whose subscription is gone here, is dropped first: it
- * keeps WAL and occupies the name. */
+ * keeps WAL and occupies the name. Sets how the subscription is to reach the peer. */
 static bool
-make_slot(PGconn *db, const subscription_t *s, bool *failover)
+prepare(const unit_t *unit, PGconn *db, const subscription_t *s, bool *failover,
+        const char **conninfo)
 {
-    const char *reason, *incarnation, *dropped = NULL, *made = NULL;
+    const char *reason, *incarnation;
     PGconn     *there = database_open_peer(s->pg, &reason);
+    bool        made = false, dropped = false;
 
     if (there == NULL) {
         output_problem(
@@ -72,30 +202,25 @@ make_slot(PGconn *db, const subscription_t *s, bool *failover)
                != NULL)
     {
         /* The rows it wrote have another author now. */
-        PQfinish(there);
         output_problem("refused",
                        "peer %s is the unit that was removed; it comes again only as"
                        " a new one (remove its directory, `punitctl unit init`)",
                        s->id);
-        return false;
-    }
-    dropped = database_value(there,
-                             "select count(pg_drop_replication_slot(slot_name))"
-                             " from pg_replication_slots where slot_name = $1 and not active",
-                             1, (const char *const[]){ s->slot });
-    *failover = survives_failover(db, there);
-    if (dropped != NULL) {
-        made = database_value(there,
-                              pool_printf("select slot_name from"
-                                          " pg_create_logical_replication_slot($1, 'pgoutput'%s)",
-                                          *failover ? ", failover => true" : ""),
-                              1, (const char *const[]){ s->slot });
+    } else {
+        *failover = survives_failover(db, there);
+        *conninfo = streaming_conninfo(unit, there, s);
+        if (*conninfo == s->pg) {
+            made = make_slot_as_caller(there, s, *failover, &dropped);
+        } else {
+            made = make_slot(*conninfo, there, s, *failover, &dropped);
+            leave_replication(there);
+        }
     }
     PQfinish(there);
-    if (dropped != NULL && strcmp(dropped, "0") != 0) {
+    if (dropped) {
         output_line("peer %s: dropped an old slot there", s->id);
     }
-    return made != NULL;
+    return made;
 }
 
 
@@ -173,14 +298,14 @@ subscribes_ours(PGconn *db, const subscription_t *s)
 
 /* One transaction: no row of the peer is applied by another role than the peer's. */
 static bool
-create_owned(PGconn *db, const subscription_t *s, bool failover)
+create_owned(PGconn *db, const subscription_t *s, const char *conninfo, bool failover)
 {
     if (database_run(db, "begin", 0, NULL)
         && database_run(
             db,
             pool_printf("create subscription %s connection %s publication %s"
                         " with (copy_data = true, create_slot = false, slot_name = %s%s)",
-                        database_name(db, s->name), database_literal(db, s->pg), s->publications,
+                        database_name(db, s->name), database_literal(db, conninfo), s->publications,
                         database_literal(db, s->slot), failover ? ", failover = true" : ""),
             0, NULL)
         && database_value(db, "select punit.own_subscription($1)", 1, &s->id) != NULL)
@@ -193,17 +318,17 @@ create_owned(PGconn *db, const subscription_t *s, bool failover)
 
 
 bool
-subscription_create(PGconn *db, const subscription_t *s)
+subscription_create(const unit_t *unit, PGconn *db, const subscription_t *s)
 {
-    const char *rows;
+    const char *rows, *conninfo;
     bool        failover;
 
-    if (!subscription_allowed(db, s) || !make_slot(db, s, &failover)) {
+    if (!subscription_allowed(db, s) || !prepare(unit, db, s, &failover, &conninfo)) {
         return false;
     }
     /* The copy would fail on the keys of rows that are here. */
     rows = database_value(db, "select punit.forget_origin($1)", 1, (const char *const[]){ s->id });
-    if (rows == NULL || !create_owned(db, s, failover) || !subscribes_ours(db, s)) {
+    if (rows == NULL || !create_owned(db, s, conninfo, failover) || !subscribes_ours(db, s)) {
         return false;
     }
     if (strcmp(rows, "0") != 0) {
@@ -246,8 +371,39 @@ ask_for_failover(PGconn *db, const subscription_t *s)
 }
 
 
+/* A subscription that streams by the role for it goes on so, whatever the peer answers now. */
+static bool
+set_conninfo(const unit_t *unit, PGconn *db, const subscription_t *s)
+{
+    const char *role = streaming_role(unit);
+    const char *reason, *conninfo = s->pg;
+    PGconn     *there = database_open_peer(s->pg, &reason);
+    bool        set;
+
+    if (database_value(db,
+                       "select 1 from pg_subscription where subname = $1"
+                       " and strpos(subconninfo, 'user=' || $2) > 0",
+                       2, (const char *const[]){ s->name, role })
+        != NULL)
+    {
+        conninfo = conninfo_as(s, role);
+    } else if (there != NULL) {
+        conninfo = streaming_conninfo(unit, there, s);
+    }
+    set = database_run(db,
+                       pool_printf("alter subscription %s connection %s",
+                                   database_name(db, s->name), database_literal(db, conninfo)),
+                       0, NULL);
+    if (set && there != NULL && conninfo != s->pg) {
+        leave_replication(there);
+    }
+    PQfinish(there);
+    return set;
+}
+
+
 bool
-subscription_refresh(PGconn *db, const subscription_t *s)
+subscription_refresh(const unit_t *unit, PGconn *db, const subscription_t *s)
 {
     const char *name = database_name(db, s->name);
     bool        asked;
@@ -256,10 +412,7 @@ subscription_refresh(PGconn *db, const subscription_t *s)
         return false;
     }
     if (database_value(db, "select punit.own_subscription($1)", 1, &s->id) == NULL
-        || !database_run(db,
-                         pool_printf("alter subscription %s connection %s", name,
-                                     database_literal(db, s->pg)),
-                         0, NULL))
+        || !set_conninfo(unit, db, s))
     {
         output_problem("statement-failed", "peer %s: cannot refresh its subscription", s->id);
         return false;

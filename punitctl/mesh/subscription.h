@@ -30,11 +30,12 @@ bool subscription_allowed(PGconn *db, const subscription_t *s);
 /* Makes the slot and the subscription, which belongs to the peer's role. Rows of the peer that are
  * here are deleted and copied again. The peer must be subscription_allowed. False with the reason
  * printed. */
-bool subscription_create(PGconn *db, const subscription_t *s);
+bool subscription_create(const unit_t *unit, PGconn *db, const subscription_t *s);
 
-/* Gives an existing subscription the peer's present address and publications, and to the peer's
- * role. The peer must be subscription_allowed. False with the reason printed. */
-bool subscription_refresh(PGconn *db, const subscription_t *s);
+/* Gives an existing subscription the peer's present address, streaming role and publications, and
+ * gives it to the peer's role here. The peer must be subscription_allowed. False with the reason
+ * printed. */
+bool subscription_refresh(const unit_t *unit, PGconn *db, const subscription_t *s);
 
 /* Drops the subscription, even if its slot or the peer is gone. */
 bool subscription_drop(PGconn *db, const char *name);

@@ -9,6 +9,7 @@
 #include "punitctl/pool.h"
 #include "punitctl/unit/address.h"
 #include "punitctl/unit/database.h"
+#include "punitctl/unit/installation.h"
 #include "punitctl/unit/process.h"
 #include "punitctl/unit/services.h"
 #include "punitctl/unit/template.h"
@@ -149,17 +150,30 @@ include_settings(const unit_t *unit)
 }
 
 
+/* The line of punit.conf for our library. PostgreSQL does not start without a library that the line
+ * names, so there is none for a version that ours was not built for. */
+static const char *
+guard_line(const unit_t *unit)
+{
+    const char *path = installation_guard(made_by(unit));
+
+    return path != NULL ? pool_printf("shared_preload_libraries = '%s'", path)
+                        : pool_printf("# no punit_guard.so for PostgreSQL %ld", made_by(unit));
+}
+
+
 file_result_t
 cluster_write(const unit_t *unit)
 {
     const char            *listen = unit_setting(unit, "PUNIT_PG_LISTEN");
-    const template_value_t address[] = {
+    const template_value_t values[] = {
         { "ADDRESS", address_host(listen) },
         { "PORT", address_port(listen) },
+        { "GUARD", guard_line(unit) },
         { NULL, NULL },
     };
     const file_result_t results[] = {
-        template_write(unit, "postgres/punit.conf", address, "pg/punit.conf", 0600),
+        template_write(unit, "postgres/punit.conf", values, "pg/punit.conf", 0600),
         template_write(unit, "postgres/pg_hba.conf", NULL, "pg/pg_hba.conf", 0600),
         write_ident(unit),
     };

@@ -10,13 +10,14 @@
 #include "punitctl/unit/file.h"
 
 #define MODULE "ngx_http_punit_module.so"
+#define GUARD  "punit_guard.so"
 
 static const char *pretended;
 
 
-/* The first of the places, relative to the programs' directory, that exists. */
+/* The first of the places, relative to the programs' directory, that exists. NULL: none does. */
 static const char *
-first(const char *const *places, const char *name)
+find(const char *const *places, const char *name)
 {
     const char *programs = installation_programs();
 
@@ -26,6 +27,19 @@ first(const char *const *places, const char *name)
         if (path != NULL) {
             return path;
         }
+    }
+    return NULL;
+}
+
+
+static const char *
+first(const char *const *places, const char *name)
+{
+    const char *programs = installation_programs();
+    const char *path = find(places, name);
+
+    if (path != NULL) {
+        return path;
     }
     output_problem("not-installed",
                    "cannot find %s: neither an installation nor a built source tree"
@@ -102,4 +116,13 @@ installation_module(void)
     const char              *given = getenv("PUNIT_MODULE");
 
     return given != NULL ? given : first(places, MODULE);
+}
+
+
+const char *
+installation_guard(long version)
+{
+    static const char *const places[] = { "../lib/punit/", "../guard/", "../../guard/", NULL };
+
+    return find(places, pool_printf("%ld/" GUARD, version));
 }

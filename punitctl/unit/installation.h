@@ -24,4 +24,7 @@ const char *installation_programs(void);
 /* Path of the NGINX module. NULL with the reason printed. */
 const char *installation_module(void);
 
+/* Path of the library that PostgreSQL `version` loads (guard/). NULL: there is none for it. */
+const char *installation_guard(long version);
+
 #endif

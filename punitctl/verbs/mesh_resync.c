@@ -32,7 +32,7 @@ resync(const unit_t *unit, PGconn *db, const char *id, double limit)
     {
         if (!subscription_wait_slot(&s, SLOT_SECONDS)) {
             output_problem("timed-out", "peer %s: slot %s stays in use", id, s.slot);
-        } else if (subscription_create(db, &s)) {
+        } else if (subscription_create(unit, db, &s)) {
             status = subscription_wait_copied(unit, db, limit);
         }
     }

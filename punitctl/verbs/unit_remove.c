@@ -347,22 +347,29 @@ is_gone(void *context)
     const removal_t *removal = context;
     const char      *sessions =
         ask(removal, "select count(pg_terminate_backend(pid)) from pg_stat_activity"
-                     " where usename = 'punit_peer_' || $1");
+                     " where usename in ('punit_peer_' || $1, 'punit_stream_' || $1)");
 
     return sessions != NULL && strcmp(sessions, "0") == 0;
 }
 
 
-/* Ends its sessions and drops its slot, its role and the messages for it. */
+/* Ends its sessions and drops its slot, its roles and the messages for it. */
 static bool
 shut_out(removal_t *removal)
 {
-    const char *role = database_name(removal->db, pool_printf("punit_peer_%s", removal->id));
+    static const char *const prefixes[] = { "punit_peer_", "punit_stream_" };
 
-    if (ask(removal, "select 1 from pg_roles where rolname = 'punit_peer_' || $1") != NULL
-        && !database_run(removal->db, pool_printf("alter role %s nologin", role), 0, NULL))
-    {
-        return false;
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++) {
+        const char *role = pool_printf("%s%s", prefixes[i], removal->id);
+
+        if (database_value(removal->db, "select 1 from pg_roles where rolname = $1", 1, &role)
+                != NULL
+            && !database_run(removal->db,
+                             pool_printf("alter role %s nologin", database_name(removal->db, role)),
+                             0, NULL))
+        {
+            return false;
+        }
     }
     if (!wait_until(is_gone, removal, removal->limit)) {
         output_problem("timed-out", "sessions of %s do not end", removal->id);

@@ -531,6 +531,15 @@ unlike(($machine{eu}->run('dpkg-query --show punit'))[1], qr/former/, 'of the ne
 is_deeply([outdated()], [], 'with its programs');
 is(former_functions(), '0', 'and its schema');
 stop_writer('an upgrade');
+paste_spoken($machine{eu}, 'systemctl restart punit-postgres');
+all_run($machine{eu}, 'each part of the unit runs after a restart of PostgreSQL', 60);
+unlike(
+    ($machine{eu}->run('punitctl doctor'))[1],
+    qr/runs without punit_guard/,
+    'PostgreSQL holds peers to their rights'
+);
+# a subscription that has begun a moment ago, and had an error before, may be failing
+ok(wait_until(sub { ($machine{eu}->run('punitctl status'))[0] == 0 }, 30), 'eu is well again');
 all_good('eu');
 part('upgrade');
 

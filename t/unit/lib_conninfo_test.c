@@ -137,6 +137,25 @@ the_programs_session_counts_before_punit_peer(void **state)
 
 
 static void
+another_role_changes_nothing_else(void **state)
+{
+    char *pg = punit_conninfo_peer("host=us hostaddr=127.0.0.1 port=1", &eu, NULL, NULL);
+    char *conninfo = punit_conninfo_as(pg, "punit_stream_eu");
+    char *back = punit_conninfo_as(conninfo, "punit_peer_eu");
+
+    (void) state;
+    assert_string_equal(used(conninfo, "user"), "punit_stream_eu");
+    assert_string_equal(used(conninfo, "sslcert"), "/tls/unit.pem");
+    assert_string_equal(used(conninfo, "connect_timeout"), "5");
+    assert_string_equal(back, pg);
+    assert_null(punit_conninfo_as("host='", "punit_stream_eu"));
+    free(pg);
+    free(conninfo);
+    free(back);
+}
+
+
+static void
 values_are_quoted(void **state)
 {
     const punit_identity_t odd = { "eu", "/a b/it's\\.pem", NULL, NULL };
@@ -184,6 +203,7 @@ main(void)
         cmocka_unit_test(what_punit_peer_leaves_out_is_this_units),
         cmocka_unit_test(what_punit_peer_says_counts),
         cmocka_unit_test(the_programs_session_counts_before_punit_peer),
+        cmocka_unit_test(another_role_changes_nothing_else),
         cmocka_unit_test(values_are_quoted),
         cmocka_unit_test(a_malformed_conninfo_gives_nothing),
         cmocka_unit_test(the_own_database_has_a_short_timeout_and_no_search_path),

@@ -10,6 +10,7 @@ use Test::More;
 
 use Punit::Command qw(as_punit capture);
 use Punit::File qw(append slurp spew);
+use Punit::Rogue;
 use Punit::Units;
 use Punit::Wait qw(wait_until);
 
@@ -277,6 +278,41 @@ doctor_says(
     qr/^fail: us: its PostgreSQL does not answer: .*: start its PostgreSQL/,
     'a peer whose PostgreSQL is away'
 );
+
+# what holds a peer to its rights
+doctor_says(
+    'database',
+    sql('alter role punit_peer_us replication', 'alter role punit_peer_us noreplication'),
+    qr/^warn: streams by the role that calls: us: upgrade it, then `punitctl mesh join` there/,
+    'a peer of release 0.2.0'
+);
+doctor_says(
+    'database',
+    sub { Punit::Rogue->new($units, 'us')->psql('eu', {}, 'notify x') },
+    sub { },
+    qr/^warn: sessions of peers that were ended .*: 1: look for "refused peer=" in/,
+    'a peer that tries what it may not'
+);
+
+sub restart_with {
+    my ($settings) = @_;
+    return sub {
+        spew("$eu/pg/punit.conf", $settings);
+        $units->process('eu', 'postgres', 'down');
+        $units->process('eu', 'postgres', 'up');
+        wait_until(sub { eval { $units->one('eu', 'select 1') } }, 20)
+            or die 'no PostgreSQL';
+    };
+}
+my $settings = slurp("$eu/pg/punit.conf");
+doctor_says(
+    'database',
+    restart_with($settings =~ s/^(shared_preload_libraries)/#$1/mr),
+    restart_with($settings),
+    qr/^warn: PostgreSQL runs without punit_guard.so, .*: restart PostgreSQL;/,
+    'a PostgreSQL without the library'
+);
+ok(wait_until(sub { (json('doctor'))[0] == 0 }, 30), 'and well again with it');
 
 # a peer whose clock is ahead: its clock_timestamp() is another function for this unit
 my $us = $units->connect('us');

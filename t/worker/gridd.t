@@ -155,6 +155,24 @@ $dbh->do(q{select pg_notify('punit_ended', ?)}, undef, $_)
     for 'jti', 'jti x', 'nonsense', '', 'jti ' . 'x' x 36 . ' 99999999999';
 $after = end_token();
 soon(sub { token($after) eq 'revoked' }, 0.5, 'malformed notifications do no harm');
+my $innocent = '0b6f2f0e-0000-4000-8000-999999999999';
+$dbh->do(q{select pg_notify('punit_ended', ?)}, undef, "jti $innocent 99999999999");
+$after = end_token();
+soon(sub { token($after) eq 'revoked' }, 0.5, 'after a notice without a row the next one follows');
+is token($innocent), 'none', 'a notice is not believed: the token that it names has no row';
+my @many = map { sprintf '0b6f2f0e-0001-4000-8000-%012d', $_ } 1 .. 700;
+$dbh->do(
+    q{insert into auth.ended (origin_unit, kind, subject, exp)
+        select punit.self(), 'jti', t, now() + interval '1 min' from unnest(?::uuid[]) t},
+    undef, \@many
+);
+soon(
+    sub {
+        !grep { token($_) ne 'revoked' } @many
+    },
+    3,
+    'many that end at once are all revoked'
+);
 
 $tokens->stop('KILL');
 my $missed = end_token();

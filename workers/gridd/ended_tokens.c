@@ -1,7 +1,6 @@
 #include "gridd/ended_tokens.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -9,8 +8,12 @@
 #include "lib/base/uuid.h"
 #include "lib/pg/rows.h"
 
-static const char ended[] = "select subject, ceil(extract(epoch from exp))::bigint as exp"
-                            "  from auth.ended where kind = 'jti' and exp > now()";
+#define ENDED                                                      \
+    "select subject, ceil(extract(epoch from exp))::bigint as exp" \
+    "  from auth.ended where kind = 'jti' and exp > now()"
+
+static const char all[] = ENDED;
+static const char named[] = ENDED " and subject = any ($1::uuid[])";
 
 
 /* Sets the entry, while a slow fill with `ok` only adds one. So the fill never overwrites this. */
@@ -52,25 +55,59 @@ ended_tokens_notified(state_t *state, const char *payload)
         return;
     }
 
-    revoke(state, jti, (time_t) strtoll(jti + PUNIT_UUID_LENGTH, NULL, 10));
-}
-
-
-void
-ended_tokens_catch_up(state_t *state)
-{
-    PGresult *rows = listener_query(state->listener, ended);
-
-    if (rows == NULL) {
+    if (state->nnamed == STATE_NAMED_MAX) {
+        state->catch_up = true;
         return;
     }
 
-    state->catch_up = false;
+    snprintf(state->named[state->nnamed++], sizeof(*state->named), "%.*s", PUNIT_UUID_LENGTH, jti);
+}
 
+
+/* Clears rows. */
+static void
+revoke_rows(state_t *state, PGresult *rows)
+{
     for (int i = 0; i < PQntuples(rows) && !state->catch_up; i++) {
         revoke(state, punit_rows_text(rows, i, "subject"),
                (time_t) punit_rows_number(rows, i, "exp"));
     }
 
     PQclear(rows);
+}
+
+
+void
+ended_tokens_look(state_t *state)
+{
+    char        list[STATE_NAMED_MAX * (PUNIT_UUID_LENGTH + 1) + 2] = "{";
+    const char *values[] = { list };
+    size_t      n = 1;
+
+    if (state->nnamed == 0) {
+        return;
+    }
+
+    for (int i = 0; i < state->nnamed; i++) {
+        n += (size_t) snprintf(list + n, sizeof(list) - n, "%s%s", i > 0 ? "," : "",
+                               state->named[i]);
+    }
+
+    snprintf(list + n, sizeof(list) - n, "}");
+    state->nnamed = 0;
+    revoke_rows(state, listener_query(state->listener, named, 1, values));
+}
+
+
+void
+ended_tokens_catch_up(state_t *state)
+{
+    PGresult *rows = listener_query(state->listener, all, 0, NULL);
+
+    if (rows == NULL) {
+        return;
+    }
+
+    state->catch_up = false;
+    revoke_rows(state, rows);
 }

@@ -8,9 +8,13 @@
  */
 void ended_tokens_catch_up(state_t *state);
 
-/* NOTIFY punit_ended, payload: "<kind> <subject> <exp, seconds since 1970>[ <gen>]". Kinds other
- * than jti name no token. The introspection refuses their tokens once the entry `ok`, which lives
- * for seconds, is gone. */
+/* NOTIFY punit_ended, payload: "<kind> <subject> <exp, seconds since 1970>[ <gen>]". Any session
+ * may notify, so the payload only says which row to look at. Kinds other than jti name no token.
+ * The introspection refuses their tokens once the entry `ok`, which lives for seconds, is gone. */
 void ended_tokens_notified(state_t *state, const char *payload);
+
+/* Reads the rows of the tokens that notices have named, and writes them. If notices named more than
+ * fit, all is due. */
+void ended_tokens_look(state_t *state);
 
 #endif

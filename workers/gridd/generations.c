@@ -20,7 +20,7 @@ generations_write(state_t *state)
     /* Reset before the query, since a commit while it runs is announced and read again. */
     state->changed = false;
 
-    PGresult *rows = listener_query(state->listener, generations);
+    PGresult *rows = listener_query(state->listener, generations, 0, NULL);
 
     if (rows == NULL) {
         return;

@@ -106,6 +106,7 @@ main(int argc, char **argv)
         /* Notifications that came while a statement ran are in libpq already and do not wake poll.
          */
         listener_notifications(state.listener, &state);
+        ended_tokens_look(&state);
 
         while (end == 0 && !state.changed && punit_clock_ms() < next) {
             if (wait_until(next, signals, listener_socket(state.listener))) {
@@ -113,6 +114,7 @@ main(int argc, char **argv)
             }
 
             listener_notifications(state.listener, &state);
+            ended_tokens_look(&state);
             next = listener_retry_at(state.listener, next);
         }
     }

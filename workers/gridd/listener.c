@@ -158,7 +158,7 @@ listener_notifications(listener_t *listener, state_t *state)
 
 
 PGresult *
-listener_query(listener_t *listener, const char *sql)
+listener_query(listener_t *listener, const char *sql, int n, const char *const *values)
 {
     PGresult *rows;
     char      quoted[300];
@@ -167,7 +167,7 @@ listener_query(listener_t *listener, const char *sql)
         return NULL;
     }
 
-    if (punit_connection_execute(listener->connection, sql, 0, NULL, NULL,
+    if (punit_connection_execute(listener->connection, sql, n, values, NULL,
                                  punit_clock_ms() + QUERY_MS, &rows)
         != PUNIT_DONE)
     {

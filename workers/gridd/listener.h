@@ -31,8 +31,8 @@ int listener_socket(const listener_t *listener);
 /* Takes the notifications that have come and calls the channels' functions. */
 void listener_notifications(listener_t *listener, state_t *state);
 
-/* The rows of a static statement without parameters, which the caller clears. NULL when there is no
- * connection, or when the statement failed, which is logged. */
-PGresult *listener_query(listener_t *listener, const char *sql);
+/* The rows of a static statement with `n` parameters, which the caller clears. NULL when there is
+ * no connection, or when the statement failed, which is logged. A new connection follows then. */
+PGresult *listener_query(listener_t *listener, const char *sql, int n, const char *const *values);
 
 #endif

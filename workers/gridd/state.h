@@ -4,7 +4,10 @@
 
 #include <stdbool.h>
 
+#include "lib/base/uuid.h"
 #include "lib/grid/grid.h"
+
+#define STATE_NAMED_MAX 500
 
 typedef struct listener listener_t;
 
@@ -16,6 +19,8 @@ typedef struct {
     bool          catch_up;    /* the token grid may lack what has ended */
     bool          grid_silent; /* as logged last */
     bool          tokens_silent;
+    int           nnamed;
+    char          named[STATE_NAMED_MAX][PUNIT_UUID_LENGTH + 1]; /* tokens, by notices */
 } state_t;
 
 /* Logs one line at each change between a grid that answers and one that does not. */

@@ -3,7 +3,7 @@
 -- ENABLE ALWAYS: it announces rows that the mesh brings, too. It must not raise an error, or the
 -- subscription would stop and later revocations would not arrive.
 create or replace function auth.announce_end() returns trigger
-language plpgsql
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
     perform pg_notify('punit_ended', concat_ws(' ', new.kind, new.subject,
@@ -15,7 +15,8 @@ exception when others then
 end
 $$;
 comment on function auth.announce_end() is
-    'NOTIFY punit_ended: "<kind> <subject> <exp, seconds since 1970>", for kind user then " <gen>"';
+    'NOTIFY punit_ended: "<kind> <subject> <exp, seconds since 1970>", for kind user then " <gen>".'
+    ' Who listens reads the row';
 
 create or replace trigger announce after insert on auth.ended
     for each row execute function auth.announce_end();

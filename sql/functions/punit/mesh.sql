@@ -33,6 +33,43 @@ comment on function punit.mesh_plan(text, text) is
     'the publications of unit p_from to which unit p_to subscribes, their tables and row filters;'
     ' p_to null: those for every unit';
 
+create or replace function punit.make_peer_roles(p_id text) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_calls   name := 'punit_peer_' || p_id;
+    v_streams name := 'punit_stream_' || p_id;
+begin
+    if not exists (select from pg_roles where rolname = v_calls) then
+        execute format('create role %I login in role punit_peer', v_calls);
+        execute format('comment on role %I is %L', v_calls,
+                       'unit ' || p_id || ' calls, by its certificate');
+    end if;
+    if not exists (select from pg_roles where rolname = v_streams) then
+        execute format('create role %I login replication in role punit_stream', v_streams);
+        execute format('comment on role %I is %L', v_streams,
+                       'unit ' || p_id || ' streams, by its certificate');
+    end if;
+    if not exists (select from pg_roles where rolname in (v_calls, v_streams)
+                                          and rolconnlimit = -1) then
+        return;
+    end if;
+    -- A peer's mover, auth and operator hold fewer sessions, and a subscription 5. A peer that
+    -- wants more leaves the services of this unit theirs.
+    execute format('alter role %I connection limit 32', v_calls);
+    execute format('alter role %I connection limit 12', v_streams);
+    execute format('alter role %I set temp_file_limit = ''1GB''', v_calls);
+    execute format('alter role %I set temp_file_limit = ''1GB''', v_streams);
+    -- For what a program of the peer forgets. A peer may set these three anew.
+    execute format('alter role %I set statement_timeout = ''5min''', v_calls);
+    execute format('alter role %I set lock_timeout = ''1min''', v_calls);
+    execute format('alter role %I set idle_in_transaction_session_timeout = ''1min''', v_calls);
+end
+$$;
+comment on function punit.make_peer_roles(text) is
+    'makes the two roles of a peer, with their limits; a role that is there keeps its attributes,'
+    ' and a limit that the operator has set';
+
 create or replace function punit.publish() returns int
 language plpgsql volatile set search_path = pg_catalog, pg_temp
 as $$
@@ -53,10 +90,14 @@ begin
          group by m.publication
     loop
         for s in select m.tab from punit.mesh_plan(punit.self(), '-') m loop
-            execute format('grant usage on schema %I to punit_peer',
+            execute format('grant usage on schema %I to punit_stream',
                            (select c.relnamespace::regnamespace::text from pg_class c
                             where c.oid = s.tab));
-            execute format('grant select on %s to punit_peer', s.tab);
+            execute format('grant select on %s to punit_stream', s.tab);
+            -- release 0.2.0 had one role for both
+            if s.tab <> 'punit.unit'::regclass then
+                execute format('revoke all on %s from punit_peer', s.tab);
+            end if;
         end loop;
         if not exists (select from pg_publication where pubname = p.publication) then
             -- a TRUNCATE here would empty the table at the peers, rows of others included
@@ -83,8 +124,7 @@ create or replace function punit.add_peer(p_id text, p_pg text, p_listener text)
 language plpgsql volatile set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_role text := 'punit_peer_' || p_id;
-    v_new  boolean;
+    v_new boolean;
 begin
     if p_id = punit.self() then
         raise exception 'unit % is this one', p_id using errcode = 'PU422';
@@ -94,11 +134,7 @@ begin
             punit.self()
             using errcode = 'PU422';
     end if;
-    if not exists (select from pg_roles where rolname = v_role) then
-        execute format('create role %I login replication in role punit_peer', v_role);
-        execute format('comment on role %I is %L', v_role,
-                       'unit ' || p_id || ', by its certificate');
-    end if;
+    perform punit.make_peer_roles(p_id);
     select not exists (select from punit.peer p
                         where p.id = p_id and p.pg = p_pg and p.listener is not distinct
                             from p_listener)
@@ -119,7 +155,8 @@ language plpgsql volatile set search_path = pg_catalog, pg_temp
 as $$
 begin
     execute format('drop publication if exists %I', 'punit_messages_' || p_id);
-    execute format('drop role if exists %I, %I', 'punit_peer_' || p_id, 'punit_mesh_' || p_id);
+    execute format('drop role if exists %I, %I, %I', 'punit_peer_' || p_id, 'punit_stream_' || p_id,
+                   'punit_mesh_' || p_id);
     delete from punit.invitation i where i.id = p_id;
     delete from punit.peer p where p.id = p_id;
     return found;
@@ -128,6 +165,17 @@ $$;
 comment on function punit.drop_peer(text) is
     'the opposite of punit.add_peer, once the peer''s slot and the subscription to it are gone;'
     ' false: there was no such peer';
+
+create or replace function punit.leave_replication() returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    execute format('alter role %I noreplication', 'punit_peer_' || punit.caller());
+end
+$$;
+comment on function punit.leave_replication() is
+    'the calling peer streams as punit_stream_<its id>: its other role streams no more';
+grant execute on function punit.leave_replication() to punit_peer;
 
 create or replace function punit.forget_origin(p_unit text) returns bigint
 language plpgsql volatile set search_path = pg_catalog, pg_temp

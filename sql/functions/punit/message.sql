@@ -3,7 +3,7 @@
 -- ENABLE ALWAYS: it announces messages that the mesh brings, too. It must not raise an error, which
 -- would stop the subscription.
 create or replace function punit.announce_message() returns trigger
-language plpgsql
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
     if new.target_unit = punit.self() then

@@ -220,10 +220,12 @@ begin
     -- the subscriptions of a release that applied the rows of peers as superuser
     perform punit.own_subscription(p.id) from punit.peer p;
     perform punit.months_ahead();
+    perform punit.close_public();
     perform punit.weave();
     perform punit.note_shape();
     -- the first peer makes the publications, with the right to read them
     if exists (select from punit.peer) then
+        perform punit.make_peer_roles(p.id) from punit.peer p order by p.id;
         perform punit.publish();
     end if;
 end

@@ -166,14 +166,13 @@ sub add_user {
     return $id;
 }
 
-# Lets this unit's mover and the peers know each other: a role for the peer to log in with, its
+# Lets this unit's mover and the peers know each other: roles for the peer to log in with, its
 # incarnation (which the mesh would bring), how to reach it.
 sub know {
     my ($self, @peers) = @_;
     my $dbh = $self->dbh;
     for my $peer (@peers) {
-        my $role = $dbh->quote_identifier("punit_peer_$peer->{unit}");
-        $dbh->do("create role $role login replication in role punit_peer");
+        $dbh->do('select punit.make_peer_roles(?)', undef, $peer->{unit});
         my $p = $peer->dbh;
         my ($incarnation) = $p->selectrow_array('select incarnation from punit.me');
         $p->disconnect;

@@ -100,11 +100,11 @@ write_setting(FILE *f, const char *keyword, const char *value)
 }
 
 
-char *
-punit_conninfo_peer(const char *pg, const punit_identity_t *self, const char *application,
-                    const char *options)
+/* `pg` with what `first` and `ours` say, and with `defaults` where it is silent. malloc'ed. NULL
+ * when it is malformed or memory is short. */
+static char *
+merge(const char *pg, const setting_t *first, const setting_t *ours, const setting_t *defaults)
 {
-    char              role[80];
     char             *text = NULL;
     size_t            size;
     PQconninfoOption *given = PQconninfoParse(pg, NULL);
@@ -115,27 +115,10 @@ punit_conninfo_peer(const char *pg, const punit_identity_t *self, const char *ap
         return NULL;
     }
 
-    snprintf(role, sizeof(role), "punit_peer_%s", self->unit != NULL ? self->unit : "");
-
-    const setting_t defaults[] = {
-        { "dbname", "punit" },
-        { "user", self->unit != NULL ? role : NULL },
-        { "sslmode", "verify-full" },
-        { "sslcert", self->cert },
-        { "sslkey", self->key },
-        { "sslrootcert", self->ca },
-        { NULL, NULL },
-    };
-    const setting_t ours[] = {
-        { "application_name", application },
-        { "options", options },
-        { NULL, NULL },
-    };
-
     /* PQconninfoParse lists every keyword of libpq, with the value that was given or NULL. */
     for (const PQconninfoOption *o = given; o->keyword != NULL; o++) {
         const char *values[] = {
-            setting(timeouts, o->keyword),
+            setting(first, o->keyword),
             setting(ours, o->keyword),
             o->val,
             setting(defaults, o->keyword),
@@ -159,4 +142,41 @@ punit_conninfo_peer(const char *pg, const punit_identity_t *self, const char *ap
     }
 
     return text;
+}
+
+
+char *
+punit_conninfo_peer(const char *pg, const punit_identity_t *self, const char *application,
+                    const char *options)
+{
+    char role[80];
+
+    snprintf(role, sizeof(role), "punit_peer_%s", self->unit != NULL ? self->unit : "");
+
+    const setting_t defaults[] = {
+        { "dbname", "punit" },
+        { "user", self->unit != NULL ? role : NULL },
+        { "sslmode", "verify-full" },
+        { "sslcert", self->cert },
+        { "sslkey", self->key },
+        { "sslrootcert", self->ca },
+        { NULL, NULL },
+    };
+    const setting_t ours[] = {
+        { "application_name", application },
+        { "options", options },
+        { NULL, NULL },
+    };
+
+    return merge(pg, timeouts, ours, defaults);
+}
+
+
+char *
+punit_conninfo_as(const char *pg, const char *user)
+{
+    static const setting_t none[] = { { NULL, NULL } };
+    const setting_t        ours[] = { { "user", user }, { NULL, NULL } };
+
+    return merge(pg, ours, none, none);
 }

@@ -27,4 +27,8 @@ char *punit_conninfo_own(const char *user, const char *application);
 char *punit_conninfo_peer(const char *pg, const punit_identity_t *self, const char *application,
                           const char *options);
 
+/* `pg` with another role, and nothing else changed. malloc'ed. NULL when `pg` is malformed or
+ * memory is short. */
+char *punit_conninfo_as(const char *pg, const char *user);
+
 #endif
