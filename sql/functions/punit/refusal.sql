@@ -10,7 +10,7 @@ declare
     v_gap interval;
 begin
     insert into punit.refusal as r (peer, source, rule, n, last_at, last)
-    values (p_peer, p_source, p_rule, 0, '-infinity', null) on conflict do nothing;
+    values (p_peer, p_source, p_rule, 0, 'epoch', null) on conflict do nothing;
     update punit.refusal r set n = r.n + 1, last_at = clock_timestamp(), last = left(p_last, 500)
       from punit.refusal o
      where (r.peer, r.source, r.rule) = (p_peer, p_source, p_rule)
