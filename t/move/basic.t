@@ -146,7 +146,6 @@ some_subtest 'a user that flips stays longer each time' => sub {
 
 subtest 'an operator asks at the new owner' => sub {
     my $w = $x->user(eu => 2);
-    $x->db('us')->do(q{insert into punit.home values ('eu', ?, 1)}, undef, $w);
     my $id = $x->one(us => q{select punit.request_move(?, 'us')}, $w);
     is $x->wait_state(us => $w, 'OWNED 2'), 'OWNED 2', 'moved';
     is $x->record(us => $w)->{move_id}, $id, 'under the id that the move got';

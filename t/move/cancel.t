@@ -26,8 +26,8 @@ sub unfinished {
 
 sub directory {
     my ($unit, $of, $u) = @_;
-    $x->db($unit)->do('insert into punit.home values (?, ?, 1)', undef, $of, $u);
-    return
+    return $x->db($unit)
+        ->do('insert into punit.home values (?, ?, 1) on conflict do nothing', undef, $of, $u);
 }
 
 subtest 'nobody moves: none' => sub {

@@ -202,7 +202,6 @@ subtest
     $x->write(eu => $u, "insert into note.item (user_id, n, kind_id) values (\$1, 21, '$kind')");
     my $ask = sub {
         my ($who) = @_;
-        $x->db('us')->do(q{insert into punit.home values ('eu', ?, 1)}, undef, $who);
         return $x->one(us => q{select punit.request_move(?, 'us')}, $who);
     };
     my $id = $ask->($u);

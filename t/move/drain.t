@@ -52,7 +52,6 @@ some_subtest 'a tenth of the time: ten times as long' => sub {
 
 subtest 'an operator that asks for one of them does not wait' => sub {
     my $u = $x->user(eu => 3);
-    $x->db('us')->do(q{insert into punit.home values ('eu', ?, 1)}, undef, $u);
     my $paced = sub { $x->one(us => 'select paced from punit.move where user_id = ?', $u) };
     $us->stop;
     $x->one(us => q{select punit.request_move(?, 'us', true)}, $u);
@@ -69,7 +68,6 @@ subtest 'a user with a warm copy is moved when asked for' => sub {
     my $u = $x->user(eu => 3);
     $us->foreign($u, 'eu', 1, 1);
     $x->wait_until('a copy', sub { ($x->record(us => $u)->{rounds} // 0) > 0 });
-    $x->db('us')->do(q{insert into punit.home values ('eu', ?, 1)}, undef, $u);
     $x->one(us => q{select punit.request_move(?, 'us', true)}, $u);
     is $x->wait_state(us => $u, 'OWNED 2'), 'OWNED 2', 'the user comes';
 };

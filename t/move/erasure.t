@@ -193,12 +193,16 @@ subtest 'a unit that is down hears of an erasure when it is back' => sub {
         'erased while the unit with the copy, and with the fan, is down';
     ok wait_until(
         sub {
-            ($units->one('ap', q{select state from punit.own where user_id = ?}, $user->id) // '')
-                eq 'ERASED'
+            $units->one('ap', q{select count(*) from punit.inbox_late where kind = 'erase'
+                and user_id = ?}, $user->id)
         },
         5
         ),
         'the other unit hears of it at once';
+    is $units->one('ap', 'select n from punit.user_digest(?, -1)', $user->id), 0,
+        'and has no rows of the user';
+    isnt $units->one('ap', 'select state from punit.own where user_id = ?', $user->id) // 'none',
+        'ERASED', 'but the user is not erased there before the former owner agrees';
     is $units->http('us', GET => '/profile', $token)->{status}, 401, 'the token is dead';
     $units->process('eu', 'postgres', 'up');
     ok wait_until(

@@ -152,9 +152,9 @@ subtest 'a message for a user on the way waits, and is told after the arrival' =
     is one('ap',
         q{select count(*) from punit.outbox where target_unit = 'ap' and origin_unit = 'ap'}), 1,
         'it waits at the next unit';
-    # refused: the user is again us's, at a higher epoch
+    # refused (punit.unfence_from): the user is again us's, at a higher epoch
     $db{us}->do(
-        q{update punit.own set state = 'OWNED', epoch = 3, owner_hint = null where user_id = ?},
+        q{update punit.own set state = 'OWNED', epoch = 3, owner_hint = 'ap' where user_id = ?},
         undef, $reader);
     home('us', $reader, 3, $_) for 'eu', 'ap';
     is settle(), 0, 'then it is told';

@@ -37,11 +37,7 @@ sub at { my ($s, $t) = @_; $link{"$s$t"} //= $pg{$s}->dbh("punit_peer_$t") }
 sub row { my ($h, $sql, @bind) = @_; $h->selectrow_hashref($sql, undef, @bind) }
 sub one { my ($h, $sql, @bind) = @_; ($h->selectrow_array($sql, undef, @bind))[0] }
 sub own { my ($unit, $u) = @_; row($db{$unit}, 'select * from punit.own where user_id = ?', $u) }
-sub state_of {
-    my ($unit, $u) = @_;
-    my $o = own($unit, $u) or return '-';
-    return "$o->{state} $o->{epoch}";
-}
+sub state_of { my $o = own(@_) or return '-'; return "$o->{state} $o->{epoch}" }
 
 sub user {
     my $u = one($db{eu}, 'select gen_random_uuid()');
@@ -123,9 +119,12 @@ sub apply {
     return $r;
 }
 
+# the record that comes before FENCE
+sub begun { one($db{ $_[0] }, 'select punit.fence_begin($2, $1, $3, -1, 0)', @_[1 .. 3]) }
 sub fence {
     my ($s, $t, $u, $epoch, %o) = @_;
     my $c = own($t, $u) // { ver => -1 };
+    begun($t, $s, $u, $epoch);
     return row(
         at($s, $t), 'select * from punit.fence(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)', $u, $epoch,
         $o{base} // $c->{ver}, $c->{fork}, $o{from} // $inc{$t}, $o{to} // $inc{$s},
@@ -339,9 +338,7 @@ subtest 'a late PULL changes nothing: not an owner, not a copy ahead of it, not 
     is apply('us', 'eu', $u, $late), 'ERASED', 'erased';
     };
 
-subtest
-    'RESOLVE before ACTIVATE refuses it for good, and the old owner has the user at epoch + 2' =>
-    sub {
+subtest 'RESOLVE before ACTIVATE refuses it, and the old owner has the user at epoch + 2' => sub {
     my $u = user();
     apply('us', 'eu', $u, pull('eu', 'us', $u));
     fence(eu => us => $u, 1);
@@ -357,8 +354,9 @@ subtest
     is state_of(us => $u), 'OWNED 4', 'the user can move later';
     };
 
-subtest 'RESOLVE at a unit that never heard of the user stores the refusal' => sub {
+subtest 'RESOLVE at a unit that noted FENCE and heard no more stores the refusal' => sub {
     my $u = user();
+    begun(ap => eu => $u, 1);
     is resolve(ap => eu => $u, 2), 'REFUSED', 'refused';
     is own(ap => $u)->{refused_epoch}, 2, 'and remembered';
 };

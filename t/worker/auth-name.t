@@ -20,7 +20,7 @@ sub claim {
         $handle->selectrow_arrayref('select user_id, unit from auth.claim_name(?, ?, ?)', undef,
             @args)
     };
-    return $row ? "@$row" : 'SQLSTATE ' . $handle->state;
+    return $row ? "@$row" : $handle->state ? 'SQLSTATE ' . $handle->state : '-';
 }
 
 sub buckets {
@@ -49,7 +49,9 @@ is claim($dbh, '\x00', $user[2], 'eu'), 'SQLSTATE PU500', 'a hash has 32 bytes';
 
 my $peer = $pg->dbh('punit_peer_us');
 is claim($peer, hash(4), $user[4], 'us'), "$user[4] us", 'a peer claims for itself';
-is claim($peer, hash(7), $user[5], 'eu'), 'SQLSTATE 42501', 'a peer does not claim for others';
+is claim($peer, hash(7), $user[5], 'eu'), '-', 'a peer does not claim for others';
+is $dbh->selectrow_array(q{select n from punit.refusal where rule = 'claim-for-another'}), 1,
+    'which is counted';
 is_deeply $peer->selectrow_arrayref('select user_id, unit, arbiter from auth.find_name(?)', undef,
     hash(1)),
     [$user[1], 'eu', 'eu'], 'a peer finds a name';

@@ -64,9 +64,15 @@ create or replace function auth.hear_forget(p_user uuid, p_ver bigint, p_about u
                                             p_payload jsonb) returns boolean
 language sql volatile
 as $$
-    delete from auth.attempt a where a.who in (select jsonb_array_elements_text(p_payload->'who'));
+    delete from auth.attempt a
+     where a.who in (select w from jsonb_array_elements_text(p_payload->'who') w
+                      where w = 'user ' || p_about
+                         or w ~ '^name \\x[0-9a-f]{64}$'
+                            and not exists (select from auth.name n
+                                             where n.hash = substr(w, 6)::bytea
+                                               and n.user_id <> p_about));
     select false
 $$;
 comment on function auth.hear_forget(uuid, bigint, uuid, jsonb) is
     'message auth-forget: deletes an erased user''s attempts, whose key is the hash of the e-mail'
-    ' address';
+    ' address. Names of other users stay';

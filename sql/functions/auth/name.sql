@@ -32,9 +32,10 @@ begin
     if length(p_hash) is distinct from 32 or p_user is null or p_unit is null then
         raise exception 'a name is a hash of 32 bytes, a user and a unit' using errcode = 'PU500';
     end if;
-    if punit.caller() is not null and punit.caller() <> p_unit then
-        raise exception 'unit % claims a name for unit %', punit.caller(), p_unit
-            using errcode = '42501';
+    if punit.caller() <> p_unit then
+        perform punit.note_refusal(punit.caller(), 'call', 'claim-for-another',
+                                   format('unit=%s user=%s', p_unit, p_user));
+        return;
     end if;
     -- The share lock makes a change of the bucket's unit and this claim wait for each other.
     select b.unit into v_arbiter from auth.bucket b where b.bucket = get_byte(p_hash, 0) for share;
@@ -44,6 +45,14 @@ begin
     end if;
     -- a name that an earlier arbiter recorded stays as it is
     if not exists (select from auth.name x where x.hash = p_hash) then
+        -- A name is claimed before its user is made.
+        if punit.caller() is not null and (select w.unit is not null or w.state <> 'COPY'
+               from punit.owner_of(p_user) w)
+           and not punit.speaks_for(p_unit, p_user) then
+            perform punit.note_refusal(punit.caller(), 'call', 'claim-other-user',
+                                       format('user=%s', p_user));
+            return;
+        end if;
         insert into auth.name (origin_unit, hash, user_id, unit)
         values (punit.self(), p_hash, p_user, p_unit)
         on conflict (origin_unit, hash) do nothing;
@@ -55,7 +64,8 @@ end
 $$;
 comment on function auth.claim_name(bytea, uuid, text) is
     'at the arbiter: gives the name to the user unless it is taken, and says who has it and where'
-    ' that user registered. A repeat changes nothing. PU421 (detail: the arbiter): ask there';
+    ' that user registered. A repeat changes nothing. No row: the caller may not claim it. PU421'
+    ' (detail: the arbiter): ask there';
 grant execute on function auth.claim_name(bytea, uuid, text) to punit_auth, punit_peer;
 
 -- Which names a peer may write.

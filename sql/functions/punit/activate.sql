@@ -15,6 +15,8 @@ begin
     if p_to is distinct from (select m.incarnation from punit.me m where m.left_at is null)
        or p_from is distinct from punit.incarnation_of(p_unit) then
         return 'VOID';
+    elsif p_ver not between 0 and punit.ver_most() then
+        return 'BOUND ver ' || p_ver;
     end if;
     insert into punit.own (user_id, state) values (p_user, 'COPY') on conflict (user_id) do nothing;
     select * into o from punit.own x where x.user_id = p_user for no key update;
@@ -67,6 +69,45 @@ as $$ select format('DIGEST %s rows with sum %s here, %s rows with sum %s there'
                     p_there_n, p_there_digest) $$;
 comment on function punit.digests_differ(bigint, numeric, bigint, numeric) is
     'the text of an answer DIGEST';
+
+create or replace function punit.ver_most() returns bigint
+language sql immutable return 1::bigint << 62;
+comment on function punit.ver_most() is
+    'the highest ver that is taken from a peer: no user can have written so often, and it leaves'
+    ' room above';
+
+create or replace function punit.others_came(p_others bigint, p_n bigint, p_digest numeric,
+                                             p_there_n bigint, p_there_digest numeric) returns text
+language sql stable set search_path = pg_catalog, pg_temp
+as $$ select format('FOREIGN %s rows are of another user or ver: %s', p_others,
+                    punit.digests_differ(p_n, p_digest, p_there_n, p_there_digest)) $$;
+comment on function punit.others_came(bigint, bigint, numeric, bigint, numeric) is
+    'the text of an answer FOREIGN';
+
+create or replace function punit.copy_others(p_user uuid, p_others bigint, p_n bigint,
+                                             p_digest numeric) returns text
+language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$ select punit.others_came(p_others, d.n, d.digest, p_n, p_digest)
+        from punit.user_digest(p_user, -1) d $$;
+comment on function punit.copy_others(uuid, bigint, bigint, numeric) is
+    'after COPYs that brought p_others rows that are not of the user: why nothing is applied';
+grant execute on function punit.copy_others(uuid, bigint, bigint, numeric) to punit_mover;
+
+create or replace function punit.note_rows(p_unit text, p_user uuid, p_why text) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_rule text := case split_part(p_why, ' ', 1) when 'FOREIGN' then 'foreign-row'
+                   when 'DIGEST' then 'digest' when 'BOUND' then 'bound' end;
+begin
+    if v_rule is not null then
+        perform punit.note_refusal(p_unit, 'move', v_rule, format('user=%s %s', p_user, p_why));
+    end if;
+end
+$$;
+comment on function punit.note_rows(text, uuid, text) is
+    'counts that the rows of a hand-over were refused, if it was for what the old owner sent';
+grant execute on function punit.note_rows(text, uuid, text) to punit_mover;
 
 create or replace function punit.check_copy(p_user uuid, p_n bigint, p_digest numeric,
                                             p_needs jsonb) returns text
@@ -166,10 +207,11 @@ declare
     r text := punit.apply_open(p_user, p_unit, p_from, p_to, p_base < 0, p_base, p_ver, p_fork,
                                p_epoch);
     d record;
+    v_others bigint := 0;
 begin
     if r = 'OK' then
         if p_delta <> '{}' then
-            perform punit.user_take(p_user, p_delta);
+            v_others := punit.user_take(p_user, p_delta, p_base, p_ver);
         end if;
         -- The copy was compared when it was made, and (fork, ver) names its rows. So only the new
         -- rows are compared, unless all of them are new.
@@ -179,7 +221,8 @@ begin
         else
             select * into d from punit.user_taken(p_user, p_base, p_delta);
         end if;
-        r := case when d.n <> p_n or d.digest <> p_digest then punit.digests_differ(d.n, d.digest,
+        r := case when v_others > 0 then punit.others_came(v_others, d.n, d.digest, p_n, p_digest)
+                  when d.n <> p_n or d.digest <> p_digest then punit.digests_differ(d.n, d.digest,
             p_n, p_digest)
                   when d.missing is not null then 'REFERENCE ' || d.missing else 'OK' end;
     end if;

@@ -12,6 +12,7 @@ begin
      where m.user_id = p_user and m.phase in ('wanted', 'copy', 'pass');
     delete from punit.move m where m.user_id = p_user and m.finished_at is not null;
     delete from punit.home h where h.user_id = p_user and h.origin_unit = punit.self();
+    delete from punit.former_home h where h.user_id = p_user;
     delete from punit.stay s where s.user_id = p_user;
     delete from punit.local_seen s where s.user_id = p_user;
     return exists (select from punit.move m where m.user_id = p_user);
@@ -33,7 +34,8 @@ begin
     end if;
     -- Messages about the user that are not delivered yet; the mesh removes the copies that arrived.
     delete from punit.outbox x where x.origin_unit = punit.self() and x.user_id = p_user;
-    for f in select x.fn from punit.forgetter x where x.before order by x.fn loop
+    for f in select punit.registered(x.fn, '(uuid)') from punit.forgetter x
+              where x.before order by x.fn loop
         execute format('select %s($1)', f) using p_user;
     end loop;
     update punit.own o set state = 'ERASED', ver = o.ver + 1, bump_xid = null, owner_hint = null,
@@ -69,6 +71,23 @@ comment on function punit.erased(uuid, bigint) is
     'effect of the message erase: the owner erased the user at this epoch, so all rows here go;'
     ' repeatable';
 
+create or replace function punit.erased_at(p_user uuid, p_unit text, p_epoch bigint) returns text
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform from punit.own o where o.user_id = p_user and o.state = 'FENCED'
+        and o.fence_to = p_unit and o.fence_epoch = p_epoch for no key update;
+    if not found then
+        return 'UNCHANGED';
+    end if;
+    perform punit.erased(p_user, p_epoch);
+    return 'ERASED';
+end
+$$;
+comment on function punit.erased_at(uuid, text, bigint) is
+    'FENCED to this unit at this epoch -> ERASED: that unit, or one that it gave the user to,'
+    ' erased the user; any other state stays as it is';
+
 create or replace function punit.forget(p_user uuid) returns boolean
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -80,7 +99,8 @@ begin
     if not exists (select from punit.own o where o.user_id = p_user and o.state = 'ERASED') then
         raise exception 'user % is not erased', p_user using errcode = 'PU500';
     end if;
-    for f in select x.fn from punit.forgetter x where not x.before order by x.fn loop
+    for f in select punit.registered(x.fn, '(uuid)') from punit.forgetter x
+              where not x.before order by x.fn loop
         execute format('select %s($1)', f) into v using p_user;
         more := more or v;
     end loop;

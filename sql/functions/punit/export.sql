@@ -53,7 +53,8 @@ begin
         raise exception 'no export covers %', punit.not_exported() using errcode = 'PU500';
     end if;
     for x in select * from punit.exporter e order by e.service loop
-        execute format('select %s($1)', x.fn) into v_part using p_user;
+        execute format('select %s($1)', punit.registered(x.fn, '(uuid)')) into v_part
+            using p_user;
         v_text := v_text || ',' || to_json(x.service) || ':' || coalesce(v_part, 'null');
     end loop;
     return ('{"user_id":' || to_json(p_user) || ',"exported_at":' || to_json(punit.rfc3339(now()))

@@ -115,8 +115,9 @@ create or replace function punit.unfence_from(p_user uuid, p_unit text, p_epoch 
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
+    -- The hint keeps who refused: that unit may still pass on messages for the user.
     update punit.own o set state = 'OWNED', epoch = p_epoch + 1, fence_to = null,
-        fence_epoch = null,
+        fence_epoch = null, owner_hint = p_unit,
         touched_at = clock_timestamp()
     where o.user_id = p_user
       and (o.state = 'FENCED' and o.fence_epoch = p_epoch and o.fence_to = p_unit

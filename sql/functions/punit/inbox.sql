@@ -2,6 +2,38 @@
 -- origin. Each message runs in a subtransaction of its own with its acknowledgement. A message that
 -- fails is noted and tried again later, and does not stop those behind it. So handlers accept
 -- messages in any order: a message carries the ver of its subject.
+--
+-- What a peer says is not believed: punit.message_handler.says names who may send a kind, and
+-- punit.speaks_for decides. A message that a unit passes on, or keeps for a user on the way, names
+-- its first sender (punit_first), whose rights it keeps.
+
+create or replace function punit.check_message(m punit.outbox, p_says text, p_first text)
+returns boolean
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_speaks boolean;
+begin
+    if jsonb_typeof(m.payload) <> 'object' or cardinality(m.users) > 500
+        or pg_column_size(m.payload) > 100000 then
+        perform punit.refuse_message('size', 'kind=' || m.kind);
+    elsif p_says = 'self' then
+        perform punit.refuse_message('self-only', format('kind=%s user=%s', m.kind, m.user_id));
+    elsif m.user_id is not null then
+        v_speaks := punit.speaks_for(p_first, m.user_id);
+        if not v_speaks then
+            perform punit.refuse_message('not-the-owner', format('kind=%s user=%s sender=%s',
+                m.kind, m.user_id, p_first));
+        end if;
+    else
+        v_speaks := true;
+    end if;
+    return v_speaks;
+end
+$$;
+comment on function punit.check_message(punit.outbox, text, text) is
+    'whether a peer may send this message; null: not known yet. It ends a message that the peer may'
+    ' not send';
 
 create or replace function punit.handle_message(m punit.outbox) returns boolean
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
@@ -13,6 +45,10 @@ declare
     v_again boolean := false;
     v_wait  uuid[] := '{}';
     v_since bigint[] := '{}';
+    v_self  text := punit.self();
+    v_first text := coalesce(m.payload ->> 'punit_first', m.origin_unit);
+    v_keep  jsonb := '{}';
+    v_fn    text;
 begin
     select * into h from punit.message_handler x where x.kind = m.kind;
     if not found then
@@ -22,26 +58,46 @@ begin
                                   and x.state = 'ERASED') then
         return false;
     end if;
+    if m.origin_unit <> v_self and punit.check_message(m, h.says, v_first) is null then
+        return true;
+    end if;
+    v_fn := punit.registered(h.fn, '(uuid, bigint, uuid, jsonb)');
+    perform set_config('punit.sender', v_first, true);
+    if v_first <> v_self or m.payload ? 'punit_first' then
+        v_keep := jsonb_build_object('punit_first', v_first);
+    end if;
     if m.users is null then
-        execute format('select %s($1, $2, $3, $4)', h.fn) into v_again
+        execute format('select %s($1, $2, $3, $4)', v_fn) into v_again
             using null::uuid, null::bigint, m.user_id, m.payload;
         return coalesce(v_again, false);
     end if;
     for i in 1 .. cardinality(m.users) loop
+        -- Only a unit that the user was at, or was to go to, passes on what another unit sent.
+        if m.origin_unit not in (v_self, v_first)
+            and punit.speaks_for(m.origin_unit, m.users[i]) is not true
+            and not exists (select from punit.own w where w.user_id = m.users[i]
+                            and w.state = 'OWNED' and w.owner_hint = m.origin_unit) then
+            perform punit.refuse_message('passed-on', format('kind=%s user=%s for=%s first=%s',
+                m.kind, m.user_id, m.users[i], v_first));
+        end if;
         select b.ver into v_ver from punit.bump(m.users[i]) b;
         if found then
-            execute format('select %s($1, $2, $3, $4)', h.fn) using m.users[i], v_ver, m.user_id,
+            execute format('select %s($1, $2, $3, $4)', v_fn) using m.users[i], v_ver, m.user_id,
                 m.payload;
             continue;
         end if;
         select * into o from punit.owner_of(m.users[i]);
         if o.state = 'ERASED' then
             continue;
+        elsif m.epochs[i] > o.epoch + punit.epoch_room() then
+            -- It would wait for that epoch for ever.
+            perform punit.refuse_message('epoch', format('kind=%s user=%s for=%s epoch=%s',
+                m.kind, m.user_id, m.users[i], m.epochs[i]));
         elsif o.epoch > m.epochs[i] and exists (select from punit.peer p where p.id = o.unit) then
             insert into punit.outbox (origin_unit, target_unit, kind, user_id, users, epochs,
                                       payload)
-            values (punit.self(), o.unit, m.kind, m.user_id, array[m.users[i]], array[o.epoch],
-                    m.payload);
+            values (v_self, o.unit, m.kind, m.user_id, array[m.users[i]], array[o.epoch],
+                    m.payload || v_keep);
         else
             -- The user is on the way here, or this unit knows nothing of the user yet.
             v_wait := v_wait || m.users[i];
@@ -50,12 +106,12 @@ begin
     end loop;
     if cardinality(v_wait) = 0 then
         return false;
-    elsif m.origin_unit = punit.self() and cardinality(v_wait) = cardinality(m.users) then
+    elsif m.origin_unit = v_self and cardinality(v_wait) = cardinality(m.users) then
         return true;
     end if;
     -- The other users have been told: these wait in a message of this unit to itself.
     insert into punit.outbox (origin_unit, target_unit, kind, user_id, users, epochs, payload)
-    values (punit.self(), punit.self(), m.kind, m.user_id, v_wait, v_since, m.payload);
+    values (v_self, v_self, m.kind, m.user_id, v_wait, v_since, m.payload || v_keep);
     return false;
 end
 $$;
@@ -73,6 +129,8 @@ declare
     v_end   timestamptz := clock_timestamp() + p_ms * interval '1 millisecond';
     v_error text;
     v_state text;
+    v_what  text;
+    v_refused text;
     v_again boolean;
     v_tries int;
 begin
@@ -111,18 +169,29 @@ begin
          order by row_number() over (partition by x.origin_unit order by x.seq)
     loop
         v_error := null;
+        v_refused := null;
         begin
             v_again := punit.handle_message(m);
         exception when others then
-            get stacked diagnostics v_error = message_text, v_state = returned_sqlstate;
+            get stacked diagnostics v_error = message_text, v_state = returned_sqlstate,
+                v_what = pg_exception_detail;
         end;
+        if v_error is not null and v_state = 'PU403' then
+            -- The sender deletes it when it reads the acknowledgement.
+            perform punit.note_refusal(case when m.origin_unit = v_self
+                then coalesce(m.payload ->> 'punit_first', v_self) else m.origin_unit end,
+                'message', v_error, v_what);
+            v_refused := 'refused: ' || v_error;
+            v_error := null;
+            v_again := false;
+        end if;
         if v_error is null and not v_again then
             if m.origin_unit = v_self then
                 delete from punit.outbox x where x.origin_unit = v_self and x.target_unit = v_self
                     and x.seq = m.seq;
             else
-                insert into punit.outbox_ack (origin_unit, target_unit, seq)
-                    values (m.origin_unit, v_self, m.seq)
+                insert into punit.outbox_ack (origin_unit, target_unit, seq, error)
+                    values (m.origin_unit, v_self, m.seq, v_refused)
                 on conflict do nothing;
             end if;
             delete from punit.inbox_late l where l.origin_unit = m.origin_unit and l.seq = m.seq;
@@ -177,21 +246,64 @@ as $$
      where case when l.given_up is null
                 then not exists (select from punit.outbox x where x.origin_unit = l.origin_unit
                                     and x.target_unit = punit.self() and x.seq = l.seq)
-                else l.due_at < now() - interval '30 days' end
+                else l.due_at < now() - interval '30 days' end;
+    delete from punit.former_home f
+     where f.ended_at < now() - interval '1 day'
+       and not exists (select from punit.outbox x where x.user_id = f.user_id
+                          and x.kind = 'erase');
 $$;
-comment on function punit.inbox_tidy() is 'deletes notes of messages that no longer exist';
+comment on function punit.inbox_tidy() is
+    'deletes notes of messages that no longer exist, and of homes that no message erase needs';
 grant execute on function punit.inbox_tidy() to punit_mover;
 
 create or replace function punit.hear_erase(p_user uuid, p_ver bigint, p_about uuid,
                                             p_payload jsonb) returns boolean
 language plpgsql volatile
 as $$
+declare
+    o       punit.own;
+    v_from  text := punit.sender();
+    v_self  text := punit.self();
+    v_epoch bigint := coalesce((p_payload ->> 'epoch')::bigint, 0);
+    v_other bigint;
+    v_what  text := format('user=%s epoch=%s', p_about, p_payload ->> 'epoch');
 begin
-    perform punit.erased(p_about, coalesce((p_payload ->> 'epoch')::bigint, 0));
+    select * into o from punit.own x where x.user_id = p_about for no key update;
+    if o.state = 'ERASED' then
+        return false;
+    elsif p_about is null or o.state = 'OWNED' then
+        -- An owner that erased the user cannot have handed the user over.
+        perform punit.refuse_message('erase-owned-here', v_what);
+    elsif v_epoch < greatest(o.epoch, o.fence_epoch, 1)
+        or v_from <> v_self and v_epoch > punit.home_of(v_from, p_about) then
+        perform punit.refuse_message('erase-epoch', v_what);
+    elsif o.state = 'FENCED' and o.fence_to <> v_from then
+        return true;
+    elsif o.state is distinct from 'FENCED' then
+        -- Each unit that owned the user deletes its row of the directory when its own row lets it
+        -- erase the user. Those that came after this one have to agree. Their order is that of
+        -- the epochs, so none waits for one that waits for it.
+        select max(h.epoch) into v_other from punit.home h
+         where h.user_id = p_about and h.origin_unit not in (v_self, v_from)
+           and h.epoch >= coalesce(o.epoch, 0);
+        if v_other >= v_epoch then
+            perform punit.refuse_message('erase-epoch', v_what);
+        elsif v_other is not null then
+            -- A copy can be had again, so it goes at once.
+            if o.fork is not null then
+                perform punit.drop_copy(p_about);
+            end if;
+            return true;
+        end if;
+    end if;
+    perform punit.erased(p_about, v_epoch);
     return false;
 end
 $$;
-comment on function punit.hear_erase(uuid, bigint, uuid, jsonb) is 'message erase';
+comment on function punit.hear_erase(uuid, bigint, uuid, jsonb) is
+    'message erase. The rows here decide: never of a user owned here, and at the epoch of the'
+    ' sender''s term, which no other term follows. True: an owner before the sender has not agreed'
+    ' yet, and only the copy here is gone';
 
 create or replace function punit.hear_forget(p_user uuid, p_ver bigint, p_about uuid,
                                              p_payload jsonb) returns boolean

@@ -187,6 +187,7 @@ declare
     n bigint;
     v_all bigint := 0;
 begin
+    perform set_config('punit.home_forgotten', 'on', true);
     for m in select * from punit.mesh_plan(p_unit, punit.self()) loop
         execute format('delete from %s where %s', m.tab, m.filter);
         get diagnostics n = row_count;

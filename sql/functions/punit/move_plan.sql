@@ -74,14 +74,14 @@ declare
     v_delta jsonb := (select jsonb_object_agg(t.tab,
                                               '[]'::jsonb) || jsonb_build_object('punit.tomb',
                                  jsonb_agg(jsonb_build_array(now()::text, '[]', t.tab, nobody::text,
-                                                             '0')))
+                                                             '1')))
                         from punit.moved_tables() t);
 begin
     perform punit.user_clear(nobody);
     if punit.apply_open(nobody, '', punit.incarnation_of(''), v_here, true, -1, 0, nobody) <> 'OK'
        or punit.copy_close(nobody, '', 0, nobody, 0, 0, 0,
                            (select x.needs from punit.user_manifest(nobody, 0) x)) <> 'OK'
-       or punit.take(nobody, '', punit.incarnation_of(''), v_here, 0, 0, nobody, 0, 0, 0, 1, 1, 0,
+       or punit.take(nobody, '', punit.incarnation_of(''), v_here, 0, 1, nobody, 0, 0, 0, 1, 1, 0,
                      0, 0, 0, v_delta) <> 'OK' then
         raise exception 'rehearse: nobody cannot be taken';
     end if;

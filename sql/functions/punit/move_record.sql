@@ -23,6 +23,14 @@ begin
                                '1 millisecond'))) then
         return false;
     end if;
+    if p_epoch not between 1 and punit.epoch_room()
+           + greatest((select o.epoch from punit.own o where o.user_id = p_user),
+                      (select max(h.epoch) from punit.home h where h.user_id = p_user
+                          and h.origin_unit <> p_unit), 1) then
+        perform punit.note_refusal(p_unit, 'move', 'epoch',
+                                   format('user=%s epoch=%s', p_user, p_epoch));
+        return false;
+    end if;
     insert into punit.move as m (user_id, from_unit, to_unit, phase, epoch, base_ver, mode)
     values (p_user, p_unit, punit.self(), 'fence', p_epoch, p_base, 'delta')
     on conflict (user_id, to_unit) where finished_at is null do update
@@ -35,7 +43,7 @@ $$;
 comment on function punit.fence_begin(uuid, text, bigint, bigint, bigint) is
     'called before FENCE is sent: from its commit on the move must end by ACTIVATE or by a'
     ' refusal. False: the move was cancelled within p_age_ms (since the request that caused it),'
-    ' or a message of the last move is still to be sent';
+    ' or a message of the last move is still to be sent, or no hand-over leads to that epoch';
 grant execute on function punit.fence_begin(uuid, text, bigint, bigint, bigint) to punit_mover;
 
 create or replace function punit.move_applied(p_user uuid, p_unit text, p_mode text,

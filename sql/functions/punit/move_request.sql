@@ -49,15 +49,21 @@ begin
     select * into o from punit.owner_of(p_user);
     if o.state in ('OWNED', 'ERASED') then
         return o.state;
+    elsif o.unit is null then
+        -- The mesh brings the directory's row of a new user soon.
+        perform punit.note_refusal(punit.caller(), 'call', 'move-unknown-user',
+                                   format('user=%s', p_user));
+        return format('LATER: %s does not know the user yet', punit.self());
     end if;
     -- A drain repeats its requests, so a crash may lose them.
     if p_paced then
         perform set_config('synchronous_commit', 'off', true);
     end if;
-    insert into punit.move as m (user_id, from_unit, to_unit, phase, asked, paced)
-    values (p_user, coalesce(o.unit, p_owner), punit.self(), 'wanted', true, p_paced)
+    insert into punit.move as m (user_id, from_unit, to_unit, phase, asked, paced, asked_by)
+    values (p_user, o.unit, punit.self(), 'wanted', true, p_paced, punit.caller())
     on conflict (user_id, to_unit) where finished_at is null do update
-        set asked = true, paced = excluded.paced and (m.paced or not m.asked),
+        set asked = true, asked_by = coalesce(m.asked_by, excluded.asked_by),
+            paced = excluded.paced and (m.paced or not m.asked),
             phase = case m.phase when 'copy' then 'wanted' else m.phase end;
     perform pg_notify('punit_move', '');
     return 'OK';
@@ -65,7 +71,8 @@ end
 $$;
 comment on function punit.ask_move(uuid, text, uuid, uuid, boolean) is
     'a peer passes on the request that this unit takes the user. p_owner: the owner as the peer'
-    ' knows; p_paced: background work';
+    ' knows, which counts for nothing here; p_paced: background work. LATER: the user is not known'
+    ' here';
 grant execute on function punit.ask_move(uuid, text, uuid, uuid, boolean) to punit_peer;
 
 create or replace function punit.cancel_move(p_user uuid) returns text
@@ -120,11 +127,24 @@ comment on function punit.cancel_move(uuid) is
 grant execute on function punit.cancel_move(uuid) to punit_mover;
 
 create or replace function punit.ask_cancel(p_user uuid, p_from uuid, p_to uuid) returns text
-language sql volatile security definer set search_path = pg_catalog, pg_temp
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
-    select case when punit.void(p_from, p_to) is not null then 'VOID: ' || punit.void(p_from, p_to)
-                else punit.cancel_move(p_user) end
+declare
+    v        text := punit.void(p_from, p_to);
+    v_caller text := punit.caller();
+begin
+    if v is not null then
+        return 'VOID: ' || v;
+    elsif exists (select from punit.move m where m.user_id = p_user and m.finished_at is null
+                  and v_caller not in (m.from_unit, m.to_unit, coalesce(m.asked_by, ''))) then
+        perform punit.note_refusal(v_caller, 'call', 'cancel-not-concerned',
+                                   format('user=%s', p_user));
+        return 'not cancelled: only the old owner, the new one and the unit that asked do that';
+    end if;
+    return punit.cancel_move(p_user);
+end
 $$;
 comment on function punit.ask_cancel(uuid, uuid, uuid) is
-    'a peer passes on that the user''s moves to this unit are cancelled';
+    'a peer passes on that the user''s moves to this unit are cancelled: moves from there, or moves'
+    ' that it asked for';
 grant execute on function punit.ask_cancel(uuid, uuid, uuid) to punit_peer;

@@ -7,7 +7,7 @@ returns table (state text, epoch bigint, ver bigint, fork uuid, fence_to text, f
                unit text, unit_epoch bigint, here uuid, there uuid, shape text,
                move_id uuid, phase text, asked boolean, move_epoch bigint,
                pass_id uuid, pass_to text, pass_there uuid, pass_paced boolean, cancelled_ms bigint,
-                   draining boolean)
+                   draining boolean, witness text)
 language plpgsql stable rows 1 security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -63,14 +63,17 @@ begin
      where x.user_id = p_user and x.to_unit = punit.self() and x.cancelled
          and x.finished_at is not null;
     draining := exists (select from punit.drain);
+    if state = 'COPY' and unit is not null and m.phase is distinct from 'fence' then
+        witness := punit.witness(p_user, unit);
+    end if;
     return next;
 end
 $$;
 comment on function punit.task(uuid, text, bigint) is
     'always one row: the user''s state here, the unit to talk to (p_unit, p_epoch: the owner as a'
     ' request or an answer said), both incarnations, the unfinished moves, how long ago (ms) the'
-    ' last one was cancelled, and whether this unit is drained, so that only requested users may'
-    ' come';
+    ' last one was cancelled, whether this unit is drained, so that only requested users may come,'
+    ' and who can say that the unit owns the user (punit.witness)';
 grant execute on function punit.task(uuid, text, bigint) to punit_mover;
 
 create or replace function punit.unfinished(out user_id uuid, out paced boolean)

@@ -1,5 +1,11 @@
 -- RESOLVE and ABORT: how a user who hangs between two units gets an owner again.
 
+create or replace function punit.epoch_room() returns bigint
+language sql immutable return 10000;
+comment on function punit.epoch_room() is
+    'how far an epoch that a peer names may be above those known here: more hand-overs of one user'
+    ' than this unit can have missed';
+
 create or replace function punit.refuse(p_user uuid, p_epoch bigint) returns text
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -31,16 +37,33 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
     v text := punit.void(p_from, p_to);
+    o punit.own;
 begin
     if v is not null then
         return 'VOID: ' || v;
+    end if;
+    select * into o from punit.own x where x.user_id = p_user;
+    if o.state = 'ERASED' then
+        return 'ERASED';
+    elsif o.epoch >= p_epoch then
+        return 'ACTIVE';
+    elsif o.refused_epoch >= p_epoch then
+        return 'REFUSED';
+    -- This unit notes FENCE before it sends it (punit.fence_begin). Without the note no FENCE was
+    -- sent, so nobody can be fenced to this unit, and there is nothing to refuse.
+    elsif not exists (select from punit.move m where m.user_id = p_user
+                      and m.to_unit = punit.self() and m.from_unit = punit.caller()
+                      and m.epoch = p_epoch - 1) then
+        perform punit.note_refusal(punit.caller(), 'call', 'resolve-not-fenced',
+                                   format('user=%s epoch=%s', p_user, p_epoch));
+        return format('VOID: %s sent no FENCE for epoch %s', punit.self(), p_epoch);
     end if;
     return punit.refuse(p_user, p_epoch);
 end
 $$;
 comment on function punit.resolve(uuid, bigint, uuid, uuid) is
     'RESOLVE of the calling unit, which is fenced to this one at this epoch: ACTIVE, REFUSED or'
-    ' ERASED; repeatable';
+    ' ERASED; repeatable. It writes only if this unit has noted that FENCE';
 grant execute on function punit.resolve(uuid, bigint, uuid, uuid) to punit_peer;
 
 create or replace function punit.settle(p_user uuid, p_unit text, p_epoch bigint, p_answer text)
@@ -51,6 +74,7 @@ begin
     return case p_answer
         when 'ACTIVE' then punit.retire_to(p_user, p_unit, p_epoch)
         when 'REFUSED' then punit.unfence_from(p_user, p_unit, p_epoch)
+        when 'ERASED' then punit.erased_at(p_user, p_unit, p_epoch)
         else 'UNCHANGED' end;
 end
 $$;

@@ -32,6 +32,20 @@ comment on function punit.collect_tombs(double precision, int) is
     ' says how many';
 grant execute on function punit.collect_tombs(double precision, int) to punit_mover;
 
+create or replace function punit.drop_copy(p_user uuid) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform punit.user_clear(p_user);
+    update punit.own o set ver = -1, fork = null, copied_from = null,
+        touched_at = clock_timestamp()
+    where o.user_id = p_user and o.state = 'COPY';
+end
+$$;
+comment on function punit.drop_copy(uuid) is
+    'deletes the rows of a copy. The row of punit.own, which the caller has locked as COPY, stays,'
+    ' with epoch and refused_epoch, at ver -1: the next PULL is full';
+
 create or replace function punit.evict_copies(p_older_s double precision, p_users int default 100)
 returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
@@ -46,16 +60,13 @@ begin
                 and not exists (select from punit.move m where m.user_id = o.user_id
                                 and m.finished_at is null)
               order by o.touched_at limit p_users for no key update skip locked loop
-        perform punit.user_clear(u);
-        update punit.own o set ver = -1, fork = null, copied_from = null,
-            touched_at = clock_timestamp()
-        where o.user_id = u;
+        perform punit.drop_copy(u);
         n := n + 1;
     end loop;
     return n;
 end
 $$;
 comment on function punit.evict_copies(double precision, int) is
-    'deletes the rows of at most p_users copies that have not changed for p_older_s. The row of'
-    ' punit.own stays, with epoch and refused_epoch, at ver -1: the next PULL is full';
+    'deletes the rows of at most p_users copies that have not changed for p_older_s'
+    ' (punit.drop_copy)';
 grant execute on function punit.evict_copies(double precision, int) to punit_mover;

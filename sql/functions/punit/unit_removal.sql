@@ -162,11 +162,16 @@ declare
     n      bigint := 0;
     m      punit.outbox;
 begin
-    -- Messages of the unit that this one has not handled yet: this unit sends them to itself.
+    -- Messages of the unit that this one has not handled yet: this unit sends them to itself, if
+    -- the unit may send them. Its directory, by which that is judged, goes now.
     insert into punit.outbox (origin_unit, target_unit, kind, user_id, users, epochs, payload)
     select v_self, v_self, o.kind, o.user_id, o.users, o.epochs, o.payload
       from punit.outbox o
-     where o.origin_unit = p_unit and o.target_unit = v_self
+      left join punit.message_handler h on h.kind = o.kind
+     where coalesce(h.says, 'owner') <> 'self'
+       and (o.user_id is null
+            or punit.speaks_for(coalesce(o.payload ->> 'punit_first', p_unit), o.user_id))
+       and o.origin_unit = p_unit and o.target_unit = v_self
        and not exists (select from punit.outbox_ack a where a.origin_unit = p_unit
                        and a.target_unit = v_self and a.seq = o.seq)
      order by o.seq;
@@ -215,6 +220,7 @@ begin
     elsif v_adopter is null then
         raise exception 'nobody has adopted what % wrote', p_unit using errcode = 'PU409';
     end if;
+    perform set_config('punit.home_forgotten', 'on', true);
     messages := punit.send_again(p_unit);
     update punit.move x set phase = 'done', finished_at = clock_timestamp(),
         error = p_unit || ' has left the system',

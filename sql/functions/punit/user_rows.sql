@@ -136,13 +136,19 @@ begin
            string_agg(format(
                'if p_lines ? %L then delete from %s t using punit.lines(p_lines -> %L) l where'
                ' t.user_id = p_user%s;'
-               ' insert into %s (%s) select %s from punit.lines(p_lines -> %L) l; end if;', m.tab,
+               ' insert into %s (%s) select %s from punit.lines(p_lines -> %L) l'
+               ' where (l ->> %s)::uuid = p_user and (l ->> %s)::bigint between p_base + 1 and'
+               ' p_ver;'
+               ' get diagnostics v_n = row_count;'
+               ' v_others := v_others + jsonb_array_length(p_lines -> %L) - v_n; end if;', m.tab,
                    m.tab, m.tab,
                coalesce(k.same, ''), m.tab,
                (select string_agg(quote_ident(c), ', ' order by n)
                 from unnest(m.columns) with ordinality x (c, n)),
                (select string_agg(format('(l ->> %s)::%s', n - 1, m.types[n]), ', ' order by n)
-                  from unnest(m.columns) with ordinality x (c, n)), m.tab),
+                  from unnest(m.columns) with ordinality x (c, n)), m.tab,
+               array_position(m.columns, 'user_id') - 1, array_position(m.columns, 'ver') - 1,
+               m.tab),
                E'\n        ' order by m.rank, m.tab)
       into delta, bury, enter
       from m left join k using (tab)
@@ -187,15 +193,19 @@ returns bigint
         end
         $b$ $f$, coalesce(delta, 'select null::text, 0, null::numeric, null::json where false'));
     execute format($f$
-        create or replace function punit.user_take(p_user uuid, p_lines jsonb) returns void
+        create or replace function punit.user_take(p_user uuid, p_lines jsonb, p_base bigint,
+                                                   p_ver bigint) returns bigint
         language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
         as $b$
         declare
             v_buried text[] := array(select distinct l ->> 2
                                      from punit.lines(p_lines -> 'punit.tomb') l);
+            v_n      bigint;
+            v_others bigint := 0;
         begin
             %s
             %s
+            return v_others;
         end
         $b$ $f$, coalesce(bury, ''), coalesce(enter, ''));
     execute format($f$
@@ -260,9 +270,14 @@ returns bigint
         'punit.user_digest, and the rows themselves: for each table that has any, lines of its'
         ' columns as text, in the order of punit.moved_tables; sent: how many, tombs: of these'
         ' tombstones. Made by punit.weave';
-    comment on function punit.user_take(uuid, jsonb) is
+    -- of a schema before the lines were checked
+    if to_regprocedure('punit.user_take(uuid, jsonb)') is not null then
+        drop function punit.user_take(uuid, jsonb);
+    end if;
+    comment on function punit.user_take(uuid, jsonb, bigint, bigint) is
         'puts in what punit.user_delta gave: deletes the keys that tombstones name, then the keys'
-        ' listed, and inserts. Made by punit.weave';
+        ' listed, and inserts. It takes lines of this user with p_base < ver <= p_ver, and says how'
+        ' many others there were. Made by punit.weave';
     comment on function punit.user_taken(uuid, bigint, jsonb) is
         'after punit.user_take of lines to a copy at p_base: punit.user_digest of the tables that'
         ' they are of, and one value of a reference that is not here, as punit.missing finds it.'
@@ -277,7 +292,7 @@ returns bigint
     comment on function punit.missing(jsonb) is
         'of what punit.user_manifest says elsewhere that rows need, a value whose row is not here;'
         ' null when all are. Made by punit.weave';
-    revoke all on function punit.user_clear(uuid), punit.user_take(uuid, jsonb),
+    revoke all on function punit.user_clear(uuid), punit.user_take(uuid, jsonb, bigint, bigint),
         punit.user_taken(uuid, bigint, jsonb),
         punit.user_delta(uuid, bigint), punit.user_manifest(uuid, bigint),
             punit.missing(jsonb) from public;

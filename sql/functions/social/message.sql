@@ -50,9 +50,11 @@ begin
     on conflict (user_id, post_id) do update
         set text = excluded.text, activity_id = excluded.activity_id, likes = excluded.likes,
             post_ver = excluded.post_ver
-        where f.post_ver < excluded.post_ver;
+        -- the id of a post of another author changes nothing
+        where f.post_ver < excluded.post_ver and f.author_id = excluded.author_id;
     if n.text is null then
-        delete from social.liked l where l.user_id = p_user and l.post_id = n.post_id;
+        delete from social.liked l where l.user_id = p_user and l.post_id = n.post_id
+            and l.author_id = p_about;
     end if;
     return false;
 end

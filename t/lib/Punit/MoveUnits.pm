@@ -97,7 +97,22 @@ sub user {
         $rows // 0
     );
     $db->commit;
+    $self->tell($unit, $u, 1);
     return $u;
+}
+
+# What the mesh does: the directory of each other unit that runs says where the user is.
+sub tell {
+    my ($self, $unit, $u, $epoch) = @_;
+    for my $other (grep { $_ ne $unit } sort keys %{ $self->{pg} }) {
+        my $db = eval { $self->db($other) } or next;
+        $db->do(
+            'insert into punit.home (origin_unit, user_id, epoch) values (?, ?, ?)
+            on conflict (origin_unit, user_id) do update set epoch = excluded.epoch',
+            undef, $unit, $u, $epoch
+        );
+    }
+    return;
 }
 
 # One fenced transaction. In its statements $1 is the user. Returns ver, or undef where the user is

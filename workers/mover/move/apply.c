@@ -27,6 +27,11 @@ static const char take_sql[] = "select punit.take($1, $2, $3, $4, $5, $6, $7, $8
                                "$12, $13, $14, $15, $16, $17)";
 
 
+static const char others_sql[] = "select punit.copy_others($1, $2, $3, $4)";
+
+static const char note_sql[] = "select punit.note_rows($1, $2, $3)";
+
+
 static void
 fail(apply_t *a)
 {
@@ -183,7 +188,9 @@ result_of(apply_t *a)
         return APPLY_REFERENCE;
     }
 
-    if (strncmp(a->answer, "DIGEST", 6) == 0) {
+    if (strncmp(a->answer, "DIGEST", 6) == 0 || strncmp(a->answer, "FOREIGN", 7) == 0
+        || strncmp(a->answer, "BOUND", 5) == 0)
+    {
         return APPLY_BROKEN;
     }
 
@@ -232,13 +239,51 @@ note_pause(snapshot_t *snapshot)
 }
 
 
+/* Counts what the old owner sent and may not send. The hand-over ends whether it is counted or not.
+ */
+static void
+note_broken(apply_t *a, apply_result_t result)
+{
+    const char *values[] = { a->task->unit, a->task->user, a->answer };
+
+    if (result != APPLY_BROKEN || a->failed) {
+        return;
+    }
+
+    PGresult *row = link_call(a->local, note_sql, 3, values);
+
+    if (row == NULL) {
+        link_settle(a->local);
+    }
+
+    PQclear(row);
+}
+
+
 /* Rolls back. */
 static apply_result_t
 undo(apply_t *a, apply_result_t result)
 {
     rows_free(&a->rows);
     link_settle(a->local);
+    note_broken(a, result);
     return result;
+}
+
+
+/* True if all rows that came are the user's. Otherwise a->answer says how many are not. */
+static bool
+are_the_users(apply_t *a)
+{
+    char        others[24];
+    const char *values[] = { a->task->user, others, a->snapshot->n, a->snapshot->digest };
+
+    if (a->rows.others == 0) {
+        return true;
+    }
+
+    snprintf(others, sizeof(others), "%lld", a->rows.others);
+    return ask(a, others_sql, 4, values);
 }
 
 
@@ -250,7 +295,7 @@ apply_rows(apply_t *a, link_t *local, link_t *peer, plan_t *plan, const task_t *
 
     init(a, local, task, snapshot, epoch);
 
-    if (rows_init(&a->rows, local, plan, snapshot)) {
+    if (rows_init(&a->rows, local, plan, task->user, snapshot)) {
         if (!have_months(a, plan) || !begin(a)) {
             result = result_of(a);
 
@@ -261,6 +306,9 @@ apply_rows(apply_t *a, link_t *local, link_t *peer, plan_t *plan, const task_t *
 
         } else if (a->rows.failed || (!snapshot->full && !rows_enter(&a->rows))) {
             note_failed_rows(a);
+            result = result_of(a);
+
+        } else if (!are_the_users(a)) {
             result = result_of(a);
 
         } else {
@@ -365,5 +413,6 @@ apply_delta(apply_t *a, link_t *local, plan_t *plan, const task_t *task, snapsho
     a->failed = strcmp(local->sqlstate, "PU409") != 0;
     result = result_of(a);
     link_settle(local);
+    note_broken(a, result);
     return result;
 }

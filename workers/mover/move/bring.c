@@ -1,5 +1,8 @@
 #include "mover/move/bring.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "mover/move/fence.h"
 #include "mover/move/pull.h"
 
@@ -46,6 +49,61 @@ fence_suffices(const errand_t *e, bool must)
 }
 
 
+/* The witness owns the user itself: no other unit may hand the user over. */
+static void
+deny(errand_t *e, const char *epoch)
+{
+    const char *values[] = { e->task.user, e->task.unit, e->task.witness, epoch };
+    PGresult   *row = link_call(e->local, "select punit.deny_owner($1, $2, $3, $4)", 4, values);
+
+    if (row == NULL) {
+        errand_local_failed(e);
+        return;
+    }
+
+    PQclear(row);
+    errand_redirect(e, e->task.witness, atoll(epoch));
+}
+
+
+/* A unit that says that it owns the user may be one that was taken over. The owner before it has a
+ * row that tells. False after the outcome is set. A witness that is away says nothing: the users of
+ * a unit that fails must be able to go on from the next one. */
+static bool
+is_owner(errand_t *e)
+{
+    const char *values[] = { e->task.user };
+
+    if (*e->task.witness == '\0') {
+        return true;
+    }
+
+    link_t   *link = peer_link(e->peers, e->task.witness, e->local);
+    PGresult *row =
+        link != NULL ? link_call(link, "select state, epoch from punit.inspect_user($1)", 1, values)
+                     : NULL;
+
+    if (row == NULL) {
+        if (link != NULL && link->pg == NULL) {
+            peer_failed(e->task.witness, link);
+        } else if (link != NULL) {
+            link_settle(link);
+        }
+
+        return true;
+    }
+
+    bool owned = strcmp(PQgetvalue(row, 0, 0), "OWNED") == 0;
+
+    if (owned) {
+        deny(e, PQgetvalue(row, 0, 1));
+    }
+
+    PQclear(row);
+    return !owned;
+}
+
+
 void
 bring_user(errand_t *e)
 {
@@ -53,7 +111,7 @@ bring_user(errand_t *e)
     bool    must = t->phase == PHASE_FENCE;
     bool    want = must || t->asked || e->job->evidence;
 
-    if (!errand_reach(e)) {
+    if (!errand_reach(e) || (want && !is_owner(e))) {
         return;
     }
 

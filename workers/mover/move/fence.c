@@ -211,7 +211,7 @@ fence_withdraw(errand_t *e, const char *why)
     }
 
     link_settle(e->peer);
-    abort_move(e, v.epoch, why);
+    abort_move(e, e->task.move_epoch, why);
 }
 
 
@@ -236,6 +236,7 @@ fence_and_activate(errand_t *e, bool sent)
         return not_fenced(e, &v);
     }
 
-    activate_here(e, v.epoch);
+    /* The epoch that was asked for, whatever the peer answers. */
+    activate_here(e, e->task.move_epoch);
     return FENCE_STOP;
 }

@@ -50,7 +50,15 @@ pass_on(errand_t *e)
     }
 
     const char *answer = PQgetvalue(row, 0, 0);
-    bool        passed = strcmp(answer, "OK") == 0;
+
+    /* The directory has not told that unit of the user yet. */
+    if (strncmp(answer, "LATER", 5) == 0) {
+        PQclear(row);
+        errand_retry(e, AGAIN_MS, 5000);
+        return;
+    }
+
+    bool passed = strcmp(answer, "OK") == 0;
 
     if (!record_done(e->local, t->pass_id, passed ? "passed" : "failed", passed ? NULL : answer)) {
         errand_local_failed(e);

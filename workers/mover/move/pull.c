@@ -51,6 +51,22 @@ without_rows(errand_t *e, const snapshot_t *s)
 }
 
 
+/* Rows of another user came. The move ends: another request, or the operator, begins another. */
+static void
+foreign(errand_t *e, const char *why)
+{
+    char quoted[800];
+
+    punit_log(PUNIT_LOG_ERROR, "foreign-rows", "user=%s from=%s why=%s", e->task.user, e->task.unit,
+              punit_log_quote(quoted, sizeof(quoted), why));
+    e->outcome->spent = true;
+
+    if (!record_aborted(e->local, &e->task, why)) {
+        errand_local_failed(e);
+    }
+}
+
+
 /* Turns the result of applying the rows into the next step. early: FENCE is noted in the record.
  * sent: FENCE is sent too. */
 static pull_next_t
@@ -88,6 +104,11 @@ next_of(errand_t *e, const apply_t *a, apply_result_t result, const snapshot_t *
         return PULL_STOP;
 
     case APPLY_BROKEN:
+        if (strncmp(a->answer, "FOREIGN", 7) == 0) {
+            foreign(e, a->answer);
+            return PULL_STOP;
+        }
+
         errand_blocked(e, "pull-broken", a->answer);
         return PULL_STOP;
 

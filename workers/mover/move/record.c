@@ -49,6 +49,10 @@ static const char done_sql[] =
     "finished_at = clock_timestamp(), touched_at = clock_timestamp() "
     "where move_id = $1 and finished_at is null";
 
+static const char aborted_sql[] =
+    "update punit.move set phase = 'done', result = 'aborted', error = $2, "
+    "finished_at = clock_timestamp(), touched_at = clock_timestamp() where " UNFINISHED;
+
 static const char error_sql[] =
     "update punit.move set error = $2, touched_at = clock_timestamp() where " UNFINISHED;
 
@@ -186,6 +190,15 @@ record_error(link_t *local, const task_t *task, const char *error)
     const char *values[] = { task->user, error };
 
     return run(local, error_sql, 2, values);
+}
+
+
+bool
+record_aborted(link_t *local, const task_t *task, const char *error)
+{
+    const char *values[] = { task->user, error };
+
+    return run(local, aborted_sql, 2, values);
 }
 
 

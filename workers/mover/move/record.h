@@ -43,6 +43,9 @@ bool record_retired(link_t *local, const task_t *task);
  * move_id ("") is no error. */
 bool record_done(link_t *local, const char *move_id, const char *result, const char *error);
 
+/* Ends the record for what the old owner sent: no message may follow. */
+bool record_aborted(link_t *local, const task_t *task, const char *error);
+
 /* Notes why the move waits. Its phase stays. */
 bool record_error(link_t *local, const task_t *task, const char *error);
 

@@ -8,11 +8,12 @@
 
 
 bool
-rows_init(rows_t *rows, link_t *local, const plan_t *plan, snapshot_t *snapshot)
+rows_init(rows_t *rows, link_t *local, const plan_t *plan, const char *user, snapshot_t *snapshot)
 {
     memset(rows, 0, sizeof(*rows));
     rows->local = local;
     rows->plan = plan;
+    rows->user = user;
     rows->snapshot = snapshot;
     rows->copying = -1;
     rows->staged = calloc(2 * (size_t) plan->ntables, sizeof(bool));
@@ -53,12 +54,28 @@ fail_to_put(rows_t *rows)
 }
 
 
+/* PostgreSQL itself leaves out what is not of this user and of these versions, since a peer could
+ * write lines that another parser reads in another way. rows_end_copy counts. */
 static bool
 begin_copy(rows_t *rows, int table)
 {
     const plan_table_t *t = &rows->plan->tables[table];
-    PGresult           *r =
-        link_call(rows->local, rows->snapshot->full ? t->direct_in : t->stage_in, 0, NULL);
+    const snapshot_t   *s = rows->snapshot;
+    PGresult           *r = NULL;
+    char               *sql;
+    size_t              size;
+    FILE               *f = open_memstream(&sql, &size);
+
+    if (f != NULL) {
+        fprintf(f, "%s where user_id = '%s' and ver > %lld and ver <= %lld",
+                s->full ? t->direct_in : t->stage_in, rows->user, s->base, s->ver);
+
+        if (fclose(f) == 0) {
+            r = link_call(rows->local, sql, 0, NULL);
+        }
+
+        free(sql);
+    }
 
     if (r == NULL) {
         fail(rows);
@@ -69,6 +86,7 @@ begin_copy(rows_t *rows, int table)
 
     PQclear(r);
     rows->copying = table;
+    rows->lines = 0;
     rows->staged[table] = true;
     return in;
 }
@@ -91,6 +109,12 @@ rows_end_copy(rows_t *rows)
     }
 
     while ((r = link_next(rows->local)) != NULL) {
+        if (PQresultStatus(r) == PGRES_COMMAND_OK) {
+            long long taken = atoll(PQcmdTuples(r));
+
+            rows->others += rows->lines > taken ? rows->lines - taken : taken - rows->lines;
+        }
+
         PQclear(r);
     }
 
@@ -144,6 +168,8 @@ put_line(rows_t *rows, int table, const char *text, int len)
     if (rows->failed || (rows->copying < 0 && !begin_copy(rows, table))) {
         return;
     }
+
+    rows->lines++;
 
     if (PQputCopyData(rows->local->pg, text, len) != 1) {
         fail_to_put(rows);

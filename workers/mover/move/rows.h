@@ -13,12 +13,16 @@ typedef struct {
     int           copying;    /* The table whose COPY is open; -1: none. */
     bool         *staged;     /* For each table: it has staged rows. */
     bool         *buried;     /* For each table: tombstones name it. */
+    const char   *user;       /* Whose rows may come. */
+    long long     lines;      /* That the open COPY got. */
+    long long     others;     /* Lines of another user or ver. The database has left them out. */
     bool          failed;     /* This unit's database failed, and `error` says why. */
     char          error[512]; /* The first one. */
 } rows_t;
 
-/* False without memory. rows_free in either case. */
-bool rows_init(rows_t *rows, link_t *local, const plan_t *plan, snapshot_t *snapshot);
+/* `user`: whose rows may come; it stays valid. False without memory. rows_free in either case. */
+bool rows_init(rows_t *rows, link_t *local, const plan_t *plan, const char *user,
+               snapshot_t *snapshot);
 void rows_free(rows_t *rows);
 
 /* Reads the COPYs of all tables and what follows them. Each line goes into this unit's database.

@@ -7,9 +7,9 @@
 static const char task_sql[] =
     "select state, epoch, ver, fork, fence_epoch, fenced_ms, unit, here, there, shape, move_id, "
     "phase, asked, move_epoch, pass_id, pass_to, pass_there, cancelled_ms, draining, unit_epoch, "
-    "pass_paced from punit.task($1, $2, $3)";
+    "pass_paced, witness from punit.task($1, $2, $3)";
 
-#define TASK_COLUMNS 21
+#define TASK_COLUMNS 22
 
 static const char *const states[TASK_STATES] = { "COPY", "OWNED", "FENCED", "ERASED" };
 static const char *const phases[TASK_PHASES] = {
@@ -73,6 +73,7 @@ task_load(task_t *task, link_t *local, const job_t *job)
     task->draining = v[18][0] == 't';
     task->unit_epoch = atoll(v[19]);
     task->pass_paced = v[20][0] == 't';
+    snprintf(task->witness, sizeof(task->witness), "%s", v[21]);
     PQclear(row);
     return true;
 }

@@ -20,13 +20,14 @@ typedef enum {
 typedef struct {
     char         user[USER_SIZE];
     task_state_t state;
-    long long    epoch;           /* Here. */
-    long long    ver;             /* Of the copy here; -1: no copy. */
-    char         fork[USER_SIZE]; /* "" = none. */
-    long long    fence_epoch;     /* STATE_FENCED. */
-    long         fenced_ms;       /* STATE_FENCED: since FENCE. */
-    char         unit[UNIT_SIZE]; /* The unit to talk to about the user; "" = unknown. */
-    long long    unit_epoch;      /* The epoch at which that unit owns the user; 0 = unknown. */
+    long long    epoch;              /* Here. */
+    long long    ver;                /* Of the copy here; -1: no copy. */
+    char         fork[USER_SIZE];    /* "" = none. */
+    long long    fence_epoch;        /* STATE_FENCED. */
+    long         fenced_ms;          /* STATE_FENCED: since FENCE. */
+    char         unit[UNIT_SIZE];    /* The unit to talk to about the user; "" = unknown. */
+    char         witness[UNIT_SIZE]; /* Can say that this unit owns the user; "" = nobody. */
+    long long    unit_epoch;         /* The epoch at which that unit owns the user; 0 = unknown. */
 
     /* The incarnations of both units; there is "" if the unit is unknown. */
     char here[USER_SIZE];
