@@ -4,14 +4,15 @@
 -- the role and by what this unit knows itself. A row that breaks a rule is left out, counted in
 -- punit.refusal and logged. It is no error, which would stop the subscription.
 
+-- A trigger of this unit may write in an apply worker too: auth.end_family ends the tokens of a
+-- session that a peer has ended. Such a row is this unit's own. It is written below a trigger.
 create or replace function punit.mesh_peer() returns text
-language sql stable parallel safe
--- It runs for each row. A regular expression would cost more than the rest.
-return case when starts_with(session_user::text, 'punit_mesh_')
-            then substr(session_user::text, 12) end;
+language sql stable parallel restricted
+return case when pg_trigger_depth() <= 1
+            then substring(session_user from '^punit_mesh_([a-z0-9-]{1,32})$') end;
 comment on function punit.mesh_peer() is
-    'the peer whose rows this session applies; null: a session of this unit''s own, whose rows no'
-    ' rule judges';
+    'the peer whose rows this session applies; null: a session of this unit''s own, or a trigger''s'
+    ' own write in an apply worker. No rule judges these';
 grant execute on function punit.mesh_peer() to punit_mesh;
 
 create or replace function punit.refuse_row(p_peer text, p_rule text, p_what text) returns void
