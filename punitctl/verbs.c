@@ -11,6 +11,11 @@
 /* clang-format on */
 
 static const verb_option_t of_unit[] = { UNIT_OPTION, END };
+static const verb_option_t of_sync[] = {
+    UNIT_OPTION,
+    { "over", NULL, "only remove, and take over none", NULL },
+    END,
+};
 static const verb_option_t of_add[] = {
     UNIT_OPTION,
     { "within", "SECONDS", "how long at most", "60" },
@@ -177,7 +182,8 @@ const verb_t verbs[] = {
       verb_keys_list },
     { "keys rotate", "", 0, 0, "makes a new signing key; uses it once all units hold it", of_unit,
       verb_keys_rotate },
-    { "keys sync", "", 0, 0, "takes over new keys of other units", of_unit, verb_keys_sync },
+    { "keys sync", "", 0, 0, "takes over new keys of other units, removes those that are over",
+      of_sync, verb_keys_sync },
     { "keys retire", "KID", 1, 1, "ends a key of this unit at once, at every unit", of_mesh,
       verb_keys_retire },
     { "help", "[VERB]", 0, 2, "lists the verbs, or the options of one", of_none, verb_help },

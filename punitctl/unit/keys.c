@@ -192,7 +192,7 @@ drop_over(const unit_t *unit, PGconn *db, int *dropped)
         const char *kid = database_field(keys, i, "kid");
 
         /* The file goes first: without the row no call would find it. */
-        if (unlink(public_file(unit, kid)) == 0) {
+        if (file_remove(public_file(unit, kid))) {
             output_line("key %s is over; removed", kid);
             ++*dropped;
         } else if (errno != ENOENT) {

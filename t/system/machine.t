@@ -23,6 +23,7 @@ use Punit::Machine::Document;
 use Punit::Machine::Fronts;
 use Punit::Machine::Image qw(image);
 use Punit::Machine::Packages qw(former_release FORMER);
+use Punit::Machine::Programs;
 use Punit::Machine::Writer;
 use Punit::Server qw(directory);
 use Punit::Services qw(services);
@@ -505,6 +506,18 @@ unlike(($machine{eu}->run('dpkg-query --show punit'))[1], qr/former/, 'of the ne
 is_deeply([outdated()], [], 'with its programs');
 is(former_functions(), '0', 'and its schema');
 stop_writer('an upgrade');
+{
+    my $programs = Punit::Machine::Programs->new($machine{eu});
+    my %own = $programs->expected;
+    my %kept = map { $_ => 'punit' } grep {/postgres|grid\@/} keys %own;
+    is_deeply({ $programs->users }, { %own, %kept },
+        'its programs have users of their own, but those that did not restart');
+    paste_spoken($machine{eu},
+        'systemctl restart punit-postgres punit-grid@grid punit-grid@tokens');
+    all_run($machine{eu}, 'each part of the unit runs with its own user', 60);
+    is_deeply({ $programs->users }, \%own, 'which the others have after their restart');
+    ok(wait_until(sub { $ada->ask('eu', GET => '/profile')->{status} == 200 }, 30), 'and serves');
+}
 all_good('eu');
 part('upgrade');
 

@@ -1,6 +1,7 @@
 #include "mover/tend/key.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -74,6 +75,26 @@ tell_nginx(void)
 }
 
 
+/* Under systemd the mover may not write there. punit-keys.path sees the file, and `punitctl` removes
+ * the keys that are over, after the rows. */
+static void
+ask_for_removal(const char *kid)
+{
+    char path[PATH_SIZE];
+    int  fd;
+
+    snprintf(path, sizeof(path), "%s/ask/keys", punit_config.dir);
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+    if (fd < 0) {
+        punit_log(PUNIT_LOG_ERROR, "key-not-removed", "kid=%s errno=%d", kid, errno);
+        return;
+    }
+
+    close(fd);
+    punit_log(PUNIT_LOG_INFO, "key-over", "kid=%s asked=yes", kid);
+}
+
+
 /* A kid with a slash could lead out of the directory. */
 static bool
 remove_file(const char *kid)
@@ -91,6 +112,11 @@ remove_file(const char *kid)
         punit_log(PUNIT_LOG_INFO, "key-over", "kid=%s", kid);
         owed = true;
         return true;
+    }
+
+    if (errno == EACCES || errno == EPERM) {
+        ask_for_removal(kid);
+        return false;
     }
 
     if (errno != ENOENT) {
