@@ -76,11 +76,15 @@ look_at_owners(doctor_t *doctor)
 {
     const char *problem = owners_problem(doctor->unit);
 
+    if (!owners_cluster(doctor->unit)) {
+        doctor_say(doctor, DOCTOR_WARN, "at a quiet time, systemctl restart punit-postgres",
+                   "PostgreSQL does not run as " PROCESS_DATABASE_USER " yet");
+    }
     if (problem == NULL) {
         doctor_say(doctor, DOCTOR_OK, NULL, "files belong to the users of their programs");
     } else {
-        doctor_say(doctor, DOCTOR_FAIL,
-                   pool_printf("punitctl unit init %s", doctor->unit->id), "%s", problem);
+        doctor_say(doctor, DOCTOR_FAIL, pool_printf("punitctl unit init %s", doctor->unit->id),
+                   "%s", problem);
     }
 }
 

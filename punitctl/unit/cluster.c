@@ -135,9 +135,8 @@ may_take(const unit_t *unit, const char *program)
 {
     const char *line = pool_printf("punit  %s  punit_%s\n", process_user(), program);
 
-    return is_apart(unit)
-               ? pool_printf("%spunit  punit-%s  punit_%s\n", line, program, program)
-               : line;
+    return is_apart(unit) ? pool_printf("%spunit  punit-%s  punit_%s\n", line, program, program)
+                          : line;
 }
 
 
@@ -193,8 +192,7 @@ cluster_write(const unit_t *unit)
     const template_value_t address[] = {
         { "ADDRESS", address_host(listen) },
         { "PORT", address_port(listen) },
-        { "SOCKET_GROUP",
-          is_apart(unit) ? "unix_socket_group = '" PROCESS_PROGRAMS "'" : "" },
+        { "SOCKET_GROUP", is_apart(unit) ? "unix_socket_group = '" PROCESS_PROGRAMS "'" : "" },
         { NULL, NULL },
     };
     const file_result_t results[] = {
@@ -304,7 +302,7 @@ cluster_start(const unit_t *unit)
     if (process_of(pid_file, "postgres") == 0) {
         file_remove(pid_file);
         file_remove(unit_path(unit, "sock/.s.PGSQL.%s.lock",
-                         address_port(unit_setting(unit, "PUNIT_PG_LISTEN"))));
+                              address_port(unit_setting(unit, "PUNIT_PG_LISTEN"))));
     }
     return control(unit, "start");
 }

@@ -69,8 +69,7 @@ path_of(const unit_t *unit, const owner_t *owner)
         return path != NULL && strncmp(path, unit->dir, n) == 0 && path[n] == '/' ? path : NULL;
     }
     if (owner->kind == SOCKET && path[strlen(path) - 1] == '.') {
-        path =
-            pool_printf("%s%s", path, address_port(unit_setting(unit, "PUNIT_PG_LISTEN")));
+        path = pool_printf("%s%s", path, address_port(unit_setting(unit, "PUNIT_PG_LISTEN")));
     }
     return unit_path(unit, "%s", path);
 }
@@ -123,13 +122,13 @@ give_open(int fd, const owner_t *owner, const char *path)
         return FILE_FAILED;
     }
     if (fstat(fd, &st) < 0 || !is_kind(owner, st.st_mode)
-        || (S_ISREG(st.st_mode) && st.st_nlink != 1))
-    {
+        || (S_ISREG(st.st_mode) && st.st_nlink != 1)) {
         output_problem("file", "%s is not what belongs there", path);
         return FILE_FAILED;
     }
     if ((uid == (uid_t) -1 || st.st_uid == uid) && st.st_gid == gid
-        && (st.st_mode & 07777) == owner->mode) {
+        && (st.st_mode & 07777) == owner->mode)
+    {
         return FILE_KEPT;
     }
     if (fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0 || chmod(self, owner->mode) < 0) {
@@ -248,8 +247,9 @@ give_each(void *context)
 
     given->result = make_cluster(given->unit);
     for (size_t i = 0; i < OWNERS && given->result != FILE_FAILED; i++) {
-        given->result = file_result_of(
-            (const file_result_t[]){ given->result, give(given->unit, &owners[i]) }, 2);
+        given->result =
+            file_result_of((const file_result_t[]){ given->result, give(given->unit, &owners[i]) },
+                           2);
     }
     return given->result != FILE_FAILED;
 }
@@ -291,11 +291,22 @@ owners_problem(const unit_t *unit)
             return "a user of the package is missing";
         }
         if ((uid != (uid_t) -1 && st.st_uid != uid) || st.st_gid != gid
-            || (st.st_mode & 07777) != owner->mode) {
+            || (st.st_mode & 07777) != owner->mode)
+        {
             return pool_printf("%s is not %s:%s with the mode %o", path,
                                owner->user != NULL ? owner->user : "of its user", owner->group,
                                owner->mode);
         }
     }
     return NULL;
+}
+
+
+bool
+owners_cluster(const unit_t *unit)
+{
+    const struct passwd *user = getpwnam(PROCESS_DATABASE_USER);
+    struct stat          st;
+
+    return user != NULL && stat(unit_path(unit, "pg"), &st) == 0 && st.st_uid == user->pw_uid;
 }

@@ -1,6 +1,6 @@
 /*
- * Who owns which file of a unit whose programs have users of their own (process_apart). Every other
- * unit belongs to one user, and nothing happens here.
+ * The owner of each file of a unit whose programs have users of their own (process_apart). Every
+ * other unit belongs to one user, and nothing happens here.
  */
 #ifndef PUNITCTL_UNIT_OWNERS_H
 #define PUNITCTL_UNIT_OWNERS_H
@@ -16,5 +16,9 @@ file_result_t owners_give(const unit_t *unit);
 /* The first file that is not as the table says: "private belongs to punit:punit (mode 700), not to
  * punit-auth:punit-auth (mode 700)". NULL: all are. Asks process_apart first. */
 const char *owners_problem(const unit_t *unit);
+
+/* True if the cluster belongs to PostgreSQL's user. After an upgrade it does so from the next start
+ * of PostgreSQL on. */
+bool owners_cluster(const unit_t *unit);
 
 #endif

@@ -19,7 +19,7 @@
 
 #define SYSTEM_USER "punit"
 
-/* Whom this process works as, when root has made it another user but can have it back. */
+/* The user that root has become, with root still in reach. NULL: there is no way back. */
 static const struct passwd *worker;
 static int                  entered;
 
@@ -326,9 +326,8 @@ process_enter_for(const char *path)
 {
     const char *slash = strrchr(path, '/');
 
-    process_enter(slash != NULL && slash > path
-                      ? pool_printf("%.*s", (int) (slash - path), path)
-                      : "/");
+    process_enter(slash != NULL && slash > path ? pool_printf("%.*s", (int) (slash - path), path)
+                                                : "/");
 }
 
 

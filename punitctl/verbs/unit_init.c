@@ -544,15 +544,13 @@ verb_unit_init(const arguments_t *arguments)
     }
     if (!step(environment_write(&unit), &kept, "wrote unit.env")
         || !make_certificate(&unit, &given, &kept, &taken)
-        || !take_https(&unit, &given, &kept, &taken)
-        || owners_give(&unit) == FILE_FAILED
+        || !take_https(&unit, &given, &kept, &taken) || owners_give(&unit) == FILE_FAILED
         || !make_pepper(&unit, &given, pepper_file, &kept) || !make_key(&unit, &kept)
         || !step(cluster_make(&unit), &kept, "made PostgreSQL's cluster in pg/ (initdb)")
         || !step(cluster_configure(&unit), &kept,
                  pool_printf("configured PostgreSQL on %s", unit_setting(&unit, "PUNIT_PG_LISTEN")))
         || !make_database(&unit, sql, &beginning, &kept) || !write_configuration(&unit, &kept)
-        || owners_give(&unit) == FILE_FAILED
-        || !tell_servers(&unit, taken, given_environment.news))
+        || owners_give(&unit) == FILE_FAILED || !tell_servers(&unit, taken, given_environment.news))
     {
         return EXIT_FAILED;
     }

@@ -512,6 +512,11 @@ stop_writer('an upgrade');
     my %kept = map { $_ => 'punit' } grep {/postgres|grid\@/} keys %own;
     is_deeply({ $programs->users }, { %own, %kept },
         'its programs have users of their own, but those that did not restart');
+    like(
+        ($machine{eu}->run('punitctl doctor'))[1],
+        qr/PostgreSQL does not run as punit-db yet/,
+        'doctor names PostgreSQL'
+    );
     paste_spoken($machine{eu},
         'systemctl restart punit-postgres punit-grid@grid punit-grid@tokens');
     all_run($machine{eu}, 'each part of the unit runs with its own user', 60);

@@ -113,7 +113,7 @@ for my $command (
     isnt(($programs->as('punit-web', $command))[0], 0, "punit-web: not $command");
 }
 isnt(($programs->as('punit-grid', "rm -f $dir/sock/auth.sock"))[0],
-    0, 'who makes sockets removes none of others');
+    0, 'a maker of sockets removes none of others');
 
 # ---- processes
 
@@ -138,12 +138,14 @@ my $tables = q{select c.oid::regclass from pg_class c where c.relkind in ('r', '
     . q{ and c.relnamespace::regnamespace::text not in ('pg_catalog', 'information_schema')};
 my @tables = split /\n/, ($programs->sql('root', 'postgres', $tables))[1];
 cmp_ok(scalar @tables, '>', 30, 'the tables of the services are there');
-for my $service (services()) {
+for my $service (services(), qw(mover gridd)) {
     my ($user, $role) = ("punit-$service", "punit_$service");
-    my $rights = qq{$tables and c.relnamespace::regnamespace::text <> '$service'}
+    my $rights = qq{$tables and c.relnamespace::regnamespace::text not in ('punit', '$service')}
         . qq{ and has_table_privilege('$role', c.oid, 'insert, update, delete, truncate')};
+    $rights .= ' and c.oid not in (select tab::regclass from punit.user_table)' if $service eq 'mover';
     is_deeply([$programs->sql('root', 'postgres', $rights)], [0, ''],
-        "$user: writes into no table of another service");
+        "$user: writes into no table of a service"
+            . ($service eq 'mover' ? ' but what moves' : ' but its own'));
     my ($other) = grep {/^(?!\Q$service\E\.|punit\.)/} @tables;
     my ($status, $output) = $programs->sql($user, $role, "delete from $other");
     like($output, qr/permission denied/, "$user: tries it in vain");
@@ -155,7 +157,7 @@ for my $service (services()) {
         0, "$role: runs no program");
 }
 
-# ---- the sockets of services: who asks one, says there whom it serves
+# ---- the sockets of services: a request there says itself whose it is
 
 my $connect = 'perl -MIO::Socket::UNIX -e "exit !IO::Socket::UNIX->new(Peer => shift)" ';
 for my $service (services()) {
@@ -189,11 +191,28 @@ must('punitctl doctor');
 must('punitctl status');
 is_deeply([$ada->posts('eu')], [$ada->written], 'and all is there that was written');
 
+# ---- what a release with one user left, and was killed
+
+my $listen = 'perl -MIO::Socket::UNIX -e "umask 7; IO::Socket::UNIX->new(Local => shift,'
+    . ' Listen => 1) or die \$!"';
+must('systemctl stop punit-postgres punit-grid@grid');
+must("cd $dir && rm -f sock/grid.sock && chown -R punit:punit pg && chmod 1777 sock");
+for my $socket (qw(grid.sock .s.PGSQL.5432)) {
+    must("runuser -u punit -- $listen $dir/sock/$socket");
+}
+must("cd $dir/sock && cp ../pg/PG_VERSION .s.PGSQL.5432.lock && chown punit:punit .s.PGSQL.*"
+        . ' && chmod 1771 .');
+must('systemctl start punit-postgres punit-grid@grid');
+is(join(' ', $m->stopped_parts(60)), '', 'a killed release with one user hinders no program');
+is_deeply({ $programs->users }, \%expected, 'each has its own user');
+is(must("find $dir/pg -not -user punit-db"), '', 'and PostgreSQL its files');
+
 # ---- a reboot, and a master that was killed
 
 $m->reboot;
 is(join(' ', $m->stopped_parts(60)), '', 'each part of the unit runs after a reboot');
-must('systemctl kill --signal=KILL punit-nginx punit-postgres punit-grid@grid');
+must('kill -KILL ' . join ' ', map { $programs->pid($_) } qw(punit-nginx punit-postgres),
+    'punit-grid@grid');
 is(join(' ', $m->stopped_parts(60)), '', 'and after the servers were killed');
 ok(wait_until(sub { $ada->ask('eu', GET => '/profile')->{status} == 200 }, 30), 'and serves');
 my $denied = 'journalctl --no-pager --boot --grep "[Pp]ermission denied" --unit "punit*"';

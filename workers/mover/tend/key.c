@@ -75,8 +75,8 @@ tell_nginx(void)
 }
 
 
-/* Under systemd the mover may not write there. punit-keys.path sees the file, and `punitctl` removes
- * the keys that are over, after the rows. */
+/* Under systemd the mover may not write there. punit-keys.path sees the file, and `punitctl`
+ * removes the keys that are over, after the rows. */
 static void
 ask_for_removal(const char *kid)
 {

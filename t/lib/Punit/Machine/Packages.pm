@@ -45,13 +45,13 @@ sub _one_user {
     my ($root) = @_;
     spew("$root/usr/lib/sysusers.d/punit.conf", qq{u punit - "processing unit"\n});
     for my $file (
-        glob "$root/etc/logrotate.d/punit $root/{usr/,}lib/systemd/{system,system-generators}/punit*"
+        glob "$root/etc/logrotate.d/punit $root/{usr/,}lib/systemd/system{,-generators}/punit*"
         )
     {
         my $text = slurp($file);
         $text =~ s/^(\s*(?:su|create 0640)) punit-web punit-web$/$1 punit punit/mg;
-        $text =~ s/\bpunit-(?:web|app|db|grid|mover|%i)$/punit/mg;
-        $text =~ s/^(?:ExecStartPre=\+.*chown|Wants=punit-keys).*\n//mg;
+        $text =~ s/^((?:Socket)?(?:User|Group)=punit)-.*/$1/mg;
+        $text =~ s/^(?:ExecStartPre=\+|Wants=punit-keys)(?:.*\\\n)*.*\n//mg;
         spew($file, $text);
     }
     _run('sh', '-c', "rm '$root'/lib/systemd/system/punit-keys.*"
