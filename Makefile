@@ -253,8 +253,8 @@ model: ## check the hand-over's model with spin: correct runs in full, each muta
 	t/model/check
 
 # ---- lint: each check of t/lint prints its findings as "file:line: what"
-LINT         := circles critic cppcheck deadlines format includes perl prose services shell \
-	size spacing width
+LINT         := circles critic cppcheck deadlines folders format includes perl prose services \
+	shell size spacing width
 FILES         = $(filter-out t/fuzz/corpus/% %.json %.gz,$(wildcard \
 	$(shell git ls-files --cached --others --exclude-standard 2>/dev/null \
 	    || find . -type f -printf '%P\n')))
@@ -270,7 +270,7 @@ lint: $(LINT:%=lint-%) ## style, layers and faults that tools find in C, Perl, S
 
 .PHONY: $(LINT:%=lint-%)
 
-lint-width lint-spacing lint-size: lint-%:
+lint-width lint-spacing lint-size lint-folders: lint-%:
 	@t/lint/$* $(FILES)
 
 # the check itself and its test hold the words that it forbids

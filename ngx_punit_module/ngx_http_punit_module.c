@@ -8,16 +8,16 @@
 #include <ngx_http_punit_access.h>
 #include <ngx_http_punit_conf.h>
 #include <ngx_http_punit_ctx.h>
-#include <ngx_http_punit_farewell.h>
 #include <ngx_http_punit_listener.h>
-#include <ngx_http_punit_move.h>
 #include <ngx_http_punit_peer.h>
 #include <ngx_http_punit_problem.h>
+#include <ngx_http_punit_report.h>
 #include <ngx_http_punit_request_headers.h>
 #include <ngx_http_punit_response_headers.h>
 #include <ngx_http_punit_route.h>
 #include <ngx_http_punit_status.h>
 #include <ngx_http_punit_variables.h>
+#include <ngx_http_punit_worker_exit.h>
 
 
 static ngx_int_t ngx_http_punit_preconfiguration(ngx_conf_t *cf);
@@ -122,28 +122,28 @@ static ngx_command_t  ngx_http_punit_commands[] = {
 
     { ngx_string("punit_token"),
       NGX_HTTP_PUNIT_ANY|NGX_CONF_1MORE,
-      ngx_http_punit_conf_source,
+      ngx_http_punit_conf_token_source,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_punit_loc_conf_t, token),
       NULL },
 
     { ngx_string("punit_unit_from"),
       NGX_HTTP_PUNIT_ANY|NGX_CONF_1MORE,
-      ngx_http_punit_conf_source,
+      ngx_http_punit_conf_token_source,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_punit_loc_conf_t, unit_from),
       NGX_HTTP_PUNIT_OTHER },
 
     { ngx_string("punit_scope"),
       NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
-      ngx_http_punit_conf_scope,
+      ngx_http_punit_conf_access_scope,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("punit_require"),
       NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
-      ngx_http_punit_conf_scope_require,
+      ngx_http_punit_conf_access_require,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -310,7 +310,7 @@ ngx_http_punit_log_handler(ngx_http_request_t *r)
 
     ngx_http_punit_status_count(r, ctx);
 
-    return ngx_http_punit_move_log_handler(r, ctx);
+    return ngx_http_punit_report_log_handler(r, ctx);
 }
 
 
@@ -359,7 +359,9 @@ ngx_http_punit_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    if (pmcf->grids && ngx_http_punit_grid_init(cf, pmcf->grids) != NGX_OK) {
+    if (pmcf->grids
+        && ngx_http_punit_grid_upstream_init(cf, pmcf->grids) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -446,11 +448,11 @@ ngx_http_punit_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    if (ngx_http_punit_farewell_init_process(cycle) != NGX_OK) {
+    if (ngx_http_punit_worker_exit_init_process(cycle) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    return ngx_http_punit_move_init_process(cycle, pmcf);
+    return ngx_http_punit_report_init_process(cycle, pmcf);
 }
 
 
@@ -465,7 +467,7 @@ ngx_http_punit_exit_process(ngx_cycle_t *cycle)
         return;
     }
 
-    ngx_http_punit_move_exit_process();
+    ngx_http_punit_report_exit_process();
 
     ngx_http_punit_grid_exit(pmcf->grids);
 }

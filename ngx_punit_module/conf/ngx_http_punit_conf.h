@@ -61,13 +61,13 @@ char *ngx_http_punit_conf_unit_status(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 
-/* ngx_http_punit_conf_source.c, _scope.c, _grid.c and _move.c */
+/* ngx_http_punit_conf_token_source.c, _access.c, _grid.c and _move.c */
 
-char *ngx_http_punit_conf_source(ngx_conf_t *cf, ngx_command_t *cmd,
+char *ngx_http_punit_conf_token_source(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-char *ngx_http_punit_conf_scope(ngx_conf_t *cf, ngx_command_t *cmd,
+char *ngx_http_punit_conf_access_scope(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-char *ngx_http_punit_conf_scope_require(ngx_conf_t *cf, ngx_command_t *cmd,
+char *ngx_http_punit_conf_access_require(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_punit_conf_grid(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_punit_conf_grid_args(ngx_conf_t *cf, ngx_command_t *cmd,

@@ -29,7 +29,7 @@ ngx_http_punit_conf_grid(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     value = cf->args->elts;
     pmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_punit_module);
 
-    *field = ngx_http_punit_grid_create(cf, &pmcf->grids, &value[1]);
+    *field = ngx_http_punit_grid_upstream_add(cf, &pmcf->grids, &value[1]);
 
     return (*field) ? NGX_CONF_OK : NGX_CONF_ERROR;
 }

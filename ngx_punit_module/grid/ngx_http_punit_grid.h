@@ -58,18 +58,21 @@ typedef void (*ngx_http_punit_grid_pt)(ngx_http_request_t *r, void *data,
 
 
 /*
- * Configuration: the servers of "upstream NAME {}" (it may come later in the
- * file) or one server as HOST:PORT or unix:PATH.  grids: a member of the main
+ * ngx_http_punit_grid_upstream.c, from the configuration to servers.
+ *
+ * A grid has the servers of "upstream NAME {}" (it may come later in the file)
+ * or one server as HOST:PORT or unix:PATH.  grids: a member of the main
  * configuration, NULL at first, that keeps all grids.  Equal values give the
  * same grid.  NULL after a mistake, which was logged.
  */
 
-ngx_http_punit_grid_t *ngx_http_punit_grid_create(ngx_conf_t *cf,
+ngx_http_punit_grid_t *ngx_http_punit_grid_upstream_add(ngx_conf_t *cf,
     ngx_array_t **grids, ngx_str_t *value);
 
 /* For postconfiguration: finds the servers and computes the continuum. */
 
-ngx_int_t ngx_http_punit_grid_init(ngx_conf_t *cf, ngx_array_t *grids);
+ngx_int_t ngx_http_punit_grid_upstream_init(ngx_conf_t *cf,
+    ngx_array_t *grids);
 
 /* For exit_process: closes what is open.  grids may be NULL. */
 
@@ -94,7 +97,7 @@ ngx_int_t ngx_http_punit_grid_get(ngx_http_punit_grid_t *grid,
 
 /*
  * What all workers have seen of a server, in shared memory.  A server gets its
- * place when the zone is made or taken over, before there are workers.
+ * node when the zone is made or taken over, before there are workers.
  */
 
 typedef struct {
@@ -122,12 +125,12 @@ ngx_int_t ngx_http_punit_grid_view(ngx_array_t *grids, ngx_uint_t i,
     ngx_http_punit_grid_view_t *view);
 
 /*
- * Gives each server its place among NGX_HTTP_PUNIT_GRID_SERVERS_MAX.  A known
- * server keeps its place.  A new one takes a place that the last
- * configurations did not name.
+ * ngx_http_punit_grid_node.c: gives each server its node, one of
+ * NGX_HTTP_PUNIT_GRID_SERVERS_MAX.  A known server keeps its node.  A new one
+ * takes a node that the last configurations did not name.
  */
 
-void ngx_http_punit_grid_place(ngx_array_t *grids,
+void ngx_http_punit_grid_node_assign(ngx_array_t *grids,
     ngx_http_punit_grid_node_t *nodes);
 
 

@@ -1,7 +1,8 @@
 
 /*
  * One memcached server as a worker process sees it: its connections, what is
- * asked on them, and whether to pause.  Only the grid includes this.
+ * asked on them, and whether to pause.  And the grid, which is made of such
+ * servers.  Only the grid includes this.
  */
 
 
@@ -14,6 +15,7 @@
 #include <ngx_event.h>
 #include <ngx_event_connect.h>
 #include <ngx_http_punit_grid.h>
+#include <ngx_http_punit_ketama.h>
 #include <ngx_http_punit_memcached.h>
 
 
@@ -106,6 +108,15 @@ struct ngx_http_punit_grid_server_s {
     void                           *probe;     /* the op that tries it again */
 
     ngx_http_punit_grid_node_t     *node;      /* of all processes */
+};
+
+
+struct ngx_http_punit_grid_s {
+    ngx_http_upstream_srv_conf_t   *uscf;
+    ngx_http_punit_grid_server_t   *servers;
+    ngx_uint_t                      nservers;
+    ngx_http_punit_ketama_point_t  *points;    /* NULL: one server */
+    ngx_uint_t                      npoints;
 };
 
 

@@ -53,7 +53,7 @@ ngx_http_punit_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
     pmcf = zone->pmcf;
 
-    ngx_http_punit_grid_place(pmcf->grids, zone->sh->servers);
+    ngx_http_punit_grid_node_assign(pmcf->grids, zone->sh->servers);
 
     fresh = (zone->sh->npeers == 0);
 

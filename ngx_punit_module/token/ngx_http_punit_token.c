@@ -7,7 +7,7 @@
 
 #include <ngx_http_punit.h>
 #include <ngx_http_punit_header.h>
-#include <ngx_http_punit_judge.h>
+#include <ngx_http_punit_verdict.h>
 #include <ngx_http_punit_named_claim.h>
 #include <ngx_http_punit_problem.h>
 #include <ngx_http_punit_shm.h>
@@ -17,7 +17,7 @@
 
 static ngx_int_t ngx_http_punit_token_cookie(ngx_http_request_t *r,
     ngx_str_t *name, ngx_str_t *token);
-static ngx_http_punit_judge_memo_t *ngx_http_punit_token_memo(
+static ngx_http_punit_verdict_memo_t *ngx_http_punit_token_memo(
     ngx_connection_t *c);
 static void ngx_http_punit_token_memo_cleanup(void *data);
 
@@ -153,11 +153,11 @@ ngx_http_punit_token_step(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 
     zone = ngx_http_punit_zone(pmcf);
 
-    rc = ngx_http_punit_judge(r->pool, zone->sh->verdict_cache, zone->shpool,
-                              ctx->peer ? NULL
-                                  : ngx_http_punit_token_memo(r->connection),
-                              pmcf->keys, &plcf->policy, &token,
-                              &ctx->token.claims, &reason);
+    rc = ngx_http_punit_verdict(r->pool, zone->sh->verdict_cache, zone->shpool,
+                                ctx->peer ? NULL
+                                   : ngx_http_punit_token_memo(r->connection),
+                                pmcf->keys, &plcf->policy, &token,
+                                &ctx->token.claims, &reason);
 
     if (rc == NGX_OK) {
         ctx->token.verdict = "ok";
@@ -200,11 +200,11 @@ ngx_http_punit_token_step(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
  * harm.
  */
 
-static ngx_http_punit_judge_memo_t *
+static ngx_http_punit_verdict_memo_t *
 ngx_http_punit_token_memo(ngx_connection_t *c)
 {
-    ngx_pool_cleanup_t           *cln;
-    ngx_http_punit_judge_memo_t  *memo;
+    ngx_pool_cleanup_t             *cln;
+    ngx_http_punit_verdict_memo_t  *memo;
 
     for (cln = c->pool->cleanup; cln; cln = cln->next) {
         if (cln->handler == ngx_http_punit_token_memo_cleanup) {
@@ -212,7 +212,7 @@ ngx_http_punit_token_memo(ngx_connection_t *c)
         }
     }
 
-    cln = ngx_pool_cleanup_add(c->pool, sizeof(ngx_http_punit_judge_memo_t));
+    cln = ngx_pool_cleanup_add(c->pool, sizeof(ngx_http_punit_verdict_memo_t));
     if (cln == NULL) {
         return NULL;
     }
@@ -221,7 +221,7 @@ ngx_http_punit_token_memo(ngx_connection_t *c)
 
     memo = cln->data;
 
-    ngx_memzero(memo, sizeof(ngx_http_punit_judge_memo_t));
+    ngx_memzero(memo, sizeof(ngx_http_punit_verdict_memo_t));
     memo->pool = c->pool;
 
     return memo;

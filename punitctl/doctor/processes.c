@@ -123,7 +123,7 @@ look_at_address(doctor_t *doctor, const char *setting, const char *process)
                    pool_printf("give the machine the address, or change %s", setting),
                    "%s is no address of this machine", address);
     } else if (runs) {
-        doctor_say(doctor, DOCTOR_FAIL, pool_printf("see log/%s.log", process),
+        doctor_say(doctor, DOCTOR_FAIL, pool_printf("see %s", supervise_log(doctor->unit, process)),
                    "%s: %s runs and does not listen there", address, process);
     } else {
         doctor_say(doctor, DOCTOR_OK, NULL, "%s: free for %s", address, process);

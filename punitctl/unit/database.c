@@ -7,6 +7,7 @@
 #include "lib/pg/conninfo.h"
 #include "lib/pg/wire.h"
 #include "punitctl/pool.h"
+#include "punitctl/unit/supervise_systemd.h"
 
 #define OPEN_MS  5000
 #define WHY_SIZE 512
@@ -68,8 +69,8 @@ database_open(const unit_t *unit, const char *role, const char *database)
                                database != NULL ? database : ""),
                    why, sizeof(why));
     if (db == NULL) {
-        output_problem("database-down", "no PostgreSQL: %s; is it running? See %s/log/postgres.log",
-                       why, unit->dir);
+        output_problem("database-down", "no PostgreSQL: %s; is it running? See %s", why,
+                       supervise_log(unit, "postgres"));
     }
     return db;
 }

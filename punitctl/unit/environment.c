@@ -4,8 +4,8 @@
 
 #include "punitctl/pool.h"
 #include "punitctl/unit/address.h"
-#include "punitctl/unit/admin.h"
-#include "punitctl/unit/public.h"
+#include "punitctl/unit/nginx_admin.h"
+#include "punitctl/unit/nginx_public.h"
 
 #define SETTINGS_MOST 160
 
@@ -69,8 +69,8 @@ check_addresses(const unit_t *unit)
         unit_setting(unit, "PUNIT_HTTP"),
         unit_setting(unit, "PUNIT_LISTENER"),
         unit_setting(unit, "PUNIT_PG_LISTEN"),
-        public_https(unit),
-        admin_address(unit),
+        nginx_public_https(unit),
+        nginx_admin_address(unit),
     };
 
     for (size_t i = 0; i < sizeof(addresses) / sizeof(*addresses); i++) {
@@ -96,13 +96,13 @@ check_addresses(const unit_t *unit)
 static bool
 check(const unit_t *unit)
 {
-    const char *problem = public_problem(unit);
+    const char *problem = nginx_public_problem(unit);
 
     if (problem != NULL) {
         output_problem("bad-setting", "%s", problem);
         return false;
     }
-    if (public_https(unit) != NULL
+    if (nginx_public_https(unit) != NULL
         && (unit_setting(unit, "PUNIT_HTTPS_CERT") == NULL
             || unit_setting(unit, "PUNIT_HTTPS_KEY") == NULL))
     {
@@ -111,7 +111,7 @@ check(const unit_t *unit)
                        " and --https-key");
         return false;
     }
-    return check_addresses(unit) && admin_valid(unit);
+    return check_addresses(unit) && nginx_admin_valid(unit);
 }
 
 

@@ -280,13 +280,35 @@ file_real(const char *path)
 
 
 char *
+file_link_target(const char *path)
+{
+    char        target[PATH_MAX];
+    ssize_t     n = readlink(path, target, sizeof(target) - 1);
+    const char *name = strrchr(path, '/');
+
+    if (n <= 0) {
+        return NULL;
+    }
+    target[n] = '\0';
+    return target[0] == '/' || name == NULL
+               ? pool_printf("%s", target)
+               : pool_printf("%.*s/%s", (int) (name - path), path, target);
+}
+
+
+char *
 file_absolute(const char *path)
 {
-    char  here[PATH_MAX];
-    char *real = file_real(path);
+    char        here[PATH_MAX];
+    char       *real = file_real(path);
+    const char *target;
 
     if (real != NULL) {
         return real;
+    }
+    target = file_link_target(path);
+    if (target != NULL) {
+        path = target;
     }
     if (path[0] == '/' || getcwd(here, sizeof(here)) == NULL) {
         return pool_printf("%s", path);

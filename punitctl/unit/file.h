@@ -53,7 +53,10 @@ file_result_t file_make_directory(const char *path, mode_t mode);
 /* The path without links and dots. NULL if the file does not exist. */
 char *file_real(const char *path);
 
-/* An absolute spelling of a path that need not exist yet. */
+/* Where a link leads to, which need not exist. NULL: the path is no link. */
+char *file_link_target(const char *path);
+
+/* An absolute spelling of a path that need not exist yet. A link to nothing gives its target. */
 char *file_absolute(const char *path);
 
 #endif

@@ -102,17 +102,19 @@ keys_publish(const unit_t *unit)
 }
 
 
+/* The keys of others. held: this unit has said that it accepts the key. */
+#define FOREIGN                                                                                  \
+    "select k.kid, k.pem, exists (select from punit.unit_key_held h where h.kid = k.kid"         \
+    " and h.origin_unit = punit.self()) as held from punit.unit_key k"                           \
+    " where k.origin_unit <> punit.self() and k.kid ~ ('^' || k.origin_unit || '-[1-9][0-9]*$')" \
+    " and k.kid not in (select kid from punit.over_keys()) order by k.kid"
+
+
+/* *news: how many of them NGINX may not have read yet. */
 static bool
-write_keys(const unit_t *unit, PGconn *db, int *changed)
+write_keys(const unit_t *unit, const PGresult *keys, int *news)
 {
-    PGresult *keys =
-        database_query(db, NULL,
-                       "select kid, pem from punit.unit_key"
-                       " where origin_unit <> punit.self()"
-                       " and kid ~ ('^' || origin_unit || '-[1-9][0-9]*$')"
-                       " and kid not in (select kid from punit.over_keys()) order by kid",
-                       0, NULL);
-    bool ok = keys != NULL;
+    bool ok = true;
 
     for (int i = 0; ok && i < PQntuples(keys); i++) {
         const char   *kid = database_field(keys, i, "kid");
@@ -126,11 +128,23 @@ write_keys(const unit_t *unit, PGconn *db, int *changed)
         result = file_write(public_file(unit, kid), pem, strlen(pem), 0644);
         if (result == FILE_WRITTEN) {
             output_line("key %s is here now", kid);
-            ++*changed;
         }
-        ok = result != FILE_FAILED && hold(db, kid);
+        *news += result == FILE_WRITTEN || *database_field(keys, i, "held") != 't';
+        ok = result != FILE_FAILED;
     }
-    PQclear(keys);
+    return ok;
+}
+
+
+static bool
+hold_keys(PGconn *db, const PGresult *keys)
+{
+    bool ok = true;
+
+    for (int i = 0; ok && i < PQntuples(keys); i++) {
+        ok = !signing_key_public_valid(database_field(keys, i, "pem"))
+             || hold(db, database_field(keys, i, "kid"));
+    }
     return ok;
 }
 
@@ -168,57 +182,74 @@ keys_use(const unit_t *unit, const char *kid)
 }
 
 
+/* NGINX reads the keys before a row says that it has them. So the next call finds what a reload
+ * that failed left. */
 bool
 keys_sync(const unit_t *unit, int *changed)
 {
-    PGconn *db = database_open(unit, "postgres", NULL);
-    bool    ok;
+    PGconn   *db = database_open(unit, "postgres", NULL);
+    PGresult *keys = db != NULL ? database_query(db, NULL, FOREIGN, 0, NULL) : NULL;
+    bool      ok;
 
     *changed = 0;
-    ok = db != NULL && write_keys(unit, db, changed);
-    PQfinish(db);
-    return ok && (*changed == 0 || keys_reload(unit));
-}
-
-
-/* Removes the files and rows of the keys that are over. */
-static bool
-drop_over(const unit_t *unit, PGconn *db, int *dropped)
-{
-    PGresult *keys = database_query(db, NULL, "select kid from punit.over_keys()", 0, NULL);
-    bool      ok = keys != NULL;
-
-    for (int i = 0; ok && i < PQntuples(keys); i++) {
-        const char *kid = database_field(keys, i, "kid");
-
-        /* The file goes first: without the row no call would find it. */
-        if (file_remove(public_file(unit, kid))) {
-            output_line("key %s is over; removed", kid);
-            ++*dropped;
-        } else if (errno != ENOENT) {
-            output_problem("key", "cannot remove the key %s: %m", kid);
-            ok = false;
-        }
-        ok = ok && database_run(db, "select punit.drop_key($1)", 1, &kid);
-    }
+    ok = keys != NULL && write_keys(unit, keys, changed) && (*changed == 0 || keys_reload(unit))
+         && hold_keys(db, keys);
     PQclear(keys);
+    PQfinish(db);
     return ok;
 }
 
 
+/* *dropped: how many of the keys NGINX may still have. */
+static bool
+remove_files(const unit_t *unit, const PGresult *keys, int *dropped)
+{
+    bool ok = true;
+
+    for (int i = 0; i < PQntuples(keys); i++) {
+        const char *kid = database_field(keys, i, "kid");
+        bool        removed = file_remove(public_file(unit, kid));
+
+        if (removed) {
+            output_line("key %s is over; removed", kid);
+        } else if (errno != ENOENT) {
+            output_problem("key", "cannot remove the key %s: %m", kid);
+            ok = false;
+        }
+        *dropped += removed || *database_field(keys, i, "held") == 't';
+    }
+    return ok;
+}
+
+
+static bool
+drop_rows(PGconn *db, const PGresult *keys)
+{
+    bool ok = true;
+
+    for (int i = 0; ok && i < PQntuples(keys); i++) {
+        ok = database_run(db, "select punit.drop_key($1)", 1,
+                          (const char *const[]){ database_field(keys, i, "kid") });
+    }
+    return ok;
+}
+
+
+/* The rows go last: they say that NGINX has the keys. */
 bool
 keys_drop(const unit_t *unit, PGconn *db, const char **until)
 {
-    int         dropped = 0;
-    bool        ok = drop_over(unit, db, &dropped);
-    const char *last = ok ? database_value(db,
-                                           "select date_trunc('second', max(until))"
-                                           " from punit.left_keys()",
-                                           0, NULL)
-                          : NULL;
+    PGresult *keys = database_query(db, NULL, "select kid, held from punit.over_keys()", 0, NULL);
+    int       dropped = 0;
+    bool      ok = keys != NULL && remove_files(unit, keys, &dropped)
+              && (dropped == 0 || keys_reload(unit)) && drop_rows(db, keys);
 
-    *until = last;
-    return ok && (dropped == 0 || keys_reload(unit));
+    *until =
+        ok ? database_value(db, "select " DATABASE_TIME("max(until)") " from punit.left_keys()", 0,
+                            NULL)
+           : NULL;
+    PQclear(keys);
+    return ok;
 }
 
 

@@ -6,13 +6,13 @@
 #include <unistd.h>
 
 #include "punitctl/pool.h"
-#include "punitctl/unit/admin.h"
+#include "punitctl/unit/conffile.h"
 #include "punitctl/unit/installation.h"
+#include "punitctl/unit/nginx_admin.h"
+#include "punitctl/unit/nginx_public.h"
 #include "punitctl/unit/process.h"
-#include "punitctl/unit/public.h"
 #include "punitctl/unit/services.h"
 #include "punitctl/unit/template.h"
-#include "punitctl/unit/written.h"
 
 /* Kept FastCGI connections of all NGINX workers to one service. Each holds a thread of the service
  * (64 of them, PUNIT_THREADS). The threads that are left serve bursts. */
@@ -144,8 +144,8 @@ write_http(const unit_t *unit, const service_t *services, size_t count)
     const template_value_t values[] = {
         { "GRIDS", grid != NULL && tokens != NULL ? pool_printf("%s%s", grid, tokens) : NULL },
         { "SERVICES", upstreams },
-        { "ADMIN_NAMES", admin_names(unit) },
-        { "TO_HTTPS", public_map(unit) },
+        { "ADMIN_NAMES", nginx_admin_names(unit) },
+        { "TO_HTTPS", nginx_public_map(unit) },
         { NULL, NULL },
     };
 
@@ -208,7 +208,7 @@ write_locations(const unit_t *unit, const service_t *services, size_t count)
 static file_result_t
 write_admin(const unit_t *unit)
 {
-    const char            *address = admin_address(unit);
+    const char            *address = nginx_admin_address(unit);
     const template_value_t values[] = {
         { "ADMIN_LISTEN", address != NULL ? pool_printf("listen  %s;", address) : "" },
         { NULL, NULL },
@@ -237,7 +237,7 @@ copy_conf(const unit_t *unit)
         if (content == NULL) {
             return FILE_FAILED;
         }
-        results[i] = written_file(unit, pool_printf("nginx/%s", copied[i]), content, size, 0644);
+        results[i] = conffile_write(unit, pool_printf("nginx/%s", copied[i]), content, size, 0644);
     }
     return file_result_of(results, sizeof(results) / sizeof(*results));
 }
@@ -279,7 +279,7 @@ nginx_write(const unit_t *unit)
         write_locations(unit, services, count),
         write_main(unit),
         write_http(unit, services, count),
-        public_write(unit, nginx_is(1, 25, 1)),
+        nginx_public_write(unit, nginx_is(1, 25, 1)),
         write_admin(unit),
         template_write(unit, "nginx/listener.conf", NULL, "nginx/unit/listener.conf", 0644),
         /* nginx.conf includes peers.conf, which only `unit add` fills. */

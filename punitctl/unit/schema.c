@@ -7,7 +7,7 @@
 #include "punitctl/unit/database.h"
 #include "punitctl/unit/schema_object.h"
 #include "punitctl/unit/schema_tree.h"
-#include "punitctl/unit/script.h"
+#include "punitctl/unit/sql_script.h"
 
 typedef struct {
     PGconn              *db;
@@ -133,7 +133,7 @@ apply_tables(upgrade_t *upgrade)
         if (known != NULL) {
             continue;
         }
-        if (script_run(upgrade->db, file->name, file->script, &error) != SCRIPT_DONE) {
+        if (sql_script_run(upgrade->db, file->name, file->script, &error) != SQL_SCRIPT_DONE) {
             output_problem("schema", "%s", error);
             return false;
         }
@@ -147,21 +147,22 @@ apply_tables(upgrade_t *upgrade)
 
 
 /* Runs a file in a savepoint. */
-static script_result_t
+static sql_script_result_t
 try_file(PGconn *db, const schema_file_t *file, const char **error)
 {
-    script_result_t result;
+    sql_script_result_t result;
 
     if (!database_run(db, "savepoint file", 0, NULL)) {
         *error = file->name;
-        return SCRIPT_FAILED;
+        return SQL_SCRIPT_FAILED;
     }
-    result = script_run(db, file->name, file->script, error);
-    if (result == SCRIPT_DONE) {
-        return database_run(db, "release savepoint file", 0, NULL) ? SCRIPT_DONE : SCRIPT_FAILED;
+    result = sql_script_run(db, file->name, file->script, error);
+    if (result == SQL_SCRIPT_DONE) {
+        return database_run(db, "release savepoint file", 0, NULL) ? SQL_SCRIPT_DONE
+                                                                   : SQL_SCRIPT_FAILED;
     }
     if (!database_run(db, "rollback to savepoint file", 0, NULL)) {
-        return SCRIPT_FAILED;
+        return SQL_SCRIPT_FAILED;
     }
     return result;
 }
@@ -169,26 +170,26 @@ try_file(PGconn *db, const schema_file_t *file, const char **error)
 
 /* One file of functions/. An object that cannot be replaced in place is dropped first, with the
  * others of its file: each that something else depends on stays. */
-static script_result_t
+static sql_script_result_t
 apply_function_file(upgrade_t *upgrade, const schema_file_t *file, const char **error)
 {
-    script_result_t result = try_file(upgrade->db, file, error);
+    sql_script_result_t result = try_file(upgrade->db, file, error);
 
-    if (result == SCRIPT_REPLACE) {
+    if (result == SQL_SCRIPT_REPLACE) {
         const char *kept = NULL;
 
         if (!schema_object_drop_of(upgrade->db, file->name, &kept)) {
-            return SCRIPT_FAILED;
+            return SQL_SCRIPT_FAILED;
         }
         result = try_file(upgrade->db, file, error);
-        if (result == SCRIPT_REPLACE && kept != NULL) {
+        if (result == SQL_SCRIPT_REPLACE && kept != NULL) {
             *error = pool_printf("%s; %s", *error, kept);
         }
     }
-    if (result == SCRIPT_DONE
+    if (result == SQL_SCRIPT_DONE
         && (!record(upgrade, file) || !schema_object_made(upgrade->db, file->name)))
     {
-        return SCRIPT_FAILED;
+        return SQL_SCRIPT_FAILED;
     }
     return result;
 }
@@ -224,14 +225,14 @@ apply_functions(upgrade_t *upgrade)
 
         before = npending;
         for (size_t i = 0; i < npending; i++) {
-            const char     *error = NULL;
-            script_result_t result = apply_function_file(upgrade, pending[i], &error);
+            const char         *error = NULL;
+            sql_script_result_t result = apply_function_file(upgrade, pending[i], &error);
 
-            if (result == SCRIPT_FAILED) {
+            if (result == SQL_SCRIPT_FAILED) {
                 output_problem("schema", "%s", error != NULL ? error : pending[i]->name);
                 return false;
             }
-            if (result != SCRIPT_DONE) {
+            if (result != SQL_SCRIPT_DONE) {
                 first = first != NULL ? first : error;
                 pending[left++] = pending[i];
             }
@@ -277,8 +278,8 @@ check_bodies(const upgrade_t *upgrade)
 
         if (PQresultStatus(result) != PGRES_TUPLES_OK) {
             output_problem("schema", "%s",
-                           script_error(result, PQgetvalue(rows, row, 0),
-                                        file != NULL ? file->script : "", NULL, 1));
+                           sql_script_error(result, PQgetvalue(rows, row, 0),
+                                            file != NULL ? file->script : "", NULL, 1));
             ok = false;
         }
         PQclear(result);

@@ -135,6 +135,16 @@ service_of(const char *name)
 }
 
 
+const char *
+supervise_log(const unit_t *unit, const char *name)
+{
+    if (strcmp(name, "nginx") != 0 && supervise_systemd(unit)) {
+        return pool_printf("`journalctl --unit %s`", service_of(name));
+    }
+    return unit_path(unit, "log/%s.log", name);
+}
+
+
 bool
 supervise_systemd_state(const unit_t *unit, const char *name, supervise_state_t *state)
 {

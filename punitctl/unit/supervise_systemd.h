@@ -15,4 +15,7 @@ bool supervise_systemd(const unit_t *unit);
 /* The state of the process `name`. False: systemd does not run this unit. */
 bool supervise_systemd_state(const unit_t *unit, const char *name, supervise_state_t *state);
 
+/* Where the log of a process is, as the operator looks it up: a command or a file. */
+const char *supervise_log(const unit_t *unit, const char *name);
+
 #endif

@@ -4,8 +4,8 @@
 
 #include "punitctl/output.h"
 #include "punitctl/pool.h"
+#include "punitctl/unit/conffile.h"
 #include "punitctl/unit/installation.h"
-#include "punitctl/unit/written.h"
 
 #define NAME_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZ_"
 
@@ -87,5 +87,5 @@ template_write(const unit_t *unit, const char *name, const template_value_t *val
     if (content == NULL) {
         return FILE_FAILED;
     }
-    return written_file(unit, path, content, strlen(content), mode);
+    return conffile_write(unit, path, content, strlen(content), mode);
 }

@@ -18,7 +18,7 @@ typedef struct {
  * nothing but an empty value is left out. NULL with the reason printed. */
 const char *template_render(const unit_t *unit, const char *name, const template_value_t *values);
 
-/* Renders into the file DIR/<path>, as written_file does. */
+/* Renders into the file DIR/<path>, as conffile_write does. */
 file_result_t template_write(const unit_t *unit, const char *name, const template_value_t *values,
                              const char *path, mode_t mode);
 

@@ -52,8 +52,9 @@ end_older(const unit_t *unit, const char *kid, unsigned long last)
     }
     if (ok) {
         until = database_value(db,
-                               "select date_trunc('second', max(until)) from punit.unit_key_end"
-                               " where origin_unit = punit.self()",
+                               "select " DATABASE_TIME(
+                                   "max(until)") " from punit.unit_key_end"
+                                                 " where origin_unit = punit.self()",
                                0, NULL);
     }
     PQfinish(db);

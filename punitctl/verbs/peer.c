@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "punitctl/pool.h"
-#include "punitctl/unit/admin.h"
+#include "punitctl/unit/nginx_admin.h"
 #include "punitctl/verb.h"
 
 
@@ -13,8 +13,8 @@
 static json_t *
 ask(const unit_t *unit, const char *method, const char *path, const char *body, long *status)
 {
-    request_answer_t answer = admin_request(unit, method, path, body);
-    json_t          *json = answer.status != 0 ? json_loads(answer.body, 0, NULL) : NULL;
+    http_request_answer_t answer = nginx_admin_request(unit, method, path, body);
+    json_t               *json = answer.status != 0 ? json_loads(answer.body, 0, NULL) : NULL;
 
     *status = answer.status;
     if (answer.status == 0) {

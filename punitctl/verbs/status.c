@@ -17,8 +17,8 @@
 #include "punitctl/unit/certificate_list.h"
 #include "punitctl/unit/database.h"
 #include "punitctl/unit/disk.h"
-#include "punitctl/unit/front.h"
 #include "punitctl/unit/grid.h"
+#include "punitctl/unit/nginx_state.h"
 #include "punitctl/unit/supervise.h"
 #include "punitctl/verb.h"
 
@@ -168,8 +168,13 @@ gather_database(json_t *all, PGconn *db, bool *good)
                            " order by 1");
     json_object_set_new(all, "messages", messages);
     json_object_set_new(all, "drain",
-                        row_of(db, "select to_unit as to, began_at as since, owned, remaining as"
-                                   " \"left\" from punit.drain"));
+                        row_of(db, "select to_unit as to, " DATABASE_TIME(
+                                       "began_at") " as since, owned, remaining as \"left\""
+                                                   " from punit.drain"));
+    json_object_set_new(all, "leave",
+                        row_of(db, "select " DATABASE_TIME(
+                                       "left_at") " as since from punit.me where left_at is not"
+                                                  " null"));
     json_object_set_new(all, "keys",
                         row_of(db, "select (select k.kid from punit.unit_key k where"
                                    " k.origin_unit = punit.self() and not exists (select from"
@@ -193,7 +198,7 @@ gather(const unit_t *unit, bool *good)
                             "processes", processes(unit, good));
 
     json_object_set_new(all, "grid", grid_state(unit, good));
-    json_object_set_new(all, "front", front_state(unit, good));
+    json_object_set_new(all, "front", nginx_state(unit, good));
     json_object_set_new(all, "disk", disk_state(unit, good));
     *good = *good && certificate_list_good(certificates);
     json_object_set_new(all, "certificates", certificates);
@@ -328,6 +333,16 @@ print_drain(const json_t *drain)
 
 
 static void
+print_leave(const json_t *leave)
+{
+    if (json_is_object(leave)) {
+        print_line("leave", pool_printf("taken %s: nothing begins here any more",
+                                        output_value(leave, "since")));
+    }
+}
+
+
+static void
 print(const json_t *all)
 {
     static const char *const process[] = { "name", "state", "pid", "up_s", "restarts", "result" };
@@ -350,6 +365,7 @@ print(const json_t *all)
     print_line("keys", pool_printf("%s signs, %s held", output_value(keys, "signs"),
                                    output_value(keys, "held")));
     print_drain(json_object_get(all, "drain"));
+    print_leave(json_object_get(all, "leave"));
     print_numbers("users", json_object_get(all, "users"));
     print_numbers("moves", json_object_get(all, "moves"));
     print_numbers("generations", json_object_get(all, "generations"));

@@ -7,11 +7,11 @@
 #include "punitctl/mesh/introduction.h"
 #include "punitctl/mesh/join.h"
 #include "punitctl/mesh/peer_add.h"
+#include "punitctl/unit/conffile.h"
 #include "punitctl/unit/database.h"
 #include "punitctl/unit/file.h"
-#include "punitctl/unit/recall.h"
+#include "punitctl/unit/old_release.h"
 #include "punitctl/unit/units_file.h"
-#include "punitctl/unit/written.h"
 #include "punitctl/verb.h"
 #include "punitctl/wait.h"
 
@@ -49,7 +49,7 @@ add_file(const unit_t *unit, const char *path, const unit_address_t *units, size
     }
     output_fact("peers", json_integer((json_int_t) count - 1));
     output_line("now `punitctl mesh join` here, after `punitctl unit add` at the others");
-    return written_end(unit);
+    return conffile_end(unit);
 }
 
 
@@ -70,7 +70,7 @@ add_invited(const unit_t *unit, const char *id, double limit)
         status = join_mesh(unit, db, limit, id);
     }
     PQfinish(db);
-    return status == EXIT_OK ? written_end(unit) : status;
+    return status == EXIT_OK ? conffile_end(unit) : status;
 }
 
 
@@ -91,9 +91,9 @@ verb_unit_add(const arguments_t *arguments)
     if (!invited && (units = units_file_read(operand, &count)) == NULL) {
         return EXIT_FAILED;
     }
-    if (!unit_open(&unit, arguments) || !recall_release(&unit)) {
+    if (!unit_open(&unit, arguments) || !old_release_note(&unit)) {
         return EXIT_FAILED;
     }
-    written_force(arguments_value(arguments, "force") != NULL);
+    conffile_force(arguments_value(arguments, "force") != NULL);
     return invited ? add_invited(&unit, operand, limit) : add_file(&unit, operand, units, count);
 }

@@ -6,27 +6,27 @@
 #include <sys/stat.h>
 
 #include "punitctl/mesh/arbiters.h"
-#include "punitctl/mesh/welcome.h"
+#include "punitctl/mesh/invited.h"
 #include "punitctl/pool.h"
 #include "punitctl/unit/authority.h"
 #include "punitctl/unit/certificate.h"
 #include "punitctl/unit/cluster.h"
+#include "punitctl/unit/conffile.h"
 #include "punitctl/unit/database.h"
 #include "punitctl/unit/environment.h"
 #include "punitctl/unit/installation.h"
 #include "punitctl/unit/keys.h"
-#include "punitctl/unit/listens.h"
 #include "punitctl/unit/nginx.h"
+#include "punitctl/unit/nginx_addresses.h"
+#include "punitctl/unit/nginx_public.h"
+#include "punitctl/unit/old_release.h"
 #include "punitctl/unit/owners.h"
 #include "punitctl/unit/pepper.h"
 #include "punitctl/unit/process.h"
-#include "punitctl/unit/public.h"
-#include "punitctl/unit/recall.h"
 #include "punitctl/unit/schema.h"
 #include "punitctl/unit/seed.h"
 #include "punitctl/unit/signing_key.h"
 #include "punitctl/unit/supervise.h"
-#include "punitctl/unit/written.h"
 #include "punitctl/verb.h"
 
 
@@ -152,7 +152,7 @@ check_certificates(const unit_t *unit, const given_files_t *given)
     {
         return false;
     }
-    if (certificate.pem == NULL && public_https(unit) != NULL) {
+    if (certificate.pem == NULL && nginx_public_https(unit) != NULL) {
         certificate.path = unit_setting(unit, "PUNIT_HTTPS_CERT");
         certificate.pem = file_read(certificate.path, NULL);
         key.path = unit_setting(unit, "PUNIT_HTTPS_KEY");
@@ -315,7 +315,7 @@ begin(const unit_t *unit, const beginning_t *beginning)
     }
     db = database_open(unit, "postgres", NULL);
     ok =
-        db != NULL && (beginning->new ? begin_new(db) : welcome_join(unit, db, &beginning->invite));
+        db != NULL && (beginning->new ? begin_new(db) : invited_join(unit, db, &beginning->invite));
     PQfinish(db);
     return ok;
 }
@@ -364,7 +364,7 @@ tell_servers(const unit_t *unit, bool certificates, bool settings)
 static bool
 write_configuration(const unit_t *unit, int *kept)
 {
-    const char *before = listens_read(unit);
+    const char *before = nginx_addresses_read(unit);
 
     if (!step(nginx_write(unit), kept,
               pool_printf("wrote nginx/ for %s, peers on %s", unit_setting(unit, "PUNIT_HTTP"),
@@ -372,7 +372,7 @@ write_configuration(const unit_t *unit, int *kept)
     {
         return false;
     }
-    listens_tell(unit, before);
+    nginx_addresses_tell(unit, before);
     return step(supervise_write(unit), kept, "wrote the run scripts in sv/");
 }
 
@@ -461,7 +461,8 @@ directory_of(const arguments_t *arguments)
     const char *by;
     const char *dir = unit_directory(arguments, &by);
 
-    if (strcmp(dir, UNIT_DIRECTORY) == 0 && file_real(dir) == NULL) {
+    if (strcmp(dir, UNIT_DIRECTORY) == 0 && file_real(dir) == NULL && file_link_target(dir) == NULL)
+    {
         output_error("where is the unit to live? %s, and there is no " UNIT_DIRECTORY
                      ", which the package makes: give --dir DIR",
                      by);
@@ -515,7 +516,7 @@ verb_unit_init(const arguments_t *arguments)
             given_environment.http = beginning.invite.unit.http;
         }
         /* A unit with a database has been let in before, and goes on. */
-        if (!file_exists(unit_path(&unit, "pg/PG_VERSION")) && !welcome_ask(&beginning.invite)) {
+        if (!file_exists(unit_path(&unit, "pg/PG_VERSION")) && !invited_ask(&beginning.invite)) {
             return EXIT_FAILED;
         }
     }
@@ -533,9 +534,9 @@ verb_unit_init(const arguments_t *arguments)
         return output_problem("no-rights", "the directory is out of reach of the user %s",
                               process_user());
     }
-    written_force(arguments_value(arguments, "force") != NULL);
+    conffile_force(arguments_value(arguments, "force") != NULL);
     if (!environment_make(&unit, &given_environment) || !check_certificates(&unit, &given)
-        || !recall_release(&unit)
+        || !old_release_note(&unit)
         || !step(make_directories(&unit), &kept,
                  pool_printf("made the directories in %s", unit.dir))
         || !step(owners_give(&unit), &kept, "gave the files to the users of their programs"))
@@ -560,5 +561,5 @@ verb_unit_init(const arguments_t *arguments)
     }
     output_fact("kept", json_integer(kept));
     output_line("unit %s is ready; %d of the steps found their work done", unit.id, kept);
-    return written_end(&unit);
+    return conffile_end(&unit);
 }

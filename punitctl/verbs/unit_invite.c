@@ -11,10 +11,10 @@
 #include "punitctl/pool.h"
 #include "punitctl/unit/address.h"
 #include "punitctl/unit/authority.h"
+#include "punitctl/unit/caller_file.h"
 #include "punitctl/unit/certificate.h"
 #include "punitctl/unit/database.h"
 #include "punitctl/unit/invite.h"
-#include "punitctl/unit/scribe.h"
 #include "punitctl/verb.h"
 
 #define DAYS_MOST 365
@@ -153,10 +153,10 @@ invite_here(const arguments_t *arguments, invite_t *invite, const authority_t *a
 int
 verb_unit_invite(const arguments_t *arguments)
 {
-    invite_t    invite = { 0 };
-    const char *by, *ca = arguments_value(arguments, "ca"), *file, *text, *proof;
-    authority_t authority;
-    scribe_t    scribe;
+    invite_t      invite = { 0 };
+    const char   *by, *ca = arguments_value(arguments, "ca"), *file, *text, *proof;
+    authority_t   authority;
+    caller_file_t writer;
 
     if (!read_address(arguments, &invite.unit)
         || (invite.expires = expiry(arguments_value(arguments, "days"))) == NULL)
@@ -178,13 +178,13 @@ verb_unit_invite(const arguments_t *arguments)
     }
     /* A letter that the units' authority can open proves that this is the one. */
     proof = authority_seal(&authority, invite.unit.id);
-    if (proof == NULL || !scribe_begin(&scribe, file)) {
+    if (proof == NULL || !caller_file_begin(&writer, file)) {
         authority_close(&authority);
         return EXIT_FAILED;
     }
     text = invite_here(arguments, &invite, &authority, proof);
     authority_close(&authority);
-    if (!scribe_end(&scribe, text) || text == NULL) {
+    if (!caller_file_end(&writer, text) || text == NULL) {
         return EXIT_FAILED;
     }
     output_fact("file", json_string(file_absolute(file)));

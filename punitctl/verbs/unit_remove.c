@@ -15,10 +15,10 @@
 #include "punitctl/mesh/peers.h"
 #include "punitctl/mesh/subscription.h"
 #include "punitctl/pool.h"
+#include "punitctl/unit/conffile.h"
 #include "punitctl/unit/database.h"
 #include "punitctl/unit/keys.h"
-#include "punitctl/unit/recall.h"
-#include "punitctl/unit/written.h"
+#include "punitctl/unit/old_release.h"
 #include "punitctl/verb.h"
 #include "punitctl/wait.h"
 
@@ -382,7 +382,7 @@ remove_here(removal_t *removal)
     const char *subscription = pool_printf("punit_from_%s", removal->id);
 
     if (!forget(removal) || !peer_add_nginx(&removal->unit, removal->db, removal->id)
-        || written_end(&removal->unit) != EXIT_OK
+        || conffile_end(&removal->unit) != EXIT_OK
         || (subscription_exists(removal->db, subscription)
             && !subscription_drop(removal->db, subscription))
         || !shut_out(removal))
@@ -405,8 +405,7 @@ drop_keys(removal_t *removal)
         return false;
     }
     if (until != NULL) {
-        output_line("its keys stay until its last token ends; after %s"
-                    " `punitctl keys sync` removes them",
+        output_line("its keys stay until its last token ends; the mover removes them after %s",
                     until);
     }
     return true;
@@ -459,10 +458,10 @@ verb_unit_remove(const arguments_t *arguments)
     if (!unit_id_check(removal.id)) {
         return EXIT_USAGE;
     }
-    if (!unit_open(&removal.unit, arguments) || !recall_release(&removal.unit)) {
+    if (!unit_open(&removal.unit, arguments) || !old_release_note(&removal.unit)) {
         return EXIT_FAILED;
     }
-    written_force(arguments_value(arguments, "force") != NULL);
+    conffile_force(arguments_value(arguments, "force") != NULL);
     removal.db = database_open(&removal.unit, "postgres", NULL);
     ok = removal.db != NULL && run(&removal);
     PQfinish(removal.db);

@@ -51,7 +51,7 @@ while ($table
 {
     my ($name, $type, $setter, $field, $post) = ($1, $2, $3, $5, $6);
     my ($count) = $type =~ /NGX_CONF_(\w+)/;
-    ($field) = $setter =~ /ngx_http_punit_conf_(?:unit_|scope_)?(\w+)/ if !$field;
+    ($field) = $setter =~ /ngx_http_punit_conf_(?:unit_|access_)?(\w+)/ if !$field;
     $real{$name} = {
         contexts => [map { @{ $contexts{$_} // [] } } split /\|/, $type],
         count => $counts{$count}, setter => $setter, field => $field, post => $post,

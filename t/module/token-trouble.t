@@ -12,7 +12,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 my $units = Punit::Units->start(units => ['eu', 'us'],
-    env => { PUNIT_GRID_MEMORY => 8, PUNIT_MOVE_AFTER => 1000 });
+    env => { PUNIT_GRID_MEMORY => 8, PUNIT_MOVE_AFTER => 64 });
 my $tokens = $units->memcached('us', 'tokens');
 
 my $good = Punit::User->register($units, 'eu');

@@ -119,6 +119,15 @@ my @fixed = (
 );
 found(deadlines => 't/worker/log.t', line($_->[0]), $_->[1], "$_->[1] in a test") for @fixed;
 
+found(
+    folders => 'workers/lib/new/new.c',
+    sub { make_path(dirname($_[0])); spew($_[0], "int x;\n") },
+    'no row of CONTRIBUTING.md names the folder workers/lib/new/',
+    'a folder that no row describes'
+);
+found(folders => 'CONTRIBUTING.md', line('| `workers/gone/` | nothing |'),
+    'workers/gone/ is no folder', 'a row of a folder that is gone');
+
 found(services => 'conf/services', line('profile /again'), 'profile is listed twice',
     'a service that is listed twice');
 found(services => 'conf/services', line('nowhere /nowhere'), 'workers/nowhere has no C file',

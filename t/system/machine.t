@@ -67,7 +67,6 @@ my $document =
 
 # Commands that are not run here, and why.
 my @excluded = (
-    [qr/^punitctl keys retire KID$/ => 'no key is stolen here; t/units/keys.t retires one'],
     [qr/^make install prefix=/ => 'a machine without the packages: t/system/deb.t'],
     [qr/^sv / => 'units under runit: t/units/maintenance.t'],
     [qr/^certbot / => 'no server of ACME is here: t/units/https.t'],
@@ -179,7 +178,7 @@ sub put_packages {
 }
 my @former = former_release(directory('former'), @debs);
 put_packages($bare, @former);
-my ($install, $init, $enable) = $document->steps('A unit from nothing');
+my ($install, $init, $enable, $register) = $document->steps('A unit from nothing');
 paste($bare, $install);
 stop_unless_good('the packages are not installed');
 
@@ -219,6 +218,7 @@ machine('eu');
 paste($machine{eu}, $_) for $init, $enable;
 all_run($machine{eu}, 'each part of the unit runs');
 stop_unless_good('eu does not run');
+like(paste($machine{eu}, $register), qr/"access_token":/, 'which registers a user');
 my $ben = Punit::User->register($fronts, 'eu');
 is($ben->post('eu')->{status}, 201, 'a system of one unit registers users, who write');
 paste_spoken(
@@ -377,6 +377,31 @@ paste_spoken($machine{eu}, 'systemctl reload punit@NAME', %auth);
 paste_spoken($machine{eu}, 'systemctl restart punit@NAME', %auth);
 paste_spoken($machine{eu}, 'systemctl reload punit-nginx');
 stop_writer('a rotation');
+
+# a key that is stolen while its tokens are good for long
+{
+    is(($machine{eu}->run('punitctl unit init eu PUNIT_KEY_KEEP=20m'))[0], 0, 'and now for 20 min');
+    my ($publish, $sync, $sign) = $document->steps('Keys');
+    my $retire = sub {
+        paste_spoken($machine{eu}, 'punitctl keys retire KID', as => { KID => 'eu-2' }, @_);
+    };
+    my $stolen = Punit::User->register($fronts, 'eu')->token;
+    my $statuses = sub {
+        my ($token) = @_;
+        join ' ', map { $fronts->http($_, GET => '/profile', $token)->{status} } @units;
+    };
+    like($retire->(status => 1), qr/rotate/, 'the key that signs is refused');
+    paste($machine{eu}, $publish, status => 1);
+    paste($machine{$_}, $sync) for qw(us ap);
+    paste($machine{eu}, $sign);
+    is($statuses->($stolen), '200 200 200', 'a token of the old key is good');
+    $retire->();
+    is($statuses->($stolen), '401 401 401', 'and at once it is refused at each unit');
+    is(
+        $statuses->(Punit::User->register($fronts, 'eu')->token),
+        '200 200 200', 'one of the new key is not'
+    );
+}
 paste_spoken($machine{eu}, 'systemctl restart punit-nginx');
 paste_spoken($machine{eu}, 'systemctl stop punit@NAME.socket punit@NAME', %auth);
 paste_spoken($machine{eu}, 'systemctl restart punit.target');
@@ -500,7 +525,8 @@ my ($upgrade, @then) = $document->steps('Upgrading');
 paste($machine{eu}, $upgrade);
 cmp_ok(scalar outdated(), '>', 0, 'the packages restart nothing');
 paste_spoken($machine{eu}, 'punitctl schema --dry-run', status => 3);
-paste($machine{eu}, $_) for @then;
+my (undef, $schema) = map { paste($machine{eu}, $_) } @then;
+like($schema, qr/nothing to do$/m, 'unit init has brought the schema to the new version');
 all_run($machine{eu}, 'each part of the unit runs after an upgrade', 60);
 unlike(($machine{eu}->run('dpkg-query --show punit'))[1], qr/former/, 'of the new version');
 is_deeply([outdated()], [], 'with its programs');
@@ -521,7 +547,7 @@ stop_writer('an upgrade');
         'systemctl restart punit-postgres punit-grid@grid punit-grid@tokens');
     all_run($machine{eu}, 'each part of the unit runs with its own user', 60);
     is_deeply({ $programs->users }, \%own, 'which the others have after their restart');
-    ok(wait_until(sub { $ada->ask('eu', GET => '/profile')->{status} == 200 }, 30), 'and serves');
+    ok($machine{eu}->succeeds('punitctl status', 60), 'and serves, with its peers, again');
 }
 all_good('eu');
 part('upgrade');

@@ -1,4 +1,4 @@
-/* links: workers/lib/http/binary_array.c workers/lib/http/type.c workers/lib/base/email.c */
+/* links: workers/lib/http/binary_array.c workers/lib/http/value.c workers/lib/base/email.c */
 /* links: workers/lib/base/uuid.c workers/lib/base/arena.c workers/lib/base/log.c */
 /* links: workers/lib/base/config.c workers/lib/base/clock.c */
 #include <endian.h>
@@ -51,7 +51,7 @@ long_word(const char *p)
 
 /* The array of a member "v" of objects; its length. */
 static const char *
-array_of(void **state, const char *text, punit_type_t type, int *length)
+array_of(void **state, const char *text, punit_value_type_t type, int *length)
 {
     json_t     *json = json_loads(text, 0, NULL);
     const char *array;

@@ -1,5 +1,6 @@
-/* links: workers/lib/http/body.c workers/lib/http/rule.c workers/lib/http/problem.c */
-/* links: workers/lib/http/cursor.c workers/lib/http/query.c workers/lib/http/type.c */
+/* links: workers/lib/http/body.c workers/lib/http/member.c workers/lib/http/value_rule.c */
+/* links: workers/lib/http/problem.c */
+/* links: workers/lib/http/cursor.c workers/lib/http/query.c workers/lib/http/value.c */
 /* links: workers/lib/base/email.c workers/lib/base/uuid.c workers/lib/base/arena.c */
 /* links: workers/lib/base/log.c workers/lib/base/config.c workers/lib/base/clock.c */
 #include <setjmp.h>
@@ -13,6 +14,7 @@
 
 #include "lib/http/body.h"
 #include "lib/http/cursor.h"
+#include "lib/http/member.h"
 #include "lib/http/query.h"
 
 static punit_arena_t *arena;
@@ -65,7 +67,7 @@ check(const char *text, const punit_member_t *table, bool merge)
     json_t          *json;
     punit_problem_t *problem = punit_body_parse(arena, text, strlen(text), &json);
 
-    return problem != NULL ? problem : punit_body_check(arena, json, table, merge);
+    return problem != NULL ? problem : punit_member_check(arena, json, table, merge);
 }
 
 
@@ -246,11 +248,11 @@ members_become_parameters(void **state)
 static void
 a_cursor_comes_back_as_it_was(void **state)
 {
-    static const punit_type_t types[] = { PUNIT_TIMESTAMP, PUNIT_STRING, PUNIT_INTEGER,
-                                          PUNIT_NONE };
-    const char               *values[PUNIT_CURSOR_MAX];
-    const char               *key = "[\"2024-02-29T00:00:00.123456+00:00\", \"b\xc3\xa4?>\", 7]";
-    const char               *cursor = punit_cursor_encode(arena, key);
+    static const punit_value_type_t types[] = { PUNIT_TIMESTAMP, PUNIT_STRING, PUNIT_INTEGER,
+                                                PUNIT_NONE };
+    const char                     *values[PUNIT_CURSOR_MAX];
+    const char *key = "[\"2024-02-29T00:00:00.123456+00:00\", \"b\xc3\xa4?>\", 7]";
+    const char *cursor = punit_cursor_encode(arena, key);
 
     (void) state;
     assert_int_equal(strspn(cursor,
@@ -266,14 +268,14 @@ a_cursor_comes_back_as_it_was(void **state)
 static void
 a_cursor_of_another_list_is_refused(void **state)
 {
-    static const punit_type_t types[] = { PUNIT_UUID, PUNIT_NONE };
-    static const char *const  keys[] = { "[]",       "[1]",
-                                         "[null]",   "[\"x\"]",
-                                         "{}",       "1",
-                                         "[",        "[\"0b6f2f0e-0000-4000-8000-00000000000a\",1]",
-                                         "[[\"a\"]]" };
-    static const char *const  texts[] = { "", "!", "W10", "W10=", "W1", "W10 " };
-    const char               *values[PUNIT_CURSOR_MAX];
+    static const punit_value_type_t types[] = { PUNIT_UUID, PUNIT_NONE };
+    static const char *const        keys[] = {
+               "[]",        "[1]", "[null]", "[\"x\"]",
+               "{}",        "1",   "[",      "[\"0b6f2f0e-0000-4000-8000-00000000000a\",1]",
+               "[[\"a\"]]",
+    };
+    static const char *const texts[] = { "", "!", "W10", "W10=", "W1", "W10 " };
+    const char              *values[PUNIT_CURSOR_MAX];
 
     (void) state;
 

@@ -1,12 +1,12 @@
 /* links: workers/lib/http/route.c workers/lib/http/path.c workers/lib/http/request.c */
-/* links: workers/lib/http/query.c workers/lib/http/rule.c workers/lib/http/body.c */
+/* links: workers/lib/http/query.c workers/lib/http/value_rule.c workers/lib/http/body.c */
 /* links: workers/lib/http/cursor.c workers/lib/http/problem.c workers/lib/http/owned.c */
-/* links: workers/lib/http/sql.c workers/lib/http/binary_array.c workers/lib/http/type.c */
+/* links: workers/lib/http/sql.c workers/lib/http/binary_array.c workers/lib/http/value.c */
 /* links: workers/lib/base/email.c workers/lib/base/uuid.c workers/lib/pg/rows.c */
 /* links: workers/lib/pg/statement.c workers/lib/pg/pool.c workers/lib/pg/schema.c */
 /* links: workers/lib/pg/connection.c workers/lib/pg/wire.c workers/lib/grid/grid.c */
 /* links: workers/lib/base/backoff.c workers/lib/base/arena.c workers/lib/base/log.c */
-/* links: workers/lib/base/config.c workers/lib/base/clock.c */
+/* links: workers/lib/base/config.c workers/lib/base/clock.c workers/lib/http/member.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

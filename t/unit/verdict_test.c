@@ -5,7 +5,7 @@
 /* links: ngx_punit_module/http/ngx_http_punit_syntax.c */
 /* links: ngx_punit_module/token/ngx_http_punit_key.c */
 /* links: ngx_punit_module/token/ngx_http_punit_signature.c */
-/* links: ngx_punit_module/token/ngx_http_punit_judge.c */
+/* links: ngx_punit_module/token/ngx_http_punit_verdict.c */
 /* links: ngx_punit_module/token/ngx_http_punit_verdict_cache.c t/unit/nginx_shim.c */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,8 +18,8 @@
 
 #include <cmocka.h>
 
-#include <ngx_http_punit_judge.h>
 #include <ngx_http_punit_jws.h>
+#include <ngx_http_punit_verdict.h>
 
 #include "nginx_shim.h"
 
@@ -35,7 +35,7 @@ static ngx_http_punit_policy_t         policy;
 static ngx_http_punit_claims_t         claims;
 static const char                     *reason;
 static size_t                          base;
-static ngx_http_punit_judge_memo_t    *memo;
+static ngx_http_punit_verdict_memo_t  *memo;
 
 
 static void
@@ -155,7 +155,7 @@ token(const char *jti, long exp)
 static ngx_int_t
 verdict(ngx_str_t t)
 {
-    return ngx_http_punit_judge(pool, cache, shpool, memo, &keys, &policy, &t, &claims, &reason);
+    return ngx_http_punit_verdict(pool, cache, shpool, memo, &keys, &policy, &t, &claims, &reason);
 }
 
 
@@ -377,8 +377,8 @@ without_a_cache_every_verdict_is_made_anew(void **state)
     ngx_str_t t = token("j1", NOW + 900);
 
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(ngx_http_punit_judge(pool, NULL, NULL, memo, &keys, &policy, &t, &claims,
-                                              &reason),
+        assert_int_equal(ngx_http_punit_verdict(pool, NULL, NULL, memo, &keys, &policy, &t, &claims,
+                                                &reason),
                          NGX_OK);
         assert_false(claims.cached);
     }
@@ -439,7 +439,7 @@ what_differs_in_anything_is_hashed(void **state)
 static int
 setup_memo(void **state)
 {
-    static ngx_http_punit_judge_memo_t of_connection;
+    static ngx_http_punit_verdict_memo_t of_connection;
 
     setup(state);
     memset(&of_connection, 0, sizeof(of_connection));

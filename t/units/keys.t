@@ -15,15 +15,23 @@ use Punit::File qw(append slurp spew);
 use Punit::Units;
 use Punit::Wait qw(patience wait_until);
 
+{
+    # NGINX says so of the configuration that it is given.
+    package KeyUnits;
+    use parent -norequire, 'Punit::Units';
+    sub excused { my ($self, $line) = @_; return $line =~ /no_such_directive/ }
+}
+
 my $keep = 8;
-my $units = Punit::Units->start(units => ['eu', 'us'], env => { PUNIT_KEY_KEEP => "${keep}s" });
+my $units = KeyUnits->start(units => ['eu', 'us'], env => { PUNIT_KEY_KEEP => "${keep}s" });
 my $dir = $units->dir;
 my $n = 0;
 
 # A new user of eu, whose token the key signs.
 sub token_of {
     my ($kid) = @_;
-    my $answer = $units->http('eu', POST => '/auth/register', undef,
+    my $answer = $units->http(
+        'eu', POST => '/auth/register', undef,
         { email => 'k' . $n++ . '@example.org', password => 'correct horse', name => 'K' });
     my $token = $answer->{json}{access_token} // die "register: $answer->{status}";
     is(decode_json(decode_base64url((split /\./, $token)[0]))->{kid}, $kid, "$kid signs");
@@ -58,12 +66,15 @@ sub rotate {
     my ($kid) = @_;
     $units->punitctl('eu', 'keys', 'rotate');
     wait_until(
-        sub { $units->one('us', 'select count(*) from punit.unit_key where kid = ?', $kid) }, 15);
+        sub { $units->one('us', 'select count(*) from punit.unit_key where kid = ?', $kid) }, 15
+    );
     $units->punitctl('us', 'keys', 'sync');
     wait_until(
         sub {
-            $units->one('eu', q{select count(*) from punit.unit_key_held
-                where kid = ? and origin_unit = 'us'}, $kid)
+            $units->one(
+                'eu', q{select count(*) from punit.unit_key_held
+                where kid = ? and origin_unit = 'us'}, $kid
+            )
         },
         15
     );
@@ -84,16 +95,18 @@ subtest 'a rotated key ends by itself' => sub {
     my ($status, $output) = rotate('eu-2');
     my $rotated = time;
     is_deeply([keys %{ $asked->() }], [200], 'auth answers all requests of that time');
-    ok($status == 0 && $output =~ /eu-2 signs from now on; tokens of eu-1 are good until \d/,
-        'the rotation says until when')
-        or diag($output);
+    is($status, 0, 'rotated') or diag($output);
+    like($output, qr/^eu: eu-2 signs from now on; tokens of eu-1 are good until [\d-]+T[\d:]+Z$/m,
+        'which says until when');
     is(answers($first), '200 200', 'until then its tokens are good');
     ok(!-e "$dir/eu/private/eu-1.ES256.key.pem", 'its private half is gone at once');
     like(list('us'), qr/^eu-1 .* no +\d{4}-.*eu us/m, 'keys list: it does not sign, and its end');
     my $second = token_of('eu-2');
     like(list('us'), qr/^eu-2 .* yes +- +eu us/m, 'keys list: the new one signs');
-    ok(wait_until(sub { answers($first) eq '401 401' }, $keep + 20),
-        'then they are refused at both units, without a command')
+    ok(
+        wait_until(sub { answers($first) eq '401 401' }, $keep + 20),
+        'then they are refused at both units, without a command'
+        )
         or diag(answers($first));
     cmp_ok(time - $rotated, '>=', $keep - 1, 'and not before');
     ok(!-e "$dir/$_/keys/eu-1.ES256.pem", "the key is gone at $_") for 'eu', 'us';
@@ -108,8 +121,10 @@ subtest 'a key that was rotated by an earlier release' => sub {
     $units->dbh('eu')->do(q{delete from punit.unit_key_end where kid = 'eu-1'});
     my ($status, $output) = $units->punitctl('eu', 'unit', 'init', 'eu');
     is($status, 0, 'unit init after the upgrade') or diag($output);
-    is($units->one('eu', 'select string_agg(kid, \' \') from punit.unit_key_end'), 'eu-1',
-        'gives it its end');
+    is(
+        $units->one('eu', 'select string_agg(kid, \' \') from punit.unit_key_end'), 'eu-1',
+        'gives it its end'
+    );
 };
 
 subtest 'a stolen key ends at once' => sub {
@@ -128,8 +143,10 @@ subtest 'a stolen key ends at once' => sub {
     }
     $units->process('us', 'mover', 'down');
     my ($status, $output) = $units->punitctl('eu', 'keys', 'retire', 'eu-2', '--within', '1');
-    ok($status == 1 && $output =~ /eu-2 may still be good at: us;/,
-        'it says which unit has not heard of it')
+    ok(
+        $status == 1 && $output =~ /eu-2 may still be good at: us;/,
+        'it says which unit has not heard of it'
+        )
         or diag($output);
     is((split ' ', answers($token))[0], 401, 'this unit refuses its tokens');
     $units->process('us', 'mover', 'up');
@@ -149,6 +166,70 @@ subtest 'a unit ends its own keys alone' => sub {
         'not one of a unit whose id begins like its own'
     );
     like($@, qr/violates check constraint/, 'the table refuses it');
+};
+
+subtest 'an NGINX that cannot reload' => sub {
+    my $own = "$dir/us/nginx/local/http.d/broken.conf";
+    my $held = q{select count(*) from punit.unit_key_held where kid = ? and origin_unit = 'us'};
+    spew($own, "no_such_directive;\n");
+    $units->punitctl('eu', 'keys', 'rotate');
+    ok(
+        wait_until(
+            sub { $units->one('us', q{select count(*) from punit.unit_key where kid = 'eu-4'}) }, 15
+        ),
+        'a new key is announced'
+    );
+    my ($status, $output) = $units->punitctl('us', 'keys', 'sync');
+    ok($status == 1 && $output =~ /no_such_directive/, 'keys sync fails') or diag($output);
+    is($units->one('us', $held, 'eu-4'), 0, 'and does not say that this unit accepts the key');
+    ($status, $output) = $units->punitctl('us', 'keys', 'sync');
+    is($status, 1, 'nor the second time');
+    unlink $own;
+    ($status, $output) = $units->punitctl('us', 'keys', 'sync');
+    ok($status == 0 && $units->one('us', $held, 'eu-4'), 'it does so once NGINX has read it')
+        or diag($output);
+    ok(
+        wait_until(
+            sub {
+                $units->one(
+                    'eu', q{select count(*) from punit.unit_key_held
+            where kid = 'eu-4' and origin_unit = 'us'}
+                )
+            },
+            15
+        ),
+        'eu hears of that'
+    );
+    $units->punitctl('eu', 'keys', 'rotate');
+    my $token = token_of('eu-4');
+    is(answers($token), '200 200', 'and then eu signs with it');
+
+    $units->process('us', 'mover', 'down');
+    rotate('eu-5');
+    spew($own, "no_such_directive;\n");
+    $units->punitctl('eu', 'keys', 'retire', 'eu-4', '--within', '1');
+    ok(
+        wait_until(
+            sub {
+                $units->one(
+                    'us', q{select count(*) from punit.unit_key_end
+            where kid = 'eu-4' and until <= now()}
+                )
+            },
+            15
+        ),
+        'a key ends at eu'
+    );
+    ($status, $output) = $units->punitctl('us', 'keys', 'sync');
+    is($status, 1, 'keys sync fails at us');
+    is($units->one('us', $held, 'eu-4'), 1, 'which goes on saying that it accepts the key');
+    unlink $own;
+    ($status, $output) = $units->punitctl('us', 'keys', 'sync');
+    is($status, 0, 'the next call makes up for it') or diag($output);
+    is($units->one('us', $held, 'eu-4'), 0, 'it says so');
+    ok(wait_until(sub { answers($token) eq '401 401' }, 10), 'and no unit accepts the key')
+        or diag(answers($token));
+    $units->process('us', 'mover', 'up');
 };
 
 done_testing;

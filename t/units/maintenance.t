@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 # Maintenance of a unit while clients write all the time: no request fails, and each acknowledged
-# write is there once.
+# write is there once. The lines of sv are those of doc/OPERATIONS.md.
 use strict;
 use warnings;
 use FindBin ();
@@ -8,18 +8,25 @@ use lib "$FindBin::Bin/../lib";
 use IO::Select;
 use JSON::PP ();
 use Punit::Client;
-use Punit::Command qw(beside);
+use Punit::Command qw(beside capture);
+use Punit::File qw(append slurp);
+use Punit::Machine::Document;
 use Punit::Services qw(services);
+use Punit::Tree qw(root);
 use Punit::Units;
 use Punit::User;
 use Punit::Wait qw(patience wait_until);
 use Test::More;
 use Time::HiRes qw(time);
 
-# Users stay at eu, so that us forwards.
-my $units = Punit::Units->start(
-    units => ['eu', 'us'],
-    env => { PUNIT_MOVE_QUIET => '1h', PUNIT_AUTH_ADDRESS_BURST => 10000 });
+my $units =
+    Punit::Units->start(units => ['eu', 'us'], env => { PUNIT_AUTH_ADDRESS_BURST => 10000 });
+# Users stay at eu, so that us forwards: to a unit that is drained none comes.
+{
+    my ($status, $output) = $units->punitctl('us', 'drain', 'us');
+    is $status, 0, 'us takes no users' or diag $output;
+}
+my %route = (eu => 'local', us => 'forward');
 my $end = $units->dir . '/end';
 
 # A client that finds its kept connection closed opens another one, as each client does.
@@ -44,7 +51,9 @@ sub write_posts {
         push @written, $text if $answer->{status} == 201;
         push @wrong, wrong(POST => $answer) if $answer->{status} != 201;
         $answer = refresh($client, $kept)->request(GET => '/profile', token => $user->token);
-        push @wrong, wrong(GET => $answer) if $answer->{status} != 200;
+        my $route = $answer->{headers}{'punit-route'} // '';
+        push @wrong, wrong("GET ($route)" => $answer)
+            if $answer->{status} != 200 || $route ne $route{$unit};
     }
     return [$asked, \@written, \@wrong];
 }
@@ -82,20 +91,49 @@ my %result = (
     logins => beside(\&log_in, $user{eu}, 'eu'),
 );
 
+# ---- the lines of sv
+
+# How often each of them was run.
+my %sv = map { $_->{line} => 0 }
+    grep { $_->{line} =~ /^sv / }
+    Punit::Machine::Document->new(root() . '/doc/OPERATIONS.md')->all;
+
+# Runs one of them for processes of a unit, as root or as the user of the unit.
+sub sv {
+    my ($line, $unit, @processes) = @_;
+    my @folders = map { $units->dir . "/$unit/sv/$_" } @processes;
+    my ($verb, $folder) = $line =~ m{^sv (\w+)(?: DIR/sv/(\w+))?$};
+    my $fits = !$folder || $folder eq 'NAME' || $folder eq "@processes";
+    ok exists $sv{$line} && $fits, "the document has $line for @processes" or return;
+    $sv{$line}++;
+    my ($status, $output) = capture('sv', $verb, @folders);
+    is $status, 0, "$line: @processes of $unit" or diag $output;
+    return;
+}
+
 sub starts {
     my ($unit, $process) = @_;
     my $n = () = $units->log_text($unit, $process) =~ / event=start(?:ed)? /g;
     return $n;
 }
 
-# SIGHUP, until the process has begun anew.
+# Runs the line, until each process has begun anew.
 sub reload {
-    my ($unit, $process) = @_;
-    my ($pid, $starts) = ($units->pid($unit, $process), starts($unit, $process));
-    kill HUP => $pid;
-    ok wait_until(sub { starts($unit, $process) > $starts }), "$process of $unit begins anew";
-    is $units->pid($unit, $process), $pid, 'in the same process';
+    my ($line, $unit, @processes) = @_;
+    my %pid = map { $_ => $units->pid($unit, $_) } @processes;
+    my %starts = map { $_ => starts($unit, $_) } @processes;
+    sv($line, $unit, @processes);
+    for my $process (@processes) {
+        ok wait_until(sub { starts($unit, $process) > $starts{$process} }),
+            "$process of $unit begins anew";
+        is $units->pid($unit, $process), $pid{$process}, 'in the same process';
+    }
     return;
+}
+
+sub environment {
+    my ($unit, $process) = @_;
+    return slurp('/proc/' . $units->pid($unit, $process) . '/environ') =~ tr/\0/\n/r;
 }
 
 sub reload_nginx {
@@ -106,7 +144,7 @@ sub reload_nginx {
         return readline($list) // '';
     };
     my %old = map { $_ => 1 } split ' ', $workers->();
-    kill HUP => $master;
+    sv('sv hup DIR/sv/nginx', $unit, 'nginx');
     ok wait_until(
         sub {
             !grep { $old{$_} } split ' ', $workers->();
@@ -126,7 +164,12 @@ sub signing_kid {
 }
 
 subtest 'each service, gridd and the mover' => sub {
-    reload('eu', $_) for services(), qw(gridd mover), services();
+    my @each = (services(), qw(gridd mover));
+    reload('sv hup DIR/sv/NAME', 'eu', $_) for @each;
+    append($units->dir . '/eu/unit.env', "PUNIT_LOG_TEST=read\n");
+    reload('sv hup', 'eu', @each);
+    is_deeply [grep { environment('eu', $_) !~ /^PUNIT_LOG_TEST=read$/m } @each], [],
+        'unit.env is read, too';
 };
 
 subtest 'NGINX of the unit and of the peer' => sub {
@@ -169,5 +212,28 @@ for my $unit (qw(eu us)) {
     is_deeply [sort $user{$unit}->posts('eu')], [sort @{ $written{$unit} }],
         "each write of the user at $unit is there once";
 }
+
+# ---- what does not go without loss
+
+sub status { return $units->http('eu', GET => '/social/feed', $user{eu}->token)->{status} }
+
+subtest 'a process that is stopped' => sub {
+    my $pid = $units->pid('eu', 'social');
+    is status(), 200, 'the service answers';
+    sv('sv restart', 'eu', 'social');
+    my %seen;
+    ok wait_until(sub { my $status = status(); $seen{$status}++; $status == 200 }),
+        'the service answers again after a restart';
+    delete @seen{ 200, 502 };
+    is_deeply \%seen, {}, 'and its requests get 502 until then';
+    isnt $units->pid('eu', 'social'), $pid, 'it is another process';
+    sv('sv down', 'eu', 'social');
+    ok wait_until(sub { !$units->pid('eu', 'social') }), 'sv down stops it';
+    is status(), 502, 'and its requests get 502';
+    $units->process('eu', 'social', 'up');
+    ok wait_until(sub { status() == 200 }), 'until it is back';
+};
+
+is_deeply [grep { !$sv{$_} } sort keys %sv], [], 'no line of sv in the document is left';
 
 done_testing;

@@ -116,6 +116,7 @@ subtest 'status of a unit that is not' => sub {
     $units->punitctl('eu', 'drain', 'eu', '--to', 'us', '--within', '0');
     ($status, $all) = json('status');
     is("$all->{drain}{to} $all->{drain}{left}", 'us 0', 'a drain');
+    like($all->{drain}{since}, qr/^[\d-]+T[\d:]+Z$/, 'since when');
     like(($units->punitctl('eu', 'status'))[1], qr/^drain +to us since .*: 0 of 0 users/m,
         'as text');
     $units->punitctl('eu', 'drain', 'eu', '--end');
@@ -252,6 +253,13 @@ doctor_says(
     'a name that does not resolve'
 );
 
+doctor_says(
+    'peers',
+    sub { mark(us => 'down') },
+    sub { mark(us => 'up') },
+    qr/^warn: us: marked down, .*: punitctl peer us --up/,
+    'a peer that is still marked down'
+);
 doctor_says(
     'peers',
     sub { $units->process('us', 'nginx', 'down') },

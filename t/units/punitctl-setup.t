@@ -67,6 +67,19 @@ SKIP: {
         is(ctl('unit', 'init', 'eu', '--new'), 1, 'unit init takes PUNIT_DIR');
         like($output, qr{$dir/us is unit us already}, 'and the unit there stays');
     }
+    {
+        local $ENV{PUNIT_PG_BIN} = '/nonexistent';    # far enough
+        for my $target ("$dir/gone", 'lost') {
+            unlink "$dir/link";
+            symlink $target, "$dir/link" or die $!;
+            ctl('unit', 'init', 'la', '--new', '--dir', "$dir/link", '--http', '127.0.0.1:1',
+                '--peer', '127.0.0.1:2', '--pg', '127.0.0.1:3');
+            my $made = $dir . '/' . ($target =~ /(\w+)$/)[0];
+            like($output, qr{^la: made the directories in $made$}m,
+                "a link to nothing: its target $target is made");
+            ok(-d "$made/private", 'with what is in it');
+        }
+    }
 };
 
 # ---- a pepper for all

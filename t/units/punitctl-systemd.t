@@ -95,6 +95,10 @@ is($is{auth}{state}, 'silent', 'a service that runs and takes no connection is s
 is("@{ $is{postgres} }{qw(state pid)}", "up $$", 'PostgreSQL has a service of its own name');
 is($is{grid}{state}, 'down', 'a service that systemd does not know is down');
 
+my (undef, $away) = capture(program('punitctl'), 'mesh', 'status', '--dir', "$dir/eu");
+like($away, qr/See `journalctl --unit punit-postgres.service`$/m,
+    'the log of PostgreSQL is in the journal');
+
 # ---- the sockets that systemd made of NGINX's addresses
 sub init {
     my @words = @_;
@@ -150,6 +154,8 @@ kill TERM => $fake;
 waitpid $fake, 0;
 undef $fake;
 %is = processes();
+like((capture(program('punitctl'), 'mesh', 'status', '--dir', "$dir/eu"))[1],
+    qr{See $dir/eu/log/postgres.log$}m, 'and the log of PostgreSQL is a file');
 is($is{gridd}{state}, 'down', 'without systemd on the bus the answer comes from the files');
 
 done_testing;

@@ -12,7 +12,7 @@ use Punit::Wait qw(patience wait_until);
 use Test::More;
 use Time::HiRes qw(sleep);
 
-my $units = Punit::Units->start(env => { PUNIT_MOVE_AFTER => 1000 });
+my $units = Punit::Units->start(env => { PUNIT_MOVE_AFTER => 64 });
 my $dir = $units->dir;
 sub ctl { my ($unit, @arguments) = @_; return $units->punitctl($unit, @arguments) }
 sub register {
@@ -84,6 +84,7 @@ is($status, 0, 'drained') or diag($output);
 ($status, $output) = ctl('ap', 'unit', 'remove', 'ap');
 is($status, 0, 'it takes leave') or diag($output);
 is((ctl('ap', 'unit', 'remove', 'ap'))[0], 0, 'and again');
+like((ctl('ap', 'status'))[1], qr/^leave +taken [\d-]+T[\d:]+Z: /m, 'status says so');
 is($units->http('ap', PUT => $path, $coach, { %exercise, name => 'Later' })->{status}, 503,
     'nothing is written there any more');
 is(register('ap', 'late')->{status}, 503, 'nobody registers there');

@@ -12,15 +12,15 @@ auth_t auth;
 
 
 static const punit_member_t registration[] = {
-    { "email", PUNIT_STRING, .required = true, .check = punit_type_check_email },
+    { "email", PUNIT_STRING, .required = true, .check = punit_value_check_email },
     { "password", PUNIT_STRING, .required = true, PUNIT_BOUNDS(8, 256) },
     { "name", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 100),
-      .check = punit_type_check_printable },
+      .check = punit_value_check_printable },
     { 0 },
 };
 
 static const punit_member_t credentials[] = {
-    { "email", PUNIT_STRING, .required = true, .check = punit_type_check_email },
+    { "email", PUNIT_STRING, .required = true, .check = punit_value_check_email },
     { "password", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 256) },
     { 0 },
 };

@@ -10,7 +10,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "gridd/ended.h"
+#include "gridd/ended_tokens.h"
 #include "gridd/generations.h"
 #include "gridd/listener.h"
 #include "lib/base/clock.h"
@@ -24,7 +24,7 @@
 
 static const channel_t channels[] = {
     { "punit_generation", "listen punit_generation", generations_notified },
-    { "punit_ended", "listen punit_ended", ended_notified },
+    { "punit_ended", "listen punit_ended", ended_tokens_notified },
     { 0 },
 };
 
@@ -98,7 +98,7 @@ main(int argc, char **argv)
         generations_write(&state);
 
         if (state.catch_up) {
-            ended_catch_up(&state);
+            ended_tokens_catch_up(&state);
         }
 
         int64_t next = listener_retry_at(state.listener, tick);

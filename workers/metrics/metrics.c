@@ -22,7 +22,7 @@ check_ucum(const char *text, size_t len)
 
 static const punit_member_t type[] = {
     { "name", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 100),
-      .check = punit_type_check_printable },
+      .check = punit_value_check_printable },
     { "unit", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 32), .check = check_ucum },
     { "min", PUNIT_NUMBER, .nullable = true },
     { "max", PUNIT_NUMBER, .nullable = true },

@@ -27,12 +27,12 @@ check_birth_date(const char *text, size_t len)
 
 static const punit_member_t profile[] = {
     { "name", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 100),
-      .check = punit_type_check_printable },
+      .check = punit_value_check_printable },
     { "birth_date", PUNIT_DATE, .check = check_birth_date },
     { "height_m", PUNIT_NUMBER, PUNIT_BOUNDS(0.3, 3) },
     { "weight_kg", PUNIT_NUMBER, PUNIT_BOUNDS(1, 700) },
-    { "locale", PUNIT_STRING, .check = punit_type_check_locale },
-    { "time_zone", PUNIT_STRING, .check = punit_type_check_time_zone },
+    { "locale", PUNIT_STRING, .check = punit_value_check_locale },
+    { "time_zone", PUNIT_STRING, .check = punit_value_check_time_zone },
     { "sports", PUNIT_ARRAY, PUNIT_BOUNDS(0, 100), .item = &sport },
     { 0 },
 };

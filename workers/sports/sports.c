@@ -6,9 +6,9 @@
 
 static const punit_member_t sport[] = {
     { "name", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 100),
-      .check = punit_type_check_printable },
+      .check = punit_value_check_printable },
     { "category", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 50),
-      .check = punit_type_check_printable },
+      .check = punit_value_check_printable },
     { "met", PUNIT_NUMBER, .required = true, PUNIT_BOUNDS(0.1, 30) },
     { 0 },
 };

@@ -23,7 +23,7 @@ check_slug(const char *text, size_t len)
 }
 
 
-#define TEXT(low, high) PUNIT_STRING, PUNIT_BOUNDS(low, high), .check = punit_type_check_printable
+#define TEXT(low, high) PUNIT_STRING, PUNIT_BOUNDS(low, high), .check = punit_value_check_printable
 #define TEXTS(n, high)                                               \
     PUNIT_ARRAY, PUNIT_BOUNDS(0, n), .item = &(const punit_member_t) \
     {                                                                \

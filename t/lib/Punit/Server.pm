@@ -41,10 +41,11 @@ my (@servers, @directories);
 
 # ---- what the test makes
 
-# /tmp/punit-NAME-XXXXXX, where servers of the user punit may put their sockets.
+# /tmp/punit-NAME-XXXXXX, where servers of the user punit may put their sockets. PUNIT_TEST_DIR is
+# another place than /tmp.
 sub directory {
     my ($name) = @_;
-    my $dir = tempdir("punit-$name-XXXXXX", DIR => '/tmp');
+    my $dir = tempdir("punit-$name-XXXXXX", DIR => $ENV{PUNIT_TEST_DIR} // '/tmp');
     push @directories, $dir;
     my (undef, $uid, $gid) = punit_user();
     chown $uid, $gid, $dir or croak "$dir: $!";

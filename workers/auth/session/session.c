@@ -1,5 +1,5 @@
 /* Sessions: POST /auth/refresh and /auth/logout. GET and DELETE /auth/sessions are statements in
- * main.c. */
+ * auth.c. */
 #include <stdlib.h>
 #include <string.h>
 

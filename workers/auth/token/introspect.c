@@ -65,11 +65,11 @@ free_json(void *json)
 
 
 static const char *
-claim(const json_t *claims, const char *name, punit_type_t type)
+claim(const json_t *claims, const char *name, punit_value_type_t type)
 {
     const char *value = json_string_value(json_object_get(claims, name));
 
-    return value != NULL && punit_type_is(type, value, strlen(value)) ? value : NULL;
+    return value != NULL && punit_value_is(type, value, strlen(value)) ? value : NULL;
 }
 
 

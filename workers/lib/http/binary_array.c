@@ -133,8 +133,8 @@ put_number(char *p, double value)
 
 
 const char *
-punit_binary_array(punit_arena_t *arena, const json_t *json, const char *name, punit_type_t type,
-                   int *length)
+punit_binary_array(punit_arena_t *arena, const json_t *json, const char *name,
+                   punit_value_type_t type, int *length)
 {
     size_t n = json_array_size(json), given = 0;
     char  *array = punit_arena_alloc(arena, HEAD_BYTES + n * ITEM_MAX);

@@ -30,7 +30,7 @@ free_json(void *json)
 
 
 punit_problem_t *
-punit_cursor_decode(punit_arena_t *arena, const char *text, const punit_type_t *types,
+punit_cursor_decode(punit_arena_t *arena, const char *text, const punit_value_type_t *types,
                     const char *values[PUNIT_CURSOR_MAX])
 {
     unsigned char key[TEXT_MAX];
@@ -64,7 +64,7 @@ punit_cursor_decode(punit_arena_t *arena, const char *text, const punit_type_t *
         json_decref(wrapped);
 
         /* A string's text belongs to `array`, which lives as long as the arena. */
-        if (value == NULL || !punit_type_is(types[i], value, strlen(value))) {
+        if (value == NULL || !punit_value_is(types[i], value, strlen(value))) {
             return punit_problem(arena, &punit_problem_invalid_query,
                                  "cursor is none of this list");
         }

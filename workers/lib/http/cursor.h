@@ -4,7 +4,7 @@
 #define PUNIT_LIB_HTTP_CURSOR_H
 
 #include "lib/http/problem.h"
-#include "lib/http/type.h"
+#include "lib/http/value.h"
 
 #define PUNIT_CURSOR_MAX 4
 
@@ -15,7 +15,7 @@ char *punit_cursor_encode(punit_arena_t *arena, const char *key);
 /* The values of a cursor, one for each of the types before PUNIT_NONE. 400 when they do not fit.
  */
 punit_problem_t *punit_cursor_decode(punit_arena_t *arena, const char *text,
-                                     const punit_type_t *types,
-                                     const char         *values[PUNIT_CURSOR_MAX]);
+                                     const punit_value_type_t *types,
+                                     const char               *values[PUNIT_CURSOR_MAX]);
 
 #endif

@@ -2,11 +2,11 @@
 
 #include <string.h>
 
-#include "lib/http/type.h"
+#include "lib/http/value.h"
 
 static const struct {
-    const char  *name;
-    punit_type_t type;
+    const char        *name;
+    punit_value_type_t type;
 } placeholder_types[] = {
     { "uuid", PUNIT_UUID },
     { "integer", PUNIT_INTEGER },
@@ -15,7 +15,7 @@ static const struct {
 
 
 /* The type behind the colon of "{name:type}". */
-static punit_type_t
+static punit_value_type_t
 placeholder_type(const char *text, size_t len)
 {
     const char *colon = memchr(text, ':', len);
@@ -42,7 +42,7 @@ punit_path_match(punit_arena_t *arena, const char *pattern, const char *path,
         size_t plen = strcspn(++pattern, "/"), len = strcspn(++path, "/");
 
         if (*pattern == '{') {
-            if (len == 0 || n == 8 || !punit_type_is(placeholder_type(pattern, plen), path, len)) {
+            if (len == 0 || n == 8 || !punit_value_is(placeholder_type(pattern, plen), path, len)) {
                 return false;
             }
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/http/rule.h"
+#include "lib/http/value_rule.h"
 
 typedef struct {
     const punit_arg_t *arg;
@@ -93,14 +93,14 @@ store(punit_arena_t *arena, punit_query_t *q, const char *name, size_t name_len,
             return fault(arena, arg->name, "has a % that escapes nothing");
         }
 
-        if (!punit_type_is(arg->type, value, value_len)) {
+        if (!punit_value_is(arg->type, value, value_len)) {
             return punit_problem(arena, &punit_problem_invalid_query, "%s must be %s", arg->name,
-                                 punit_type_expected(arg->type));
+                                 punit_value_expected(arg->type));
         }
 
-        const punit_rule_t rule = { arg->type, arg->bounded, arg->min,
-                                    arg->max,  arg->values,  arg->check };
-        const char        *wrong = punit_rule_text(arena, &rule, value, value_len);
+        const punit_value_rule_t rule = { arg->type, arg->bounded, arg->min,
+                                          arg->max,  arg->values,  arg->check };
+        const char              *wrong = punit_value_rule_text(arena, &rule, value, value_len);
 
         if (wrong != NULL) {
             return fault(arena, arg->name, wrong);

@@ -3,19 +3,19 @@
 #define PUNIT_LIB_HTTP_QUERY_H
 
 #include "lib/http/problem.h"
-#include "lib/http/type.h"
+#include "lib/http/value.h"
 
 /* Rows of a table that ends with { 0 }. Other arguments are ignored, and only keep an answer out of
  * the grid. An argument that is repeated or not of its type is 400. */
 typedef struct {
-    const char         *name;
-    punit_type_t        type; /* a scalar one */
-    bool                required;
-    bool                bounded; /* min..max hold: of the value, or of a string's characters */
-    double              min, max;
-    const char *const  *values; /* enumeration, NULL-ended, or NULL */
-    punit_type_check_pt check;
-    const char         *fallback; /* value when absent, NULL = null */
+    const char          *name;
+    punit_value_type_t   type; /* a scalar one */
+    bool                 required;
+    bool                 bounded; /* min..max hold: of the value, or of a string's characters */
+    double               min, max;
+    const char *const   *values; /* enumeration, NULL-ended, or NULL */
+    punit_value_check_pt check;
+    const char          *fallback; /* value when absent, NULL = null */
 } punit_arg_t;
 
 #define PUNIT_BOUNDS(low, high) .bounded = true, .min = (low), .max = (high)

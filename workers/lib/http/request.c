@@ -71,3 +71,59 @@ punit_request_has_role(const punit_request_t *r, const char *role)
 
     return false;
 }
+
+
+static const char *
+lower(punit_arena_t *arena, const char *text)
+{
+    char *copy = punit_arena_copy(arena, text);
+
+    for (char *p = copy; *p != '\0'; p++) {
+        if (*p >= 'A' && *p <= 'Z') {
+            *p = (char) (*p | 0x20);
+        }
+    }
+
+    return copy;
+}
+
+
+void
+punit_request_fill(punit_request_t *r)
+{
+    const struct {
+        const char  *name;
+        const char **field;
+    } fields[] = {
+        { "PUNIT_PATH", &r->path },         { "PUNIT_REQUEST_ID", &r->id },
+        { "PUNIT_USER", &r->user },         { "PUNIT_ROLES", &r->roles },
+        { "PUNIT_JTI", &r->jti },           { "PUNIT_GEN", &r->gen },
+        { "PUNIT_FROM", &r->from },         { "PUNIT_CLIENT", &r->client },
+        { "PUNIT_GRID_KEY", &r->grid_key }, { "PUNIT_IF_NONE_MATCH", &r->if_none_match },
+    };
+
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        *fields[i].field = punit_request_param(r, fields[i].name);
+    }
+
+    const char *method = punit_request_param(r, "REQUEST_METHOD");
+    const char *epoch = punit_request_param(r, "PUNIT_EPOCH");
+    const char *route = punit_request_param(r, "PUNIT_ROUTE");
+
+    r->method = method != NULL ? method : "GET";
+    r->head = strcmp(r->method, "HEAD") == 0;
+    r->stale = route != NULL && strcmp(route, "stale") == 0;
+
+    if (r->head) {
+        r->method = "GET";
+    }
+
+    if (epoch != NULL && punit_value_is(PUNIT_INTEGER, epoch, strlen(epoch))) {
+        r->epoch = strtoll(epoch, NULL, 10);
+    }
+
+    if (r->user != NULL) {
+        r->user =
+            punit_value_is(PUNIT_UUID, r->user, strlen(r->user)) ? lower(r->arena, r->user) : NULL;
+    }
+}

@@ -57,6 +57,9 @@ typedef struct {
     const char *cursor[PUNIT_CURSOR_MAX];
 } punit_request_t;
 
+/* Fills the request from r->params. Checks nothing yet. */
+void punit_request_fill(punit_request_t *r);
+
 /* A FastCGI parameter, NULL when absent or empty. */
 const char *punit_request_param(const punit_request_t *r, const char *name);
 

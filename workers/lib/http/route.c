@@ -93,7 +93,7 @@ bind_value(const punit_request_t *r, const punit_bind_t *bind, int *length)
         return punit_request_param(r, bind->name);
 
     case PUNIT_BIND_ARRAY:
-        return punit_binary_array(r->arena, r->json, bind->name, (punit_type_t) bind->index,
+        return punit_binary_array(r->arena, r->json, bind->name, (punit_value_type_t) bind->index,
                                   length);
     }
 

@@ -27,6 +27,7 @@
 
 #include <libpq-fe.h>
 
+#include "lib/http/member.h"
 #include "lib/http/request.h"
 
 typedef enum {
@@ -106,7 +107,7 @@ struct punit_route {
     bool                  stale;      /* a copy may answer while the owner is down (GET) */
     bool                  merge;      /* body is a merge patch (RFC 7396) */
     bool                  list;       /* takes limit (1..500, default 50) and cursor */
-    punit_type_t          cursor[PUNIT_CURSOR_MAX + 1]; /* types of a list's key */
+    punit_value_type_t    cursor[PUNIT_CURSOR_MAX + 1]; /* types of a list's key */
     const punit_arg_t    *args;    /* query arguments, beside limit and cursor */
     const punit_member_t *members; /* the body; NULL = takes none */
     const char           *sql;

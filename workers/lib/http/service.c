@@ -18,9 +18,9 @@
 #include "lib/base/socket.h"
 #include "lib/http/answer.h"
 #include "lib/http/front.h"
-#include "lib/http/ready.h"
+#include "lib/http/health.h"
+#include "lib/http/request_check.h"
 #include "lib/http/sql.h"
-#include "lib/http/validate.h"
 #include "lib/pg/conninfo.h"
 
 #define STACK_BYTES (1024 * 1024)
@@ -48,40 +48,6 @@ struct worker {
     punit_grid_t *grid;
     punit_grid_t *token_grid;
 };
-
-
-static punit_problem_t *
-health(punit_request_t *r, punit_answer_t *a)
-{
-    const char      *failing = "";
-    PGresult        *rows;
-    punit_problem_t *problem = punit_sql_query(r, "select 1", 0, NULL, &rows, NULL);
-
-    if (problem != NULL) {
-        failing = "\"database\"";
-    }
-
-    if (!punit_grid_alive(r->grid)) {
-        failing =
-            punit_arena_format(r->arena, "%s%s\"grid\"", failing, *failing != '\0' ? "," : "");
-    }
-
-    if (!punit_grid_alive(r->token_grid)) {
-        failing = punit_arena_format(r->arena, "%s%s\"token-grid\"", failing,
-                                     *failing != '\0' ? "," : "");
-    }
-
-    if (*failing != '\0') {
-        problem =
-            punit_problem(r->arena, &punit_problem_try_later, "Not all that it needs answers");
-        problem->failing = punit_arena_format(r->arena, "[%s]", failing);
-        return problem;
-    }
-
-    a->body = punit_arena_format(r->arena, "{\"status\":\"ok\",\"service\":\"%s\",\"unit\":\"%s\"}",
-                                 r->service_name, punit_config.unit);
-    return NULL;
-}
 
 
 /* A reference GET reads the generation in the same snapshot as its data. So the grid never marks a
@@ -129,7 +95,7 @@ build_routes(server_t *server, const punit_service_t *service)
     }
 
     memcpy(server->routes, service->routes, n * sizeof(punit_route_t));
-    server->routes[n] = (punit_route_t){ "GET", path, PUNIT_PUBLIC, .handler = health };
+    server->routes[n] = (punit_route_t){ "GET", path, PUNIT_PUBLIC, .handler = punit_health };
     server->routes[n + 1] =
         (punit_route_t){ "GET", "/ready", PUNIT_PUBLIC, .handler = punit_ready };
 
@@ -144,7 +110,7 @@ build_routes(server_t *server, const punit_service_t *service)
 /* Reads the body to its end even when it is too large. Otherwise the rest would be taken for the
  * next request of a kept connection. */
 static void
-read_body(punit_request_t *r, FCGX_Stream *in, punit_validate_body_t *body)
+read_body(punit_request_t *r, FCGX_Stream *in, punit_request_check_body_t *body)
 {
     const char *length = punit_request_param(r, "CONTENT_LENGTH");
     size_t      expected = length != NULL ? strtoul(length, NULL, 10) : 0;
@@ -231,24 +197,24 @@ log_request(const punit_request_t *r, const punit_answer_t *a, const punit_probl
 static void
 serve(worker_t *worker, FCGX_Request *fcgi, punit_arena_t *arena)
 {
-    server_t             *server = worker->server;
-    int64_t               start = punit_clock_ms();
-    punit_answer_t        answer = { 0 };
-    punit_validate_body_t body;
-    punit_request_t       r = {
-              .arena = arena,
-              .service_name = server->service->name,
-              .pool = server->pool,
-              .grid = worker->grid,
-              .token_grid = worker->token_grid,
-              .params = fcgi->envp,
-              .deadline = start + punit_config.deadline_ms,
+    server_t                  *server = worker->server;
+    int64_t                    start = punit_clock_ms();
+    punit_answer_t             answer = { 0 };
+    punit_request_check_body_t body;
+    punit_request_t            r = {
+                   .arena = arena,
+                   .service_name = server->service->name,
+                   .pool = server->pool,
+                   .grid = worker->grid,
+                   .token_grid = worker->token_grid,
+                   .params = fcgi->envp,
+                   .deadline = start + punit_config.deadline_ms,
     };
 
-    punit_validate_params(&r);
+    punit_request_fill(&r);
     read_body(&r, fcgi->in, &body);
 
-    punit_problem_t *problem = punit_validate_request(&r, server->routes, &body, &answer);
+    punit_problem_t *problem = punit_request_check(&r, server->routes, &body, &answer);
 
     if (problem == NULL && r.route != NULL) {
         r.statement = server->statements[r.route - server->routes];

@@ -7,7 +7,7 @@
 #include "mover/failpoint.h"
 #include "mover/move/abort.h"
 #include "mover/move/bring.h"
-#include "mover/move/pass.h"
+#include "mover/move/pass_on.h"
 #include "mover/move/resolve.h"
 #include "mover/move/retire.h"
 

@@ -10,7 +10,7 @@
 #include "lib/base/log.h"
 #include "mover/options.h"
 #include "mover/queue/heap.h"
-#include "mover/queue/idle.h"
+#include "mover/queue/idle_threads.h"
 #include "mover/stop.h"
 
 #define BUCKETS 4096
@@ -39,9 +39,9 @@ struct entry {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t  once = PTHREAD_ONCE_INIT;
-static pthread_cond_t  disturbed;    /* Ends the rest of a paced job. */
-static idle_t          idle_threads; /* Those that wait in queue_take. */
-static int             nidle;        /* Threads within queue_take. */
+static pthread_cond_t  disturbed; /* Ends the rest of a paced job. */
+static idle_threads_t  idle;      /* Those that wait in queue_take. */
+static int             nidle;     /* Threads within queue_take. */
 static entry_t        *buckets[BUCKETS];
 static heap_t          prompt, paced;
 static pacer_t         pacer;
@@ -133,7 +133,7 @@ enqueue(entry_t *e, long due)
     }
 
     heap_add(heap, &e->node, due);
-    idle_wake(&idle_threads);
+    idle_threads_wake(&idle);
 
     if (nidle == 0 && heap == &prompt) {
         pthread_cond_broadcast(&disturbed);
@@ -263,7 +263,7 @@ take(entry_t *e, job_t *job, double now)
     }
 
     if (prompt.n + paced.n > 0) {
-        idle_wake(&idle_threads);
+        idle_threads_wake(&idle);
     }
 }
 
@@ -276,7 +276,7 @@ queue_take(job_t *job)
     double        again;
 
     pthread_once(&once, init);
-    idle_join(&self);
+    idle_threads_join(&self);
     pthread_mutex_lock(&lock);
     nidle++;
 
@@ -286,15 +286,15 @@ queue_take(job_t *job)
         again = 0;
 
         /* Only the first of the idle threads takes what is due. */
-        if (idle_first(&idle_threads, &self) && (e = next_due(now, &again)) != NULL) {
+        if (idle_threads_first(&idle, &self) && (e = next_due(now, &again)) != NULL) {
             take(e, job, now);
             break;
         }
 
-        idle_wait(&idle_threads, &self, &lock, again);
+        idle_threads_wait(&idle, &self, &lock, again);
     }
 
-    idle_leave(&idle_threads, &self);
+    idle_threads_leave(&idle, &self);
     nidle--;
     pthread_mutex_unlock(&lock);
     return e != NULL;
@@ -457,7 +457,7 @@ queue_stop(void)
     pthread_once(&once, init);
     pthread_mutex_lock(&lock);
 
-    while (idle_wake(&idle_threads)) {
+    while (idle_threads_wake(&idle)) {
     }
 
     pthread_cond_broadcast(&disturbed);

@@ -9,8 +9,8 @@
 #include "mover/session.h"
 #include "mover/stop.h"
 #include "mover/tend/audit.h"
+#include "mover/tend/ended_keys.h"
 #include "mover/tend/garbage.h"
-#include "mover/tend/key.h"
 
 #define AUDIT_MS   1000
 #define GARBAGE_MS 60000
@@ -47,7 +47,7 @@ upkeep_run(void *unused)
 
         if (link_ready(&local) && punit_clock_ms() - keys_at >= KEYS_MS) {
             keys_at = punit_clock_ms();
-            key_end_over(&local);
+            ended_keys_remove(&local);
         }
     }
 

@@ -6,9 +6,12 @@ package Punit::Machine::Writer;
 #
 #   my $writer = Punit::Machine::Writer->begin('https://10.1.0.1', $user, $authority);
 #   ...
-#   my $said = $writer->end;     # { written => [texts], failed => [why] }
+#   my $said = $writer->end;     # { written => [texts], failed => [why], repeated => [why] }
 #
 # Then the user has its last tokens.
+#
+# With `repeats` the client is at a unit that forwards its writes. It sends a write again, under the
+# same Idempotency-Key, that was answered with 502 or 503. It makes no pause, and renews no token.
 
 use strict;
 use warnings;
@@ -19,16 +22,16 @@ use POSIX ();
 use Punit::Wait qw(patience);
 use Time::HiRes qw(sleep time);
 
-use constant { PAUSE => 0.02, RENEWAL => 3 };
+use constant { PAUSE => 0.02, RENEWAL => 3, LIMIT => 15 };
 
 sub begin {
-    my ($class, $url, $user, $authority) = @_;
+    my ($class, $url, $user, $authority, %o) = @_;
     pipe(my $from, my $to) or croak "pipe: $!";
     my $parent = $$;
     my $pid = fork // croak "fork: $!";
     if (!$pid) {
         close $from or POSIX::_exit(1);
-        my $self = bless { url => $url, %$user{qw(token refresh)}, renewed => time }, $class;
+        my $self = bless { url => $url, %$user{qw(token refresh)}, renewed => time, %o }, $class;
         $self->{clients} = [map { _client($authority, $_) } 1, 0];
         my $said = $self->_write($parent);
         print {$to} JSON::PP::encode_json($said);
@@ -48,19 +51,31 @@ sub _client {
 
 sub _write {
     my ($self, $parent) = @_;
-    my (@written, @failed, $ends);
+    my (@written, @failed, @repeated, $ends);
     local $SIG{TERM} = sub { $ends = 1 };
     for (my $n = 1; !$ends && getppid == $parent; $n++) {
         my $client = $self->{clients}[$n % 2];
         my $text = "written $n";
-        my $answer = $self->_post($client, '/social/posts', { text => $text }, "$$-$n");
+        my $answer;
+        my $limit = time + patience(LIMIT);
+        {
+            $answer = $self->_post($client, '/social/posts', { text => $text }, "$$-$n");
+            last if !$self->{repeats} || $answer->{status} !~ /^50[23]$/ || time > $limit;
+            push @repeated, "$n: $answer->{status} $answer->{content}";
+            sleep PAUSE;
+            redo;
+        }
         if ($answer->{status} == 201) { push @written, $text }
         else { push @failed, "$n: $answer->{status} $answer->{content}" }
+        next if $self->{repeats};
         my $why = $self->_renew($client);
         push @failed, "renewal: $why" if $why;
         sleep PAUSE;
     }
-    return { written => \@written, failed => \@failed, %$self{qw(token refresh)} };
+    return {
+        written => \@written, failed => \@failed, repeated => \@repeated,
+        %$self{qw(token refresh)}
+    };
 }
 
 sub _post {
