@@ -142,7 +142,8 @@ for my $service (services(), qw(mover gridd)) {
     my ($user, $role) = ("punit-$service", "punit_$service");
     my $rights = qq{$tables and c.relnamespace::regnamespace::text not in ('punit', '$service')}
         . qq{ and has_table_privilege('$role', c.oid, 'insert, update, delete, truncate')};
-    $rights .= ' and c.oid not in (select tab::regclass from punit.user_table)' if $service eq 'mover';
+    $rights .= ' and c.oid not in (select tab::regclass from punit.user_table)'
+        if $service eq 'mover';
     is_deeply([$programs->sql('root', 'postgres', $rights)], [0, ''],
         "$user: writes into no table of a service"
             . ($service eq 'mover' ? ' but what moves' : ' but its own'));

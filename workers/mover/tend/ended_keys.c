@@ -58,8 +58,8 @@ nginx_master(void)
 }
 
 
-/* Under systemd the mover may neither write in keys/ nor signal NGINX. punit-keys.path sees the file,
- * and `punitctl` does what the rows say. */
+/* Under systemd the mover may neither write in keys/ nor signal NGINX. punit-keys.path sees the
+ * file, and `punitctl` does what the rows say. */
 static void
 ask_for_removal(void)
 {
