@@ -158,6 +158,15 @@ for my $service (services(), qw(mover gridd)) {
         0, "$role: runs no program");
 }
 
+is(
+    ($programs->sql('root', 'postgres', q{select usename from pg_stat_activity}
+                . q{ join pg_roles on rolname = usename where rolsuper}
+                . q{ and backend_type = 'client backend' and pid <> pg_backend_pid()}))[1],
+    '', 'no program is connected as a superuser'
+);
+like(($programs->sql('root', 'postgres', q{select distinct usename from pg_stat_activity}))[1],
+    qr/^punit_mover$/m, 'and the mover is connected');
+
 # ---- the sockets of services: a request there says itself whose it is
 
 my $connect = 'perl -MIO::Socket::UNIX -e "exit !IO::Socket::UNIX->new(Peer => shift)" ';
