@@ -120,7 +120,7 @@ cluster_make(const unit_t *unit)
 }
 
 
-/* Release 0.2.0 had one user for all (recall.h). */
+/* Release 0.2.0 had one user for all (old_release.h). */
 static bool
 is_apart(const unit_t *unit)
 {

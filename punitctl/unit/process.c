@@ -17,7 +17,8 @@
 #include "punitctl/unit/file.h"
 #include "punitctl/unit/unit.h"
 
-#define SYSTEM_USER "punit"
+#define SYSTEM_USER   "punit"
+#define PROGRAM_USERS "punit-"
 
 /* The user that root has become, with root still in reach. NULL: there is no way back. */
 static const struct passwd *worker;
@@ -315,7 +316,9 @@ process_enter(const char *directory)
         return;
     }
     user = getpwuid(st.st_uid);
-    if (user != NULL && !work_as(user) && !work_as(worker)) {
+    if (user != NULL && strncmp(user->pw_name, PROGRAM_USERS, strlen(PROGRAM_USERS)) == 0
+        && !work_as(user) && !work_as(worker))
+    {
         _exit(EXIT_FAILED);
     }
 }

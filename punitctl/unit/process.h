@@ -42,8 +42,9 @@ bool process_apart(const char *directory);
  * the reason printed. */
 bool process_become_owner(const char *directory);
 
-/* Between these two, works as the owner of the directory, or of the one that `path` is in. Only the
- * outer pair counts. Nothing changes where the unit belongs to one user, or the owner is root. */
+/* Between these two, works as the owner of the directory, or of the one that `path` is in, if that
+ * is the user of a program. Only the outer pair counts. Nothing changes where the unit belongs to
+ * one user. */
 void process_enter(const char *directory);
 void process_enter_for(const char *path);
 void process_leave(void);
