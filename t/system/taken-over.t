@@ -66,6 +66,9 @@ is((grep { $_ eq 'punit' || $_ eq 'root' } @users), 0, 'none is the one of the o
 for my $part (sort keys %expected) {
     my $status = must('cat /proc/' . $programs->pid($part) . '/status');
     like($status, qr/^NoNewPrivs:\s+1$/m, "$part: can gain no rights");
+    my %group = map { $_ => 1 } split ' ', must("id -G $expected{$part}");
+    my %in = map { $_ => 1 } map {split} $status =~ /^(?:Gid|Groups):(.*)$/mg;
+    is(join(' ', sort grep { !$group{$_} } keys %in), '', "$part: has the groups of its user");
     my ($has) = $status =~ /^CapPrm:\s+(\w+)$/m;
     is(hex $has, $part eq 'punit-nginx' ? 1 << 10 : 0, "$part: has no rights of root but ports");
 }
