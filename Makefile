@@ -377,6 +377,10 @@ install-workers: workers guard pages
 	sed -i -e 's/@SERVICES@/$(SERVICES:%=punit@%.service)/' \
 	    -e 's/@SOCKETS@/$(SERVICES:%=punit@%.socket)/' \
 	    $(DESTDIR)$(prefix)/share/punit/conf/systemd/punit.target
+	awk -v all='$(SERVICES)' 'BEGIN { n = split(all, name) } \
+	    /^[^#].*@SERVICE@/ { for (i = 1; i <= n; i++) { \
+	        line = $$0; gsub(/@SERVICE@/, name[i], line); print line }; next } 1' \
+	    conf/sysusers/punit.conf >$(DESTDIR)$(prefix)/share/punit/conf/sysusers/punit.conf
 	for s in $(SERVICES); do \
 	    install -D -m 644 workers/$$s/locations.conf \
 	        $(DESTDIR)$(prefix)/share/punit/workers/$$s/locations.conf || exit 1; done

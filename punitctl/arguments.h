@@ -33,6 +33,7 @@ typedef struct {
     const char          *help;
     const verb_option_t *options;
     int (*run)(const arguments_t *arguments); /* returns an EXIT_ code */
+    bool superuser;                           /* may it be that of the unit's database? */
 } verb_t;
 
 /* The options that every verb has. --help stands for -h too. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "punitctl/catalogue.h"
+#include "punitctl/unit/database.h"
 #include "punitctl/verb.h"
 #include "punitctl/verbs.h"
 
@@ -42,6 +43,7 @@ run(int argc, char **argv)
     if (verb == NULL) {
         return catalogue_misuse(argc, argv);
     }
+    database_superuser(verb->superuser);
     status = arguments_read(&arguments, verb, argc - words, argv + words);
     return status == EXIT_OK ? verb->run(&arguments) : status;
 }

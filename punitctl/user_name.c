@@ -10,6 +10,7 @@
 #include "lib/base/uuid.h"
 #include "punitctl/pool.h"
 #include "punitctl/unit/database.h"
+#include "punitctl/unit/process.h"
 
 
 static const char *
@@ -32,8 +33,12 @@ name_hash(const unit_t *unit, const char *address)
     punit_pepper_t pepper;
     unsigned char  hash[PUNIT_PEPPER_HASH];
     char           hex[2 * PUNIT_PEPPER_HASH + 1];
+    int            loaded;
 
-    if (punit_pepper_load(&pepper, path) != 0) {
+    process_enter_for(path);
+    loaded = punit_pepper_load(&pepper, path);
+    process_leave();
+    if (loaded != 0) {
         if (errno == EINVAL) {
             output_problem("bad-file", "%s: expected %d bytes as hexadecimal digits", path,
                            PUNIT_PEPPER_BYTES);

@@ -6,6 +6,9 @@
 
 #include "punitctl/arguments.h"
 
+/* What help and manual page say of a verb that may be the database's superuser. */
+#define VERB_SUPERUSER "works as the superuser of the unit's database, so root runs it"
+
 int verb_unit_init(const arguments_t *arguments);
 int verb_unit_invite(const arguments_t *arguments);
 int verb_unit_add(const arguments_t *arguments);

@@ -13,6 +13,8 @@
 #include "punitctl/pool.h"
 #include "punitctl/unit/certificate_list.h"
 #include "punitctl/unit/disk.h"
+#include "punitctl/unit/owners.h"
+#include "punitctl/unit/process.h"
 #include "punitctl/unit/supervise.h"
 
 /* What the configuration of NGINX asks for. */
@@ -43,8 +45,8 @@ look_at(doctor_t *doctor, const char *path)
 }
 
 
-void
-doctor_files(doctor_t *doctor)
+static void
+look_at_secrets(doctor_t *doctor)
 {
     const char *private = unit_setting(doctor->unit, "PUNIT_PRIVATE");
     const char          *key = unit_setting(doctor->unit, "PUNIT_TLS_KEY");
@@ -64,6 +66,36 @@ doctor_files(doctor_t *doctor)
     }
     if (good) {
         doctor_say(doctor, DOCTOR_OK, NULL, "secrets are for the unit's user alone");
+    }
+}
+
+
+/* Where each program has a user of its own. */
+static void
+look_at_owners(doctor_t *doctor)
+{
+    const char *problem = owners_problem(doctor->unit);
+
+    if (!owners_cluster(doctor->unit)) {
+        doctor_say(doctor, DOCTOR_WARN, "at a quiet time, systemctl restart punit-postgres",
+                   "PostgreSQL does not run as " PROCESS_DATABASE_USER " yet");
+    }
+    if (problem == NULL) {
+        doctor_say(doctor, DOCTOR_OK, NULL, "files belong to the users of their programs");
+    } else {
+        doctor_say(doctor, DOCTOR_FAIL, pool_printf("punitctl unit init %s", doctor->unit->id),
+                   "%s", problem);
+    }
+}
+
+
+void
+doctor_files(doctor_t *doctor)
+{
+    if (process_apart(doctor->unit->dir)) {
+        look_at_owners(doctor);
+    } else {
+        look_at_secrets(doctor);
     }
 }
 

@@ -73,6 +73,19 @@ cluster_programs(const unit_t *unit)
 }
 
 
+/* PostgreSQL's programs run as the owner of the cluster. */
+static bool
+run(const unit_t *unit, const char *const *argv)
+{
+    bool ok;
+
+    process_enter(unit_path(unit, "pg"));
+    ok = process_run(argv, NULL);
+    process_leave();
+    return ok;
+}
+
+
 file_result_t
 cluster_make(const unit_t *unit)
 {
@@ -97,13 +110,33 @@ cluster_make(const unit_t *unit)
         NULL,
     };
 
-    if (!process_run(argv, NULL)) {
+    if (!run(unit, argv)) {
         return FILE_FAILED;
     }
     /* Ours take the place of these two, which nobody has changed yet. */
-    unlink(unit_path(unit, "pg/pg_hba.conf"));
-    unlink(unit_path(unit, "pg/pg_ident.conf"));
+    file_remove(unit_path(unit, "pg/pg_hba.conf"));
+    file_remove(unit_path(unit, "pg/pg_ident.conf"));
     return FILE_WRITTEN;
+}
+
+
+/* Release 0.2.0 had one user for all (old_release.h). */
+static bool
+is_apart(const unit_t *unit)
+{
+    return installation_has("conf/sysusers/punit.conf") && process_apart(unit->dir);
+}
+
+
+/* The line that lets a system user take a login role. Where the programs have users of their own,
+ * the program's user may take that role alone, and the unit's user is the operator's. */
+static const char *
+may_take(const unit_t *unit, const char *program)
+{
+    const char *line = pool_printf("punit  %s  punit_%s\n", process_user(), program);
+
+    return is_apart(unit) ? pool_printf("%spunit  punit-%s  punit_%s\n", line, program, program)
+                          : line;
 }
 
 
@@ -114,17 +147,19 @@ write_ident(const unit_t *unit)
     static const char *const others[] = { "mover", "gridd" };
     size_t                   count;
     const service_t         *services = services_list(&count);
-    const char              *user = process_user();
-    const char              *roles = pool_printf("punit  %s  postgres\n", user);
+    const char              *roles = pool_printf("punit  %s  postgres\n", process_user());
 
     if (services == NULL) {
         return FILE_FAILED;
     }
+    if (is_apart(unit)) {
+        roles = pool_printf("%spunit  " PROCESS_DATABASE_USER "  postgres\n", roles);
+    }
     for (size_t i = 0; i < count; i++) {
-        roles = pool_printf("%spunit  %s  punit_%s\n", roles, user, services[i].name);
+        roles = pool_printf("%s%s", roles, may_take(unit, services[i].name));
     }
     for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
-        roles = pool_printf("%spunit  %s  punit_%s\n", roles, user, others[i]);
+        roles = pool_printf("%s%s", roles, may_take(unit, others[i]));
     }
     return template_write(unit, "postgres/pg_ident.conf",
                           (const template_value_t[]){ { "ROLES", roles }, { NULL, NULL } },
@@ -170,6 +205,7 @@ cluster_write(const unit_t *unit)
         { "ADDRESS", address_host(listen) },
         { "PORT", address_port(listen) },
         { "GUARD", guard_line(unit) },
+        { "SOCKET_GROUP", is_apart(unit) ? "unix_socket_group = '" PROCESS_PROGRAMS "'" : "" },
         { NULL, NULL },
     };
     const file_result_t results[] = {
@@ -200,7 +236,7 @@ cluster_reload(const unit_t *unit)
 {
     pid_t pid = process_of(unit_path(unit, "pg/postmaster.pid"), "postgres");
 
-    return pid > 0 && kill(pid, SIGHUP) == 0;
+    return pid > 0 && process_signal(pid, SIGHUP);
 }
 
 
@@ -259,13 +295,13 @@ control(const unit_t *unit, const char *action)
     const char *stop[9];
 
     if (strcmp(action, "start") == 0) {
-        return process_run(argv, NULL);
+        return run(unit, argv);
     }
     for (int i = 0; i < 8; i++) {
         stop[i] = argv[i];
     }
     stop[8] = NULL;
-    return process_run(stop, NULL);
+    return run(unit, stop);
 }
 
 
@@ -277,9 +313,9 @@ cluster_start(const unit_t *unit)
     /* PostgreSQL removes the pid file of a dead server, but not if another process or a zombie has
      * the number. It still detects live children of that server by the shared memory. */
     if (process_of(pid_file, "postgres") == 0) {
-        unlink(pid_file);
-        unlink(unit_path(unit, "sock/.s.PGSQL.%s.lock",
-                         address_port(unit_setting(unit, "PUNIT_PG_LISTEN"))));
+        file_remove(pid_file);
+        file_remove(unit_path(unit, "sock/.s.PGSQL.%s.lock",
+                              address_port(unit_setting(unit, "PUNIT_PG_LISTEN"))));
     }
     return control(unit, "start");
 }

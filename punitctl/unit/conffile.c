@@ -188,7 +188,7 @@ remove_beside(const char *file, const digest_t *offered)
     digest_t    digest;
 
     if (digest_file(beside, &digest) && same(&digest, offered)) {
-        unlink(beside);
+        file_remove(beside);
     }
 }
 

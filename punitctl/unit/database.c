@@ -12,6 +12,10 @@
 #define OPEN_MS  5000
 #define WHY_SIZE 512
 
+#define DATABASE_SUPERUSER "postgres"
+
+static bool may_be_superuser;
+
 
 /* Shows warnings to the operator. A NOTICE ("already exists") is left out. */
 static void
@@ -38,6 +42,13 @@ open_with(const char *conninfo, char *why, size_t size)
 }
 
 
+void
+database_superuser(bool may)
+{
+    may_be_superuser = may;
+}
+
+
 PGconn *
 database_open(const unit_t *unit, const char *role, const char *database)
 {
@@ -45,6 +56,10 @@ database_open(const unit_t *unit, const char *role, const char *database)
     char        why[WHY_SIZE];
     PGconn     *db;
 
+    if (strcmp(role, DATABASE_SUPERUSER) == 0 && !may_be_superuser) {
+        output_problem("no-rights", "the table of verbs does not make this one a superuser");
+        return NULL;
+    }
     if (pg == NULL) {
         output_problem("bad-setting", "unit.env has no PUNIT_PG");
         return NULL;

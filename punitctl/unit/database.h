@@ -9,6 +9,9 @@
 
 #include "punitctl/unit/unit.h"
 
+/* Whether database_open may give a session as "postgres". The table of verbs says so for each. */
+void database_superuser(bool may);
+
 /* A session at this unit's database as `role` ("postgres", "punit_mover"...),
  * through the unix socket. NULL with the reason said; `database` NULL: the
  * unit's own. */

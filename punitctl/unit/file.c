@@ -11,6 +11,7 @@
 
 #include "punitctl/output.h"
 #include "punitctl/pool.h"
+#include "punitctl/unit/process.h"
 
 #define FILE_MOST (64u << 20)
 
@@ -40,11 +41,14 @@ file_exists(const char *path)
 char *
 file_read(const char *path, size_t *size)
 {
-    int         fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat st;
     char       *content;
     size_t      got = 0;
+    int         fd;
 
+    process_enter_for(path);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    process_leave();
     if (fd < 0 || fstat(fd, &st) < 0) {
         output_problem("file", "cannot read %s: %s", path, strerror(errno));
         if (fd >= 0) {
@@ -74,17 +78,37 @@ file_read(const char *path, size_t *size)
 }
 
 
+bool
+file_remove(const char *path)
+{
+    bool ok;
+
+    process_enter_for(path);
+    ok = unlink(path) == 0;
+    process_leave();
+    return ok;
+}
+
+
+bool
+file_rename(const char *from, const char *to)
+{
+    bool ok;
+
+    process_enter_for(to);
+    ok = rename(from, to) == 0;
+    process_leave();
+    return ok;
+}
+
+
 static bool
 holds(const char *path, const char *content, size_t size)
 {
-    struct stat st;
     size_t      n;
-    char       *now;
+    const char *now = file_exists(path) ? file_read(path, &n) : NULL;
 
-    if (stat(path, &st) < 0 || (size_t) st.st_size != size) {
-        return false;
-    }
-    now = file_read(path, &n);
+
     return now != NULL && n == size && memcmp(now, content, size) == 0;
 }
 
@@ -98,7 +122,7 @@ beside(const char *path)
 
 /* Puts the new file beside the old one. */
 static bool
-put(const file_content_t *file)
+put_here(const file_content_t *file)
 {
     const char *fresh = beside(file->path);
     size_t      done = 0;
@@ -129,6 +153,19 @@ put(const file_content_t *file)
 }
 
 
+/* It belongs to the owner of the directory. */
+static bool
+put(const file_content_t *file)
+{
+    bool ok;
+
+    process_enter_for(file->path);
+    ok = put_here(file);
+    process_leave();
+    return ok;
+}
+
+
 file_result_t
 file_write_together(const file_content_t *files, size_t count)
 {
@@ -141,14 +178,14 @@ file_write_together(const file_content_t *files, size_t count)
         }
         if (!put(&files[i])) {
             while (n > 0) {
-                unlink(beside(fresh[--n]->path));
+                file_remove(beside(fresh[--n]->path));
             }
             return FILE_FAILED;
         }
         fresh[n++] = &files[i];
     }
     for (size_t i = 0; i < n; i++) {
-        if (rename(beside(fresh[i]->path), fresh[i]->path) < 0) {
+        if (!file_rename(beside(fresh[i]->path), fresh[i]->path)) {
             output_problem("file", "cannot write %s: %s", fresh[i]->path, strerror(errno));
             return FILE_FAILED;
         }

@@ -36,6 +36,10 @@ typedef struct {
 #define FILE_TOGETHER 8
 file_result_t file_write_together(const file_content_t *files, size_t count);
 
+/* unlink(2) and rename(2), as the owner of the directory. */
+bool file_remove(const char *path);
+bool file_rename(const char *from, const char *to);
+
 /* Waits until the file is on disk. */
 void file_sync(const char *path);
 

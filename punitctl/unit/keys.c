@@ -208,7 +208,7 @@ remove_files(const unit_t *unit, const PGresult *keys, int *dropped)
 
     for (int i = 0; i < PQntuples(keys); i++) {
         const char *kid = database_field(keys, i, "kid");
-        bool        removed = unlink(public_file(unit, kid)) == 0;
+        bool        removed = file_remove(public_file(unit, kid));
 
         if (removed) {
             output_line("key %s is over; removed", kid);

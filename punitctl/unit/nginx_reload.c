@@ -144,7 +144,7 @@ settled(void *context)
     reload_t *reload = context;
 
     reload->reason = read_reason(reload);
-    reload->ended = kill(reload->master, 0) < 0 && errno == ESRCH;
+    reload->ended = !process_signal(reload->master, 0) && errno == ESRCH;
     reload->taken = !reload->ended && changed(reload);
     return reload->taken || reload->ended || final(reload->reason);
 }
@@ -162,7 +162,7 @@ ask(const unit_t *unit, reload_t *reload)
     }
     reload->log = unit_path(unit, "log/nginx.log");
     reload->seen = stat(reload->log, &log) == 0 ? log.st_size : 0;
-    if (kill(reload->master, SIGHUP) < 0) {
+    if (!process_signal(reload->master, SIGHUP)) {
         output_problem("nginx", "cannot tell NGINX (pid %d) to read its configuration: %m",
                        (int) reload->master);
         return false;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,14 +15,26 @@
 #include "punitctl/output.h"
 #include "punitctl/pool.h"
 #include "punitctl/unit/file.h"
+#include "punitctl/unit/unit.h"
 
-#define SYSTEM_USER "punit"
+#define SYSTEM_USER   "punit"
+#define PROGRAM_USERS "punit-"
+
+/* The user that root has become, with root still in reach. NULL: there is no way back. */
+static const struct passwd *worker;
+static int                  entered;
 
 
 static void
 become_program(const char *const *argv, const char *const *extra, int output)
 {
-    if (dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0) {
+    uid_t uid = geteuid();
+    gid_t gid = getegid();
+
+    /* What is run is that user for good. */
+    if (dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0
+        || (uid != getuid() && (setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)))
+    {
         _exit(126);
     }
     for (; extra != NULL && *extra != NULL; extra++) {
@@ -121,10 +134,13 @@ pid_t
 process_of(const char *pid_file, const char *name)
 {
     char        line[1024] = "";
-    FILE       *file = fopen(pid_file, "re");
     const char *end, *begin;
     long        pid = 0;
+    FILE       *file;
 
+    process_enter_for(pid_file);
+    file = fopen(pid_file, "re");
+    process_leave();
     if (file == NULL) {
         return 0;
     }
@@ -239,10 +255,31 @@ process_own_directory(const char *directory, mode_t mode)
 
 
 bool
+process_apart(const char *directory)
+{
+    const char *unit = file_real(UNIT_DIRECTORY), *real = file_real(directory);
+
+    return unit != NULL && real != NULL && strcmp(unit, real) == 0
+           && getpwnam(PROCESS_DATABASE_USER) != NULL;
+}
+
+
+/* Works as the user, with that user's groups. Root stays in reach. */
+static bool
+work_as(const struct passwd *user)
+{
+    return seteuid(0) == 0 && initgroups(user->pw_name, user->pw_gid) == 0
+           && setegid(user->pw_gid) == 0 && seteuid(user->pw_uid) == 0;
+}
+
+
+bool
 process_become_owner(const char *directory)
 {
+    static struct passwd kept;
     const struct passwd *user;
     struct stat          st;
+    bool                 ok;
 
     if (geteuid() != 0) {
         return true;
@@ -251,13 +288,107 @@ process_become_owner(const char *directory)
     if (user == NULL) {
         return false;
     }
-    if (initgroups(user->pw_name, user->pw_gid) < 0 || setgid(user->pw_gid) < 0
-        || setuid(user->pw_uid) < 0)
+    kept = *user;
+    kept.pw_name = pool_printf("%s", user->pw_name);
+    if (process_apart(directory)) {
+        worker = &kept;
+        ok = work_as(worker);
+    } else {
+        ok = initgroups(kept.pw_name, kept.pw_gid) == 0 && setgid(kept.pw_gid) == 0
+             && setuid(kept.pw_uid) == 0;
+    }
+    if (!ok) {
+        output_problem("no-rights", "cannot become %s: %s", kept.pw_name, strerror(errno));
+    }
+    return ok;
+}
+
+
+void
+process_enter(const char *directory)
+{
+    const struct passwd *user;
+    struct stat          st;
+
+    if (worker == NULL || entered++ > 0 || stat(directory, &st) < 0 || st.st_uid == 0
+        || st.st_uid == worker->pw_uid)
     {
-        output_problem("no-rights", "cannot become %s: %s", user->pw_name, strerror(errno));
+        return;
+    }
+    user = getpwuid(st.st_uid);
+    if (user != NULL && strncmp(user->pw_name, PROGRAM_USERS, strlen(PROGRAM_USERS)) == 0
+        && !work_as(user) && !work_as(worker))
+    {
+        _exit(EXIT_FAILED);
+    }
+}
+
+
+void
+process_enter_for(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    process_enter(slash != NULL && slash > path ? pool_printf("%.*s", (int) (slash - path), path)
+                                                : "/");
+}
+
+
+void
+process_leave(void)
+{
+    int error = errno;
+
+    if (worker != NULL && --entered == 0 && geteuid() != worker->pw_uid && !work_as(worker)) {
+        _exit(EXIT_FAILED);
+    }
+    errno = error;
+}
+
+
+bool
+process_root(bool (*work)(void *context), void *context)
+{
+    bool ok;
+
+    if (worker == NULL) {
+        return work(context);
+    }
+    if (seteuid(0) < 0) {
         return false;
     }
-    return true;
+    ok = work(context);
+    if (!work_as(worker)) {
+        _exit(EXIT_FAILED);
+    }
+    return ok;
+}
+
+
+typedef struct {
+    pid_t pid;
+    int   number, error;
+} signal_t;
+
+
+static bool
+send_signal(void *context)
+{
+    signal_t *sent = context;
+
+    sent->error = kill(sent->pid, sent->number) < 0 ? errno : 0;
+    return sent->error == 0;
+}
+
+
+bool
+process_signal(pid_t pid, int number)
+{
+    signal_t sent = { pid, number, EPERM };
+    bool     ok = process_root(send_signal, &sent);
+
+    errno = sent.error;
+    return ok;
 }
 
 

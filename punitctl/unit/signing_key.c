@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "punitctl/output.h"
+#include "punitctl/unit/process.h"
 
 
 static file_result_t
@@ -83,10 +84,13 @@ unsigned long
 signing_key_last(const char *directory, const char *unit, const char *suffix)
 {
     size_t               n = strlen(unit);
-    DIR                 *dir = opendir(directory);
     const struct dirent *entry;
     unsigned long        last = 0;
+    DIR                 *dir;
 
+    process_enter(directory);
+    dir = opendir(directory);
+    process_leave();
     if (dir == NULL) {
         return 0;
     }

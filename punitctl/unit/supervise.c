@@ -1,6 +1,5 @@
 #include "punitctl/unit/supervise.h"
 
-#include <signal.h>
 #include <string.h>
 
 #include "lib/base/clock.h"
@@ -158,5 +157,5 @@ supervise_signal(const unit_t *unit, const char *name, int signal_number)
 {
     pid_t pid = supervise_pid(unit, name);
 
-    return pid > 0 && kill(pid, signal_number) == 0;
+    return pid > 0 && process_signal(pid, signal_number);
 }

@@ -8,6 +8,7 @@
 #include "punitctl/unit/certificate_list.h"
 #include "punitctl/unit/cluster.h"
 #include "punitctl/unit/nginx.h"
+#include "punitctl/unit/owners.h"
 #include "punitctl/verb.h"
 
 
@@ -51,18 +52,19 @@ int
 verb_certificates(const arguments_t *arguments)
 {
     static const char *const columns[] = { "name", "subject", "issuer", "until", "days", "path" };
+    bool                     reloads = arguments_value(arguments, "reload") != NULL;
     bool                     sound, reloaded = true, good;
     json_t                  *certificates;
     unit_t                   unit;
 
-    if (!unit_open(&unit, arguments)) {
+    if (!unit_open(&unit, arguments) || (reloads && owners_give(&unit) == FILE_FAILED)) {
         return EXIT_FAILED;
     }
     certificates = certificate_list(&unit);
     good = certificate_list_good(certificates);
     output_objects(certificates, columns, 6);
     sound = say_problems(certificates);
-    if (arguments_value(arguments, "reload") != NULL) {
+    if (reloads) {
         reloaded = reload(&unit, sound);
         output_fact("reloaded", json_boolean(reloaded));
     }

@@ -27,8 +27,9 @@ describe_options(const verb_option_t *options)
 static json_t *
 describe(const verb_t *verb)
 {
-    return json_pack("{s:s, s:s, s:s, s:o}", "verb", verb->words, "operands", verb->operands,
-                     "help", verb->help, "options", describe_options(verb->options));
+    return json_pack("{s:s, s:s, s:s, s:b, s:o}", "verb", verb->words, "operands", verb->operands,
+                     "help", verb->help, "superuser", verb->superuser, "options",
+                     describe_options(verb->options));
 }
 
 
@@ -79,6 +80,9 @@ print_verb(const verb_t *verb)
 {
     printf("punitctl %s%s%s [options]\n\n  %s\n\n", verb->words, *verb->operands != '\0' ? " " : "",
            verb->operands, verb->help);
+    if (verb->superuser) {
+        puts("  " VERB_SUPERUSER ".\n");
+    }
     print_options(stdout, verb->options);
     print_options(stdout, arguments_general);
     if (catalogue_group(verb->words) != NULL) {

@@ -67,7 +67,7 @@ remove_private(const unit_t *unit, const char *kid)
         const char *path =
             pool_printf("%s/%s%s", unit_setting(unit, "PUNIT_PRIVATE"), kid, suffixes[i]);
 
-        if (file_exists(path) && unlink(path) < 0) {
+        if (file_exists(path) && !file_remove(path)) {
             output_problem("file", "cannot remove %s: %m", path);
             return false;
         }

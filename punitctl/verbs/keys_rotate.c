@@ -48,7 +48,7 @@ end_older(const unit_t *unit, const char *kid, unsigned long last)
     bool        ok = db != NULL && keys_end_older(unit, db, kid);
 
     for (unsigned long n = last; ok && n > 0; n--) {
-        unlink(path_of(unit, "PUNIT_PRIVATE", n, PUNIT_KEY_FILE_PRIVATE));
+        file_remove(path_of(unit, "PUNIT_PRIVATE", n, PUNIT_KEY_FILE_PRIVATE));
     }
     if (ok) {
         until = database_value(db,
@@ -108,9 +108,8 @@ verb_keys_rotate(const arguments_t *arguments)
                               " sync` there, then `punitctl keys rotate` here again",
                               kid, missing);
     }
-    if (rename(path_of(&unit, "PUNIT_PRIVATE", next, SIGNING_KEY_NEXT),
-               path_of(&unit, "PUNIT_PRIVATE", next, PUNIT_KEY_FILE_PRIVATE))
-        < 0)
+    if (!file_rename(path_of(&unit, "PUNIT_PRIVATE", next, SIGNING_KEY_NEXT),
+                     path_of(&unit, "PUNIT_PRIVATE", next, PUNIT_KEY_FILE_PRIVATE)))
     {
         return output_problem("file", "cannot put the key %s in place: %m", kid);
     }

@@ -144,6 +144,10 @@ verb_page(const verb_t *verb)
         pool_printf(".Ss \"%s%s%s\\&\"\n%s", verb->words, *verb->operands != '\0' ? " " : "",
                     verb->operands, sentences(verb->help));
 
+    if (verb->superuser) {
+        all = pool_printf("%s%s", all, sentences(VERB_SUPERUSER));
+    }
+
     return verb->options->name == NULL ? all
                                        : pool_printf("%s%s", all, options_page(verb->options));
 }

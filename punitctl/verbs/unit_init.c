@@ -20,6 +20,7 @@
 #include "punitctl/unit/nginx_addresses.h"
 #include "punitctl/unit/nginx_public.h"
 #include "punitctl/unit/old_release.h"
+#include "punitctl/unit/owners.h"
 #include "punitctl/unit/pepper.h"
 #include "punitctl/unit/process.h"
 #include "punitctl/unit/schema.h"
@@ -537,19 +538,20 @@ verb_unit_init(const arguments_t *arguments)
     if (!environment_make(&unit, &given_environment) || !check_certificates(&unit, &given)
         || !old_release_note(&unit)
         || !step(make_directories(&unit), &kept,
-                 pool_printf("made the directories in %s", unit.dir)))
+                 pool_printf("made the directories in %s", unit.dir))
+        || !step(owners_give(&unit), &kept, "gave the files to the users of their programs"))
     {
         return EXIT_FAILED;
     }
     if (!step(environment_write(&unit), &kept, "wrote unit.env")
         || !make_certificate(&unit, &given, &kept, &taken)
-        || !take_https(&unit, &given, &kept, &taken)
+        || !take_https(&unit, &given, &kept, &taken) || owners_give(&unit) == FILE_FAILED
         || !make_pepper(&unit, &given, pepper_file, &kept) || !make_key(&unit, &kept)
         || !step(cluster_make(&unit), &kept, "made PostgreSQL's cluster in pg/ (initdb)")
         || !step(cluster_configure(&unit), &kept,
                  pool_printf("configured PostgreSQL on %s", unit_setting(&unit, "PUNIT_PG_LISTEN")))
         || !make_database(&unit, sql, &beginning, &kept) || !write_configuration(&unit, &kept)
-        || !tell_servers(&unit, taken, given_environment.news))
+        || owners_give(&unit) == FILE_FAILED || !tell_servers(&unit, taken, given_environment.news))
     {
         return EXIT_FAILED;
     }

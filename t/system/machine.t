@@ -23,6 +23,7 @@ use Punit::Machine::Document;
 use Punit::Machine::Fronts;
 use Punit::Machine::Image qw(image);
 use Punit::Machine::Packages qw(former_release FORMER);
+use Punit::Machine::Programs;
 use Punit::Machine::Writer;
 use Punit::Server qw(directory);
 use Punit::Services qw(services);
@@ -531,15 +532,30 @@ unlike(($machine{eu}->run('dpkg-query --show punit'))[1], qr/former/, 'of the ne
 is_deeply([outdated()], [], 'with its programs');
 is(former_functions(), '0', 'and its schema');
 stop_writer('an upgrade');
-paste_spoken($machine{eu}, 'systemctl restart punit-postgres');
-all_run($machine{eu}, 'each part of the unit runs after a restart of PostgreSQL', 60);
-unlike(
-    ($machine{eu}->run('punitctl doctor'))[1],
-    qr/runs without punit_guard/,
-    'PostgreSQL holds peers to their rights'
-);
-# a subscription that has begun a moment ago, and had an error before, may be failing
-ok(wait_until(sub { ($machine{eu}->run('punitctl status'))[0] == 0 }, 30), 'eu is well again');
+{
+    my $programs = Punit::Machine::Programs->new($machine{eu});
+    my %own = $programs->expected;
+    my %kept = map { $_ => 'punit' } grep {/postgres|grid\@/} keys %own;
+    is_deeply({ $programs->users }, { %own, %kept },
+        'its programs have users of their own, but those that did not restart');
+    like(
+        ($machine{eu}->run('punitctl doctor'))[1],
+        qr/PostgreSQL does not run as punit-db yet/,
+        'doctor names PostgreSQL'
+    );
+    paste_spoken($machine{eu},
+        'systemctl restart punit-postgres punit-grid@grid punit-grid@tokens');
+    all_run($machine{eu}, 'each part of the unit runs with its own user', 60);
+    is_deeply({ $programs->users }, \%own, 'which the others have after their restart');
+    unlike(
+        ($machine{eu}->run('punitctl doctor'))[1],
+        qr/runs without punit_guard/,
+        'PostgreSQL holds peers to their rights'
+    );
+    # a subscription that has begun a moment ago, and had an error before, may be failing
+    ok(wait_until(sub { ($machine{eu}->run('punitctl status'))[0] == 0 }, 30),
+        'and serves, with its peers, again');
+}
 all_good('eu');
 part('upgrade');
 

@@ -79,6 +79,23 @@ subtest 'punitctl(1) has each verb with each of its options' => sub {
     }
 };
 
+subtest 'a verb that is the superuser of the database says so' => sub {
+    my @others = grep { !$_->{superuser} } @{ $table->{verbs} };
+    is_deeply(
+        [sort map { $_->{verb} } @others],
+        [sort 'ca init', 'ca unit', qw(certificates completion drain help man peer)],
+        'these verbs are not'
+    );
+    my ($all) = $page{'punitctl.1'} =~ /^VERBS\n(.*?)^ENVIRONMENT/ms;
+    my %section = $all =~ /^   (\S.*)\n((?:(?:     .*)?\n)*)/mg;
+    for my $verb (@{ $table->{verbs} }) {
+        my $title = $verb->{verb} . ($verb->{operands} ne '' ? " $verb->{operands}" : '');
+        my $help = (capture($ctl, split(' ', $verb->{verb}), '--help'))[1];
+        is_deeply([map { /superuser of/ ? 1 : 0 } $help, $section{$title} // ''],
+            [($verb->{superuser} ? 1 : 0) x 2], $verb->{verb});
+    }
+};
+
 subtest 'no verb has an option twice' => sub {
     for my $verb (@{ $table->{verbs} }) {
         my %count;

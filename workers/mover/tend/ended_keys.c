@@ -1,6 +1,7 @@
 #include "mover/tend/ended_keys.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -57,18 +58,42 @@ nginx_master(void)
 }
 
 
+/* Under systemd the mover may neither write in keys/ nor signal NGINX. punit-keys.path sees the
+ * file, and `punitctl` does what the rows say. */
+static void
+ask_for_removal(void)
+{
+    char path[PATH_SIZE];
+    int  fd;
+
+    snprintf(path, sizeof(path), "%s/ask/keys", punit_config.dir);
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+    if (fd >= 0) {
+        close(fd);
+        punit_log(PUNIT_LOG_INFO, "keys-over", "asked=yes");
+    } else if (errno != EEXIST) {
+        punit_log(PUNIT_LOG_ERROR, "keys-not-asked", "errno=%d", errno);
+    }
+}
+
+
 /* An NGINX that does not run reads its keys when it starts. */
 static bool
 tell_nginx(void)
 {
     pid_t master = nginx_master();
 
-    if (master != 0 && kill(master, SIGHUP) < 0 && errno != ESRCH) {
-        punit_log(PUNIT_LOG_ERROR, "keys-not-reloaded", "pid=%d errno=%d", (int) master, errno);
-        return false;
+    if (master == 0 || kill(master, SIGHUP) == 0 || errno == ESRCH) {
+        return true;
     }
 
-    return true;
+    if (errno == EPERM) {
+        ask_for_removal();
+    } else {
+        punit_log(PUNIT_LOG_ERROR, "keys-not-reloaded", "pid=%d errno=%d", (int) master, errno);
+    }
+
+    return false;
 }
 
 
@@ -91,6 +116,11 @@ remove_file(const char *kid)
     if (unlink(path) == 0) {
         punit_log(PUNIT_LOG_INFO, "key-over", "kid=%s", kid);
         return FILE_REMOVED;
+    }
+
+    if (errno == EACCES || errno == EPERM) {
+        ask_for_removal();
+        return FILE_KEPT;
     }
 
     if (errno != ENOENT) {

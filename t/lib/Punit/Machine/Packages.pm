@@ -35,8 +35,28 @@ sub former_release {
         $control =~ s/^Version: \K.*/$version~former/m;
         spew("$root/DEBIAN/control", $control =~ s/\(= \Q$version\E\)/(= $version~former)/gr);
         _write_former($_) for glob "$root/usr/share/punit/sql/functions/social/*.sql";
+        _one_user($root) if -d "$root/usr/lib/sysusers.d";
     };
     return changed($directory, $lower, @debs);
+}
+
+# Release 0.2.0 had the user punit for all programs, and the mover removed keys.
+sub _one_user {
+    my ($root) = @_;
+    spew("$root/usr/lib/sysusers.d/punit.conf", qq{u punit - "processing unit"\n});
+    for my $file (
+        glob "$root/etc/logrotate.d/punit $root/{usr/,}lib/systemd/system{,-generators}/punit*"
+        )
+    {
+        my $text = slurp($file);
+        $text =~ s/^(\s*(?:su|create 0640)) punit-web punit-web$/$1 punit punit/mg;
+        $text =~ s/^((?:Socket)?(?:User|Group)=punit)-.*/$1/mg;
+        $text =~ s/^(?:ExecStartPre=\+|Wants=punit-keys)(?:.*\\\n)*.*\n//mg;
+        spew($file, $text);
+    }
+    _run('sh', '-c', "rm '$root'/lib/systemd/system/punit-keys.*"
+        . " || rm '$root'/usr/lib/systemd/system/punit-keys.*");
+    return;
 }
 
 sub _write_former {
