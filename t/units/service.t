@@ -21,10 +21,10 @@ my $tree = directory('tree');
 
 # With what was built already, so that only the new service is compiled.
 my @parts = (
-    qw(Makefile VERSION config conf debian/changelog demo doc/man),
+    qw(Makefile VERSION config conf debian/changelog demo doc/man guard),
     qw(ngx_punit_module punitctl sql workers),
     grep { -e "$source/$_" }
-        map {"build/$_"} qw(bin lib obj nginx/.configured ngx_http_punit_module.so)
+        map {"build/$_"} qw(bin guard lib obj nginx/.configured ngx_http_punit_module.so)
 );
 system("cd '$source' && tar -c @parts | tar -x -p -C '$tree'") == 0 or die "copy: $?";
 
