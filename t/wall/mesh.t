@@ -12,7 +12,7 @@ use Punit::Wait qw(wait_until);
 use Test::More;
 use Time::HiRes qw(time);
 
-my $units = Punit::Units->start(env => { PUNIT_MOVE_AFTER => 1000 });
+my $units = Punit::Units->start(env => { PUNIT_MOVE_AFTER => 64 });
 my $rogue = Punit::Rogue->new($units, 'us');
 my $us = $rogue->dbh;
 my @others = ('eu', 'ap');
@@ -90,11 +90,11 @@ sub login {
 }
 
 # ---- users, and names of which each unit is the arbiter
-my @users = map { register('eu', "ada-$_") } 1 .. 10;
+my @users = map { register('eu', "ada-$_") } 1 .. 30;
 my $ann = register('ap', 'ann');
 my $erased = register('eu', 'eve');
 my $everywhere = sub {
-    !grep { $units->one($_, 'select count(*) from auth.name') < 12 } 'eu', 'us', 'ap'
+    !grep { $units->one($_, 'select count(*) from auth.name') < 32 } 'eu', 'us', 'ap'
 };
 ok(wait_until($everywhere, 20), 'names are everywhere');
 my $token = login('eu', $erased)->{json}{access_token};
@@ -109,7 +109,7 @@ ok(
                         where user_id = $1}, $erased
                     )
                     || $units->one($_, 'select count(*) from punit.outbox')
-                    || $units->one($_, 'select count(*) from auth.name') != 11
+                    || $units->one($_, 'select count(*) from auth.name') != 31
             } 'eu', 'us', 'ap'
         },
         20
