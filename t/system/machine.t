@@ -536,22 +536,15 @@ stop_writer('an upgrade');
     my $programs = Punit::Machine::Programs->new($machine{eu});
     my %own = $programs->expected;
     my %kept = map { $_ => 'punit' } grep {/postgres|grid\@/} keys %own;
+    my $doctor = sub { return ($machine{eu}->run('punitctl doctor'))[1] };
     is_deeply({ $programs->users }, { %own, %kept },
         'its programs have users of their own, but those that did not restart');
-    like(
-        ($machine{eu}->run('punitctl doctor'))[1],
-        qr/PostgreSQL does not run as punit-db yet/,
-        'doctor names PostgreSQL'
-    );
+    like($doctor->(), qr/PostgreSQL does not run as punit-db yet/, 'doctor names PostgreSQL');
     paste_spoken($machine{eu},
         'systemctl restart punit-postgres punit-grid@grid punit-grid@tokens');
     all_run($machine{eu}, 'each part of the unit runs with its own user', 60);
     is_deeply({ $programs->users }, \%own, 'which the others have after their restart');
-    unlike(
-        ($machine{eu}->run('punitctl doctor'))[1],
-        qr/runs without punit_guard/,
-        'PostgreSQL holds peers to their rights'
-    );
+    unlike($doctor->(), qr/runs without punit_guard/, 'PostgreSQL holds peers to their rights');
     # a subscription that has begun a moment ago, and had an error before, may be failing
     ok(wait_until(sub { ($machine{eu}->run('punitctl status'))[0] == 0 }, 30),
         'and serves, with its peers, again');
