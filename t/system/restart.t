@@ -93,7 +93,7 @@ is_deeply(
     'systemd holds each address of NGINX'
 );
 is(shared(), 5, 'and NGINX has them of systemd');
-is(do_it('stat --format "%U:%G %a" /var/lib/punit/sock/admin.sock'), "punit:punit 660\n",
+is(do_it('stat --format "%U:%G %a" /var/lib/punit/sock/admin.sock'), "punit-web:punit-web 660\n",
     'nobody else may use the socket of the admin side');
 
 # ---- clients that write all the time
