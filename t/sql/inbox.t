@@ -55,8 +55,10 @@ sub move {
 sub leave {
     my ($id, $from, $to, $epoch) = @_;
     $db{$from}
-        ->do(q{update punit.own set state = 'COPY', epoch = ?, owner_hint = ? where user_id = ?},
-        undef, $epoch, $to, $id);
+        ->do(
+        q{update punit.own set state = 'COPY', epoch = ?, owner_hint = ? where user_id = ?},
+        undef, $epoch, $to, $id
+        );
 }
 
 # The mesh: messages and acknowledgements there and back, deletions too.
@@ -68,7 +70,8 @@ sub carry {
                     created_at
                 from punit.outbox where origin_unit = ? and target_unit = ?', undef, $from, $to
             );
-            $db{$to}->do('delete from punit.outbox where origin_unit = ? and seq <> all(?)', undef,
+            $db{$to}->do(
+                'delete from punit.outbox where origin_unit = ? and seq <> all(?)', undef,
                 $from, [map { $_->[2] } @$rows]);
             $db{$to}->do(
                 'insert into punit.outbox (origin_unit, target_unit, seq, kind, user_id, users,
@@ -79,10 +82,13 @@ sub carry {
             my $acks =
                 $db{$from}->selectall_arrayref(
                 'select * from punit.outbox_ack where target_unit = ? and origin_unit = ?', undef,
-                $from, $to);
+                $from, $to
+                );
             $db{$to}
-                ->do('insert into punit.outbox_ack values (?, ?, ?, ?, ?) on conflict do nothing',
-                undef, @$_)
+                ->do(
+                'insert into punit.outbox_ack values (?, ?, ?, ?, ?) on conflict do nothing',
+                undef, @$_
+                )
                 for @$acks;
         }
     }
@@ -117,8 +123,10 @@ sub follow {
 }
 sub publish {
     my ($unit, $user, $text) = @_;
-    return one($unit, q{select body::json->>'id' from social.add_post(?, null, 'r', null, ?)},
-        $user, qq({"text":"$text"}))
+    return one(
+        $unit, q{select body::json->>'id' from social.add_post(?, null, 'r', null, ?)},
+        $user, qq({"text":"$text"})
+    )
 }
 
 subtest 'a message for a user that has moved on is passed on to the owner, once' => sub {
@@ -130,7 +138,8 @@ subtest 'a message for a user that has moved on is passed on to the owner, once'
     $db{ap}->do('select punit.bump(?)', undef, $reader);
     $db{ap}->do(
         'insert into social.following (user_id, id, author_id) values (?, social.pair(?, ?), ?)',
-        undef, $reader, $reader, $author, $author);
+        undef, $reader, $reader, $author, $author
+    );
     $db{ap}->commit;
     publish('eu', $author, 'hello');
     work('eu');
@@ -149,13 +158,18 @@ subtest 'a message for a user on the way waits, and is told after the arrival' =
     publish('eu', $author, 'wait');
     my $before = settle();
     is $before, 1, 'one message, wherever the rounds go';
-    is one('ap',
-        q{select count(*) from punit.outbox where target_unit = 'ap' and origin_unit = 'ap'}), 1,
+    is one(
+        'ap',
+        q{select count(*) from punit.outbox where target_unit = 'ap' and origin_unit = 'ap'}
+        ),
+        1,
         'it waits at the next unit';
     # refused (punit.unfence_from): the user is again us's, at a higher epoch
     $db{us}->do(
-        q{update punit.own set state = 'OWNED', epoch = 3, owner_hint = 'ap' where user_id = ?},
-        undef, $reader);
+        q{update punit.own set state = 'OWNED', epoch = 3, owner_hint = null where user_id = ?},
+        undef, $reader
+    );
+    $db{us}->do(q{insert into punit.former_home values ('ap', ?, 0)}, undef, $reader);
     home('us', $reader, 3, $_) for 'eu', 'ap';
     is settle(), 0, 'then it is told';
     is feed('us', $reader), 'wait', 'to the user';
@@ -166,15 +180,19 @@ subtest 'units that each believe the other to own a user do not play ball' => su
     follow('us', $reader, $author);
     settle();
     $db{us}
-        ->do(q{update punit.own set state = 'COPY', epoch = 2, owner_hint = 'ap' where user_id = ?},
-        undef, $reader);
+        ->do(
+        q{update punit.own set state = 'COPY', epoch = 2, owner_hint = 'ap' where user_id = ?},
+        undef, $reader
+        );
     $db{ap}->do(
         q{insert into punit.own (user_id, state, epoch, owner_hint) values (?, 'COPY', 2, 'us')},
-        undef, $reader);
+        undef, $reader
+    );
     publish('eu', $author, 'ball');
     my $seq = sub {
         my $sum = 0; $sum +=
-            one($_,
+            one(
+            $_,
             q{select last_value from pg_sequences where schemaname = 'punit'
                 and sequencename like 'outbox%'}
             ) // 0
@@ -187,7 +205,8 @@ subtest 'units that each believe the other to own a user do not play ball' => su
     $db{ap}->do(
         q{update punit.own set state = 'OWNED', epoch = 4, ver = 1, fork = gen_random_uuid(),
             owner_hint = null where user_id = ?},
-        undef, $reader);
+        undef, $reader
+    );
     home('ap', $reader, 4, $_) for 'eu', 'us';
     is settle(), 0, 'an owner ends it';
 };
@@ -234,9 +253,12 @@ subtest 'messages that come in the wrong order end in the right state' => sub {
     $db{eu}->do('select punit.bump(?)', undef, $author);
     $db{eu}->do('select social.hear_follow(?, 0, ?, ?)', undef, $author, $reader, $late);
     $db{eu}->commit;
-    is one('eu',
+    is one(
+        'eu',
         'select count(*) from social.follower where user_id = ? and followed_at is not null',
-        $author), 0, 'nor does a follower';
+        $author
+        ),
+        0, 'nor does a follower';
     settle();
 };
 
@@ -268,8 +290,11 @@ subtest 'nothing is told of or to an erased user, and what is under way is taken
     publish('eu', $author, 'secret');
     work('eu');
     is one('eu', q{select punit.erase_user(?)}, $author), 1;
-    is one('eu', 'select count(*) from punit.outbox where user_id = ? and kind like ?', $author,
-        'social-%'), 0, 'taken back';
+    is one(
+        'eu', 'select count(*) from punit.outbox where user_id = ? and kind like ?', $author,
+        'social-%'
+        ),
+        0, 'taken back';
     is settle(), 0;
     is feed('us', $reader), '';
     is one('us', 'select count(*) from social.following where user_id = ?', $reader), 0,

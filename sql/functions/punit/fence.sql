@@ -115,9 +115,8 @@ create or replace function punit.unfence_from(p_user uuid, p_unit text, p_epoch 
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-    -- The hint keeps who refused: that unit may still pass on messages for the user.
     update punit.own o set state = 'OWNED', epoch = p_epoch + 1, fence_to = null,
-        fence_epoch = null, owner_hint = p_unit,
+        fence_epoch = null,
         touched_at = clock_timestamp()
     where o.user_id = p_user
       and (o.state = 'FENCED' and o.fence_epoch = p_epoch and o.fence_to = p_unit
@@ -126,6 +125,9 @@ begin
            or o.state = 'OWNED' and o.epoch = p_epoch - 1);
     if found then
         perform punit.set_home(p_user, p_epoch + 1);
+        -- The unit never owned the user, but messages for the user may have gone there.
+        insert into punit.former_home (origin_unit, user_id, epoch) values (p_unit, p_user, 0)
+        on conflict (origin_unit, user_id) do update set ended_at = now();
         return 'UNFENCED';
     end if;
     return 'UNCHANGED';

@@ -75,8 +75,7 @@ begin
         -- Only a unit that the user was at, or was to go to, passes on what another unit sent.
         if m.origin_unit not in (v_self, v_first)
             and punit.speaks_for(m.origin_unit, m.users[i]) is not true
-            and not exists (select from punit.own w where w.user_id = m.users[i]
-                            and w.state = 'OWNED' and w.owner_hint = m.origin_unit) then
+            and punit.home_of(m.origin_unit, m.users[i]) is null then
             perform punit.refuse_message('passed-on', format('kind=%s user=%s for=%s first=%s',
                 m.kind, m.user_id, m.users[i], v_first));
         end if;

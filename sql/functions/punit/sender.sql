@@ -45,7 +45,8 @@ as $$
              where f.origin_unit = p_unit and f.user_id = p_user) x
 $$;
 comment on function punit.home_of(text, uuid) is
-    'the epoch at which a unit says that it owned a user last; null: it never said so';
+    'the epoch at which a unit says that it owned a user last. 0: the user was to go there, and it'
+    ' refused. Null: neither';
 
 create or replace function punit.speaks_for(p_unit text, p_user uuid) returns boolean
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
@@ -62,7 +63,7 @@ begin
     elsif o.state = 'OWNED' and (o.epoch = 1 or v_epoch >= o.epoch) then
         -- At epoch 1 a user is where the user was made: no other unit was ever the owner.
         return false;
-    elsif v_epoch is not null then
+    elsif v_epoch > 0 then
         return true;
     end if;
     -- A unit's directory comes in the same stream as its messages, and before them, but for the
