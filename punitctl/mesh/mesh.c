@@ -7,6 +7,8 @@
 #include "punitctl/unit/database.h"
 #include "punitctl/wait.h"
 
+#define REFUSED_AT DATABASE_TIME("f.last_at")
+
 /* `incoming` is the subscription here, `outgoing` the slot that the peer reads from here. An apply
  * worker that meets an error ends and is started again, so a young worker with errors is failing.
  */
@@ -34,8 +36,7 @@ static const char state_query[] =
     "      as behind_bytes,"
     " l.safe_wal_size as room_bytes,"
     " f.n as refused, f.rule as refused_rule,"
-    " to_char(f.last_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
-    "      as refused_at"
+    " " REFUSED_AT " as refused_at"
     " from punit.peer p"
     " left join pg_subscription s on s.subname = 'punit_from_' || p.id"
     " left join pg_stat_subscription w on w.subid = s.oid and w.relid is null"

@@ -9,7 +9,8 @@ create table punit.former_home (
 );
 comment on table punit.former_home is
     'local: rows of punit.home that their unit took back. It does so when it erases the user, and'
-    ' its message erase is judged by this row. Kept until the user is erased here';
+    ' its message erase is judged by this row. With epoch 0: the user was to go to the unit, which'
+    ' refused. Kept until the user is erased here';
 
 alter table punit.move add column asked_by text;
 comment on column punit.move.asked_by is

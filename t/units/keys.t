@@ -15,15 +15,10 @@ use Punit::File qw(append slurp spew);
 use Punit::Units;
 use Punit::Wait qw(patience wait_until);
 
-{
-    # NGINX says so of the configuration that it is given.
-    package KeyUnits;
-    use parent -norequire, 'Punit::Units';
-    sub excused { my ($self, $line) = @_; return $line =~ /no_such_directive/ }
-}
-
 my $keep = 8;
-my $units = KeyUnits->start(units => ['eu', 'us'], env => { PUNIT_KEY_KEEP => "${keep}s" });
+# NGINX says so of the configuration that it is given.
+my $units = Punit::Units->start(excuse => qr/no_such_directive/, units => ['eu', 'us'],
+    env => { PUNIT_KEY_KEEP => "${keep}s" });
 my $dir = $units->dir;
 my $n = 0;
 
@@ -96,8 +91,10 @@ subtest 'a rotated key ends by itself' => sub {
     my $rotated = time;
     is_deeply([keys %{ $asked->() }], [200], 'auth answers all requests of that time');
     is($status, 0, 'rotated') or diag($output);
-    like($output, qr/^eu: eu-2 signs from now on; tokens of eu-1 are good until [\d-]+T[\d:]+Z$/m,
-        'which says until when');
+    like(
+        $output, qr/^eu: eu-2 signs from now on; tokens of eu-1 are good until [\d-]+T[\d:]+Z$/m,
+        'which says until when'
+    );
     is(answers($first), '200 200', 'until then its tokens are good');
     ok(!-e "$dir/eu/private/eu-1.ES256.key.pem", 'its private half is gone at once');
     like(list('us'), qr/^eu-1 .* no +\d{4}-.*eu us/m, 'keys list: it does not sign, and its end');

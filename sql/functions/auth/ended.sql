@@ -101,10 +101,7 @@ declare
     v_gen   bigint;
     v_rule  text;
 begin
-    if v_peer is null or tg_op = 'DELETE' then
-        if tg_op = 'DELETE' then
-            return old;
-        end if;
+    if v_peer is null then
         return new;
     end if;
     if new.exp <= clock_timestamp() + interval '1 hour'

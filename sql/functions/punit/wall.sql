@@ -93,10 +93,7 @@ as $$
 declare
     v_peer text := punit.mesh_peer();
 begin
-    if v_peer is null or tg_op = 'DELETE' then
-        if tg_op = 'DELETE' then
-            return old;
-        end if;
+    if v_peer is null then
         return new;
     end if;
     if new.target_unit = punit.self() then
@@ -148,10 +145,7 @@ as $$
 declare
     v_peer text := punit.mesh_peer();
 begin
-    if v_peer is null or tg_op = 'DELETE' then
-        if tg_op = 'DELETE' then
-            return old;
-        end if;
+    if v_peer is null then
         return new;
     end if;
     if new.id = v_peer
@@ -197,10 +191,7 @@ declare
     v_peer text := punit.mesh_peer();
     v_own  boolean;
 begin
-    if v_peer is null or tg_op = 'DELETE' then
-        if tg_op = 'DELETE' then
-            return old;
-        end if;
+    if v_peer is null then
         return new;
     end if;
     v_own := tg_table_name = 'unit_key_held'
@@ -252,10 +243,7 @@ declare
     v_epoch bigint;
     v_rule  text;
 begin
-    if v_peer is null or tg_op = 'DELETE' then
-        if tg_op = 'DELETE' then
-            return old;
-        end if;
+    if v_peer is null then
         return new;
     end if;
     select o.state, o.epoch into v_state, v_epoch from punit.own o where o.user_id = new.user_id;
