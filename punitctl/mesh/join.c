@@ -15,7 +15,8 @@ answers(const char *id, const char *pg)
     PGconn     *there = database_open_peer(pg, &reason);
 
     if (there == NULL) {
-        output_line("peer %s does not let this unit in yet (%s); `punitctl unit add` there, then"
+        output_line("peer %s does not let this unit in yet (%s). If it serves: `punitctl unit add`"
+                    " there, then `punitctl mesh join` here. If it is yet to be set up: then"
                     " `punitctl mesh join` here",
                     id, reason);
         return false;

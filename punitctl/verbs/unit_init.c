@@ -103,7 +103,8 @@ read_option(const arguments_t *arguments, const char *option, certificate_file_t
 }
 
 
-static bool
+/* EXIT_OK, or what the program is to exit with. */
+static int
 read_given(const arguments_t *arguments, given_files_t *given)
 {
     const char *pepper = arguments_value(arguments, "pepper");
@@ -117,7 +118,7 @@ read_given(const arguments_t *arguments, given_files_t *given)
     if (between % 3 != 0 || clients % 2 != 0) {
         output_error(between % 3 != 0 ? "--cert, --key and --cacert go together"
                                       : "--https-cert and --https-key go together");
-        return false;
+        return EXIT_USAGE;
     }
     if (!read_option(arguments, "cert", &given->certificate)
         || !read_option(arguments, "key", &given->key)
@@ -125,7 +126,7 @@ read_given(const arguments_t *arguments, given_files_t *given)
         || !read_option(arguments, "https-cert", &given->https_certificate)
         || !read_option(arguments, "https-key", &given->https_key))
     {
-        return false;
+        return EXIT_FAILED;
     }
     if (arguments_value(arguments, "ca") != NULL && arguments_value(arguments, "new") == NULL) {
         given->ca = file_absolute(arguments_value(arguments, "ca"));
@@ -133,10 +134,10 @@ read_given(const arguments_t *arguments, given_files_t *given)
     if (pepper != NULL && file_exists(pepper)) {
         given->pepper = file_read(pepper, NULL);
         if (given->pepper == NULL) {
-            return false;
+            return EXIT_FAILED;
         }
     }
-    return true;
+    return EXIT_OK;
 }
 
 
@@ -194,7 +195,9 @@ take_https(const unit_t *unit, const given_files_t *given, int *kept, bool *take
                               unit_setting(unit, "PUNIT_HTTPS_CERT"), &given->https_key,
                               unit_setting(unit, "PUNIT_HTTPS_KEY"));
     *taken |= result == FILE_WRITTEN;
-    return step(result, kept, "took the given certificate for clients and its key");
+    return step(result, kept,
+                pool_printf("took the certificate for clients from %s, and its key",
+                            given->https_certificate.path));
 }
 
 
@@ -212,7 +215,10 @@ make_certificate(const unit_t *unit, const given_files_t *given, int *kept, bool
 
         *taken |= result == FILE_WRITTEN;
         if (!step(result, kept,
-                  "took the given certificate, its key and the authority's certificate")) {
+                  pool_printf("took the unit's certificate, its key and the authority's"
+                              " certificate from %s",
+                              given->certificate.path)))
+        {
             return false;
         }
     } else if (!file_exists(certificate) || !file_exists(key)) {
@@ -494,10 +500,13 @@ verb_unit_init(const arguments_t *arguments)
     bool          taken = false;
     int           kept = 0, status;
 
-    if (sql == NULL || !read_given(arguments, &given)) {
+    if (sql == NULL) {
         return EXIT_FAILED;
     }
-    status = read_beginning(arguments, &unit, &beginning, &given);
+    status = read_given(arguments, &given);
+    if (status == EXIT_OK) {
+        status = read_beginning(arguments, &unit, &beginning, &given);
+    }
     if (status != EXIT_OK) {
         return status;
     }

@@ -161,9 +161,11 @@ subtest 'an operator asks at the old owner' => sub {
 };
 
 subtest 'an operator\'s mistakes are named' => sub {
-    my $w = $x->user(eu => 0);
+    my ($w, $gone) = map { $x->user(eu => 0) } 1, 2;
+    $x->cross(eu => us => $gone);
     for (
-        ['PU404', 'no such unit', $w, 'mars'], ['PU409', 'owned there already', $w, 'eu'],
+        ['PU404', 'no such unit', $w, 'mars'], ['PU409', 'owned here already', $w, 'eu'],
+        ['PU409', 'owned at the other unit already', $gone, 'us'],
         ['PU401', 'no such user', $x->one(eu => 'select gen_random_uuid()'), 'us'])
     {
         my ($state, $what, @args) = @$_;

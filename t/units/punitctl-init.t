@@ -125,7 +125,7 @@ for my $case (
     ['ap', ['PUNIT_X=$(id)'], 1, qr/expected a setting/, 'a setting that sh would run'],
     ['ap', ['PATH=/'], 1, qr/expected a setting/, 'a setting of another\'s name'],
     ['ap', [], 1, qr/needs a certificate/, 'a unit without a certificate'],
-    ['ap', ['--cert', '/nonexistent'], 1, qr/go together/, 'a certificate without its key'],
+    ['ap', ['--cert', '/nonexistent'], 2, qr/go together/, 'a certificate without its key'],
     ['ap', ['--nonsense'], 2, qr/no option --nonsense/, 'an unknown option'],
     )
 {

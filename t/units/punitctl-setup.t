@@ -134,7 +134,8 @@ subtest 'an authority that no unit keeps' => sub {
         'unit', 'init', 'eu', '--dir', "$dir/given", '--new', '--cert', "$dir/out/eu.pem", '--key',
         "$dir/out/eu.key", '--cacert', "$dir/vault/ca.pem"
     );
-    like($output, qr/took the given certificate, its key and the authority's certificate$/m,
+    like($output,
+        qr{took the unit's certificate, its key and the authority's certificate from $dir/out/eu\.pem$}m,
         'unit init --new takes such a certificate');
     ok(!-e "$dir/given/ca", 'and makes no authority of its own then');
 };

@@ -17,6 +17,9 @@ begin
     end if;
     if o.state = 'OWNED' and p_to = punit.self() then
         raise exception 'user % is owned here already', p_user using errcode = 'PU409';
+    elsif o.unit = p_to and p_to <> punit.self() then
+        raise exception 'user % is owned at % already, as far as % knows', p_user, p_to,
+            punit.self() using errcode = 'PU409';
     end if;
     insert into punit.move as m (user_id, from_unit, to_unit, phase, asked, paced)
     values (p_user, o.unit, p_to, case when p_to = punit.self() then 'wanted' else 'pass' end, true,
@@ -32,7 +35,7 @@ $$;
 comment on function punit.request_move(uuid, text, boolean) is
     'asks for a move of a user to a unit, this one or a peer, and gives the move_id of the record'
     ' here. p_paced: background work. PU401 unknown user, PU404 unknown unit, PU409 owned there'
-    ' already';
+    ' already, as far as this unit knows';
 grant execute on function punit.request_move(uuid, text, boolean) to punit_mover;
 
 create or replace function punit.ask_move(p_user uuid, p_owner text, p_from uuid, p_to uuid,

@@ -6,10 +6,11 @@
 
 -- A trigger of this unit may write in an apply worker too: auth.end_family ends the tokens of a
 -- session that a peer has ended. Such a row is this unit's own. It is written below a trigger.
+-- No regular expression here: it took as long for each row as the rest of the insertion.
 create or replace function punit.mesh_peer() returns text
 language sql stable parallel restricted
-return case when pg_trigger_depth() <= 1
-            then substring(session_user from '^punit_mesh_([a-z0-9-]{1,32})$') end;
+return case when starts_with(session_user::text, 'punit_mesh_') and pg_trigger_depth() <= 1
+            then substr(session_user::text, 12) end;
 comment on function punit.mesh_peer() is
     'the peer whose rows this session applies; null: a session of this unit''s own, or a trigger''s'
     ' own write in an apply worker. No rule judges these';
