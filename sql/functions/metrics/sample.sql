@@ -148,6 +148,111 @@ comment on function metrics.sample_page(uuid, uuid, timestamptz, timestamptz, in
 grant execute on function metrics.sample_page(uuid, uuid, timestamptz, timestamptz, int, uuid,
                                               timestamptz) to punit_metrics;
 
+-- A bucket of local time begins at the first moment when the local clock shows its beginning or a
+-- later time. It ends where the next one begins. So buckets follow each other without a gap and
+-- without an overlap, also where a midnight comes twice or never. An hour is different: the hour
+-- that comes twice is two buckets. A shift within an hour cuts it.
+create or replace function metrics.zone_offset(p_at timestamptz, p_zone text) returns interval
+language sql stable parallel safe
+return (p_at at time zone p_zone) - (p_at at time zone 'UTC');
+comment on function metrics.zone_offset(timestamptz, text) is
+    'local time less UTC, at that moment';
+grant execute on function metrics.zone_offset(timestamptz, text) to punit_metrics;
+
+create or replace function metrics.bucket_start(p_local timestamp, p_zone text) returns timestamptz
+language plpgsql stable parallel safe set search_path = pg_catalog, pg_temp
+as $$
+declare
+    -- PostgreSQL takes the later of two such moments. For a time that a shift leaves out, it gives
+    -- a moment after the shift.
+    t  timestamptz := p_local at time zone p_zone;
+    lo timestamptz := t - interval '26 hours';
+    s  timestamptz;
+begin
+    if t at time zone p_zone = p_local
+       and metrics.zone_offset(lo, p_zone) = metrics.zone_offset(t, p_zone) then
+        return t;
+    end if;
+    s := (p_local - metrics.zone_offset(lo, p_zone)) at time zone 'UTC';
+    if s < t and s at time zone p_zone = p_local then
+        return s;
+    end if;
+    while t - lo > interval '1 second' loop
+        s := date_trunc('second', lo + (t - lo) / 2);
+        if s at time zone p_zone >= p_local then
+            t := s;
+        else
+            lo := s;
+        end if;
+    end loop;
+    return t;
+end
+$$;
+comment on function metrics.bucket_start(timestamp, text) is
+    'the first moment when the clock of the zone shows that time or a later one';
+grant execute on function metrics.bucket_start(timestamp, text) to punit_metrics;
+
+create or replace function metrics.zone_shift(p_from timestamptz, p_to timestamptz, p_zone text)
+returns timestamptz
+language plpgsql stable parallel safe set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_before interval := metrics.zone_offset(p_from, p_zone);
+    lo timestamptz := date_trunc('second', p_from);
+    hi timestamptz := date_trunc('second', p_to);
+    m  timestamptz;
+begin
+    while hi - lo > interval '1 second' loop
+        m := date_trunc('second', lo + (hi - lo) / 2);
+        if metrics.zone_offset(m, p_zone) = v_before then
+            lo := m;
+        else
+            hi := m;
+        end if;
+    end loop;
+    return hi;
+end
+$$;
+comment on function metrics.zone_shift(timestamptz, timestamptz, text) is
+    'when the clock of the zone is set, once after p_from and not after p_to, to the second';
+grant execute on function metrics.zone_shift(timestamptz, timestamptz, text) to punit_metrics;
+
+create or replace function metrics.bucket_at(p_bucket text, p_at timestamptz, p_zone text,
+                                             out start timestamptz, out "end" timestamptz)
+language plpgsql stable parallel safe set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_local  timestamp := date_trunc(p_bucket, p_at at time zone p_zone);
+    v_offset interval := metrics.zone_offset(p_at, p_zone);
+    v_next   timestamp;
+begin
+    if p_bucket = 'hour' then
+        start := (v_local - v_offset) at time zone 'UTC';
+        "end" := start + interval '1 hour';
+        if metrics.zone_offset(start, p_zone) <> v_offset then
+            start := metrics.zone_shift(start, p_at, p_zone);
+        end if;
+        if metrics.zone_offset("end" - interval '1 microsecond', p_zone) <> v_offset then
+            "end" := metrics.zone_shift(p_at, "end", p_zone);
+        end if;
+        return;
+    end if;
+    v_next := v_local + ('1 ' || p_bucket)::interval;
+    "end" := metrics.bucket_start(v_next, p_zone);
+    if "end" > p_at then
+        start := metrics.bucket_start(v_local, p_zone);
+    else
+        -- The clock was set back over the end of the bucket: the next one has begun.
+        start := "end";
+        "end" := metrics.bucket_start(v_next + ('1 ' || p_bucket)::interval, p_zone);
+    end if;
+end
+$$;
+comment on function metrics.bucket_at(text, timestamptz, text) is
+    'the bucket (hour, day, week from Monday, month) of a zone that has this moment: start <= p_at <'
+    ' end';
+grant execute on function metrics.bucket_at(text, timestamptz, text) to punit_metrics;
+
 create or replace function metrics.summary_page(p_user uuid, p_type uuid, p_bucket text,
                                                 p_from timestamptz, p_to timestamptz, p_limit int,
                                                 p_after timestamptz)
@@ -155,24 +260,35 @@ returns table (n bigint, item json, key json)
 language sql stable
 begin atomic
     select row_number() over (order by b.start),
-           (select row_to_json(i) from (
-               select punit.rfc3339(b.start) as start,
-                      punit.rfc3339(case p_bucket when 'hour' then b.start + interval '1 hour'
-                          else (b.start at time zone b.zone + ('1 ' || p_bucket)::interval)
-                              at time zone b.zone end)
-                          as "end",
-                      b.count, b.min, b.max, b.avg, b.sum) i),
+           (select json_strip_nulls(row_to_json(i)) from (
+               select punit.rfc3339(b.start) as start, punit.rfc3339(b."end") as "end",
+                      case when b.unknown is not null then b.zone end as zone,
+                      case when b.unknown is not null
+                           then format('this unit does not know the zone %s', b.unknown) end
+                          as warning,
+                      b.count, b.min, b.max, b.sum / b.count as avg, b.sum) i),
            json_build_array(punit.rfc3339(b.start))
       from (
-        select date_trunc(p_bucket, s.at, z.zone) as start, z.zone, count(*) as count,
-               min(s.value) as min, max(s.value) as max, avg(s.value) as avg, sum(s.value) as sum
-          from metrics.sample s
-          cross join (select profile.time_zone_of(p_user) as zone) z
-         where s.user_id = p_user and s.type_id = p_type
-           and s.at >= greatest(coalesce(p_from, '-infinity'), coalesce(p_after, '-infinity'))
-           and s.at < coalesce(p_to, 'infinity')
-           and (p_after is null or date_trunc(p_bucket, s.at, z.zone) > p_after)
-         group by 1, 2
+        select u.start, u."end", g.zone, g.unknown, sum(g.count)::bigint as count, min(g.min) as min,
+               max(g.max) as max, sum(g.sum) as sum
+          from (
+            -- Samples with one local label and one offset are in one bucket, and a bucket has the
+            -- samples of at most two such groups.
+            select z.zone, z.unknown, min(s.at) as first, count(*) as count, min(s.value) as min,
+                   max(s.value) as max, sum(s.value) as sum
+              from metrics.sample s
+              cross join profile.time_zone_of(p_user) z
+              cross join lateral (select s.at at time zone z.zone as local) l
+             where s.user_id = p_user and s.type_id = p_type
+               and s.at >= greatest(coalesce(p_from, '-infinity'), coalesce(p_after, '-infinity'))
+               and s.at < coalesce(p_to, 'infinity')
+             group by z.zone, z.unknown, date_trunc(p_bucket, l.local),
+                      l.local - (s.at at time zone 'UTC')
+             order by first
+             limit 2 * p_limit + 6) g
+          cross join lateral metrics.bucket_at(p_bucket, g.first, g.zone) u
+         where p_after is null or u.start > p_after
+         group by 1, 2, 3, 4
          order by 1
          limit p_limit + 1) b
      order by b.start;
