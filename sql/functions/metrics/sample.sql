@@ -215,7 +215,8 @@ end
 $$;
 comment on function metrics.zone_shift(timestamptz, timestamptz, text) is
     'when the clock of the zone is set, once after p_from and not after p_to, to the second';
-grant execute on function metrics.zone_shift(timestamptz, timestamptz, text) to punit_metrics;
+grant execute on function metrics.zone_shift(timestamptz, timestamptz, text)
+    to punit_metrics;
 
 create or replace function metrics.bucket_at(p_bucket text, p_at timestamptz, p_zone text,
                                              out start timestamptz, out "end" timestamptz)
@@ -249,8 +250,8 @@ begin
 end
 $$;
 comment on function metrics.bucket_at(text, timestamptz, text) is
-    'the bucket (hour, day, week from Monday, month) of a zone that has this moment: start <= p_at <'
-    ' end';
+    'the bucket (hour, day, week from Monday, month) of a zone that has this moment:'
+    ' start <= p_at < end';
 grant execute on function metrics.bucket_at(text, timestamptz, text) to punit_metrics;
 
 create or replace function metrics.summary_page(p_user uuid, p_type uuid, p_bucket text,
@@ -269,8 +270,8 @@ begin atomic
                       b.count, b.min, b.max, b.sum / b.count as avg, b.sum) i),
            json_build_array(punit.rfc3339(b.start))
       from (
-        select u.start, u."end", g.zone, g.unknown, sum(g.count)::bigint as count, min(g.min) as min,
-               max(g.max) as max, sum(g.sum) as sum
+        select u.start, u."end", g.zone, g.unknown, sum(g.count)::bigint as count,
+               min(g.min) as min, max(g.max) as max, sum(g.sum) as sum
           from (
             -- Samples with one local label and one offset are in one bucket, and a bucket has the
             -- samples of at most two such groups.
