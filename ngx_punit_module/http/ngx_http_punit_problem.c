@@ -55,6 +55,7 @@ static const ngx_http_punit_problem_t  ngx_http_punit_problems[] = {
     { 403, "not-a-peer", "Only peers may ask here", NULL, 0 },
     { 400, "bad-forward", "The request was not forwarded as it should",
       NULL, 0 },
+    { 400, "invalid-header", "A request header is not valid", NULL, 0 },
     { 508, "loop", "The request goes round in circles", NULL, 0 },
     { 503, "moving", "The user is just moving between units", NULL, 1 },
     { 502, "bad-owner", "A unit refused the request and named no other",

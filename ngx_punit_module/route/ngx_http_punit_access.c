@@ -28,6 +28,7 @@ static ngx_int_t ngx_http_punit_begin_step(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx);
 static ngx_uint_t ngx_http_punit_loops(ngx_http_request_t *r,
     ngx_http_punit_main_conf_t *pmcf);
+static const char *ngx_http_punit_repeated(ngx_http_request_t *r);
 
 
 /* NGX_OK: the next one; NGX_AGAIN: waits; else the answer. */
@@ -142,6 +143,7 @@ static ngx_int_t
 ngx_http_punit_begin_step(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
 {
     ngx_int_t                    rc;
+    const char                  *detail;
     ngx_http_punit_srv_conf_t   *pscf;
     ngx_http_punit_main_conf_t  *pmcf;
 
@@ -168,7 +170,59 @@ ngx_http_punit_begin_step(ngx_http_request_t *r, ngx_http_punit_ctx_t *ctx)
         return ngx_http_punit_cors_preflight(r, ctx);
     }
 
+    detail = ngx_http_punit_repeated(r);
+
+    if (detail) {
+        return ngx_http_punit_problem(r, ctx, NGX_HTTP_PUNIT_INVALID_HEADER,
+                                      detail);
+    }
+
     return NGX_OK;
+}
+
+
+/*
+ * A variable of nginx has the first header of a name (before 1.23), or all of
+ * them in one text, and an empty header is like none.  A client that sends
+ * these headers so does not get what it asks for.  NULL or the detail.
+ */
+
+static const char *
+ngx_http_punit_repeated(ngx_http_request_t *r)
+{
+    ngx_uint_t                    i, n;
+    ngx_table_elt_t              *h;
+    ngx_http_punit_header_iter_t  iter;
+
+    static const struct {
+        ngx_str_t    name;
+        ngx_uint_t   empty;                            /* may be empty */
+        const char  *detail;
+    } single[] = {
+        { ngx_string("idempotency-key"), 0,
+          "Idempotency-Key must come once, with a value" },
+        { ngx_string("content-type"), 1, "Content-Type must come once" }
+    };
+
+    for (i = 0; i < sizeof(single) / sizeof(single[0]); i++) {
+
+        iter.prev = NULL;
+        iter.part = &r->headers_in.headers.part;
+        iter.i = 0;
+        n = 0;
+
+        while ((h = ngx_http_punit_header_next_named(&iter,
+                                                     (char *)
+                                                     single[i].name.data,
+                                                     single[i].name.len)))
+        {
+            if (n++ || (h->value.len == 0 && !single[i].empty)) {
+                return single[i].detail;
+            }
+        }
+    }
+
+    return NULL;
 }
 
 

@@ -6,11 +6,13 @@ use FindBin ();
 use lib "$FindBin::Bin/../lib";
 use JSON::PP qw(decode_json);
 use POSIX ();
+use Punit::Client;
 use Punit::Services qw(services);
 use Punit::Units;
 use Punit::Wait qw(wait_until);
 use Test::More;
 use Time::HiRes qw(sleep);
+use YAML::XS ();
 
 my $units = Punit::Units->start(units => ['eu', 'us'], env => { PUNIT_MOVE_AFTER => 64 });
 my $dir = $units->dir;
@@ -69,6 +71,58 @@ like(log_line('us'), qr/user=\Q$user\E route=forward owner=eu epoch=1 why="[^"]+
 like(log_line('eu'), qr/user=\Q$user\E route=local owner=eu .* from=us /,
     'eu logs the unit that it came from');
 unlike($units->log_text('us', 'access'), qr/\Q@{[substr $token, -20]}\E/, 'no token is in a log');
+
+# ---- a client that sends a header as it must not, here and through the other unit
+for my $unit ('eu', 'us') {
+    for (
+        ['an empty Idempotency-Key', 'Idempotency-Key' => ''],
+        ['two of them', 'Idempotency-Key' => 'a', 'Idempotency-Key' => 'a'],
+        ['two Content-Types', ('Content-Type' => 'application/json') x 2])
+    {
+        my ($what, @headers) = @$_;
+        my $a = Punit::Client->once(
+            $units->port($unit), PATCH => '/profile', token => $token,
+            headers => \@headers, body => '{"name":"Eve"}');
+        is("$a->{status} " . (decode_json($a->{body} || '{}')->{type} // ''),
+            '400 urn:punit:invalid-header', "$what at $unit: 400");
+    }
+}
+
+# ---- limits agree: the greatest number of samples, each as long as it can be, is taken
+my ($most) = YAML::XS::LoadFile("$FindBin::Bin/../../doc/openapi.yaml")
+    ->{components}{schemas}{Samples}{maxItems};
+my ($pulse) = map { $_->{id} } grep { $_->{name} eq 'Heart rate' }
+    @{ $units->http('eu', GET => '/metrics/types', $token)->{json}{items} };
+my ($sport) = map { $_->{id} } @{ $units->http('eu', GET => '/sports', $token)->{json}{items} };
+my $walk = $units->http(
+    'us', POST => '/activities', $token,
+    { sport_id => $sport, started_at => '2026-03-01T10:00:00Z', duration_s => 60 })->{json}{id};
+for my $unit ('eu', 'us') {
+    my $hour = $unit eq 'eu' ? 0 : 3;
+    $answer = $units->http(
+        $unit, POST => '/metrics/samples', $token,
+        '[' . join(
+            ',',
+            map {
+                sprintf '{"type_id":"%s","at":"2026-03-01T%02d:%02d:%02d.000000+00:00",'
+                    . '"value":100.00000000000000000000,"activity_id":"%s"}', $pulse,
+                    $hour + int($_ / 3600), int($_ / 60) % 60, $_ % 60, $walk
+            } 0 .. $most - 1
+        ) . ']'
+    );
+    is("$answer->{status} $answer->{content}", qq(201 {"stored":$most}), "$most samples at $unit");
+}
+
+# ---- the export says the same while nothing changes
+my @tags = map { $units->http($_, GET => '/profile/export', $token)->{headers}{etag} } 'eu', 'us';
+ok($tags[0] && $tags[0] eq $tags[1], 'the ETag of an export stays while nothing changes')
+    or diag("@tags");
+$answer = $units->http('eu', GET => '/profile/export', $token, undef,
+    headers => { 'If-None-Match' => $tags[0] });
+is($answer->{status}, 304, 'and a client that has the export is told so');
+$units->http('eu', PATCH => '/profile', $token, { name => 'Ada L.' });
+$answer = $units->http('eu', GET => '/profile/export', $token);
+isnt($answer->{headers}{etag}, $tags[0], 'a change changes it');
 
 # ---- the listener for peers
 my $peer = 'https://127.0.0.1:' . $units->port('eu', 'peer');

@@ -65,7 +65,9 @@ static const punit_route_t routes[] = {
                          "t.id, t.name, t.unit, t.min, t.max", "t.name collate \"C\""),
     PUNIT_REFERENCE_ROW("/metrics/types", "metrics.type", "editor", type),
 
+    /* 10000 samples with all members, written without blanks, have up to 1.8 MB. */
     { "POST", "/metrics/samples", PUNIT_OWNED, .idempotent = true, .members = samples,
+      .body_max = PUNIT_BODY_MOST,
       .sql = "select * from metrics.store_samples($1, $2, $3, $4, $5, $6, $7, $8)",
       .bind = { PUNIT_P_USER, PUNIT_P_KEY, PUNIT_P_ROUTE, PUNIT_P_SHA,
                 PUNIT_P_ARRAY("type_id", PUNIT_UUID), PUNIT_P_ARRAY("at", PUNIT_TIMESTAMP),

@@ -61,8 +61,8 @@ static const punit_route_t routes[] = {
     { "DELETE", "/profile", PUNIT_OWNED, .sql = "select epoch, status from profile.erase($1)",
       .bind = { PUNIT_P_USER } },
     { "GET", "/profile/export", PUNIT_OWNED,
-      .sql = "select o.epoch, punit.export_user($1) as body" PUNIT_OWNERSHIP_FROM
-          PUNIT_OWNERSHIP_OWNED,
+      .sql = "select o.epoch, x.body, x.etag" PUNIT_OWNERSHIP_FROM
+             " cross join lateral punit.export_answer($1) x" PUNIT_OWNERSHIP_OWNED,
       .bind = { PUNIT_P_USER } },
     { 0 },
 };

@@ -62,4 +62,16 @@ begin
 end
 $$;
 comment on function punit.export_user(uuid) is 'all parts of the export of a user, in one snapshot';
-grant execute on function punit.export_user(uuid) to punit_profile;
+
+create or replace function punit.export_answer(p_user uuid, out body json, out etag text)
+language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+    -- The first match is the member of the export itself: a service's name has no quotes.
+    select x.export, '"' || encode(substr(sha256(convert_to(
+               regexp_replace(x.export::text, '"exported_at":"[^"]*",', ''), 'UTF8')), 1, 16),
+               'hex') || '"'
+      from punit.export_user(p_user) x (export)
+$$;
+comment on function punit.export_answer(uuid) is
+    'the export, and an ETag that stays the same while nothing but the time of the export changes';
+grant execute on function punit.export_answer(uuid) to punit_profile;

@@ -6,8 +6,10 @@
 
 #include "lib/http/problem.h"
 
-/* Bytes a body may have: beyond it 413. */
-#define PUNIT_BODY_MAX (1024 * 1024)
+/* Bytes a body may have where a route does not say more: beyond it 413. No route says more than
+ * PUNIT_BODY_MOST, and NGINX reads as much. */
+#define PUNIT_BODY_MAX  (1024 * 1024)
+#define PUNIT_BODY_MOST (2 * 1024 * 1024)
 
 /* Parses text as JSON (RFC 8259, strict UTF-8). The problem is
  * punit_problem_malformed when it is not JSON. It is punit_problem_invalid when a member occurs

@@ -167,6 +167,8 @@ punit_request_check(punit_request_t *r, const punit_route_t *routes,
         return punit_problem(r->arena, &punit_problem_method_not_allowed, NULL);
     }
 
+    size_t most = r->route->body_max != 0 ? r->route->body_max : PUNIT_BODY_MAX;
+
     r->route_method = r->route->method;
     r->route_path = r->route->path;
 
@@ -183,9 +185,8 @@ punit_request_check(punit_request_t *r, const punit_route_t *routes,
                              "The unit that owns the user is down");
     }
 
-    if (body->length > PUNIT_BODY_MAX && r->route->class != PUNIT_INTERNAL) {
-        return punit_problem(r->arena, &punit_problem_too_large, "At most %d bytes",
-                             PUNIT_BODY_MAX);
+    if (body->length > most && r->route->class != PUNIT_INTERNAL) {
+        return punit_problem(r->arena, &punit_problem_too_large, "At most %zu bytes", most);
     }
 
     problem = check_key(r);

@@ -4,7 +4,7 @@
 
 #include "lib/http/request.h"
 
-/* A body as it was read. Bytes beyond PUNIT_BODY_MAX are counted, not kept. */
+/* A body as it was read. Bytes beyond PUNIT_BODY_MOST are counted, not kept. */
 typedef struct {
     char  *text; /* NUL-ended */
     size_t kept;

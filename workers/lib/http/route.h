@@ -108,8 +108,9 @@ struct punit_route {
     bool                  merge;      /* body is a merge patch (RFC 7396) */
     bool                  list;       /* takes limit (1..500, default 50) and cursor */
     punit_value_type_t    cursor[PUNIT_CURSOR_MAX + 1]; /* types of a list's key */
-    const punit_arg_t    *args;    /* query arguments, beside limit and cursor */
-    const punit_member_t *members; /* the body; NULL = takes none */
+    const punit_arg_t    *args;     /* query arguments, beside limit and cursor */
+    const punit_member_t *members;  /* the body; NULL = takes none */
+    size_t                body_max; /* its bytes, if not PUNIT_BODY_MAX */
     const char           *sql;
     punit_bind_t          bind[24]; /* $1, $2, ... */
     punit_handler_pt      handler;  /* instead of sql */

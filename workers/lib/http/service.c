@@ -114,7 +114,7 @@ read_body(punit_request_t *r, FCGX_Stream *in, punit_request_check_body_t *body)
 {
     const char *length = punit_request_param(r, "CONTENT_LENGTH");
     size_t      expected = length != NULL ? strtoul(length, NULL, 10) : 0;
-    size_t      size = expected < PUNIT_BODY_MAX ? expected : PUNIT_BODY_MAX;
+    size_t      size = expected < PUNIT_BODY_MOST ? expected : PUNIT_BODY_MOST;
     char        rest[8192];
     int         n;
 
