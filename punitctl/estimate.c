@@ -22,7 +22,7 @@
 static double
 round_trip_ms(PGconn *db)
 {
-    double best = 0;
+    double fastest = 0;
 
     for (int i = 0; i < 3; i++) {
         double began = punit_clock_fine_ms(), took;
@@ -31,9 +31,9 @@ round_trip_ms(PGconn *db)
             return 0;
         }
         took = punit_clock_fine_ms() - began;
-        best = i == 0 || took < best ? took : best;
+        fastest = i == 0 || took < fastest ? took : fastest;
     }
-    return best;
+    return fastest;
 }
 
 

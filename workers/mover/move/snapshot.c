@@ -87,7 +87,7 @@ snapshot_final_sql(const plan_t *plan, const task_t *task, long long epoch)
  * too much, only a larger allowance ends that. The throttle (punit.fence) gets its chance before.
  */
 static long
-rows_allowed(long long ver, int busy)
+fence_allowance(long long ver, int busy)
 {
     if (ver < 0) {
         return options.max_rows < FIRST_ROWS ? options.max_rows : FIRST_ROWS;
@@ -118,7 +118,7 @@ snapshot_fence_sql(const plan_t *plan, const task_t *task, const char *fork, lon
             "from punit.fence('%s', %lld, ",
             task->user, epoch);
     write_values(f, plan, task, fork, ver);
-    fprintf(f, ", %ld, %ld, %s, %d); commit; ", rows_allowed(ver, busy),
+    fprintf(f, ", %ld, %ld, %s, %d); commit; ", fence_allowance(ver, busy),
             task->asked ? 0 : options.quiet_ms, task->asked ? "false" : "true", busy);
     write_read(f, plan, task, fork, ver, final, false);
     return fclose(f) == 0 ? sql : NULL;
