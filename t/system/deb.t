@@ -9,7 +9,7 @@ use Test::More;
 
 use Punit::File qw(slurp spew);
 use Punit::Postgres;
-use Punit::Server qw(directory);
+use Punit::Server qw(directory port_base);
 use Punit::Tree qw(root);
 use Punit::Services qw(services);
 use Punit::Worker;
@@ -70,6 +70,8 @@ ok($file{"/usr/share/doc/$_"}, "$_ is there")
     for 'punit/copyright', 'libnginx-mod-http-punit/copyright', 'punit/changelog.gz',
     'punit/OPERATIONS.md', 'punit/openapi.yaml', 'punit-dev/examples/clock.c';
 
+my $base = port_base();
+my @port = map { $base + $_ } 0 .. 4;
 my $dir = directory('deb');
 for my $package (@packages) {
     is(system('dpkg-deb', '-x', $deb{$package}, "$dir/root"), 0, "$package unpacks");
@@ -140,7 +142,7 @@ SKIP: {
     chown((getpwnam 'punit')[2, 3], $dir) if $> == 0;
     local @ENV{qw(PUNIT_SHARE PUNIT_MODULE)};
     delete @ENV{qw(PUNIT_SHARE PUNIT_MODULE)};
-    my $addresses = '--http 127.0.0.1:29811 --peer 127.0.0.1:29812 --pg 127.0.0.1:29813';
+    my $addresses = "--http 127.0.0.1:$port[1] --peer 127.0.0.1:$port[2] --pg 127.0.0.1:$port[3]";
     my $made = qx('$ctl' unit init eu --dir '$dir/eu' $addresses \\
         --ca '$dir/ca' --pepper '$dir/pepper' 2>&1);
     is($?, 0, 'a unit is made with what is in the packages') or diag $made;

@@ -12,7 +12,7 @@ use Test::More;
 use Punit::Authority;
 use Punit::Command qw(as_punit capture);
 use Punit::File qw(append slurp spew);
-use Punit::Server qw(directory);
+use Punit::Server qw(directory port_base);
 use Punit::Tree qw(module program root);
 
 my $source = root();
@@ -30,7 +30,10 @@ $ENV{PUNIT_SHARE} = "$dir/share";
 $ENV{PUNIT_MODULE} = "$dir/module.so";
 
 my $eu = "$dir/eu";
-my @address = ('--http', '127.0.0.1:29821', '--peer', '127.0.0.1:29822', '--pg', '127.0.0.1:29823');
+my $base = port_base();
+my @port = map { $base + $_ } 0 .. 4;
+my @address = map { ("--$_->[0]", "127.0.0.1:$_->[1]") } ['http', $port[1]], ['peer', $port[2]],
+    ['pg', $port[3]];
 
 sub ctl { my @arguments = @_; return capture(program('punitctl'), @arguments) }
 sub init { my @more = @_; return ctl('unit', 'init', 'eu', '--dir', $eu, @more) }
@@ -57,7 +60,7 @@ my $postgres = Punit::Server->new(
     cwd => $dir,
 );
 $postgres->start->until(
-    sub { system("$bin/pg_isready", '-q', '-h', "$eu/sock", '-p', 29823) == 0 },
+    sub { system("$bin/pg_isready", '-q', '-h', "$eu/sock", '-p', $port[3]) == 0 },
     'takes connections'
 );
 
@@ -170,7 +173,8 @@ like(slurp("$peers.new"), qr/^    server \[::1\]:2 max_fails=0;$/m, 'the new one
 sub conninfo {
     my ($unit) = @_;
     my ($failed, $pg) = capture(
-        as_punit(), "$bin/psql", '-h', "$eu/sock", '-p', 29823, '-U', 'postgres', '-Atd', 'punit',
+        as_punit(), "$bin/psql", '-h', "$eu/sock", '-p', $port[3], '-U', 'postgres', '-Atd',
+        'punit',
         '-c', "select pg from punit.peer where id = '$unit'"
     );
     return $failed ? "psql: $pg" : $pg;
@@ -227,7 +231,7 @@ for my $case (
 }
 
 # ---- HTTPS for clients, and addresses
-my @https = ('--https', '127.0.0.1:29824');
+my @https = ('--https', "127.0.0.1:$port[4]");
 my @pair = ('--https-cert', "$dir/us.pem", '--https-key', "$dir/us.key");
 for my $case (
     [[@https], qr/needs a certificate for clients/, 'HTTPS without a certificate'],
@@ -241,7 +245,7 @@ for my $case (
         qr/late\.pem has expired/, 'an expired certificate'
     ],
     [
-        ['--https', '127.0.0.1:29822', @pair], qr/PUNIT_LISTENER and PUNIT_HTTPS are both/,
+        ['--https', "127.0.0.1:$port[2]", @pair], qr/PUNIT_LISTENER and PUNIT_HTTPS are both/,
         'the address of the peers\' listener'
     ],
     [['PUNIT_HTTPS_REDIRECT=yes'], qr/expected on or off/, 'a redirect that is neither on nor off'],
@@ -276,8 +280,8 @@ for my $case (['1.22.1', 'old'], ['1.25.0', 'old'], ['1.25.1', 'new'], ['1.26.3 
     ($status, $output) = init(@https, @pair);
     is($status, 0, "HTTPS with nginx $version") or diag($output);
     my $public = slurp("$eu/nginx/unit/public.conf");
-    my $old = $public =~ /^listen +127\.0\.0\.1:29824 ssl http2;$/m && $public !~ /^http2/m;
-    my $new = $public =~ /^listen +127\.0\.0\.1:29824 ssl;\nhttp2 +on;$/m;
+    my $old = $public =~ /^listen +127\.0\.0\.1:\Q$port[4]\E ssl http2;$/m && $public !~ /^http2/m;
+    my $new = $public =~ /^listen +127\.0\.0\.1:\Q$port[4]\E ssl;\nhttp2 +on;$/m;
     ok($want eq 'old' ? $old : $new, "has HTTP/2 in the $want form") or diag($public);
 }
 is((stat "$eu/tls/https.key")[2] & oct 7777, oct 600, 'the key is for the unit\'s user alone');
@@ -311,7 +315,7 @@ spew($peers, "# written by punitctl\n",
 unlink "$eu/.written", "$eu/nginx/unit/admin.conf";
 remove_tree("$eu/nginx/local", "$eu/nginx/acme");
 append("$eu/pg/pg_hba.conf", "$hand{\"$eu/pg/pg_hba.conf\"}\n");
-append("$eu/unit.env", "PUNIT_REAL_IP_FROM=10.0.0.1\nPUNIT_HTTPS=127.0.0.1:29824\n");
+append("$eu/unit.env", "PUNIT_REAL_IP_FROM=10.0.0.1\nPUNIT_HTTPS=127.0.0.1:$port[4]\n");
 ($status, $output) = init(@pair);
 is($status, 1, 'the upgrade names what was changed by hand there') or diag($output);
 is(scalar(() = $output =~ /by hand/g), 1, 'one file, and no other');

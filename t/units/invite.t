@@ -14,7 +14,7 @@ use Punit::Command qw(capture);
 use Punit::File qw(slurp spew);
 use Punit::Lone;
 use Punit::Schema;
-use Punit::Server qw(directory);
+use Punit::Server qw(directory port_base);
 use Punit::Tree qw(program);
 use Punit::Wait qw(wait_until);
 
@@ -25,10 +25,12 @@ my $no_admin = 'PUNIT_ADMIN=off';
 my @hasty = ('PUNIT_MOVE_DWELL=1s', 'PUNIT_MOVE_QUIET=1s', $no_admin);
 my (%unit, @typed, $status, $output, $n);
 
+my $base = port_base();
+
 sub addresses {
     my ($id) = @_;
     my %i = (eu => 1, us => 2, ap => 3, la => 4, zz => 5);
-    my @port = map { $_ + $i{$id} } 18100, 18200, 18300;
+    my @port = map { $base + $_ + $i{$id} } 0, 100, 200;
     return map {"127.0.0.1:$_"} @port;
 }
 
@@ -270,7 +272,8 @@ subtest 'a unit that comes later takes one command at each unit that is there' =
     for my $id ('us', 'ap') {
         is(ctl('unit', 'add', 'la', '--dir', "$dir/$id"), 0, "$id takes it by one command")
             or diag($output);
-        like($output, qr/peer la: listener 127\.0\.0\.1:18204, PostgreSQL 127\.0\.0\.1:18304/,
+        my (undef, $listener, $pg) = addresses('la');
+        like($output, qr/peer la: listener \Q$listener\E, PostgreSQL \Q$pg\E/,
             'and shows where it is');
     }
     is(ctl('unit', 'add', 'la', '--dir', "$dir/ap", '--json'), 0, 'the same call again, as JSON');

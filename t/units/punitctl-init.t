@@ -10,7 +10,7 @@ use Test::More;
 
 use Punit::Command qw(as_punit capture punit_user);
 use Punit::File qw(slurp spew);
-use Punit::Server qw(directory);
+use Punit::Server qw(directory port_base);
 use Punit::Tree qw(module program root);
 
 my $source = root();
@@ -28,7 +28,10 @@ chmod 0755, "$dir/module.so";
 $ENV{PUNIT_SHARE} = "$dir/share";
 $ENV{PUNIT_MODULE} = "$dir/module.so";
 
-my @address = ('--http', '127.0.0.1:29801', '--peer', '127.0.0.1:29802', '--pg', '127.0.0.1:29803');
+my $base = port_base();
+my @port = map { $base + $_ } 0 .. 4;
+my @address = map { ("--$_->[0]", "127.0.0.1:$_->[1]") } ['http', $port[1]], ['peer', $port[2]],
+    ['pg', $port[3]];
 my @shared = ('--ca', "$dir/ca", '--pepper', "$dir/pepper");
 
 sub ctl { my @arguments = @_; return capture(program('punitctl'), @arguments) }
@@ -59,7 +62,7 @@ like(slurp("$dir/eu/unit.env"), qr/^PUNIT_MOVE_DWELL=1s$/m,
 is(
     system(
         'sh', '-c',
-        ". $dir/eu/unit.env && test \"\$PUNIT_PG\" = 'host=$dir/eu/sock port=29803 dbname=punit'"
+        ". $dir/eu/unit.env && test \"\$PUNIT_PG\" = 'host=$dir/eu/sock port=$port[3] dbname=punit'"
     ),
     0,
     'sh reads unit.env'
@@ -187,7 +190,7 @@ my $postgres = Punit::Server->new(
     log => "$dir/eu/log/postgres.log", cwd => $dir,
 );
 $postgres->start->until(
-    sub { system("$bin/pg_isready", '-q', '-h', "$dir/eu/sock", '-p', 29803) == 0 },
+    sub { system("$bin/pg_isready", '-q', '-h', "$dir/eu/sock", '-p', $port[3]) == 0 },
     'takes connections'
 );
 is(

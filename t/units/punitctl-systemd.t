@@ -11,7 +11,7 @@ use Test::More;
 
 use Punit::Command qw(as_punit begin capture spawn);
 use Punit::File qw(slurp spew);
-use Punit::Server qw(directory);
+use Punit::Server qw(directory port_base);
 use Punit::Tree qw(module program root);
 use Punit::Wait qw(wait_until);
 
@@ -19,12 +19,14 @@ my ($daemon) = grep {-x} qw(/usr/bin/dbus-daemon);
 plan skip_all => 'no dbus-daemon or Net::DBus'
     if !$daemon || !eval { require Net::DBus; 1 };
 
+my $base = port_base();
+my @port = map { $base + $_ } 0 .. 4;
 my $dir = directory('systemd');
 $ENV{PUNIT_MODULE} = module();
 my ($status, $output) = capture(
     program('punitctl'), 'unit', 'init', 'eu', '--dir', "$dir/eu", '--ca', "$dir/ca",
-    '--pepper', "$dir/pepper", '--http', '127.0.0.1:29811', '--peer', '127.0.0.1:29812',
-    '--pg', '127.0.0.1:29813'
+    '--pepper', "$dir/pepper", '--http', "127.0.0.1:$port[1]", '--peer', "127.0.0.1:$port[2]",
+    '--pg', "127.0.0.1:$port[3]"
 );
 is($status, 0, 'a unit') or BAIL_OUT($output);
 symlink "$dir/eu", "$dir/link" or die $!;
@@ -109,7 +111,7 @@ sub init {
 }
 my $told = qr/systemctl daemon-reload\n.*systemctl stop punit-nginx.socket punit-nginx\n/;
 unlike(init(), $told, 'while all addresses of NGINX stay, the operator need not do anything');
-like(init('--admin', '127.0.0.1:29814'), $told, 'systemd must be told of another address');
+like(init('--admin', "127.0.0.1:$port[4]"), $told, 'systemd must be told of another address');
 like(init('PUNIT_ADMIN=off'), $told, 'and of one that is gone');
 unlike(init('PUNIT_ADMIN=off'), $told, 'but not again');
 my $generator = root() . '/conf/systemd-generators/punit-generator';
@@ -140,12 +142,13 @@ is(generated('eu.example.org:80', 'unix:/etc/cron.d/x', '10.1.0.1:80|x'),
     is((capture($generator, "$dir/generated"))[0], 0, 'of what unit init wrote');
     is(
         join(' ', slurp("$dir/generated/punit-nginx.socket") =~ /^ListenStream=(.*)$/mg),
-        "127.0.0.1:29811 127.0.0.1:29812 $dir/eu/sock/admin.sock", 'it makes all of the sockets'
+        "127.0.0.1:$port[1] 127.0.0.1:$port[2] $dir/eu/sock/admin.sock",
+        'it makes all of the sockets'
     );
 }
 
 states('/nonexistent/unit.env', %running);
-unlike(init('--admin', '127.0.0.1:29814'), $told, 'of another unit systemd knows nothing');
+unlike(init('--admin', "127.0.0.1:$port[4]"), $told, 'of another unit systemd knows nothing');
 %is = processes();
 is($is{gridd}{state}, 'down', 'services of another directory say nothing about this unit');
 ok(!defined $is{gridd}{restarts}, 'nobody counts restarts then');

@@ -17,6 +17,7 @@ use strict;
 use warnings;
 use Carp qw(croak);
 use Exporter qw(import);
+use Fcntl qw(:flock);
 use File::Path qw(remove_tree);
 use File::Temp qw(tempdir);
 use IO::Socket::INET;
@@ -29,7 +30,7 @@ use Punit::Command qw(punit_user spawn);
 use Punit::File qw(slurp);
 use Punit::Wait qw(patience wait_until);
 
-our @EXPORT_OK = qw(directory free_port);
+our @EXPORT_OK = qw(directory free_port port_base);
 
 # What no run may leave in a log.
 my $forbidden = qr/\[(?:alert|emerg)\]
@@ -37,7 +38,7 @@ my $forbidden = qr/\[(?:alert|emerg)\]
     | \b(?:PANIC|TRAP):/x;
 
 my $test_pid = $$;
-my (@servers, @directories);
+my (@servers, @directories, @locks);
 
 # ---- what the test makes
 
@@ -51,6 +52,18 @@ sub directory {
     chown $uid, $gid, $dir or croak "$dir: $!";
     chmod 0755, $dir;
     return $dir;
+}
+
+# A base of ports that no other test has until this process ends, for servers whose ports stand in
+# files: BASE .. BASE+399, far from 8100 and below the ports that the kernel gives out.
+sub port_base {
+    for (my $base = 20_000; $base < 30_000; $base += 400) {
+        open my $lock, '>>', "/tmp/punit-ports-$base.lock" or next;
+        next unless flock $lock, LOCK_EX | LOCK_NB;
+        push @locks, $lock;
+        return $base;
+    }
+    croak 'no free base of ports';
 }
 
 # A port of 127.0.0.1 that nobody listens on. `held` gets the socket that keeps the port from

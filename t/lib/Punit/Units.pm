@@ -14,42 +14,27 @@ use strict;
 use warnings;
 use parent qw(Punit::Server);
 use Carp qw(croak);
-use Fcntl qw(:flock);
 use HTTP::Tiny;
 use JSON::PP ();
 
 use Punit::Command qw(begin capture);
 use Punit::File qw(slurp);
 use Punit::Memcached;
-use Punit::Server qw(directory);
+use Punit::Server qw(directory port_base);
 use Punit::Services qw(services);
 use Punit::Tree qw(root);
 use Punit::Wait qw(patience wait_until);
-
-# bases far from 8100 and below the ports that the kernel gives out; units take BASE+1 .. BASE+3xx
-use constant { FIRST_BASE => 20000, LAST_BASE => 30000, STEP => 400 };
-
-# A base of ports that no other test has, held until the process ends.
-sub _take_ports {
-    for (my $base = FIRST_BASE; $base < LAST_BASE; $base += STEP) {
-        open my $lock, '>>', "/tmp/punit-ports-$base.lock" or next;
-        return ($base, $lock) if flock $lock, LOCK_EX | LOCK_NB;
-    }
-    croak 'no free base of ports';
-}
 
 # units: their ids; env: settings of all of them; source: another tree to build and install from.
 # excuse: a pattern of the lines in logs that the test itself causes, in the place of a kill -9.
 # Dies, with what was printed, if they do not come up.
 sub start {
     my ($class, %o) = @_;
-    my ($base, $lock) = _take_ports();
     my $self = $class->SUPER::new(
         units => $o{units} // ['eu', 'us', 'ap'],
         env => $o{env} // {},
         dir => directory('units'),
-        base => $base,
-        lock => $lock,
+        base => port_base(),
         source => $o{source} // root(),
         excuse => $o{excuse} // qr/exited on signal 9$/,
         http => HTTP::Tiny->new(keep_alive => 1, max_redirect => 0),
