@@ -1,5 +1,6 @@
 #include "punitctl/mesh/mesh.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,7 +49,7 @@ static const char state_query[] =
     "      on l.slot_name = 'punit_to_' || replace(p.id, '-', '_')"
     " left join lateral (select coalesce(sum(x.n), 0)::bigint as n, max(x.last_at) as last_at,"
     "      (array_agg(x.source || ' ' || x.rule order by x.last_at desc))[1] as rule"
-    "      from punit.refusal x where x.peer = p.id) f on true"
+    "      from punit.refusals x where x.peer = p.id) f on true"
     " order by p.id";
 
 
@@ -94,6 +95,52 @@ mesh_state(PGconn *db)
     }
     PQclear(rows);
     return peers;
+}
+
+
+json_t *
+mesh_refusals(PGconn *db)
+{
+    static const char query[] =
+        "select peer, source, rule, n, " DATABASE_TIME("first_at") " as since,"
+        " " DATABASE_TIME("last_at") " as last_at,"
+        " last_at > now() - interval '" MESH_ALARM "' as recent"
+        " from punit.refusals order by last_at desc, peer, source, rule";
+    PGresult *rows = database_query(db, NULL, query, 0, NULL);
+    json_t   *all = rows != NULL ? json_array() : NULL;
+
+    for (int i = 0; rows != NULL && i < PQntuples(rows); i++) {
+        json_array_append_new(
+            all, json_pack("{s:s, s:s, s:s, s:o, s:s?, s:s, s:b}", "peer",
+                           database_field(rows, i, "peer"), "source",
+                           database_field(rows, i, "source"), "rule",
+                           database_field(rows, i, "rule"), "n",
+                           whole_or_null(database_field(rows, i, "n")), "since",
+                           database_field(rows, i, "since"), "last_at",
+                           database_field(rows, i, "last_at"), "recent",
+                           strcmp(database_field(rows, i, "recent"), "t") == 0));
+    }
+    PQclear(rows);
+    return all;
+}
+
+
+void
+mesh_print_refusals(const json_t *refusals)
+{
+    json_t *one;
+    size_t  i;
+
+    json_array_foreach((json_t *) (void *) refusals, i, one)
+    {
+        const char *since = output_value(one, "since");
+
+        printf("%-12s  peer %s, %s %s: %s%s%s, last %s\n",
+               json_is_true(json_object_get(one, "recent")) ? "ALARM" : "refused",
+               output_value(one, "peer"), output_value(one, "source"), output_value(one, "rule"),
+               output_value(one, "n"), since != NULL ? " since " : "", since != NULL ? since : "",
+               output_value(one, "last_at"));
+    }
 }
 
 

@@ -18,6 +18,15 @@ bool mesh_good(const json_t *peers);
 /* Prints it as a table. */
 void mesh_print(const json_t *peers);
 
+/* What this unit refused from its peers, of every kind, the last ones first: one object a peer,
+ * source and rule. NULL with the reason printed. */
+json_t *mesh_refusals(PGconn *db);
+
+/* Prints one line for each: ALARM if the last one is MESH_ALARM old at most. */
+void mesh_print_refusals(const json_t *refusals);
+
+#define MESH_ALARM "15 min"
+
 /* Waits until every peer has confirmed all earlier writes of this unit. *lsn, if not NULL, gets the
  * position they reach. False after so many seconds. */
 bool mesh_arrive(PGconn *db, double seconds, const char **lsn);

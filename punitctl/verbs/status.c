@@ -147,7 +147,7 @@ row_of(PGconn *db, const char *statement)
 static void
 gather_database(json_t *all, PGconn *db, bool *good)
 {
-    json_t *mesh, *messages;
+    json_t *mesh, *messages, *refusals;
 
     json_object_set_new(all, "schema", schema_fit(db, good));
     json_object_set_new(all, "users",
@@ -186,6 +186,9 @@ gather_database(json_t *all, PGconn *db, bool *good)
     *good = *good && mesh != NULL && mesh_good(mesh) && json_object_get(messages, "failing") == NULL
             && json_object_get(messages, "given up") == NULL;
     json_object_set_new(all, "mesh", mesh != NULL ? mesh : json_array());
+    refusals = mesh_refusals(db);
+    *good = *good && refusals != NULL;
+    json_object_set_new(all, "refusals", refusals != NULL ? refusals : json_array());
 }
 
 
@@ -372,6 +375,7 @@ print(const json_t *all)
     print_numbers("messages", json_object_get(all, "messages"));
     puts("");
     mesh_print(mesh);
+    mesh_print_refusals(json_object_get(all, "refusals"));
 }
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # What the roles of a peer can do in this unit's PostgreSQL, when the peer was taken over: the
-# messages of a hand-over and its own slot, and nothing else. Each attempt is a line in the log, and
-# leaves nothing.
+# messages of a hand-over and its own slot, and nothing else. Each attempt is one line in the log that
+# names the peer, and one count, and leaves nothing.
 use strict;
 use warnings;
 use FindBin ();
@@ -46,16 +46,19 @@ sub state_of_eu {
 my %role = (calls => 'punit_peer_us', streams => 'punit_stream_us');
 my $clean = state_of_eu();
 
-# The attempt fails with this message, eu says it once in its log, and nothing is left.
+# The attempt fails with this message, eu says it once in its log, counts it, and nothing is left.
 sub is_refused_as {
     my ($name, $as, $more, $line, @statements) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     my $before = count_lines($line);
+    my ($ended, $lines) = ($rogue->ended('eu'), $rogue->lines('eu'));
     my ($status, $output) = $rogue->psql('eu', { user => $role{$as}, more => $more }, @statements);
     isnt($status, 0, $name);
     like($output, $line, '... and hears why');
     ok(wait_until(sub { count_lines($line) == $before + 1 }, 5), '... one line in the log')
         or diag(count_lines($line) - $before);
+    is($rogue->lines('eu'), $lines + 1, '... which names the peer');
+    is($rogue->ended('eu'), $ended + 1, '... and one count of this peer');
     is(state_of_eu(), $clean, '... and nothing is left');
     return;
 }
@@ -83,6 +86,7 @@ subtest 'honest units are as they should be' => sub {
         0, 'no role that calls may stream'
     );
     is(one('show punit_guard.refused'), 0, 'no session was ended');
+    is(one('select count(*) from punit.refusals'), 0, 'nothing was refused');
     unlike(
         $units->log_text('eu', 'postgres'), qr/received replication command/,
         'the log does not tell of allowed commands'
@@ -107,16 +111,15 @@ is_refused_as(
 is_stopped('the history of a timeline', 'command', $replication, 'TIMELINE_HISTORY 1');
 
 subtest 'whatever postgresql.conf says of the log' => sub {
-    my $level = sub {
-        return ($rogue->psql('eu', { user => $role{streams} }, 'show log_min_messages'))[1];
-    };
+    my $level = sub { return one('show log_min_messages') };
     $eu->do(q{alter system set log_min_messages = 'panic'});
     $eu->do('select pg_reload_conf()');
-    ok(wait_until(sub { $level->() eq "panic\n" }, 5), 'a log without errors');
+    ok(wait_until(sub { $level->() eq 'panic' }, 5), 'a log without errors');
     is_stopped('BASE_BACKUP', 'base-backup', $replication, 'BASE_BACKUP');
+    is_refused_as('a table', 'calls', '', qr/permission denied for/, 'select * from punit.own');
     $eu->do('alter system reset log_min_messages');
     $eu->do('select pg_reload_conf()');
-    ok(wait_until(sub { $level->() ne "panic\n" }, 5), 'and as it was');
+    ok(wait_until(sub { $level->() ne 'panic' }, 5), 'and as it was');
 };
 
 # ---- WALL 11
@@ -236,12 +239,15 @@ subtest 'more sessions than a peer needs' => sub {
     my %open;
     for my $as (sort values %role) {
         my $error = '';
+        my ($ended, $lines) = ($rogue->ended('eu', 'sessions'), $rogue->lines('eu', 'sessions'));
         while (!$error && @{ $open{$as} // [] } < 131) {
             my $db = eval { $rogue->session('eu', user => $as) };
             $error = $@;
             push @{ $open{$as} }, $db if $db;
         }
         like($error, qr/too many connections for role "$as"/, "$as: are refused");
+        is($rogue->ended('eu', 'sessions'), $ended + 1, '... counted');
+        is($rogue->lines('eu', 'sessions'), $lines + 1, '... one line in the log');
     }
     cmp_ok(@{ $open{punit_peer_us} } + @{ $open{punit_stream_us} }, '<=', 44, 'after some');
     my %status;

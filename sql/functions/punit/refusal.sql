@@ -26,3 +26,29 @@ $$;
 comment on function punit.note_refusal(text, text, text, text) is
     'counts in punit.refusal that a peer broke a rule, and writes a line to the log: each of the'
     ' first 10, then at most one a second for each rule. p_last: what was refused, ids only';
+
+-- What the library of PostgreSQL counts: its setting is readable for superusers alone.
+create or replace function punit.session_refusals()
+returns table (peer text, role text, rule text, n bigint, first_at timestamptz, last_at timestamptz)
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+    select r.* from json_to_recordset(
+        coalesce(nullif(current_setting('punit_guard.refusals', true), ''), '[]')::json)
+        as r (peer text, role text, rule text, n bigint, first_at timestamptz,
+              last_at timestamptz)
+$$;
+comment on function punit.session_refusals() is
+    'what sessions of peers were refused since PostgreSQL started, counted by punit_guard.so. role:'
+    ' peer, stream or mesh, or login: the connection was not let in. peer: -: nobody knows who;'
+    ' *: further ones';
+grant execute on function punit.session_refusals() to punit_gridd;
+
+create or replace view punit.refusals as
+    select r.peer, r.source, r.rule, r.n, r.first_at, r.last_at, r.last from punit.refusal r
+    union all
+    select s.peer, 'session ' || s.role, s.rule, s.n, s.first_at, s.last_at, null
+      from punit.session_refusals() s;
+comment on view punit.refusals is
+    'what this unit refused from its peers: rows, messages, calls and hand-overs (punit.refusal),'
+    ' and sessions (punit.session_refusals)';
+grant select on punit.refusals to punit_gridd;

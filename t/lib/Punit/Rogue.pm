@@ -10,6 +10,8 @@ package Punit::Rogue;
 #   $rogue->psql('eu', 'replication=database', 'IDENTIFY_SYSTEM');  # (exit code, output)
 #   $rogue->refused('eu', 'mesh', 'origin');         # how often eu refused it so; no rule: all
 #   $rogue->is_refused('eu', 'mesh', 'origin', 'name of the test', sub { ... });
+#   $rogue->ended('eu', 'permission');               # the same of its sessions; no rule: all
+#   $rogue->lines('eu', 'permission');               # ... and lines of the log that say so
 
 use strict;
 use warnings;
@@ -72,15 +74,50 @@ sub refused {
         $self->{unit}, $source, $rule);
 }
 
-# The attempt makes the unit count a refusal and write a line to its log.
+sub ended {
+    my ($self, $unit, $rule) = @_;
+    return $self->{units}->one(
+        $unit,
+        'select coalesce(sum(n), 0) from punit.session_refusals() where peer = $1'
+            . ' and rule = coalesce($2, rule)',
+        $self->{unit}, $rule);
+}
+
+sub lines {
+    my ($self, $unit, $rule) = @_;
+    $rule //= '[\w-]+';
+    my $log = $self->{units}->log_text($unit, 'postgres');
+    return scalar(() = $log =~ /refused peer=$self->{unit} source=session .*?rule=$rule\b/g);
+}
+
+# The attempt makes the unit count a refusal, and its log has one line more for each count more. (The
+# first ten by a rule have a line each. Of a flood there is one in a second.)
 sub is_refused {
     my ($self, $unit, $source, $rule, $name, $attempt) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
-    my $before = $self->refused($unit, $source, $rule);
+    my $noted = $self->noting($unit, $source, $rule);
     $attempt->();
-    my $counted = wait_until(sub { $self->refused($unit, $source, $rule) > $before }, 20);
-    my $line = qr/refused peer=$self->{unit} source=$source rule=$rule /;
-    return Test::More::ok($counted && $self->{units}->log_text($unit, 'postgres') =~ $line, $name);
+    return Test::More::ok($noted->(), $name);
+}
+
+# A function that says whether the unit has counted and logged something since.
+sub noting {
+    my ($self, $unit, $source, $rule) = @_;
+    my $now = sub {
+        my $log = $self->{units}->log_text($unit, 'postgres');
+        my $lines = () = $log =~ /refused peer=$self->{unit} source=$source rule=$rule /g;
+        return ($self->refused($unit, $source, $rule), $lines);
+    };
+    my ($count, $lines) = $now->();
+    return sub {
+        return wait_until(
+            sub {
+                my ($n, $said) = $now->();
+                return $n > $count && ($n > 10 ? $said > 0 : $said - $lines == $n - $count);
+            },
+            20
+        );
+    };
 }
 
 1;

@@ -193,7 +193,7 @@ sub complaints {
         map {
             my $log = $_;
             map {"$log: $_"}
-                grep { /LOG:  refused peer=/ && !/ rule=passed-on | rule=digest .* sum -1 there$/ }
+                grep { /(?:LOG|FATAL|DETAIL):  refused peer=/ && !/ rule=passed-on | rule=digest .* sum -1 there$/ }
                 split /^/, slurp($log, absent => '')
         } $self->{rogue} ? () : glob "$self->{dir}/*/log/postgres.log"
     );
