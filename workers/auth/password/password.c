@@ -6,7 +6,7 @@
 #include "lib/pg/ownership.h"
 
 const char password_credential[] =
-    "select o.epoch, c.password" PUNIT_OWNERSHIP_FROM
+    "select o.epoch, c.password, c.name_hash" PUNIT_OWNERSHIP_FROM
     " left join auth.credential c using (user_id)" PUNIT_OWNERSHIP_OWNED;
 
 static const punit_kind_t wrong_password = { 403, "wrong-password",
@@ -58,7 +58,7 @@ password_change(punit_request_t *r, punit_answer_t *a)
     }
 
     const char *old = punit_rows_text(rows, 0, "password");
-    const char *who = attempt_user(r, r->user);
+    const char *who = attempt_name(r, punit_rows_text(rows, 0, "name_hash"));
     problem = attempt_take(r, who);
     if (problem != NULL) {
         return problem;
@@ -66,10 +66,11 @@ password_change(punit_request_t *r, punit_answer_t *a)
 
     problem = password_verify(r, "old", old, &right);
     if (problem != NULL || right) {
-        attempt_return(r, who);
+        attempt_return(r, who, problem == NULL);
     }
 
     if (problem == NULL && !right) {
+        attempt_log(r, who);
         problem = punit_problem(r->arena, &wrong_password, NULL);
     }
 

@@ -5,7 +5,8 @@
 #include "auth/password/argon.h"
 #include "lib/http/request.h"
 
-/* The stored hash of a user ($1) that this unit owns: columns epoch and password. */
+/* The stored hash of a user ($1) that this unit owns: columns epoch, password and
+ * name_hash. */
 extern const char password_credential[];
 
 /* Hashes the body's member. 503 when too many requests wait for that. */

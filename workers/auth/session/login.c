@@ -35,7 +35,9 @@ verify(punit_request_t *r, const directory_entry_t *entry, const char *hash, boo
 
     problem = password_verify(r, "password", hash, right);
     if (problem != NULL || *right) {
-        attempt_return(r, who);
+        attempt_return(r, who, problem == NULL);
+    } else {
+        attempt_log(r, who);
     }
 
     return problem;
@@ -71,7 +73,7 @@ ask_arbiter(punit_request_t *r, directory_entry_t *entry)
 
         if (entry->user != NULL && busy == NULL) {
             /* The caller verifies the password and counts that attempt. */
-            attempt_return(r, attempt_name(r, entry->hash));
+            attempt_return(r, attempt_name(r, entry->hash), false);
         }
     }
 

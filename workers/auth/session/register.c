@@ -87,7 +87,7 @@ register_user(punit_request_t *r, punit_answer_t *a)
     if (strcmp(entry.unit, punit_config.unit) == 0) {
         problem = create_account(r, &entry, password, a);
         if (problem == NULL) {
-            attempt_return(r, who);
+            attempt_return(r, who, true);
         }
 
         return problem;
