@@ -8,7 +8,12 @@
 
 #define ARGON_WAITING 16 /* jobs in the queue, about 30 ms each */
 
+#define DAY_MS      86400000L
+#define LIFE_MAX_MS (36500 * DAY_MS)
+
 auth_t auth;
+
+static char session_life[40];
 
 
 static const punit_member_t registration[] = {
@@ -131,6 +136,15 @@ start(void)
     };
     auth.arbiters = arbiter_create();
     auth.limits = attempt_limits();
+
+    /* At least the life of an access token, which a login gives in full. */
+    long life = punit_config_time("PUNIT_SESSION_LIFE", 90 * DAY_MS);
+    long least = ACCESS_TOKEN_LIFE * 1000L;
+    snprintf(session_life, sizeof(session_life), "%ld milliseconds",
+             life < least         ? least
+             : life > LIFE_MAX_MS ? LIFE_MAX_MS
+                                  : life);
+    auth.session_life = session_life;
 
     /* Half the processors. The other half serves everything else. */
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);

@@ -17,6 +17,7 @@ typedef struct {
     token_keys_t    *keys; /* the unit's own */
     access_issuer_t  issuer;
     attempt_limits_t limits;
+    const char      *session_life; /* PUNIT_SESSION_LIFE, default 90d, as an interval */
 } auth_t;
 
 extern auth_t auth;

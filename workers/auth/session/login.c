@@ -99,12 +99,13 @@ open_session(punit_request_t *r, const char *user, const char *hash, punit_answe
         pair->refresh_sum,
         r->client,
         outdated ? rehashed : NULL,
+        auth.session_life,
     };
 
     punit_problem_t *problem = punit_owned_query(
         r, user,
-        "select epoch, status, gen, roles from auth.login($1, $2, $3, $4, $5, $6, $7, $8, $9)", 9,
-        values, &rows, a);
+        "select epoch, status, gen, roles from auth.login($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        10, values, &rows, a);
     if (problem != NULL || rows == NULL) {
         return problem;
     }

@@ -19,16 +19,16 @@ create_account(punit_request_t *r, const directory_entry_t *entry, const char *p
     pair_t     *pair = pair_new(r, entry->user);
     PGresult   *rows;
     const char *values[] = {
-        entry->user,       entry->hash, password,       punit_request_member(r, "name"),
-        pair->sid,         pair->jti,   pair->exp_text, pair->family_sum,
-        pair->refresh_sum, r->client,
+        entry->user,       entry->hash, password,          punit_request_member(r, "name"),
+        pair->sid,         pair->jti,   pair->exp_text,    pair->family_sum,
+        pair->refresh_sum, r->client,   auth.session_life,
     };
 
     punit_problem_t *problem =
         punit_sql_query(r,
                         "select status, epoch, gen, roles"
-                        " from auth.register($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-                        10, values, &rows, NULL);
+                        " from auth.register($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                        11, values, &rows, NULL);
     if (problem != NULL) {
         return problem;
     }
