@@ -43,13 +43,29 @@ create_account(punit_request_t *r, const directory_entry_t *entry, const char *p
 }
 
 
+/* Claims the name for a user who does not exist yet, never for the user whom the directory names:
+ * that user may have been erased since. The entry becomes that of the user who has the name. */
+static punit_problem_t *
+claim(punit_request_t *r, directory_entry_t *entry, directory_state_t *state)
+{
+    char proposed[PUNIT_UUID_SIZE];
+
+    punit_uuid_new(proposed);
+    entry->user = proposed;
+
+    punit_problem_t *problem = directory_claim(r, entry);
+
+    return problem != NULL ? problem : directory_state(r, entry, state);
+}
+
+
 punit_problem_t *
 register_user(punit_request_t *r, punit_answer_t *a)
 {
     directory_entry_t entry;
     punit_problem_t  *problem;
-    bool              settled = false;
-    char              password[ARGON_STR], proposed[PUNIT_UUID_SIZE];
+    directory_state_t state = DIRECTORY_CLAIMED;
+    char              password[ARGON_STR];
 
     problem = directory_find(r, &entry);
     const char *who = problem == NULL ? attempt_name(r, entry.hash) : NULL;
@@ -60,8 +76,8 @@ register_user(punit_request_t *r, punit_answer_t *a)
     }
 
     if (problem == NULL && entry.user != NULL) {
-        problem = directory_is_settled(r, &entry, &settled);
-        if (problem == NULL && settled) {
+        problem = directory_state(r, &entry, &state);
+        if (problem == NULL && state == DIRECTORY_SETTLED) {
             problem = punit_problem(r->arena, &name_taken, NULL);
         }
     }
@@ -72,16 +88,24 @@ register_user(punit_request_t *r, punit_answer_t *a)
     }
 
     if (problem == NULL) {
-        if (entry.user == NULL) {
-            punit_uuid_new(proposed);
-            entry.user = proposed;
-        }
-
-        problem = directory_claim(r, &entry);
+        problem = claim(r, &entry, &state);
     }
 
     if (problem != NULL) {
         return problem;
+    }
+
+    switch (state) {
+    case DIRECTORY_SETTLED:
+        return punit_problem(r->arena, &name_taken, NULL);
+
+    case DIRECTORY_ERASED:
+        attempt_return(r, who, false);
+        return punit_problem(r->arena, &punit_problem_try_later,
+                             "the name's last user was erased just now");
+
+    case DIRECTORY_CLAIMED:
+        break;
     }
 
     if (strcmp(entry.unit, punit_config.unit) == 0) {
@@ -91,15 +115,6 @@ register_user(punit_request_t *r, punit_answer_t *a)
         }
 
         return problem;
-    }
-
-    problem = directory_is_settled(r, &entry, &settled);
-    if (problem != NULL) {
-        return problem;
-    }
-
-    if (settled) {
-        return punit_problem(r->arena, &name_taken, NULL);
     }
 
     /* Another unit claimed the name, and its user is not known here yet. That unit finishes the
