@@ -134,10 +134,10 @@ for my $arbiter (qw(eu us)) {
     is $answer->{status}, 201, "with the arbiter $arbiter an erased user registers anew at once";
     my $new = $answer->{json}{user_id};
     isnt $new, $old, 'as another user';
-    is entry($arbiter => $back), "$new eu $arbiter", 'who has the name';
+    is entry($arbiter => $back), "$new eu $arbiter", 'to whom the name belongs';
     $db{$_}->do('select punit.forget(?)', undef, $old) for $arbiter eq 'us' ? qw(eu us) : 'eu';
     is entry($arbiter => $back), "$new eu $arbiter", 'also when the old one is forgotten';
-    is login(eu => $back)->{json}{user_id}, $new, 'and who logs in';
+    is login(eu => $back)->{json}{user_id}, $new, 'and logs in as that user';
 }
 {
     # The replica still names the erased user, and the arbiter has freed the name.
