@@ -225,8 +225,8 @@ ngx_http_punit_response_headers_owner(ngx_http_request_t *r,
 
 
 /*
- * A refused login or registration looks the same wherever the user of the name
- * is: a client who does not know the password must not learn that there is one.
+ * A refused login or registration looks the same wherever the user of the
+ * name is: without the password a client must not learn that there is one.
  */
 
 static ngx_uint_t

@@ -1,4 +1,5 @@
-/* links: workers/auth/password/opaque_string.c workers/lib/base/arena.c workers/lib/base/log.c workers/lib/base/config.c workers/lib/base/clock.c */
+/* links: workers/auth/password/opaque_string.c workers/lib/base/arena.c workers/lib/base/log.c */
+/* links: workers/lib/base/config.c workers/lib/base/clock.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "auth/password/password.h"
 #include "lib/pg/ownership.h"
 
 #define ARGON_WAITING 16 /* jobs in the queue, about 30 ms each */
@@ -18,7 +19,7 @@ static char session_life[40];
 
 static const punit_member_t registration[] = {
     { "email", PUNIT_STRING, .required = true, .check = punit_value_check_email },
-    { "password", PUNIT_STRING, .required = true, PUNIT_BOUNDS(8, 256) },
+    { "password", PUNIT_STRING, .required = true, PUNIT_BOUNDS(PASSWORD_MIN, 256) },
     { "name", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 100),
       .check = punit_value_check_printable },
     { 0 },
@@ -37,7 +38,7 @@ static const punit_member_t refresh_token[] = {
 
 static const punit_member_t passwords[] = {
     { "old", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 256) },
-    { "new", PUNIT_STRING, .required = true, PUNIT_BOUNDS(8, 256) },
+    { "new", PUNIT_STRING, .required = true, PUNIT_BOUNDS(PASSWORD_MIN, 256) },
     { 0 },
 };
 
@@ -126,6 +127,12 @@ start(void)
     auth.keys = keys_load_signing(punit_config.private, punit_config.unit, error, sizeof(error));
     if (auth.keys == NULL) {
         return refuse_start("signing-keys", error);
+    }
+
+    auth.common = common_passwords_load(punit_config_text("PUNIT_COMMON_PASSWORDS", NULL), error,
+                                        sizeof(error));
+    if (auth.common == NULL) {
+        return refuse_start("PUNIT_COMMON_PASSWORDS", error);
     }
 
     auth.issuer = (access_issuer_t){

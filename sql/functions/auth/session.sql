@@ -34,7 +34,8 @@ end
 $$;
 comment on function auth.add_session(uuid, uuid, uuid, timestamptz, bytea, bytea, text,
                                      interval) is
-    'makes a session with its first pair of tokens, which ends after p_life; call it after the bump';
+    'makes a session with its first pair of tokens, which ends after p_life. Call it after the'
+    ' bump';
 grant execute on function auth.add_session(uuid, uuid, uuid, timestamptz, bytea, bytea, text,
                                            interval) to punit_auth;
 

@@ -1,6 +1,7 @@
 #include "auth/password/password.h"
 
 #include <string.h>
+#include <unistr.h>
 
 #include "auth/auth.h"
 #include "auth/password/opaque_string.h"
@@ -20,6 +21,33 @@ unable(punit_request_t *r, argon_rc_t rc)
     punit_log(PUNIT_LOG_WARN, "argon", "request=%s why=%s", r->id != NULL ? r->id : "-",
               rc == ARGON_BUSY ? "queue-full" : "no-memory");
     return punit_problem(r->arena, &punit_problem_try_later, "too many are logging in");
+}
+
+
+punit_problem_t *
+password_check(punit_request_t *r, const char *member)
+{
+    const char *password = opaque_string(r->arena, punit_request_member(r, member));
+    const char *fault = NULL;
+
+    if (password == NULL) {
+        return unable(r, ARGON_FAILED);
+    }
+
+    if (u8_mbsnlen((const uint8_t *) password, strlen(password)) < PASSWORD_MIN) {
+        fault = "too short";
+    } else if (common_passwords_has(auth.common, password)) {
+        fault = "one of the passwords that attackers try first";
+    }
+
+    if (fault == NULL) {
+        return NULL;
+    }
+
+    punit_problem_t *problem = punit_problem(r->arena, &punit_problem_invalid, NULL);
+    problem->errors =
+        punit_arena_format(r->arena, "[{\"pointer\":\"/%s\",\"detail\":\"%s\"}]", member, fault);
+    return problem;
 }
 
 
@@ -83,6 +111,10 @@ password_change(punit_request_t *r, punit_answer_t *a)
     if (problem == NULL && match == PASSWORD_WRONG) {
         attempt_log(r, who);
         problem = punit_problem(r->arena, &wrong_password, NULL);
+    }
+
+    if (problem == NULL) {
+        problem = password_check(r, "new");
     }
 
     if (problem == NULL) {

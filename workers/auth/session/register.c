@@ -67,7 +67,11 @@ register_user(punit_request_t *r, punit_answer_t *a)
     directory_state_t state = DIRECTORY_CLAIMED;
     char              password[ARGON_STR];
 
-    problem = directory_find(r, &entry);
+    problem = password_check(r, "password");
+    if (problem == NULL) {
+        problem = directory_find(r, &entry);
+    }
+
     const char *who = problem == NULL ? attempt_name(r, entry.hash) : NULL;
     /* The attempt counts before the answer "taken", which slows down a client that tries a list of
      * addresses. */
