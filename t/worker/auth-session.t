@@ -4,11 +4,13 @@ use strict;
 use warnings;
 use Test::More;
 use IO::Socket::UNIX;
+use JSON::PP ();
 
 use Punit::AuthWorker;
 use Punit::Postgres;
 use Punit::Grid;
 use Punit::Session;
+use Punit::Tree qw(root);
 use Punit::Wait qw(wait_until);
 
 my $pg = Punit::Postgres->new(unit => 'eu')->apply('punit', 'auth', 'profile');
@@ -350,8 +352,36 @@ sub age {
     my $set = $auth->get('/auth/keys');
     is_deeply [map { $_->{kid} } @{ $set->{json}{keys} }], ['eu-1'], 'the unit shows its keys';
     is $set->{headers}{'content-type'}, 'application/jwk-set+json', 'as RFC 7517 says';
-    is $auth->call(GET => '/auth/keys', undef, PUNIT_IF_NONE_MATCH => $set->{headers}{etag})
-        ->{status}, 304, 'once is enough';
+    my $same =
+        $auth->call(GET => '/auth/keys', undef, PUNIT_IF_NONE_MATCH => $set->{headers}{etag});
+    is $same->{status}, 304, 'once is enough';
+    is $_->{headers}{'cache-control'}, 'public, max-age=60', 'for a minute' for $set, $same;
+
+    # good answers of those that end nothing, and a problem of each
+    my %good = (
+        '/auth/login' => { email => "user$n\@example.org", password => 'correct horse' },
+        '/auth/introspect' => { token => $me->{access_token} },
+        '/auth/sessions' => undef,
+        '/punit/introspect' => undef,
+        '/punit/reissue' => undef,
+        '/auth/health' => undef,
+    );
+    my $cached = sub { $_[0]{headers}{'cache-control'} // 'nothing' };
+    my $bin = root() . '/build/bin/punit-auth';
+    for my $line (split /\n/, `$bin --routes`) {
+        my ($method, $path) = split / /, $line;
+        next if $path eq '/auth/keys';
+        $path =~ s/[{].*/$me->{user_id}/;
+        if (exists $good{$path} && $method ne 'DELETE') {
+            my $body = $good{$path} ? JSON::PP::encode_json($good{$path}) : undef;
+            my %from = $path eq '/auth/introspect' ? (PUNIT_CLIENT => '') : as($me);
+            my $answer = $auth->call($method, $path, $body, %from);
+            cmp_ok $answer->{status}, '<', 300, "$line is answered";
+            is $cached->($answer), 'no-store', 'which nobody may keep';
+        }
+        my $problem = $auth->call($method, $path, '{', CONTENT_TYPE => 'application/json');
+        is $cached->($problem), 'no-store', "nor a $problem->{status} of $line";
+    }
 
     is $ask->($me->{access_token})->{json}{active}, 1, 'a worker asks for a token';
     is $ask->($me->{access_token})->{json}{sub}, $me->{user_id}, 'and learns its user';

@@ -9,8 +9,9 @@
 
 #define ARGON_WAITING 16 /* jobs in the queue, about 30 ms each */
 
-#define DAY_MS      86400000L
-#define LIFE_MAX_MS (36500 * DAY_MS)
+#define JWKS_MAX_AGE 60 /* seconds: a new key signs soon after it is shown */
+#define DAY_MS       86400000L
+#define LIFE_MAX_MS  (36500 * DAY_MS)
 
 auth_t auth;
 
@@ -71,6 +72,7 @@ jwks(punit_request_t *r, punit_answer_t *a)
     (void) r;
     a->type = "application/jwk-set+json";
     a->body = auth.keys->jwks;
+    a->max_age = JWKS_MAX_AGE;
     return NULL;
 }
 
@@ -167,7 +169,7 @@ start(void)
 }
 
 
-static const punit_service_t service = { "auth", routes, start };
+static const punit_service_t service = { "auth", routes, start, .no_store = true };
 
 
 int
