@@ -24,7 +24,8 @@ MODULE   := $(N)/ngx_http_punit_module.so
 PG_DEV := postgresql-server-dev-$(if $(shell grep '^VERSION_ID="12"' /etc/os-release),15,17)
 BUILD_PACKAGES := build-essential debhelper pkg-config nginx-dev libpcre2-dev zlib1g-dev \
 	libssl-dev libpq-dev libjansson-dev libjwt-dev libsodium-dev libmemcached-dev libfcgi-dev \
-	libsmartcols-dev libsystemd-dev libcurl4-openssl-dev libkrb5-dev $(PG_DEV)
+	libsmartcols-dev libsystemd-dev libcurl4-openssl-dev libkrb5-dev \
+	libunistring-dev $(PG_DEV)
 RUN_PACKAGES   := nginx postgresql memcached runit openssl curl perl adduser
 TEST_PACKAGES  := libcmocka-dev libdbd-pg-perl libnet-dbus-perl dbus libjson-validator-perl \
 	libyaml-libyaml-perl cppcheck lintian mandoc procps spin clang-format libperl-critic-perl \
@@ -51,7 +52,7 @@ ifdef FAILPOINTS
 CPPFLAGS += -DPUNIT_FAILPOINTS
 endif
 LDFLAGS  += -pie -Wl,-z,relro,-z,now,--as-needed
-LDLIBS    = $(shell pkg-config --libs $(PKG_LIBS)) -lfcgi -lm
+LDLIBS    = $(shell pkg-config --libs $(PKG_LIBS)) -lfcgi -lunistring -lm
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKG_LIBS))
 
 .PHONY: help deps build module static workers guard pages run stop test unit fuzz lint format \

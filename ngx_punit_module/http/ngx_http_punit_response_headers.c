@@ -224,6 +224,21 @@ ngx_http_punit_response_headers_owner(ngx_http_request_t *r,
 }
 
 
+/*
+ * A refused login or registration looks the same wherever the user of the
+ * name is: without the password a client must not learn that there is one.
+ */
+
+static ngx_uint_t
+ngx_http_punit_response_headers_stranger(ngx_http_request_t *r,
+    ngx_http_punit_ctx_t *ctx)
+{
+    return ctx->plcf->scope == NGX_HTTP_PUNIT_SCOPE_PUBLIC
+           && !ctx->token.user
+           && r->headers_out.status >= NGX_HTTP_BAD_REQUEST;
+}
+
+
 static ngx_int_t
 ngx_http_punit_response_headers_set(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx)
@@ -234,9 +249,16 @@ ngx_http_punit_response_headers_set(ngx_http_request_t *r,
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
 
     unit = &pmcf->unit;
+    route = &ngx_http_punit_route_names[ctx->route.type];
 
     if (ctx->route.type == NGX_HTTP_PUNIT_ROUTE_FORWARD) {
-        unit = &ctx->route.unit;
+
+        if (ngx_http_punit_response_headers_stranger(r, ctx)) {
+            route = &ngx_http_punit_route_names[NGX_HTTP_PUNIT_ROUTE_LOCAL];
+
+        } else {
+            unit = &ctx->route.unit;
+        }
     }
 
     if (ngx_http_punit_header_add(r, "Punit-Unit", sizeof("Punit-Unit") - 1,
@@ -245,8 +267,6 @@ ngx_http_punit_response_headers_set(ngx_http_request_t *r,
     {
         return NGX_ERROR;
     }
-
-    route = &ngx_http_punit_route_names[ctx->route.type];
 
     if (route->len && ctx->route.type != NGX_HTTP_PUNIT_ROUTE_REFUSE
         && ngx_http_punit_header_add(r, "Punit-Route",

@@ -54,6 +54,18 @@ subtest 'PostgreSQL down: 503, and no service ends' => sub {
     $units->process('eu', 'postgres', 'down');
     refused_for_now($user->ask('eu', GET => '/profile'), 'a read');
     refused_for_now($user->ask('eu', POST => '/social/posts', { text => 'lost?' }), 'a write');
+    refused_for_now($user->ask('eu', POST => '/auth/logout'), 'a logout');
+    refused_for_now($user->ask('eu', DELETE => '/profile'), 'an erasure');
+    refused_for_now(
+        $user->ask('eu', POST => '/auth/password', { old => 'x', new => 'another horse' }),
+        'a change of password');
+    refused_for_now(
+        $units->http(
+            'eu', POST => '/auth/refresh', undef,
+            { refresh_token => $user->id . '.' . 'A' x 43 }
+        ),
+        'a refresh'
+    );
     refused_for_now(
         $units->http(
             'eu', POST => '/auth/login', undef,

@@ -118,6 +118,43 @@ is redirected(login(us => $email)), '421 eu; epoch=1 0', 'and a login still goes
     is problem(register(eu => $half)), '409 urn:punit:name-taken', 'once';
 }
 
+# ---- a user who was erased returns
+for my $arbiter (qw(eu us)) {
+    my $back = address($arbiter);
+    my $old = register(eu => $back)->{json}{user_id};
+    $db{eu}->do('select punit.erase_user(?)', undef, $old);
+    my $answer = register(eu => $back);
+    if ($arbiter eq 'us') {
+        is_deeply [problem($answer), $answer->{headers}{'retry-after'}],
+            ['503 urn:punit:try-later', 1], 'until the arbiter has heard, a client is put off';
+        is entry(us => $back), "$old eu us", 'and the arbiter is told nothing';
+        $db{us}->do('select punit.erased(?, 1)', undef, $old);
+        $answer = register(eu => $back);
+    }
+    is $answer->{status}, 201, "with the arbiter $arbiter an erased user registers anew at once";
+    my $new = $answer->{json}{user_id};
+    isnt $new, $old, 'as another user';
+    is entry($arbiter => $back), "$new eu $arbiter", 'to whom the name belongs';
+    $db{$_}->do('select punit.forget(?)', undef, $old) for $arbiter eq 'us' ? qw(eu us) : 'eu';
+    is entry($arbiter => $back), "$new eu $arbiter", 'also when the old one is forgotten';
+    is login(eu => $back)->{json}{user_id}, $new, 'and logs in as that user';
+}
+{
+    # The replica still names the erased user, and the arbiter has freed the name.
+    my $back = address('us');
+    my $hash = Punit::AuthWorker::hash($back);
+    my $old = register(eu => $back)->{json}{user_id};
+    $db{eu}->do(
+        q(insert into auth.name (origin_unit, hash, user_id, unit)
+          values ('us', decode(?, 'hex'), ?, 'eu')), undef, $hash, $old
+    );
+    $db{eu}->do('select punit.erase_user(?)', undef, $old);
+    $db{us}->do(q(delete from auth.name where hash = decode(?, 'hex')), undef, $hash);
+    my $answer = register(eu => $back);
+    is $answer->{status}, 201, 'a name that the arbiter has freed is free';
+    is entry(us => $back), "$answer->{json}{user_id} eu us", 'for a new user, not the erased one';
+}
+
 # ---- names of nobody
 is problem(login(eu => address('us'))), '401 urn:punit:bad-credentials',
     'a name of nobody is refused after asking us';

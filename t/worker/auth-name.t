@@ -47,6 +47,16 @@ is claim($dbh, hash(2), $user[2], 'eu'), 'SQLSTATE PU421',
     'a name of another arbiter is not claimed here';
 is claim($dbh, '\x00', $user[2], 'eu'), 'SQLSTATE PU500', 'a hash has 32 bytes';
 
+{
+    $dbh->do(q(insert into punit.own (user_id, state, epoch) values (?, 'ERASED', 1)),
+        undef, $user[3]);
+    is claim($dbh, hash(16), $user[3], 'eu'), 'SQLSTATE PU503', 'an erased user gets no name';
+    $dbh->do(q(insert into auth.name (hash, user_id, unit) values (?, ?, 'eu')),
+        undef, hash(16), $user[3]);
+    is claim($dbh, hash(16), $user[2], 'us'), "$user[2] us", 'and keeps none from another user';
+    $dbh->do('delete from auth.name where hash = ?', undef, hash(16));
+}
+
 my $peer = $pg->dbh('punit_peer_us');
 is claim($peer, hash(4), $user[4], 'us'), "$user[4] us", 'a peer claims for itself';
 is claim($peer, hash(7), $user[5], 'eu'), '-', 'a peer does not claim for others';

@@ -4,11 +4,13 @@ use strict;
 use warnings;
 use Test::More;
 use IO::Socket::UNIX;
+use JSON::PP ();
 
 use Punit::AuthWorker;
 use Punit::Postgres;
 use Punit::Grid;
 use Punit::Session;
+use Punit::Tree qw(root);
 use Punit::Wait qw(wait_until);
 
 my $pg = Punit::Postgres->new(unit => 'eu')->apply('punit', 'auth', 'profile');
@@ -125,6 +127,65 @@ sub age {
             body => { refresh_token => $me->{refresh_token} })
         } 1 .. 4;
     is $answers, '200 200 200 200', 'four tabs that refresh at once all get a pair';
+}
+
+# ---- the life of a session
+{
+    # as if the user had logged in so long ago
+    my $age = sub {
+        my ($user, $interval) = @_;
+        $dbh->begin_work;
+        $dbh->do('select punit.bump(?)', undef, $user);
+        $dbh->do('update auth.session set created_at = now() - ?::interval where user_id = ?',
+            undef, $interval, $user);
+        $dbh->commit;
+    };
+    my $rest = sub {
+        $dbh->selectrow_array(
+            q(select extract(epoch from expires_at - now())::int from auth.session
+               where user_id = ?),
+            undef, $_[0])
+    };
+    my $me = someone();
+    my $id = $me->{user_id};
+    is $rest->($id), 30 * 86400, 'a session without a refresh lives for 30 days';
+    $age->($id, '80 days');
+    $me = refresh($me->{refresh_token})->{json};
+    is $me->{expires_in}, 900, 'a session of 80 days is refreshed';
+    cmp_ok abs($rest->($id) - 10 * 86400), '<', 100, 'until it is 90 days old and no longer';
+    $age->($id, '89 days 23:59:00');
+    $me = refresh($me->{refresh_token})->{json};
+    my $claims = claims($me);
+    cmp_ok $me->{expires_in}, '<=', 60, 'its last token ends with it';
+    is $claims->{exp} - $claims->{iat}, $me->{expires_in}, 'as the token itself says';
+    $age->($id, '90 days');
+    is refresh($me->{refresh_token})->{status}, 401, 'then there are no more';
+    is active($me), 'revoked', 'nor is there the session';
+
+    my $short = Punit::AuthWorker->new($pg, env => { PUNIT_SESSION_LIFE => '20m' });
+    my $who = { email => 'short@example.org', password => 'correct horse' };
+    $me = $short->post('/auth/register', { %$who, name => 'U' })->{json};
+    cmp_ok $rest->($me->{user_id}), '<=', 1200, 'PUNIT_SESSION_LIFE counts from the registration';
+    $me = $short->post('/auth/login', $who)->{json};
+    $age->($me->{user_id}, '19 minutes');
+    my $again = $short->post('/auth/refresh', { refresh_token => $me->{refresh_token} })->{json};
+    cmp_ok $again->{expires_in}, '<=', 60, 'and from a login';
+}
+
+# ---- more tokens than a session holds
+{
+    my @pair = (someone());
+    my $user = $pair[0]{user_id};
+    # one after the other within seconds, so that many have the same exp
+    push @pair, refresh($pair[-1]{refresh_token})->{json} for 1 .. 120;
+    is_deeply $dbh->selectrow_array('select jti from auth.session where user_id = ?', undef, $user),
+        [map { claims($_)->{jti} } @pair[-100 .. -1]], 'a session holds its newest 100 tokens';
+    is_deeply [map { active($_) } @pair[0, 20, 21, 120]], [qw(revoked revoked active active)],
+        'and ends older ones';
+    $dbh->do('select auth.end_sessions(?)', undef, $user);
+    my $ended = $dbh->selectcol_arrayref(q(select subject from auth.ended where kind = 'jti'));
+    my %ended = map { $_ => 1 } @$ended;
+    is_deeply [grep { !$ended{ claims($_)->{jti} } } @pair], [], 'an erasure ends each token';
 }
 
 # ---- logout
@@ -291,8 +352,36 @@ sub age {
     my $set = $auth->get('/auth/keys');
     is_deeply [map { $_->{kid} } @{ $set->{json}{keys} }], ['eu-1'], 'the unit shows its keys';
     is $set->{headers}{'content-type'}, 'application/jwk-set+json', 'as RFC 7517 says';
-    is $auth->call(GET => '/auth/keys', undef, PUNIT_IF_NONE_MATCH => $set->{headers}{etag})
-        ->{status}, 304, 'once is enough';
+    my $same =
+        $auth->call(GET => '/auth/keys', undef, PUNIT_IF_NONE_MATCH => $set->{headers}{etag});
+    is $same->{status}, 304, 'once is enough';
+    is $_->{headers}{'cache-control'}, 'public, max-age=60', 'for a minute' for $set, $same;
+
+    # good answers of those that end nothing, and a problem of each
+    my %good = (
+        '/auth/login' => { email => "user$n\@example.org", password => 'correct horse' },
+        '/auth/introspect' => { token => $me->{access_token} },
+        '/auth/sessions' => undef,
+        '/punit/introspect' => undef,
+        '/punit/reissue' => undef,
+        '/auth/health' => undef,
+    );
+    my $cached = sub { $_[0]{headers}{'cache-control'} // 'nothing' };
+    my $bin = root() . '/build/bin/punit-auth';
+    for my $line (split /\n/, `$bin --routes`) {
+        my ($method, $path) = split / /, $line;
+        next if $path eq '/auth/keys';
+        $path =~ s/[{].*/$me->{user_id}/;
+        if (exists $good{$path} && $method ne 'DELETE') {
+            my $body = $good{$path} ? JSON::PP::encode_json($good{$path}) : undef;
+            my %from = $path eq '/auth/introspect' ? (PUNIT_CLIENT => '') : as($me);
+            my $answer = $auth->call($method, $path, $body, %from);
+            cmp_ok $answer->{status}, '<', 300, "$line is answered";
+            is $cached->($answer), 'no-store', 'which nobody may keep';
+        }
+        my $problem = $auth->call($method, $path, '{', CONTENT_TYPE => 'application/json');
+        is $cached->($problem), 'no-store', "nor a $problem->{status} of $line";
+    }
 
     is $ask->($me->{access_token})->{json}{active}, 1, 'a worker asks for a token';
     is $ask->($me->{access_token})->{json}{sub}, $me->{user_id}, 'and learns its user';
@@ -354,6 +443,17 @@ sub age {
     is $auth->post('/auth/login', { email => 'user1@example.org', password => 'correct horse' })
         ->{status}, 503,
         'and nobody logs in';
+    my %cut = (
+        logout => ['/auth/logout', {}],
+        'a refresh' => ['/auth/refresh', { refresh_token => $me->{refresh_token} }],
+        'a change of password' =>
+            ['/auth/password', { old => 'correct horse', new => 'another horse' }],
+    );
+    for my $what (sort keys %cut) {
+        my $answer = $auth->post(@{ $cut{$what} }, as($me));
+        is_deeply [@$answer{qw(status)}, $answer->{headers}{'retry-after'}], [503, 1],
+            "$what is put off";
+    }
     $pg->start;
     ok wait_until(sub { active($me) eq 'active' }, 10), 'until it is back';
 }

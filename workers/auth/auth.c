@@ -4,16 +4,23 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "auth/password/password.h"
 #include "lib/pg/ownership.h"
 
 #define ARGON_WAITING 16 /* jobs in the queue, about 30 ms each */
 
+#define JWKS_MAX_AGE 60 /* seconds: a new key signs soon after it is shown */
+#define DAY_MS       86400000L
+#define LIFE_MAX_MS  (36500 * DAY_MS)
+
 auth_t auth;
+
+static char session_life[40];
 
 
 static const punit_member_t registration[] = {
     { "email", PUNIT_STRING, .required = true, .check = punit_value_check_email },
-    { "password", PUNIT_STRING, .required = true, PUNIT_BOUNDS(8, 256) },
+    { "password", PUNIT_STRING, .required = true, PUNIT_BOUNDS(PASSWORD_MIN, 256) },
     { "name", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 100),
       .check = punit_value_check_printable },
     { 0 },
@@ -32,7 +39,7 @@ static const punit_member_t refresh_token[] = {
 
 static const punit_member_t passwords[] = {
     { "old", PUNIT_STRING, .required = true, PUNIT_BOUNDS(1, 256) },
-    { "new", PUNIT_STRING, .required = true, PUNIT_BOUNDS(8, 256) },
+    { "new", PUNIT_STRING, .required = true, PUNIT_BOUNDS(PASSWORD_MIN, 256) },
     { 0 },
 };
 
@@ -65,6 +72,7 @@ jwks(punit_request_t *r, punit_answer_t *a)
     (void) r;
     a->type = "application/jwk-set+json";
     a->body = auth.keys->jwks;
+    a->max_age = JWKS_MAX_AGE;
     return NULL;
 }
 
@@ -123,6 +131,12 @@ start(void)
         return refuse_start("signing-keys", error);
     }
 
+    auth.common = common_passwords_load(punit_config_text("PUNIT_COMMON_PASSWORDS", NULL), error,
+                                        sizeof(error));
+    if (auth.common == NULL) {
+        return refuse_start("PUNIT_COMMON_PASSWORDS", error);
+    }
+
     auth.issuer = (access_issuer_t){
         .issuer = punit_config.issuer,
         .audience = punit_config.audience,
@@ -131,6 +145,15 @@ start(void)
     };
     auth.arbiters = arbiter_create();
     auth.limits = attempt_limits();
+
+    /* At least the life of an access token, which a login gives in full. */
+    long life = punit_config_time("PUNIT_SESSION_LIFE", 90 * DAY_MS);
+    long least = ACCESS_TOKEN_LIFE * 1000L;
+    snprintf(session_life, sizeof(session_life), "%ld milliseconds",
+             life < least         ? least
+             : life > LIFE_MAX_MS ? LIFE_MAX_MS
+                                  : life);
+    auth.session_life = session_life;
 
     /* Half the processors. The other half serves everything else. */
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -146,7 +169,7 @@ start(void)
 }
 
 
-static const punit_service_t service = { "auth", routes, start };
+static const punit_service_t service = { "auth", routes, start, .no_store = true };
 
 
 int

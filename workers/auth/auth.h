@@ -5,18 +5,21 @@
 #include "auth/name/arbiter.h"
 #include "auth/name/attempt.h"
 #include "auth/password/argon.h"
+#include "auth/password/common_passwords.h"
 #include "auth/token/access_token.h"
 #include "auth/token/keys.h"
 #include "lib/base/pepper.h"
 #include "lib/http/service.h"
 
 typedef struct {
-    argon_t         *argon;
-    arbiters_t      *arbiters;
-    punit_pepper_t   pepper;
-    token_keys_t    *keys; /* the unit's own */
-    access_issuer_t  issuer;
-    attempt_limits_t limits;
+    argon_t            *argon;
+    common_passwords_t *common;
+    arbiters_t         *arbiters;
+    punit_pepper_t      pepper;
+    token_keys_t       *keys; /* the unit's own */
+    access_issuer_t     issuer;
+    attempt_limits_t    limits;
+    const char         *session_life; /* PUNIT_SESSION_LIFE, default 90d, as an interval */
 } auth_t;
 
 extern auth_t auth;

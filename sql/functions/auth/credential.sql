@@ -4,7 +4,8 @@
 -- security definer: it creates the user, and the profile in another service's schema
 create or replace function auth.register(p_user uuid, p_hash bytea, p_password text, p_name text,
                                          p_session uuid, p_jti uuid, p_exp timestamptz,
-                                         p_family bytea, p_current bytea, p_client text)
+                                         p_family bytea, p_current bytea, p_client text,
+                                         p_life interval default auth.session_life())
 returns table (status int, epoch bigint, gen bigint, roles text)
 language plpgsql volatile rows 1 security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -19,7 +20,8 @@ begin
         return;
     end;
     insert into auth.credential (user_id, name_hash, password) values (p_user, p_hash, p_password);
-    perform auth.add_session(p_user, p_session, p_jti, p_exp, p_family, p_current, p_client);
+    perform auth.add_session(p_user, p_session, p_jti, p_exp, p_family, p_current, p_client,
+                             p_life);
     perform profile.create(p_user, p_name);
     return query
         select 201, v_epoch, c.gen, array_to_string(c.roles, ' ')
@@ -27,15 +29,16 @@ begin
 end
 $$;
 comment on function auth.register(uuid, bytea, text, text, uuid, uuid, timestamptz, bytea, bytea,
-                                  text) is
+                                  text, interval) is
     'after the claim: makes the user, the credential, the first session and the profile, or'
     ' nothing; 409: the user exists already';
 grant execute on function auth.register(uuid, bytea, text, text, uuid, uuid, timestamptz, bytea,
-                                        bytea, text) to punit_auth;
+                                        bytea, text, interval) to punit_auth;
 
 create or replace function auth.login(p_user uuid, p_password text, p_session uuid, p_jti uuid,
                                       p_exp timestamptz, p_family bytea, p_current bytea,
-                                      p_client text, p_rehashed text)
+                                      p_client text, p_rehashed text,
+                                      p_life interval default auth.session_life())
 returns table (epoch bigint, status int, gen bigint, roles text)
 language plpgsql volatile rows 1
 as $$
@@ -61,15 +64,17 @@ begin
         select x.id, x.expires_at, row_number() over (order by x.seen_at desc) as n
           from auth.session x where x.user_id = p_user) s
      where s.expires_at < now() or s.n >= 100;
-    perform auth.add_session(p_user, p_session, p_jti, p_exp, p_family, p_current, p_client);
+    perform auth.add_session(p_user, p_session, p_jti, p_exp, p_family, p_current, p_client,
+                             p_life);
     return query select v_epoch, 200, c.gen, array_to_string(c.roles, ' ');
 end
 $$;
-comment on function auth.login(uuid, text, uuid, uuid, timestamptz, bytea, bytea, text, text) is
+comment on function auth.login(uuid, text, uuid, uuid, timestamptz, bytea, bytea, text, text,
+                               interval) is
     'opens a session for a user whose password the worker has verified against p_password, the'
     ' stored hash; p_rehashed: its successor, or null';
-grant execute on function auth.login(uuid, text, uuid, uuid, timestamptz, bytea, bytea, text, text)
-to punit_auth;
+grant execute on function auth.login(uuid, text, uuid, uuid, timestamptz, bytea, bytea, text, text,
+                                     interval) to punit_auth;
 
 create or replace function auth.change_password(p_user uuid, p_session uuid, p_old text,
                                                 p_new text) returns table (epoch bigint, status int)

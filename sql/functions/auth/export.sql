@@ -14,6 +14,12 @@ as $$
         'generation', (select c.gen from auth.credential c where c.user_id = p_user),
         'password_changed_at',
             (select c.changed_at from auth.credential c where c.user_id = p_user),
+        'known_addresses',
+            (select coalesce(json_agg(json_build_object('client', k.address, 'seen_at', k.seen_at)
+                                      order by k.seen_at, k.address), '[]')
+               from auth.known_address k
+              where k.who = (select 'name \x' || encode(c.name_hash, 'hex')
+                               from auth.credential c where c.user_id = p_user)),
         'sessions', (select coalesce(json_agg(json_build_object('id', s.id, 'created_at',
                                                                 s.created_at,
                              'seen_at', s.seen_at, 'expires_at', s.expires_at, 'client', s.client,
@@ -62,17 +68,23 @@ comment on function auth.forget(uuid) is 'frees the login name of an erased user
 
 create or replace function auth.hear_forget(p_user uuid, p_ver bigint, p_about uuid,
                                             p_payload jsonb) returns boolean
-language sql volatile
+language plpgsql volatile
 as $$
-    delete from auth.attempt a
-     where a.who in (select w from jsonb_array_elements_text(p_payload->'who') w
-                      where w = 'user ' || p_about
-                         or w ~ '^name \\x[0-9a-f]{64}$'
-                            and not exists (select from auth.name n
-                                             where n.hash = substr(w, 6)::bytea
-                                               and n.user_id <> p_about));
-    select false
+declare
+    v_who text;
+begin
+    for v_who in select w from jsonb_array_elements_text(p_payload->'who') w
+                  where w = 'user ' || p_about
+                     or w ~ '^name \\x[0-9a-f]{64}$'
+                        and not exists (select from auth.name n
+                                         where n.hash = substr(w, 6)::bytea
+                                           and n.user_id <> p_about) loop
+        delete from auth.attempt a where a.who = v_who or starts_with(a.who, v_who || ' from ');
+        delete from auth.known_address k where k.who = v_who;
+    end loop;
+    return false;
+end
 $$;
 comment on function auth.hear_forget(uuid, bigint, uuid, jsonb) is
-    'message auth-forget: deletes an erased user''s attempts, whose key is the hash of the e-mail'
-    ' address. Names of other users stay';
+    'message auth-forget: deletes an erased user''s attempts and known addresses, whose key is the'
+    ' hash of the e-mail address. Those of other users stay';

@@ -43,6 +43,13 @@ begin
         raise exception 'not the arbiter of this name'
             using errcode = 'PU421', detail = coalesce(v_arbiter, '');
     end if;
+    -- An erased user gets no name, and holds none longer than this unit does not know better.
+    if exists (select from punit.own o where o.user_id = p_user and o.state = 'ERASED') then
+        raise exception 'user % is erased', p_user using errcode = 'PU503';
+    end if;
+    delete from auth.name x
+     where x.hash = p_hash and x.origin_unit = punit.self()
+       and exists (select from punit.own o where o.user_id = x.user_id and o.state = 'ERASED');
     -- a name that an earlier arbiter recorded stays as it is
     if not exists (select from auth.name x where x.hash = p_hash) then
         -- A name is claimed before its user is made.

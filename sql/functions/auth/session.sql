@@ -11,22 +11,33 @@ language sql immutable parallel safe return interval '30 days';
 comment on function auth.refresh_life() is 'how long a session lives without a refresh';
 grant execute on function auth.refresh_life() to punit_auth;
 
+create or replace function auth.session_life() returns interval
+language sql immutable parallel safe return interval '90 days';
+comment on function auth.session_life() is
+    'how long a session lives with refreshes, unless PUNIT_SESSION_LIFE says otherwise';
+grant execute on function auth.session_life() to punit_auth;
+
 create or replace function auth.add_session(p_user uuid, p_session uuid, p_jti uuid,
                                             p_exp timestamptz, p_family bytea, p_current bytea,
-                                            p_client text) returns void
+                                            p_client text,
+                                            p_life interval default auth.session_life())
+returns void
 language plpgsql volatile
 as $$
 begin
     insert into auth.session (user_id, id, expires_at, client, jti, jti_exp)
-    values (p_user, p_session, now() + auth.refresh_life(), p_client, array[p_jti], array[p_exp]);
+    values (p_user, p_session, now() + least(auth.refresh_life(), p_life), p_client, array[p_jti],
+            array[p_exp]);
     insert into auth.refresh (user_id, family, session_id, current)
     values (p_user, p_family, p_session, array[p_current]);
 end
 $$;
-comment on function auth.add_session(uuid, uuid, uuid, timestamptz, bytea, bytea, text) is
-    'makes a session with its first pair of tokens; call it after the bump';
-grant execute on function auth.add_session(uuid, uuid, uuid, timestamptz, bytea, bytea, text)
-to punit_auth;
+comment on function auth.add_session(uuid, uuid, uuid, timestamptz, bytea, bytea, text,
+                                     interval) is
+    'makes a session with its first pair of tokens, which ends after p_life. Call it after the'
+    ' bump';
+grant execute on function auth.add_session(uuid, uuid, uuid, timestamptz, bytea, bytea, text,
+                                           interval) to punit_auth;
 
 create or replace function auth.remove_session(p_user uuid, p_session uuid) returns boolean
 language plpgsql volatile
@@ -57,14 +68,17 @@ comment on function auth.session_of(uuid, uuid) is 'the session of a token; null
 grant execute on function auth.session_of(uuid, uuid) to punit_auth;
 
 create or replace function auth.rotate(p_user uuid, p_family bytea, p_presented bytea,
-                                       p_next bytea, p_jti uuid, p_exp timestamptz, p_client text)
-returns table (epoch bigint, outcome text, session uuid, gen bigint, roles text)
+                                       p_next bytea, p_jti uuid, p_exp timestamptz, p_client text,
+                                       p_life interval default auth.session_life())
+returns table (epoch bigint, outcome text, session uuid, gen bigint, roles text, exp bigint)
 language plpgsql volatile rows 1
 as $$
 declare
     v_epoch bigint;
     f       auth.refresh;
     s       auth.session;
+    v_end   timestamptz;
+    v_exp   timestamptz;
 begin
     -- A forged token must not cost its alleged user a write.
     select o.epoch into v_epoch from punit.own o where o.user_id = p_user and o.state = 'OWNED';
@@ -72,7 +86,7 @@ begin
         return;
     end if;
     if not exists (select from auth.refresh r where r.user_id = p_user and r.family = p_family) then
-        return query select v_epoch, 'unknown', null::uuid, null::bigint, null::text;
+        return query select v_epoch, 'unknown', null::uuid, null::bigint, null::text, null::bigint;
         return;
     end if;
 
@@ -82,12 +96,15 @@ begin
     end if;
     select * into f from auth.refresh r where r.user_id = p_user and r.family = p_family;
     select * into s from auth.session x where x.user_id = p_user and x.id = f.session_id;
-    if f.session_id is null or s.expires_at < now()
+    -- created_at moves with the user, so that the life goes on at another unit.
+    v_end := s.created_at + p_life;
+    v_exp := least(p_exp, date_trunc('second', v_end));
+    if f.session_id is null or s.expires_at < now() or v_exp <= now()
        -- Another unit took a logout while this one was away.
        or exists (select from auth.ended e where e.subject = f.session_id and e.kind = 'session')
     then
         perform auth.remove_session(p_user, f.session_id);
-        return query select v_epoch, 'unknown', null::uuid, null::bigint, null::text;
+        return query select v_epoch, 'unknown', null::uuid, null::bigint, null::text, null::bigint;
         return;
     end if;
 
@@ -102,28 +119,37 @@ begin
          where r.user_id = p_user and r.family = p_family;
     else
         perform auth.remove_session(p_user, f.session_id);
-        return query select v_epoch, 'reused', f.session_id, null::bigint, null::text;
+        return query select v_epoch, 'reused', f.session_id, null::bigint, null::text,
+            null::bigint;
         return;
     end if;
 
     update auth.session x
-       set seen_at = now(), expires_at = now() + auth.refresh_life(), client = p_client,
-           jti = t.jti, jti_exp = t.exp
-      from (select array_agg(u.jti) as jti, array_agg(u.exp) as exp
-              from (select l.jti, l.exp
-                      from unnest(s.jti || p_jti, s.jti_exp || p_exp) as l (jti, exp)
-                     where l.exp > now() order by l.exp desc limit 100) u) t
+       set seen_at = now(), expires_at = least(now() + auth.refresh_life(), v_end),
+           client = p_client, jti = t.jti, jti_exp = t.exp
+      from (select array_agg(u.jti order by u.n) as jti, array_agg(u.exp order by u.n) as exp
+              from (select l.jti, l.exp, l.n
+                      from unnest(s.jti || p_jti, s.jti_exp || v_exp)
+                          with ordinality as l (jti, exp, n)
+                     where l.exp > now() order by l.n desc limit 100) u) t
      where x.user_id = p_user and x.id = f.session_id;
+    -- What the list has no room for ends now, since the end of the session would not reach it.
+    perform auth.record_end('jti', l.jti, null, l.exp)
+       from unnest(s.jti, s.jti_exp) as l (jti, exp)
+       join auth.session x on x.user_id = p_user and x.id = f.session_id
+      where l.exp > now() and l.jti <> all (x.jti);
     return query
-        select v_epoch, 'rotated', f.session_id, c.gen, array_to_string(c.roles, ' ')
+        select v_epoch, 'rotated', f.session_id, c.gen, array_to_string(c.roles, ' '),
+               extract(epoch from v_exp)::bigint
           from auth.credential c where c.user_id = p_user;
 end
 $$;
-comment on function auth.rotate(uuid, bytea, bytea, bytea, uuid, timestamptz, text) is
-    'exchanges a refresh token (SHA-256 of its family part and of the whole) for the next.'
+comment on function auth.rotate(uuid, bytea, bytea, bytea, uuid, timestamptz, text, interval) is
+    'exchanges a refresh token (SHA-256 of its family part and of the whole) for the next. exp:'
+    ' p_exp, or the end of the session, p_life after its login, in seconds since 1970.'
     ' outcome: rotated; unknown: no such session; reused: an old token, so its session has now'
     ' ended (RFC 9700 4.14.2)';
-grant execute on function auth.rotate(uuid, bytea, bytea, bytea, uuid, timestamptz, text)
+grant execute on function auth.rotate(uuid, bytea, bytea, bytea, uuid, timestamptz, text, interval)
 to punit_auth;
 
 create or replace function auth.logout(p_user uuid, p_session uuid, p_jti uuid, p_exp timestamptz)

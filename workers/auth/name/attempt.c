@@ -26,6 +26,8 @@ attempt_limits(void)
     return (attempt_limits_t){
         .name_burst = punit_config_number("PUNIT_AUTH_NAME_BURST", 10, 1, 1000000),
         .name_every = every("PUNIT_AUTH_NAME_EVERY", 30000),
+        .strangers_burst = punit_config_number("PUNIT_AUTH_STRANGERS_BURST", 100, 1, 1000000),
+        .strangers_every = every("PUNIT_AUTH_STRANGERS_EVERY", 5000),
         .address_burst = punit_config_number("PUNIT_AUTH_ADDRESS_BURST", 300, 1, 1000000),
         .address_every = every("PUNIT_AUTH_ADDRESS_EVERY", 1000),
     };
@@ -36,13 +38,6 @@ const char *
 attempt_name(punit_request_t *r, const char *hash)
 {
     return punit_arena_format(r->arena, "name %s", hash);
-}
-
-
-const char *
-attempt_user(punit_request_t *r, const char *user)
-{
-    return punit_arena_format(r->arena, "user %s", user);
 }
 
 
@@ -90,19 +85,35 @@ milliseconds(punit_request_t *r, long ms)
 }
 
 
+/* The keyed hash in a key, for the log. */
+static const char *
+hash_of(const char *who)
+{
+    return who + sizeof("name ") - 1;
+}
+
+
 punit_problem_t *
 attempt_take(punit_request_t *r, const char *who)
 {
     const attempt_limits_t *l = &auth.limits;
     PGresult               *rows;
     const char             *values[] = {
-                    who,           count(r, l->name_burst),    milliseconds(r, l->name_every),
-                    address_of(r), count(r, l->address_burst), milliseconds(r, l->address_every),
+                    who,
+                    count(r, l->name_burst),
+                    milliseconds(r, l->name_every),
+                    address_of(r),
+                    count(r, l->address_burst),
+                    milliseconds(r, l->address_every),
+                    count(r, l->strangers_burst),
+                    milliseconds(r, l->strangers_every),
     };
 
-    punit_problem_t *problem = punit_sql_query(
-        r, "select auth.take_attempt($1, $2::int, $3::interval, $4, $5::int, $6::interval) as wait",
-        6, values, &rows, NULL);
+    punit_problem_t *problem =
+        punit_sql_query(r,
+                        "select auth.take_attempt($1, $2::int, $3::interval, $4, $5::int,"
+                        " $6::interval, $7::int, $8::interval) as wait",
+                        8, values, &rows, NULL);
     if (problem != NULL) {
         return problem;
     }
@@ -113,8 +124,8 @@ attempt_take(punit_request_t *r, const char *who)
         return NULL;
     }
 
-    punit_log(PUNIT_LOG_INFO, "too-many-attempts", "request=%s client=%s wait=%.1f",
-              r->id != NULL ? r->id : "-", values[3] != NULL ? values[3] : "-", wait);
+    punit_log(PUNIT_LOG_INFO, "too-many-attempts", "request=%s client=%s name=%s wait=%.1f",
+              r->id != NULL ? r->id : "-", r->client != NULL ? r->client : "-", hash_of(who), wait);
     problem = punit_problem(r->arena, &punit_problem_too_many, NULL);
     problem->retry_after = (int) ceil(wait);
     return problem;
@@ -122,11 +133,22 @@ attempt_take(punit_request_t *r, const char *who)
 
 
 void
-attempt_return(punit_request_t *r, const char *who)
+attempt_return(punit_request_t *r, const char *who, bool right)
 {
-    PGresult   *rows;
-    const char *values[] = { who, milliseconds(r, auth.limits.name_every) };
+    const attempt_limits_t *l = &auth.limits;
+    PGresult               *rows;
+    const char             *values[] = { who, milliseconds(r, l->name_every), address_of(r),
+                                         milliseconds(r, l->strangers_every), right ? "t" : "f" };
 
     /* If that fails, the name has one attempt less for a while. */
-    punit_sql_query(r, "select auth.return_attempt($1, $2::interval)", 2, values, &rows, NULL);
+    punit_sql_query(r, "select auth.return_attempt($1, $2::interval, $3, $4::interval, $5)", 5,
+                    values, &rows, NULL);
+}
+
+
+void
+attempt_log(const punit_request_t *r, const char *who)
+{
+    punit_log(PUNIT_LOG_INFO, "wrong-password", "request=%s client=%s name=%s",
+              r->id != NULL ? r->id : "-", r->client != NULL ? r->client : "-", hash_of(who));
 }

@@ -86,18 +86,19 @@ directory_claim(punit_request_t *r, directory_entry_t *entry)
 
 
 punit_problem_t *
-directory_is_settled(punit_request_t *r, const directory_entry_t *entry, bool *settled)
+directory_state(punit_request_t *r, const directory_entry_t *entry, directory_state_t *state)
 {
     PGresult *rows;
 
     punit_problem_t *problem =
         punit_sql_query(r,
-                        "select state = 'ERASED' or unit is not null as settled"
+                        "select state = 'ERASED' as erased, unit is not null as settled"
                         "  from punit.owner_of($1)",
                         1, &entry->user, &rows, NULL);
     if (problem == NULL) {
-        const char *value = punit_rows_text(rows, 0, "settled");
-        *settled = value != NULL && *value == 't';
+        *state = *punit_rows_text(rows, 0, "erased") == 't'    ? DIRECTORY_ERASED
+                 : *punit_rows_text(rows, 0, "settled") == 't' ? DIRECTORY_SETTLED
+                                                               : DIRECTORY_CLAIMED;
     }
 
     return problem;

@@ -12,6 +12,12 @@ typedef struct {
     const char *arbiter;
 } directory_entry_t;
 
+typedef enum {
+    DIRECTORY_CLAIMED, /* the registration was not finished, as far as this unit knows */
+    DIRECTORY_SETTLED, /* the user exists */
+    DIRECTORY_ERASED   /* the arbiter is about to free the name */
+} directory_state_t;
+
 /* The entry of the request's member `email`, which was checked before, in the local replica. 503
  * while no unit is the arbiter of the name. */
 punit_problem_t *directory_find(punit_request_t *r, directory_entry_t *entry);
@@ -24,8 +30,8 @@ bool directory_is_remote(const directory_entry_t *entry);
  * unit-unreachable: the arbiter does not answer. */
 punit_problem_t *directory_claim(punit_request_t *r, directory_entry_t *entry);
 
-/* settled: the registration was finished, so that the user exists or was erased. */
-punit_problem_t *directory_is_settled(punit_request_t *r, const directory_entry_t *entry,
-                                      bool *settled);
+/* What this unit knows of entry->user. */
+punit_problem_t *directory_state(punit_request_t *r, const directory_entry_t *entry,
+                                 directory_state_t *state);
 
 #endif

@@ -1,12 +1,14 @@
 #include "auth/password/password.h"
 
 #include <string.h>
+#include <unistr.h>
 
 #include "auth/auth.h"
+#include "auth/password/opaque_string.h"
 #include "lib/pg/ownership.h"
 
 const char password_credential[] =
-    "select o.epoch, c.password" PUNIT_OWNERSHIP_FROM
+    "select o.epoch, c.password, c.name_hash" PUNIT_OWNERSHIP_FROM
     " left join auth.credential c using (user_id)" PUNIT_OWNERSHIP_OWNED;
 
 static const punit_kind_t wrong_password = { 403, "wrong-password",
@@ -23,22 +25,59 @@ unable(punit_request_t *r, argon_rc_t rc)
 
 
 punit_problem_t *
+password_check(punit_request_t *r, const char *member)
+{
+    const char *password = opaque_string(r->arena, punit_request_member(r, member));
+    const char *fault = NULL;
+
+    if (password == NULL) {
+        return unable(r, ARGON_FAILED);
+    }
+
+    if (u8_mbsnlen((const uint8_t *) password, strlen(password)) < PASSWORD_MIN) {
+        fault = "too short";
+    } else if (common_passwords_has(auth.common, password)) {
+        fault = "one of the passwords that attackers try first";
+    }
+
+    if (fault == NULL) {
+        return NULL;
+    }
+
+    punit_problem_t *problem = punit_problem(r->arena, &punit_problem_invalid, NULL);
+    problem->errors =
+        punit_arena_format(r->arena, "[{\"pointer\":\"/%s\",\"detail\":\"%s\"}]", member, fault);
+    return problem;
+}
+
+
+punit_problem_t *
 password_hash(punit_request_t *r, const char *member, char hash[ARGON_STR])
 {
-    const char *password = punit_request_member(r, member);
-    argon_rc_t  rc = argon_hash(auth.argon, password, strlen(password), hash);
+    const char *password = opaque_string(r->arena, punit_request_member(r, member));
+    argon_rc_t  rc =
+        password != NULL ? argon_hash(auth.argon, password, strlen(password), hash) : ARGON_FAILED;
 
     return rc == ARGON_OK ? NULL : unable(r, rc);
 }
 
 
 punit_problem_t *
-password_verify(punit_request_t *r, const char *member, const char *hash, bool *right)
+password_verify(punit_request_t *r, const char *member, const char *hash, password_match_t *match)
 {
-    const char *password = punit_request_member(r, member);
-    argon_rc_t  rc = argon_verify(auth.argon, hash, password, strlen(password));
+    const char *sent = punit_request_member(r, member);
+    const char *password = opaque_string(r->arena, sent);
+    argon_rc_t  rc = password != NULL ? argon_verify(auth.argon, hash, password, strlen(password))
+                                      : ARGON_FAILED;
 
-    *right = rc == ARGON_OK;
+    *match = rc == ARGON_OK ? PASSWORD_RIGHT : PASSWORD_WRONG;
+
+    /* Release 0.2.0 hashed what was sent. */
+    if (rc == ARGON_MISMATCH && strcmp(password, sent) != 0) {
+        rc = argon_verify(auth.argon, hash, sent, strlen(sent));
+        *match = rc == ARGON_OK ? PASSWORD_RIGHT_AS_SENT : PASSWORD_WRONG;
+    }
+
     return rc == ARGON_OK || rc == ARGON_MISMATCH ? NULL : unable(r, rc);
 }
 
@@ -49,7 +88,7 @@ password_change(punit_request_t *r, punit_answer_t *a)
 {
     PGresult        *rows;
     punit_problem_t *problem;
-    bool             right;
+    password_match_t match;
     char             hash[ARGON_STR];
 
     problem = punit_owned_query(r, r->user, password_credential, 1, &r->user, &rows, a);
@@ -58,19 +97,24 @@ password_change(punit_request_t *r, punit_answer_t *a)
     }
 
     const char *old = punit_rows_text(rows, 0, "password");
-    const char *who = attempt_user(r, r->user);
+    const char *who = attempt_name(r, punit_rows_text(rows, 0, "name_hash"));
     problem = attempt_take(r, who);
     if (problem != NULL) {
         return problem;
     }
 
-    problem = password_verify(r, "old", old, &right);
-    if (problem != NULL || right) {
-        attempt_return(r, who);
+    problem = password_verify(r, "old", old, &match);
+    if (problem != NULL || match != PASSWORD_WRONG) {
+        attempt_return(r, who, problem == NULL);
     }
 
-    if (problem == NULL && !right) {
+    if (problem == NULL && match == PASSWORD_WRONG) {
+        attempt_log(r, who);
         problem = punit_problem(r->arena, &wrong_password, NULL);
+    }
+
+    if (problem == NULL) {
+        problem = password_check(r, "new");
     }
 
     if (problem == NULL) {

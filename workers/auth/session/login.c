@@ -24,7 +24,8 @@ refuse(punit_request_t *r, punit_answer_t *a)
 /* Whether this is the password of `hash`. NULL costs the same work. Only wrong guesses count as
  * attempts. */
 static punit_problem_t *
-verify(punit_request_t *r, const directory_entry_t *entry, const char *hash, bool *right)
+verify(punit_request_t *r, const directory_entry_t *entry, const char *hash,
+       password_match_t *match)
 {
     const char      *who = attempt_name(r, entry->hash);
     punit_problem_t *problem = attempt_take(r, who);
@@ -33,9 +34,11 @@ verify(punit_request_t *r, const directory_entry_t *entry, const char *hash, boo
         return problem;
     }
 
-    problem = password_verify(r, "password", hash, right);
-    if (problem != NULL || *right) {
-        attempt_return(r, who);
+    problem = password_verify(r, "password", hash, match);
+    if (problem != NULL || *match != PASSWORD_WRONG) {
+        attempt_return(r, who, problem == NULL);
+    } else {
+        attempt_log(r, who);
     }
 
     return problem;
@@ -49,7 +52,7 @@ ask_arbiter(punit_request_t *r, directory_entry_t *entry)
 {
     asked_t         *asked = NULL;
     PGresult        *rows;
-    bool             right;
+    password_match_t match;
     punit_problem_t *problem = NULL, *busy;
 
     if (directory_is_remote(entry)) {
@@ -61,7 +64,7 @@ ask_arbiter(punit_request_t *r, directory_entry_t *entry)
         }
     }
 
-    busy = verify(r, entry, NULL, &right);
+    busy = verify(r, entry, NULL, &match);
     if (asked != NULL) {
         problem = arbiter_answer(auth.arbiters, r, asked, &rows);
         if (problem == NULL) {
@@ -71,7 +74,7 @@ ask_arbiter(punit_request_t *r, directory_entry_t *entry)
 
         if (entry->user != NULL && busy == NULL) {
             /* The caller verifies the password and counts that attempt. */
-            attempt_return(r, attempt_name(r, entry->hash));
+            attempt_return(r, attempt_name(r, entry->hash), false);
         }
     }
 
@@ -81,12 +84,14 @@ ask_arbiter(punit_request_t *r, directory_entry_t *entry)
 
 /* Opens a session. The stored hash has just been verified. */
 static punit_problem_t *
-open_session(punit_request_t *r, const char *user, const char *hash, punit_answer_t *a)
+open_session(punit_request_t *r, const char *user, const char *hash, password_match_t match,
+             punit_answer_t *a)
 {
-    pair_t     *pair = pair_new(r, user);
-    PGresult   *rows;
-    char        rehashed[ARGON_STR];
-    bool        outdated = argon_outdated(hash) && password_hash(r, "password", rehashed) == NULL;
+    pair_t   *pair = pair_new(r, user);
+    PGresult *rows;
+    char      rehashed[ARGON_STR];
+    bool      outdated = (match == PASSWORD_RIGHT_AS_SENT || argon_outdated(hash))
+                    && password_hash(r, "password", rehashed) == NULL;
     const char *values[] = {
         user,
         hash,
@@ -97,12 +102,13 @@ open_session(punit_request_t *r, const char *user, const char *hash, punit_answe
         pair->refresh_sum,
         r->client,
         outdated ? rehashed : NULL,
+        auth.session_life,
     };
 
     punit_problem_t *problem = punit_owned_query(
         r, user,
-        "select epoch, status, gen, roles from auth.login($1, $2, $3, $4, $5, $6, $7, $8, $9)", 9,
-        values, &rows, a);
+        "select epoch, status, gen, roles from auth.login($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        10, values, &rows, a);
     if (problem != NULL || rows == NULL) {
         return problem;
     }
@@ -120,7 +126,7 @@ login_user(punit_request_t *r, punit_answer_t *a)
 {
     directory_entry_t entry;
     PGresult         *rows;
-    bool              right;
+    password_match_t  match;
 
     punit_problem_t *problem = directory_find(r, &entry);
     if (problem == NULL && entry.user == NULL) {
@@ -152,7 +158,7 @@ login_user(punit_request_t *r, punit_answer_t *a)
             return NULL;
         }
 
-        problem = verify(r, &entry, NULL, &right);
+        problem = verify(r, &entry, NULL, &match);
         return problem != NULL ? problem : refuse(r, a);
     }
 
@@ -161,10 +167,10 @@ login_user(punit_request_t *r, punit_answer_t *a)
     }
 
     const char *hash = punit_rows_text(rows, 0, "password");
-    problem = verify(r, &entry, hash, &right);
+    problem = verify(r, &entry, hash, &match);
     if (problem != NULL) {
         return problem;
     }
 
-    return right ? open_session(r, entry.user, hash, a) : refuse(r, a);
+    return match != PASSWORD_WRONG ? open_session(r, entry.user, hash, match, a) : refuse(r, a);
 }

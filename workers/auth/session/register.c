@@ -19,16 +19,16 @@ create_account(punit_request_t *r, const directory_entry_t *entry, const char *p
     pair_t     *pair = pair_new(r, entry->user);
     PGresult   *rows;
     const char *values[] = {
-        entry->user,       entry->hash, password,       punit_request_member(r, "name"),
-        pair->sid,         pair->jti,   pair->exp_text, pair->family_sum,
-        pair->refresh_sum, r->client,
+        entry->user,       entry->hash, password,          punit_request_member(r, "name"),
+        pair->sid,         pair->jti,   pair->exp_text,    pair->family_sum,
+        pair->refresh_sum, r->client,   auth.session_life,
     };
 
     punit_problem_t *problem =
         punit_sql_query(r,
                         "select status, epoch, gen, roles"
-                        " from auth.register($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-                        10, values, &rows, NULL);
+                        " from auth.register($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                        11, values, &rows, NULL);
     if (problem != NULL) {
         return problem;
     }
@@ -43,15 +43,35 @@ create_account(punit_request_t *r, const directory_entry_t *entry, const char *p
 }
 
 
+/* Claims the name for a user who does not exist yet, never for the user whom the directory names:
+ * that user may have been erased since. The entry becomes that of the user who has the name. */
+static punit_problem_t *
+claim(punit_request_t *r, directory_entry_t *entry, directory_state_t *state)
+{
+    char proposed[PUNIT_UUID_SIZE];
+
+    punit_uuid_new(proposed);
+    entry->user = proposed;
+
+    punit_problem_t *problem = directory_claim(r, entry);
+
+    return problem != NULL ? problem : directory_state(r, entry, state);
+}
+
+
 punit_problem_t *
 register_user(punit_request_t *r, punit_answer_t *a)
 {
     directory_entry_t entry;
     punit_problem_t  *problem;
-    bool              settled = false;
-    char              password[ARGON_STR], proposed[PUNIT_UUID_SIZE];
+    directory_state_t state = DIRECTORY_CLAIMED;
+    char              password[ARGON_STR];
 
-    problem = directory_find(r, &entry);
+    problem = password_check(r, "password");
+    if (problem == NULL) {
+        problem = directory_find(r, &entry);
+    }
+
     const char *who = problem == NULL ? attempt_name(r, entry.hash) : NULL;
     /* The attempt counts before the answer "taken", which slows down a client that tries a list of
      * addresses. */
@@ -60,8 +80,8 @@ register_user(punit_request_t *r, punit_answer_t *a)
     }
 
     if (problem == NULL && entry.user != NULL) {
-        problem = directory_is_settled(r, &entry, &settled);
-        if (problem == NULL && settled) {
+        problem = directory_state(r, &entry, &state);
+        if (problem == NULL && state == DIRECTORY_SETTLED) {
             problem = punit_problem(r->arena, &name_taken, NULL);
         }
     }
@@ -72,34 +92,33 @@ register_user(punit_request_t *r, punit_answer_t *a)
     }
 
     if (problem == NULL) {
-        if (entry.user == NULL) {
-            punit_uuid_new(proposed);
-            entry.user = proposed;
-        }
-
-        problem = directory_claim(r, &entry);
+        problem = claim(r, &entry, &state);
     }
 
     if (problem != NULL) {
         return problem;
+    }
+
+    switch (state) {
+    case DIRECTORY_SETTLED:
+        return punit_problem(r->arena, &name_taken, NULL);
+
+    case DIRECTORY_ERASED:
+        attempt_return(r, who, false);
+        return punit_problem(r->arena, &punit_problem_try_later,
+                             "the name's last user was erased just now");
+
+    case DIRECTORY_CLAIMED:
+        break;
     }
 
     if (strcmp(entry.unit, punit_config.unit) == 0) {
         problem = create_account(r, &entry, password, a);
         if (problem == NULL) {
-            attempt_return(r, who);
+            attempt_return(r, who, true);
         }
 
         return problem;
-    }
-
-    problem = directory_is_settled(r, &entry, &settled);
-    if (problem != NULL) {
-        return problem;
-    }
-
-    if (settled) {
-        return punit_problem(r->arena, &name_taken, NULL);
     }
 
     /* Another unit claimed the name, and its user is not known here yet. That unit finishes the

@@ -28,14 +28,15 @@ session_refresh(punit_request_t *r, punit_answer_t *a)
     refresh_token_sums(&presented, family, whole);
 
     const char *values[] = {
-        pair->user,        pair->family_sum, punit_bytea_text(r->arena, whole, sizeof(whole)),
-        pair->refresh_sum, pair->jti,        pair->exp_text,
-        r->client,
+        pair->user,        pair->family_sum,  punit_bytea_text(r->arena, whole, sizeof(whole)),
+        pair->refresh_sum, pair->jti,         pair->exp_text,
+        r->client,         auth.session_life,
     };
-    punit_problem_t *problem = punit_owned_query(
-        r, pair->user,
-        "select epoch, outcome, session, gen, roles from auth.rotate($1, $2, $3, $4, $5, $6, $7)",
-        7, values, &rows, a);
+    punit_problem_t *problem =
+        punit_owned_query(r, pair->user,
+                          "select epoch, outcome, session, gen, roles, exp"
+                          " from auth.rotate($1, $2, $3, $4, $5, $6, $7, $8)",
+                          8, values, &rows, a);
     if (problem != NULL) {
         return problem->kind == &punit_problem_unknown_user
                    ? punit_problem(r->arena, &bad_refresh_token, NULL)
@@ -49,6 +50,7 @@ session_refresh(punit_request_t *r, punit_answer_t *a)
     const char *outcome = punit_rows_text(rows, 0, "outcome");
     if (strcmp(outcome, "rotated") == 0) {
         pair->sid = punit_rows_text(rows, 0, "session");
+        pair->exp = (time_t) punit_rows_number(rows, 0, "exp");
         return pair_answer(r, pair, rows, 200, a);
     }
 

@@ -100,9 +100,10 @@ pair_answer(punit_request_t *r, const pair_t *pair, const PGresult *rows, int st
     punit_arena_own(r->arena, free, access);
 
     refresh_token_format(&pair->refresh, text);
-    json_t *body = json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "user_id", pair->user,
-                             "access_token", access, "refresh_token", text, "token_type", "Bearer",
-                             "expires_in", ACCESS_TOKEN_LIFE, "unit", punit_config.unit);
+    json_t *body =
+        json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "user_id", pair->user, "access_token", access,
+                  "refresh_token", text, "token_type", "Bearer", "expires_in",
+                  (int) (pair->exp - pair->iat), "unit", punit_config.unit);
     punit_arena_own(r->arena, free_json, body);
     char *dump = json_dumps(body, JSON_COMPACT);
     if (dump == NULL) {

@@ -69,6 +69,7 @@ punit_answer_problem(punit_arena_t *arena, punit_answer_t *a, const punit_proble
     a->etag = NULL;
     a->location = NULL;
     a->is_stale = false;
+    a->max_age = 0;
 }
 
 
@@ -131,7 +132,10 @@ punit_answer_head(punit_arena_t *arena, const punit_answer_t *a, const punit_pro
                                                : NULL },
         { "Punit-Author", a->author },
         { "Punit-Stale", a->is_stale ? punit_arena_format(arena, "%ld", a->stale) : NULL },
-        { "Cache-Control", a->no_store ? "no-store" : NULL },
+        { "Cache-Control", a->no_store ? "no-store"
+                           : a->max_age > 0
+                               ? punit_arena_format(arena, "public, max-age=%ld", a->max_age)
+                               : NULL },
         { "Allow", a->allow },
         { "Retry-After",
           comes_later ? punit_arena_format(arena, "%d", problem->retry_after) : NULL },

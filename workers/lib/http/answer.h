@@ -21,6 +21,7 @@ typedef struct {
     bool        is_stale;
     const char *allow;    /* methods, 405 and OPTIONS */
     bool        no_store; /* Cache-Control: no-store (answers with tokens) */
+    long        max_age;  /* in seconds; Cache-Control: public, max-age (not with no_store) */
 } punit_answer_t;
 
 /* Strong entity tag of a body: the first 16 bytes of its SHA-256 as hex, quoted (RFC 9110

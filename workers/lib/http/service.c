@@ -225,6 +225,10 @@ serve(worker_t *worker, FCGX_Request *fcgi, punit_arena_t *arena)
         punit_answer_problem(arena, &answer, problem);
     }
 
+    if (server->service->no_store && answer.max_age == 0) {
+        answer.no_store = true;
+    }
+
     finish_answer(&r, &answer);
 
     const char *head = punit_answer_head(arena, &answer, problem);

@@ -20,6 +20,7 @@ typedef struct {
     /* Called once after the configuration is read and before any request. False ends the program,
      * after it has logged the reason. NULL: there is nothing to do. */
     bool (*start)(void);
+    bool no_store; /* each answer is Cache-Control: no-store, unless it has a max_age */
 } punit_service_t;
 
 /* Serves until SIGTERM or SIGINT. Then it takes no more requests, lets the running ones end and
