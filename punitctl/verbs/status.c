@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/config.h"
 #include "punitctl/mesh/mesh.h"
 #include "punitctl/pool.h"
 #include "punitctl/unit/certificate_list.h"
@@ -25,6 +26,9 @@
 
 /* The type bigint, of pg_type. */
 #define INT8_TYPE 20
+
+/* PUNIT_INBOX_ALARM, if the setting is not there. */
+#define INBOX_ALARM_MS 60000
 
 
 /* True if a process listens on the socket (stream or datagram). */
@@ -144,8 +148,38 @@ row_of(PGconn *db, const char *statement)
 }
 
 
+/* The messages that wait for their turn, by class and origin. A line whose oldest message is older
+ * than PUNIT_INBOX_ALARM is late. */
+static json_t *
+inbox(const unit_t *unit, PGconn *db, bool *good)
+{
+    const char *setting = unit_setting(unit, "PUNIT_INBOX_ALARM");
+    long        alarm_ms = setting != NULL ? punit_config_time_parse(setting) : INBOX_ALARM_MS;
+    PGresult   *rows = database_query(db, NULL,
+                                      "select class, origin_unit, messages, oldest_s"
+                                        " from punit.inbox_backlog order by 1, 2",
+                                      0, NULL);
+    json_t     *all = json_array();
+
+    *good = *good && alarm_ms >= 0 && rows != NULL;
+    for (int i = 0; rows != NULL && i < PQntuples(rows); i++) {
+        double oldest_s = strtod(PQgetvalue(rows, i, 3), NULL);
+        bool   late = alarm_ms >= 0 && oldest_s * 1e3 > (double) alarm_ms;
+
+        *good = *good && !late;
+        json_array_append_new(all, json_pack("{s:i, s:s, s:I, s:f, s:b}", "class",
+                                             atoi(PQgetvalue(rows, i, 0)), "origin",
+                                             PQgetvalue(rows, i, 1), "messages",
+                                             (json_int_t) atoll(PQgetvalue(rows, i, 2)), "oldest_s",
+                                             oldest_s, "late", late));
+    }
+    PQclear(rows);
+    return all;
+}
+
+
 static void
-gather_database(json_t *all, PGconn *db, bool *good)
+gather_database(const unit_t *unit, json_t *all, PGconn *db, bool *good)
 {
     json_t *mesh, *messages, *refusals;
 
@@ -167,6 +201,7 @@ gather_database(json_t *all, PGconn *db, bool *good)
                            " where o.origin_unit = punit.self()"
                            " order by 1");
     json_object_set_new(all, "messages", messages);
+    json_object_set_new(all, "inbox", inbox(unit, db, good));
     json_object_set_new(all, "drain",
                         row_of(db, "select to_unit as to, " DATABASE_TIME(
                                        "began_at") " as since, owned, remaining as \"left\""
@@ -210,7 +245,7 @@ gather(const unit_t *unit, bool *good)
         *good = false;
         return all;
     }
-    gather_database(all, db, good);
+    gather_database(unit, all, db, good);
     PQfinish(db);
     return all;
 }
@@ -346,6 +381,24 @@ print_leave(const json_t *leave)
 
 
 static void
+print_inbox(const json_t *lines)
+{
+    const json_t *one;
+    size_t        i;
+
+    json_array_foreach(lines, i, one)
+    {
+        print_line("inbox",
+                   pool_printf("class %s of %s: %s messages, the oldest for %.0f s%s",
+                               output_value(one, "class"), output_value(one, "origin"),
+                               output_value(one, "messages"),
+                               json_real_value(json_object_get(one, "oldest_s")),
+                               json_is_true(json_object_get(one, "late")) ? ": late" : ""));
+    }
+}
+
+
+static void
 print(const json_t *all)
 {
     static const char *const process[] = { "name", "state", "pid", "up_s", "restarts", "result" };
@@ -373,6 +426,7 @@ print(const json_t *all)
     print_numbers("moves", json_object_get(all, "moves"));
     print_numbers("generations", json_object_get(all, "generations"));
     print_numbers("messages", json_object_get(all, "messages"));
+    print_inbox(json_object_get(all, "inbox"));
     puts("");
     mesh_print(mesh);
     mesh_print_refusals(json_object_get(all, "refusals"));

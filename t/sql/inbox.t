@@ -211,6 +211,62 @@ subtest 'units that each believe the other to own a user do not play ball' => su
     is settle(), 0, 'an owner ends it';
 };
 
+subtest 'the outbox keeps the newest state of a follow or a like, not the history' => sub {
+    my ($author, $reader) = (user('eu'), user('us'));
+    my $posts = q{select count(*) from punit.outbox where kind like 'social-%'};
+    my $post = publish('eu', $author, 'post 1');
+    publish('eu', $author, "post $_") for 2 .. 60;
+    settle();
+    for (1 .. 5) {
+        follow('us', $reader, $author);
+        is one('us', $posts), 1, 'one message';
+        is one('us', 'select status from social.unfollow(?, ?)', $reader, $author), 204;
+    }
+    is one('us', $posts), 1, 'the newest alone';
+    follow('us', $reader, $author);
+    carry();
+    work('eu');
+    is one('eu', q{select count(*) from punit.outbox where user_id = ?}, $author), 1,
+        'and one message brings the posts';
+    is settle(), 0;
+    is one('us', 'select count(*) from social.feed where user_id = ?', $reader), 50, '50 of them';
+    is one(
+        'us', q{select count(*) from social.feed where user_id = ? and text in ('post 60',
+        'post 11')}, $reader
+        ),
+        2, 'the newest';
+    $post = one(
+        'us', q{select post_id from social.feed where user_id = ? and text = 'post 60'},
+        $reader
+    );
+    my $other = one(
+        'us', q{select post_id from social.feed where user_id = ? and text = 'post 59'},
+        $reader
+    );
+    for (1 .. 3) {
+        is one('us', "select status from social.$_(?, ?)", $reader, $post), 204
+            for qw(like_post unlike_post);
+    }
+    is one('us', 'select status from social.like_post(?, ?)', $reader, $_), 204 for $post, $other;
+    is one('us', $posts), 2, 'one message for each post';
+    is settle(), 0;
+    is one(
+        'eu', 'select string_agg(likes::text, null) from social.post where id in (?, ?)', $post,
+        $other
+        ),
+        '11', 'both are liked';
+};
+
+subtest 'the posts for a new follower fit in a message, however long they are' => sub {
+    my ($author, $reader) = (user('eu'), user('us'));
+    publish('eu', $author, 'x' x 5000) for 1 .. 20;
+    settle();
+    follow('us', $reader, $author);
+    is settle(), 0;
+    is one('us', 'select count(*) from social.feed where user_id = ?', $reader), 13, '64 KB';
+    is one('us', 'select max(error) from punit.outbox_ack'), undef, 'nothing was refused';
+};
+
 subtest 'a message that comes again changes nothing' => sub {
     my ($author, $liker) = (user('eu'), user('us'));
     follow('us', $liker, $author);
@@ -226,6 +282,7 @@ subtest 'a message that comes again changes nothing' => sub {
     is work('eu')->{done}, 0, 'acknowledged: not looked at any more';
     # as after a resynchronisation that lost the acknowledgement
     $db{eu}->do('delete from punit.outbox_ack where seq = ?', undef, $m->[0]);
+    $db{eu}->do('select punit.inbox_tidy()');
     work('eu');
     is one('eu', 'select likes from social.post where id = ?', $post), 1, 'counted once';
     settle();

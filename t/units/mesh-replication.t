@@ -225,6 +225,34 @@ subtest 'an apply error is shown by status as long as it lasts, and repaired by 
     ok(wait_until(sub { (ctl('us', 'mesh', 'status'))[0] == 0 }, 20), 'and all is well');
     };
 
+subtest 'status shows what waits in the inbox, and fails when that is too long' => sub {
+    my $stop = $us->clone;
+    $stop->do(q{select pg_advisory_lock(hashtext('punit.work_off'))});
+    $stop->do(
+        q{insert into punit.inbox (class, origin_unit, seq, came_at)
+        values (1, 'eu', -1, now() - interval '50 s'), (3, 'eu', -1, now() - interval '70 s')}
+    );
+    my ($code, $json) = ctl('us', 'status', '--json');
+    is($code, 1, 'the exit code says so');
+    is_deeply(
+        [
+            map { "$_->{class} $_->{origin} $_->{messages} " . ($_->{late} ? 'late' : 'good') }
+                @{ decode_json($json)->{inbox} }
+        ],
+        ['1 eu 1 good', '3 eu 1 late'],
+        'by class and origin'
+    );
+    like(
+        (ctl('us', 'status'))[1], qr/^inbox +class 3 of eu: 1 messages, .* s: late$/m,
+        'for people too'
+    );
+    $stop->disconnect;
+    ok(
+        wait_until(sub { !@{ decode_json((ctl('us', 'status', '--json'))[1])->{inbox} } }, 20),
+        'and when they had their turn, they are gone'
+    );
+};
+
 subtest 'a message that fails is shown by status until it is dealt with' => sub {
     $eu->do(q{select punit.send('us', 'no-such-kind', null)});
     my $said;

@@ -1,7 +1,7 @@
--- The inbox: one worker (of punit-mover) handles the messages for this unit, in order for each
--- origin. Each message runs in a subtransaction of its own with its acknowledgement. A message that
--- fails is noted and tried again later, and does not stop those behind it. So handlers accept
--- messages in any order: a message carries the ver of its subject.
+-- The inbox: one worker (of punit-mover) handles the messages for this unit, by class, and by turns
+-- of the origins. Each message runs in a subtransaction of its own with its acknowledgement. A
+-- message that fails is noted and tried again later, and does not stop those behind it. So handlers
+-- accept messages in any order: a message carries the ver of its subject.
 --
 -- What a peer says is not believed: punit.message_handler.says names who may send a kind, and
 -- punit.speaks_for decides. A message that a unit passes on, or keeps for a user on the way, names
@@ -118,11 +118,59 @@ comment on function punit.handle_message(punit.outbox) is
     'the effect of a message. Users owned here are told, users who moved on get it passed on,'
     ' users on their way keep it. True: not done yet, call again later';
 
+-- The queues grow faster than the planner's statistics. A plan for a short queue reads a long one
+-- as a whole, so these functions tell the planner to walk the indexes.
+create or replace function punit.next_messages()
+returns table (class smallint, origin_unit text, seq bigint, came_at timestamptz, m punit.outbox)
+language sql stable rows 100 security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set jit = off
+as $$
+    -- The lines that are not empty, by one descent of the index each.
+    with recursive line (class, origin_unit) as (
+        (select q.class, q.origin_unit from punit.inbox q order by q.class, q.origin_unit limit 1)
+        union all
+        select n.class, n.origin_unit
+          from line l
+          cross join lateral (
+              select q.class, q.origin_unit from punit.inbox q
+               where (q.class, q.origin_unit) > (l.class, l.origin_unit)
+               order by q.class, q.origin_unit limit 1) n)
+    select x.class, x.origin_unit, x.seq, x.came_at, o.m
+      from (select f.class, f.origin_unit, f.seq, f.came_at,
+                   row_number() over (partition by f.class, f.origin_unit order by f.seq) as place
+              from line
+              cross join lateral (
+                  select q.* from punit.inbox q
+                   where q.class = line.class and q.origin_unit = line.origin_unit
+                   order by q.seq limit 30) f
+            union all
+            select t.class, t.origin_unit, t.seq, t.came_at,
+                   row_number() over (partition by t.class order by t.due_at)
+              from (values (1::smallint), (2::smallint), (3::smallint)) c (class)
+              cross join lateral (
+                  select l.class, l.origin_unit, l.seq, l.came_at, l.due_at
+                    from punit.inbox_late l
+                   where l.class = c.class and l.given_up is null and l.due_at <= clock_timestamp()
+                   order by l.due_at limit 30) t) x
+      -- limit: else the planner may hash the whole table, because it expects many lines
+      left join lateral (
+          select y as m from punit.outbox y
+           where y.origin_unit = x.origin_unit and y.target_unit = punit.self() and y.seq = x.seq
+           limit 1) o on true
+     order by case x.class when 1 then 0 else x.place * (x.class - 1) end, x.class, x.place,
+              x.origin_unit
+$$;
+comment on function punit.next_messages() is
+    'the messages whose turn is next: class 1 first, then two of class 2 for each of class 3, and'
+    ' within a class one of each origin in turn. m null: the message was taken back';
+
 create or replace function punit.work_off(p_ms int default 20)
 returns table (done bigint, failed bigint, waiting bigint)
 language plpgsql volatile rows 1 security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set jit = off
 as $$
 declare
+    r       record;
     m       punit.outbox;
     v_self  text := punit.self();
     v_end   timestamptz := clock_timestamp() + p_ms * interval '1 millisecond';
@@ -144,33 +192,22 @@ begin
         return next;
         return;
     end if;
-    -- Delete messages that the peers have acknowledged. An acknowledgement goes once its message is
-    -- gone.
-    delete from punit.outbox x using punit.outbox_ack a
-     where x.origin_unit = v_self and a.origin_unit = x.origin_unit
-         and a.target_unit = x.target_unit and a.seq = x.seq;
-    delete from punit.outbox_ack a
-     where a.target_unit = v_self and a.acked_at < now() - interval '1 hour'
-       and not exists (select from punit.outbox x where x.origin_unit = a.origin_unit
-                          and x.target_unit = a.target_unit and x.seq = a.seq);
-    for m in
-        select x.*
-          from (select distinct o.origin_unit from punit.outbox o
-                where o.target_unit = v_self) origin
-          cross join lateral (
-              select o.* from punit.outbox o
-               where o.origin_unit = origin.origin_unit and o.target_unit = v_self
-                 and not exists (select from punit.outbox_ack a where a.origin_unit = o.origin_unit
-                                    and a.target_unit = v_self and a.seq = o.seq)
-                 and not exists (select from punit.inbox_late l where l.origin_unit = o.origin_unit
-                                    and l.seq = o.seq and l.due_at > clock_timestamp())
-               order by o.seq limit 100) x
-         order by row_number() over (partition by x.origin_unit order by x.seq)
-    loop
+    -- Delete messages that the peers have acknowledged.
+    with gone as (
+        delete from punit.outbox_done d
+         where d.ctid = any (array(select e.ctid from punit.outbox_done e limit 500))
+        returning d.target_unit, d.seq)
+    delete from punit.outbox x using gone g
+     where x.origin_unit = v_self and x.target_unit = g.target_unit and x.seq = g.seq;
+    for r in select n.* from punit.next_messages() n loop
+        m := r.m;
         v_error := null;
         v_refused := null;
+        v_again := false;
         begin
-            v_again := punit.handle_message(m);
+            if m.seq is not null then
+                v_again := punit.handle_message(m);
+            end if;
         exception when others then
             get stacked diagnostics v_error = message_text, v_state = returned_sqlstate,
                 v_what = pg_exception_detail;
@@ -184,22 +221,19 @@ begin
             v_error := null;
             v_again := false;
         end if;
+        delete from punit.inbox q
+         where q.class = r.class and q.origin_unit = r.origin_unit and q.seq = r.seq;
         if v_error is null and not v_again then
-            if m.origin_unit = v_self then
-                delete from punit.outbox x where x.origin_unit = v_self and x.target_unit = v_self
-                    and x.seq = m.seq;
-            else
-                insert into punit.outbox_ack (origin_unit, target_unit, seq, error)
-                    values (m.origin_unit, v_self, m.seq, v_refused)
-                on conflict do nothing;
-            end if;
-            delete from punit.inbox_late l where l.origin_unit = m.origin_unit and l.seq = m.seq;
+            delete from punit.inbox_late l where l.origin_unit = r.origin_unit and l.seq = r.seq;
             done := done + 1;
+            if m.seq is not null then
+                perform punit.message_done(m, v_refused);
+            end if;
         else
             insert into punit.inbox_late as l (origin_unit, seq, kind, user_id, tries, due_at,
-                                               error)
+                                               error, class, came_at)
             values (m.origin_unit, m.seq, m.kind, m.user_id, 1,
-                    clock_timestamp() + interval '100 ms', v_error)
+                    clock_timestamp() + interval '100 ms', v_error, r.class, r.came_at)
             on conflict (origin_unit, seq) do update
                 set tries = l.tries + 1, error = excluded.error,
                     -- A user on the way comes soon; a failure gets more time.
@@ -217,13 +251,7 @@ begin
             if v_error is not null and v_tries >= 20 then
                 update punit.inbox_late l set given_up = to_jsonb(m)
                     where l.origin_unit = m.origin_unit and l.seq = m.seq;
-                if m.origin_unit = v_self then
-                    delete from punit.outbox x where x.origin_unit = v_self
-                        and x.target_unit = v_self and x.seq = m.seq;
-                else
-                    insert into punit.outbox_ack (origin_unit, target_unit, seq, error)
-                    values (m.origin_unit, v_self, m.seq, v_error) on conflict do nothing;
-                end if;
+                perform punit.message_done(m, v_error);
             end if;
         end if;
         exit when clock_timestamp() >= v_end;
@@ -237,23 +265,78 @@ comment on function punit.work_off(int) is
     ' again while done or failed is not 0';
 grant execute on function punit.work_off(int) to punit_mover;
 
-create or replace function punit.inbox_tidy() returns void
-language sql volatile security definer set search_path = pg_catalog, pg_temp
+create or replace function punit.message_done(m punit.outbox, p_error text) returns void
+language plpgsql volatile
 as $$
+begin
+    if m.origin_unit = m.target_unit then
+        delete from punit.outbox x where x.origin_unit = m.origin_unit
+            and x.target_unit = m.target_unit and x.seq = m.seq;
+    else
+        insert into punit.outbox_ack (origin_unit, target_unit, seq, error)
+        values (m.origin_unit, m.target_unit, m.seq, p_error) on conflict do nothing;
+    end if;
+end
+$$;
+comment on function punit.message_done(punit.outbox, text) is
+    'ends a message: one of this unit is deleted, one of a peer is acknowledged';
+
+create or replace function punit.inbox_tidy() returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_self text := punit.self();
+begin
+    -- An acknowledgement goes once its message is gone.
+    delete from punit.outbox_ack a
+     where a.target_unit = v_self and a.acked_at < now() - interval '1 hour'
+       and not exists (select from punit.outbox x where x.origin_unit = a.origin_unit
+                          and x.target_unit = a.target_unit and x.seq = a.seq);
     -- also of messages that their origin took back
     delete from punit.inbox_late l
      where case when l.given_up is null
                 then not exists (select from punit.outbox x where x.origin_unit = l.origin_unit
-                                    and x.target_unit = punit.self() and x.seq = l.seq)
+                                    and x.target_unit = v_self and x.seq = l.seq)
                 else l.due_at < now() - interval '30 days' end;
     delete from punit.former_home f
      where f.ended_at < now() - interval '1 day'
        and not exists (select from punit.outbox x where x.user_id = f.user_id
                           and x.kind = 'erase');
+    if exists (select from punit.inbox) then
+        return;
+    end if;
+    -- Messages from before these queues, and any that a trigger failed to put there.
+    insert into punit.inbox (class, origin_unit, seq)
+    select coalesce(h.class, 2), o.origin_unit, o.seq
+      from punit.outbox o
+      left join punit.message_handler h on h.kind = o.kind
+     where o.target_unit = v_self
+       and not exists (select from punit.outbox_ack a where a.origin_unit = o.origin_unit
+                          and a.target_unit = v_self and a.seq = o.seq)
+       and not exists (select from punit.inbox_late l where l.origin_unit = o.origin_unit
+                          and l.seq = o.seq)
+    on conflict do nothing;
+    insert into punit.outbox_done (target_unit, seq)
+    select o.target_unit, o.seq
+      from punit.outbox o
+      join punit.outbox_ack a using (origin_unit, target_unit, seq)
+     where o.origin_unit = v_self
+    on conflict do nothing;
+end
 $$;
 comment on function punit.inbox_tidy() is
-    'deletes notes of messages that no longer exist, and of homes that no message erase needs';
+    'deletes notes of messages that no longer exist, and of homes that no message erase needs.'
+    ' While the inbox is empty, it also looks for messages that are not in the queue';
 grant execute on function punit.inbox_tidy() to punit_mover;
+
+create or replace view punit.inbox_backlog as
+    select q.class, q.origin_unit, count(*) as messages,
+           extract(epoch from clock_timestamp() - min(q.came_at))::numeric(12, 1) as oldest_s
+      from punit.inbox q
+     group by 1, 2;
+comment on view punit.inbox_backlog is
+    'the messages for this unit that wait for their turn, and the age of the oldest, by class and'
+    ' origin; for the operator';
 
 create or replace function punit.hear_erase(p_user uuid, p_ver bigint, p_about uuid,
                                             p_payload jsonb) returns boolean

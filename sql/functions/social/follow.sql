@@ -25,8 +25,8 @@ begin
         on conflict do nothing
         returning followed_at into v_at;
         if found then
-            perform punit.send_to('social-follow', p_user, array[p_author],
-                                  jsonb_build_object('since', v_at, 'ver', v_fence.ver));
+            perform punit.send_latest('social-follow', p_user, p_author,
+                                      jsonb_build_object('since', v_at, 'ver', v_fence.ver));
         end if;
     end if;
     return next;
@@ -54,8 +54,8 @@ begin
     if found then
         status := 204;
         delete from social.feed f where f.user_id = p_user and f.author_id = p_author;
-        perform punit.send_to('social-follow', p_user, array[p_author],
-                              jsonb_build_object('since', null, 'ver', v_fence.ver));
+        perform punit.send_latest('social-follow', p_user, p_author,
+                                  jsonb_build_object('since', null, 'ver', v_fence.ver));
     end if;
     return next;
 end
@@ -85,9 +85,10 @@ begin
         insert into social.liked (user_id, post_id, author_id) values (p_user, p_post, v_author)
             on conflict do nothing;
         if found then
-            perform punit.send_to('social-like', p_user, array[v_author],
-                                  jsonb_build_object('post_id', p_post, 'likes', true, 'ver',
-                                                     v_fence.ver));
+            perform punit.send_latest('social-like', p_user, v_author,
+                                      jsonb_build_object('post_id', p_post, 'likes', true, 'ver',
+                                                         v_fence.ver),
+                                      jsonb_build_object('post_id', p_post));
         end if;
     end if;
     return next;
@@ -116,9 +117,10 @@ begin
         into v_author;
     if found then
         status := 204;
-        perform punit.send_to('social-like', p_user, array[v_author],
-                              jsonb_build_object('post_id', p_post, 'likes', false, 'ver',
-                                                 v_fence.ver));
+        perform punit.send_latest('social-like', p_user, v_author,
+                                  jsonb_build_object('post_id', p_post, 'likes', false, 'ver',
+                                                     v_fence.ver),
+                                  jsonb_build_object('post_id', p_post));
     end if;
     return next;
 end

@@ -105,7 +105,7 @@ void *
 inbox_run(void *unused)
 {
     link_t link = { .pg = NULL };
-    long   tidied_at = punit_clock_ms();
+    long   tidied_at = punit_clock_ms() - TIDY_MS;
 
     (void) unused;
 
@@ -119,13 +119,13 @@ inbox_run(void *unused)
             }
         }
 
-        if (work(&link)) {
-            continue;
-        }
-
-        if (link_ready(&link) && punit_clock_ms() - tidied_at >= TIDY_MS) {
+        if (punit_clock_ms() - tidied_at >= TIDY_MS) {
             tidied_at = punit_clock_ms();
             tidy(&link);
+        }
+
+        if (!link_ready(&link) || work(&link)) {
+            continue;
         }
 
         if (link_ready(&link)) {
