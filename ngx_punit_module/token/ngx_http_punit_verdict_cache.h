@@ -71,9 +71,9 @@ void ngx_http_punit_verdict_cache_keep(ngx_http_punit_verdict_cache_t *cache,
 
 
 /*
- * Tokens that were refused a moment ago, after a signature check.  find gives
- * the reason as a text of pool: NGX_OK, NGX_DECLINED if there is none,
- * NGX_ERROR without memory.  keep takes the slot of whatever was there.
+ * Tokens that were refused a moment ago, after a signature check.  The reason
+ * is a text of pool.  NGX_OK; NGX_DECLINED: none is known; NGX_ERROR: no
+ * memory.  A call of keep_refused takes the slot of whatever was there.
  */
 
 ngx_int_t ngx_http_punit_verdict_cache_find_refused(ngx_pool_t *pool,
