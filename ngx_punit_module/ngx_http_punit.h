@@ -140,8 +140,9 @@ typedef struct {
 
     ngx_str_t                       issuer;
     ngx_array_t                    *audience;  /* ngx_str_t */
+    ngx_array_t                    *uuids;     /* ngx_str_t */
     time_t                          leeway;
-    ngx_http_punit_policy_t         policy;    /* of the three above */
+    ngx_http_punit_policy_t         policy;    /* of the four above */
 
     ngx_array_t                    *token;     /* ngx_http_punit_source_t */
     ngx_array_t                    *unit_from; /* ngx_http_punit_source_t */
@@ -233,6 +234,7 @@ typedef struct {
     ngx_uint_t                      revocation; /* how far that step is */
     ngx_int_t                       grid_answer; /* to that step */
     ngx_str_t                       reissued;  /* the token for the user */
+    unsigned                        given:1;   /* the answer has a token */
     unsigned                        user:1;    /* claims are good */
     unsigned                        grid_trouble:1;
     unsigned                        reissuing:1;

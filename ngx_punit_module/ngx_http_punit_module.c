@@ -113,6 +113,13 @@ static ngx_command_t  ngx_http_punit_commands[] = {
       0,
       NULL },
 
+    { ngx_string("punit_uuid_claims"),
+      NGX_HTTP_PUNIT_ANY|NGX_CONF_1MORE,
+      ngx_http_punit_conf_uuid_claims,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("punit_leeway"),
       NGX_HTTP_PUNIT_ANY|NGX_CONF_TAKE1,
       ngx_http_punit_conf_time,

@@ -126,6 +126,38 @@ ngx_http_punit_conf_audience(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+char *
+ngx_http_punit_conf_uuid_claims(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_punit_loc_conf_t *plcf = conf;
+
+    ngx_str_t   *value;
+    ngx_uint_t   i;
+
+    if (plcf->uuids != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    if (ngx_http_punit_conf_is_off(cf)) {
+        plcf->uuids = NULL;
+        return NGX_CONF_OK;
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        if (ngx_http_punit_conf_name(value[i].data, value[i].len) != NGX_OK) {
+            return ngx_http_punit_conf_expected(cf, &value[i],
+                                            "a claim's name, [A-Za-z0-9._-]");
+        }
+    }
+
+    plcf->uuids = ngx_http_punit_conf_words(cf);
+
+    return plcf->uuids ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
 /* The arguments of a directive, which were checked; NULL without memory. */
 
 ngx_array_t *

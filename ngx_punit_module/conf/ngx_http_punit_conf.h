@@ -34,6 +34,8 @@ ngx_array_t *ngx_http_punit_conf_words(ngx_conf_t *cf);
 /* ngx_http_punit_conf.c: setters of fields of a location */
 
 char *ngx_http_punit_conf_text(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_punit_conf_uuid_claims(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 char *ngx_http_punit_conf_audience(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_punit_conf_time(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

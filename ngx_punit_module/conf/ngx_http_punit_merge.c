@@ -139,6 +139,7 @@ ngx_http_punit_merge_create_loc(ngx_conf_t *cf)
     conf->scope = NGX_CONF_UNSET_UINT;
     conf->optional = NGX_CONF_UNSET;
     conf->audience = NGX_CONF_UNSET_PTR;
+    conf->uuids = NGX_CONF_UNSET_PTR;
     conf->leeway = NGX_CONF_UNSET;
     conf->token = NGX_CONF_UNSET_PTR;
     conf->unit_from = NGX_CONF_UNSET_PTR;
@@ -169,6 +170,7 @@ ngx_http_punit_merge_loc(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_conf_merge_str_value(conf->issuer, prev->issuer, "");
     ngx_conf_merge_ptr_value(conf->audience, prev->audience, NULL);
+    ngx_conf_merge_ptr_value(conf->uuids, prev->uuids, NULL);
     ngx_conf_merge_value(conf->leeway, prev->leeway, 0);
 
     ngx_conf_merge_ptr_value(conf->require, prev->require, NULL);
@@ -229,6 +231,7 @@ ngx_http_punit_merge_check_loc(ngx_conf_t *cf, ngx_http_punit_loc_conf_t *conf)
 
     conf->policy.issuer = conf->issuer;
     conf->policy.audience = conf->audience;
+    conf->policy.uuids = conf->uuids;
     conf->policy.leeway = conf->leeway;
 
     if (ngx_http_punit_policy_seal(&conf->policy) != NGX_OK) {

@@ -27,7 +27,8 @@ static struct {
       ngx_string("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS") },
     { ngx_string("Access-Control-Allow-Headers"),
       ngx_string("Accept, Authorization, Content-Type, Idempotency-Key, "
-                 "If-None-Match, Punit-Unit") },
+                 "If-Match, If-None-Match, If-Unmodified-Since, Punit-Unit, "
+                 "traceparent, tracestate, X-Request-Id") },
     { ngx_string("Access-Control-Max-Age"), ngx_string("600") },
     { ngx_null_string, ngx_null_string }
 };

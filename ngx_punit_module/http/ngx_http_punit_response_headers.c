@@ -18,6 +18,7 @@
 #include <ngx_http_punit_route.h>
 #include <ngx_http_punit_shm.h>
 #include <ngx_http_punit_syntax.h>
+#include <ngx_http_punit_verdict.h>
 
 
 static ngx_int_t ngx_http_punit_response_headers_filter(ngx_http_request_t *r);
@@ -25,7 +26,11 @@ static void ngx_http_punit_response_headers_owner(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx, ngx_str_t *value);
 static void ngx_http_punit_response_headers_clean(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx);
+static ngx_uint_t ngx_http_punit_response_headers_token(ngx_http_request_t *r,
+    ngx_http_punit_ctx_t *ctx, ngx_str_t *token);
 static ngx_int_t ngx_http_punit_response_headers_set(ngx_http_request_t *r,
+    ngx_http_punit_ctx_t *ctx);
+static ngx_int_t ngx_http_punit_response_headers_caches(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx);
 
 
@@ -76,7 +81,20 @@ ngx_http_punit_response_headers_filter(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    if (ctx == NULL || ctx->plcf == NULL) {
+    if (ctx == NULL) {
+
+        /* Answered before any step of the module: by "return", for one. */
+
+        ctx = ngx_http_punit_ctx_create(r);
+        if (ctx == NULL) {
+            return NGX_ERROR;
+        }
+
+        ctx->plcf = ngx_http_get_module_loc_conf(r, ngx_http_punit_module);
+        ctx->route.type = NGX_HTTP_PUNIT_ROUTE_REFUSE;
+    }
+
+    if (ctx->plcf == NULL) {
         return ngx_http_next_header_filter(r);
     }
 
@@ -173,7 +191,8 @@ ngx_http_punit_response_headers_clean(ngx_http_request_t *r,
         /* The unit that serves the user made it, for the client. */
 
         if (len == 5 && ngx_strncasecmp(p, (u_char *) "token", 5) == 0
-            && ctx->route.type == NGX_HTTP_PUNIT_ROUTE_FORWARD && !token)
+            && ctx->route.type == NGX_HTTP_PUNIT_ROUTE_FORWARD && !token
+            && ngx_http_punit_response_headers_token(r, ctx, &h->value))
         {
             token = 1;
             continue;
@@ -181,6 +200,48 @@ ngx_http_punit_response_headers_clean(ngx_http_request_t *r,
 
         h->hash = 0;
     }
+}
+
+
+/* A peer's token reaches a client only if this unit takes it from the user. */
+
+static ngx_uint_t
+ngx_http_punit_response_headers_token(ngx_http_request_t *r,
+    ngx_http_punit_ctx_t *ctx, ngx_str_t *token)
+{
+    ngx_int_t                    rc;
+    const char                  *reason;
+    ngx_http_punit_zone_t       *zone;
+    ngx_http_punit_claims_t      claims;
+    ngx_http_punit_main_conf_t  *pmcf;
+
+    pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
+
+    if (pmcf->keys == NULL || !ctx->token.user) {
+        return 0;
+    }
+
+    zone = ngx_http_punit_zone(pmcf);
+
+    rc = ngx_http_punit_verdict(r->pool, zone->sh->verdict_cache, zone->shpool,
+                                NULL, pmcf->keys, &ctx->plcf->policy, token,
+                                &claims, &reason);
+
+    if (rc == NGX_OK
+        && claims.user.len == ctx->token.claims.user.len
+        && ngx_memcmp(claims.user.data, ctx->token.claims.user.data,
+                      claims.user.len)
+           == 0)
+    {
+        ctx->token.given = 1;
+        return 1;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                  "Punit-Token of peer \"%V\" is dropped: %s",
+                  &ctx->route.unit, rc == NGX_OK ? "another user" : reason);
+
+    return 0;
 }
 
 
@@ -243,7 +304,7 @@ static ngx_int_t
 ngx_http_punit_response_headers_set(ngx_http_request_t *r,
     ngx_http_punit_ctx_t *ctx)
 {
-    ngx_str_t                    value, *unit, *route, *id;
+    ngx_str_t                   *unit, *route, *id;
     ngx_http_punit_main_conf_t  *pmcf;
 
     pmcf = ngx_http_get_module_main_conf(r, ngx_http_punit_module);
@@ -290,19 +351,99 @@ ngx_http_punit_response_headers_set(ngx_http_request_t *r,
         && ctx->route.type == NGX_HTTP_PUNIT_ROUTE_LOCAL
         && r->headers_out.status != NGX_HTTP_MISDIRECTED_REQUEST)
     {
-        ngx_str_set(&value, "no-store");
+        ctx->token.given = 1;
 
         if (ngx_http_punit_header_add(r, "Punit-Token",
                                       sizeof("Punit-Token") - 1,
                                       &ctx->token.reissued)
-            != NGX_OK
-            || ngx_http_punit_header_add(r, "Cache-Control",
-                                         sizeof("Cache-Control") - 1, &value)
-               != NGX_OK)
+            != NGX_OK)
         {
             return NGX_ERROR;
         }
     }
 
-    return NGX_OK;
+    return ngx_http_punit_response_headers_caches(r, ctx);
+}
+
+
+/*
+ * Nobody keeps an answer with a token.  What is a user's is for that user
+ * alone: a client may keep it, and asks each time whether it is still so.
+ * Without an entity tag there is no such question.
+ */
+
+static ngx_int_t
+ngx_http_punit_response_headers_caches(ngx_http_request_t *r,
+    ngx_http_punit_ctx_t *ctx)
+{
+    ngx_str_t                     value;
+    ngx_uint_t                    etag, told;
+    ngx_table_elt_t              *h;
+    ngx_http_punit_header_iter_t  iter = { NULL, &r->headers_out.headers.part,
+    0 };
+
+    if (ctx->peer) {
+        /* The unit that the client talks to says it. */
+        return NGX_OK;
+    }
+
+    ngx_str_set(&value, "nosniff");
+
+    if (ngx_http_punit_header_add(r, "X-Content-Type-Options",
+                                  sizeof("X-Content-Type-Options") - 1,
+                                  &value)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (!ctx->token.given
+        && ctx->plcf->scope == NGX_HTTP_PUNIT_SCOPE_REFERENCE)
+    {
+        return NGX_OK;
+    }
+
+    etag = 0;
+    told = 0;
+
+    while ((h = ngx_http_punit_header_next(&iter))) {
+
+        if (h->hash == 0) {
+            continue;
+        }
+
+        if (h->key.len == sizeof("ETag") - 1
+            && ngx_strncasecmp(h->key.data, (u_char *) "ETag", h->key.len)
+               == 0)
+        {
+            etag = 1;
+        }
+
+        if (h->key.len == sizeof("Cache-Control") - 1
+            && ngx_strncasecmp(h->key.data, (u_char *) "Cache-Control",
+                               h->key.len)
+               == 0)
+        {
+            if (ctx->token.given) {
+                h->hash = 0;
+
+            } else {
+                told = 1;
+            }
+        }
+    }
+
+    if (told) {
+        return NGX_OK;
+    }
+
+    if (etag && !ctx->token.given) {
+        ngx_str_set(&value, "private, no-cache");
+
+    } else {
+        ngx_str_set(&value, "no-store");
+    }
+
+    return ngx_http_punit_header_add(r, "Cache-Control",
+                                     sizeof("Cache-Control") - 1, &value);
 }

@@ -31,6 +31,37 @@ ngx_http_punit_syntax_unit(const ngx_str_t *id)
 }
 
 
+ngx_uint_t
+ngx_http_punit_syntax_uuid(const ngx_str_t *text)
+{
+    u_char  ch;
+    size_t  i;
+
+    if (text->len != 36) {
+        return 0;
+    }
+
+    for (i = 0; i < 36; i++) {
+        ch = text->data[i];
+
+        if (i == 8 || i == 13 || i == 18 || i == 23) {
+
+            if (ch != '-') {
+                return 0;
+            }
+
+            continue;
+        }
+
+        if (!((ch >= '0' && ch <= '9') || (ch >= 'a' && ch <= 'f'))) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
 ngx_int_t
 ngx_http_punit_syntax_bearer(const ngx_str_t *value, ngx_str_t *token)
 {

@@ -23,6 +23,14 @@ ngx_uint_t ngx_http_punit_syntax_unit(const ngx_str_t *id);
 
 
 /*
+ * Is it a UUID as RFC 9562, 4 writes it, in lower case?  With capitals too,
+ * one user would have several spellings.
+ */
+
+ngx_uint_t ngx_http_punit_syntax_uuid(const ngx_str_t *text);
+
+
+/*
  * Authorization (RFC 6750, 2.1).  The scheme is compared without case (RFC
  * 9110, 11.1).  NGX_OK: token is the rest, which may be empty.  NGX_DECLINED:
  * another scheme, so that Basic may be used too.

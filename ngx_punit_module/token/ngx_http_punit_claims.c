@@ -40,6 +40,8 @@ static ngx_uint_t ngx_http_punit_claims_audience(json_t *aud,
     const ngx_array_t *audience);
 static ngx_int_t ngx_http_punit_claims_unit(
     const ngx_http_punit_claims_t *claims);
+static ngx_uint_t ngx_http_punit_claims_uuids(json_t *root,
+    const ngx_array_t *names);
 static ngx_uint_t ngx_http_punit_claims_plain(const char *s, size_t len);
 
 
@@ -154,12 +156,17 @@ ngx_http_punit_claims_fill(ngx_pool_t *pool, ngx_http_punit_claims_t *claims,
         ngx_memcpy(s->data, json_string_value(member), len + 1);
     }
 
-    if (claims->unit.len && !ngx_http_punit_syntax_unit(&claims->unit)) {
+    if (json_object_get(root, "unit")
+        && !ngx_http_punit_syntax_unit(&claims->unit))
+    {
         *reason = "unit";
         return NGX_DECLINED;
     }
 
-    /* A NumericDate may have a fraction (RFC 7519, 2). */
+    /*
+     * A NumericDate may have a fraction, and it may be before 1970 (RFC 7519,
+     * 2).  An absent date counts as 1970, which forbids nothing.
+     */
 
     for (date = ngx_http_punit_claims_dates; date->name; date++) {
         member = json_object_get(root, date->name);
@@ -174,7 +181,9 @@ ngx_http_punit_claims_fill(ngx_pool_t *pool, ngx_http_punit_claims_t *claims,
 
         real = json_number_value(member);
 
-        if (!(real >= 1 && real <= (double) NGX_HTTP_PUNIT_DATE_MAX)) {
+        if (!(real >= -(double) NGX_HTTP_PUNIT_DATE_MAX
+              && real <= (double) NGX_HTTP_PUNIT_DATE_MAX))
+        {
             return NGX_DECLINED;
         }
 
@@ -296,7 +305,47 @@ ngx_http_punit_claims_check(const ngx_http_punit_claims_t *claims,
         return NGX_DECLINED;
     }
 
+    if (!ngx_http_punit_claims_uuids(root, policy->uuids)) {
+        *reason = "claims";
+        return NGX_DECLINED;
+    }
+
     return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_punit_claims_uuids(json_t *root, const ngx_array_t *names)
+{
+    json_t      *member;
+    ngx_str_t    value, *name;
+    ngx_uint_t   i;
+
+    if (names == NULL) {
+        return 1;
+    }
+
+    name = names->elts;
+
+    for (i = 0; i < names->nelts; i++) {
+
+        /* The words of a directive end in a zero. */
+
+        member = json_object_get(root, (const char *) name[i].data);
+
+        if (member == NULL) {
+            continue;
+        }
+
+        value.data = (u_char *) json_string_value(member);
+        value.len = json_string_length(member);
+
+        if (value.data == NULL || !ngx_http_punit_syntax_uuid(&value)) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

@@ -30,8 +30,8 @@ typedef struct {
     uint64_t                        epoch;
     uint64_t                        gen;
     time_t                          exp;
-    time_t                          iat;       /* 0: absent */
-    time_t                          nbf;       /* 0: absent */
+    time_t                          iat;
+    time_t                          nbf;
 
     /* of the verdict: see ngx_http_punit_verdict_cache.h */
     ngx_msec_t                      checked_at;

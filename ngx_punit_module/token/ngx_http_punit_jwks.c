@@ -41,12 +41,13 @@ static ngx_int_t ngx_http_punit_jwk_octets(json_t *jwk, const char *name,
 ngx_int_t
 ngx_http_punit_jwks_parse(ngx_pool_t *pool, ngx_array_t *keys,
     const u_char *text, size_t len, ngx_uint_t *skipped,
-    ngx_http_punit_key_error_t *err)
+    ngx_array_t *bad, ngx_http_punit_key_error_t *err)
 {
-    size_t         i;
-    json_t        *root, *set, *jwk;
-    ngx_int_t      rc;
-    json_error_t   jerr;
+    size_t                       i;
+    json_t                      *root, *set, *jwk;
+    ngx_int_t                    rc;
+    json_error_t                 jerr;
+    ngx_http_punit_key_error_t  *fault;
 
     *skipped = 0;
 
@@ -76,6 +77,18 @@ ngx_http_punit_jwks_parse(ngx_pool_t *pool, ngx_array_t *keys,
             break;
         }
 
+        if (rc == NGX_ABORT) {
+            fault = ngx_array_push(bad);
+            if (fault == NULL) {
+                ngx_http_punit_jwks_err(err, "out of memory");
+                rc = NGX_ERROR;
+                break;
+            }
+
+            *fault = *err;
+            rc = NGX_OK;
+        }
+
         if (rc == NGX_DECLINED) {
             (*skipped)++;
             rc = NGX_OK;
@@ -89,7 +102,10 @@ ngx_http_punit_jwks_parse(ngx_pool_t *pool, ngx_array_t *keys,
 }
 
 
-/* NGX_DECLINED: a key for another purpose. */
+/*
+ * NGX_DECLINED: a key for another purpose.  NGX_ABORT: a broken one, with its
+ * fault in err.  NGX_ERROR: the set must not be used.
+ */
 
 static ngx_int_t
 ngx_http_punit_jwk(ngx_pool_t *pool, ngx_array_t *keys, json_t *jwk,
@@ -105,7 +121,7 @@ ngx_http_punit_jwk(ngx_pool_t *pool, ngx_array_t *keys, json_t *jwk,
 
     if (kty == NULL) {
         ngx_http_punit_jwks_err(err, "key %u: no \"kty\"", (unsigned) i + 1);
-        return NGX_ERROR;
+        return NGX_ABORT;
     }
 
     /* A secret in a file made for publishing: RFC 7517, 9.2. */
@@ -128,7 +144,7 @@ ngx_http_punit_jwk(ngx_pool_t *pool, ngx_array_t *keys, json_t *jwk,
     if (kid && !json_is_string(kid)) {
         ngx_http_punit_jwks_err(err, "key %u: \"kid\" is no string",
                                 (unsigned) i + 1);
-        return NGX_ERROR;
+        return NGX_ABORT;
     }
 
     if (!ngx_http_punit_jwk_verifies(jwk)) {
@@ -180,13 +196,15 @@ ngx_http_punit_jwk(ngx_pool_t *pool, ngx_array_t *keys, json_t *jwk,
         ngx_http_punit_jwks_err(err, "key %u: its members make no %s key for "
                                 "%s", (unsigned) i + 1, kty,
                                 key->alg->name.data);
-        return NGX_ERROR;
+        keys->nelts--;
+        return NGX_ABORT;
     }
 
     if (ngx_http_punit_key_pkey(key, pkey, &why) != NGX_OK) {
         ngx_http_punit_jwks_err(err, "key %u: %.200s", (unsigned) i + 1,
                                 why.text);
-        return NGX_ERROR;
+        keys->nelts--;
+        return NGX_ABORT;
     }
 
     return NGX_OK;

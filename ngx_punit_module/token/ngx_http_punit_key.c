@@ -66,6 +66,14 @@ ngx_http_punit_key_alg(const u_char *name, size_t len)
 {
     const ngx_http_punit_alg_t  *alg;
 
+    /* RFC 9864, 2.2: a name of EdDSA with the one curve that is supported. */
+
+    if (len == sizeof("Ed25519") - 1 && ngx_memcmp(name, "Ed25519", len) == 0)
+    {
+        name = (const u_char *) "EdDSA";
+        len = sizeof("EdDSA") - 1;
+    }
+
     for (alg = ngx_http_punit_key_algs; alg->name.len; alg++) {
         if (alg->name.len == len && ngx_memcmp(alg->name.data, name, len) == 0)
         {

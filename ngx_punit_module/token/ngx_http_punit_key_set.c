@@ -250,8 +250,9 @@ ngx_http_punit_key_set_jwks(ngx_conf_t *cf, ngx_http_punit_key_set_t *keys,
     ngx_str_t *file)
 {
     ngx_str_t                    text;
-    ngx_uint_t                   n, skipped;
-    ngx_http_punit_key_error_t   err;
+    ngx_uint_t                   i, n, skipped;
+    ngx_array_t                  bad;
+    ngx_http_punit_key_error_t   err, *fault;
 
     if (ngx_http_punit_key_set_read(cf, file, NGX_HTTP_PUNIT_JWKS_FILE_MAX,
                                     &text)
@@ -262,8 +263,15 @@ ngx_http_punit_key_set_jwks(ngx_conf_t *cf, ngx_http_punit_key_set_t *keys,
 
     n = keys->keys.nelts;
 
+    if (ngx_array_init(&bad, cf->temp_pool, 4,
+                       sizeof(ngx_http_punit_key_error_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     if (ngx_http_punit_jwks_parse(cf->pool, &keys->keys, text.data, text.len,
-                                  &skipped, &err)
+                                  &skipped, &bad, &err)
         != NGX_OK)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "keys of \"%V\": %s", file,
@@ -271,11 +279,19 @@ ngx_http_punit_key_set_jwks(ngx_conf_t *cf, ngx_http_punit_key_set_t *keys,
         return NGX_ERROR;
     }
 
+    fault = bad.elts;
+
+    for (i = 0; i < bad.nelts; i++) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "a key of \"%V\" is skipped: %s", file,
+                           fault[i].text);
+    }
+
     if (keys->keys.nelts == n) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "no key in \"%V\" (%ui skipped), expected a JWK "
                            "Set with keys to verify signatures with",
-                           file, skipped);
+                           file, skipped + bad.nelts);
         return NGX_ERROR;
     }
 

@@ -16,6 +16,8 @@
 typedef struct {
     ngx_str_t                       issuer;    /* empty: not checked */
     ngx_array_t                    *audience;  /* ngx_str_t; NULL: any */
+    ngx_array_t                    *uuids;     /* ngx_str_t, claims; NULL: */
+                                               /* none */
     time_t                          leeway;    /* seconds */
     u_char                          digest[NGX_HTTP_PUNIT_DIGEST_LEN];
 } ngx_http_punit_policy_t;

@@ -9,6 +9,9 @@
 static void ngx_http_punit_verdict_digest(u_char *digest,
     ngx_http_punit_key_set_t *keys, ngx_http_punit_policy_t *policy,
     ngx_str_t *token);
+static void ngx_http_punit_verdict_refuse(
+    ngx_http_punit_verdict_cache_t *cache, ngx_slab_pool_t *shpool,
+    const u_char *digest, time_t now, const char *reason);
 static ngx_uint_t ngx_http_punit_verdict_same(
     ngx_http_punit_verdict_memo_t *memo, ngx_http_punit_key_set_t *keys,
     ngx_http_punit_policy_t *policy, ngx_str_t *token);
@@ -63,6 +66,13 @@ ngx_http_punit_verdict(ngx_pool_t *pool, ngx_http_punit_verdict_cache_t *cache,
         if (rc != NGX_DECLINED) {
             return rc;
         }
+
+        rc = ngx_http_punit_verdict_cache_find_refused(pool, cache, shpool,
+                                                       digest, now, reason);
+
+        if (rc != NGX_DECLINED) {
+            return rc == NGX_OK ? NGX_DECLINED : rc;
+        }
     }
 
     buf = ngx_pnalloc(pool, 2 * token->len);
@@ -74,7 +84,10 @@ ngx_http_punit_verdict(ngx_pool_t *pool, ngx_http_punit_verdict_cache_t *cache,
         return NGX_DECLINED;
     }
 
-    if (ngx_http_punit_verdict_signature(keys, &jws, &kid, reason) != NGX_OK) {
+    rc = ngx_http_punit_verdict_signature(keys, &jws, &kid, reason);
+
+    if (rc != NGX_OK) {
+        ngx_http_punit_verdict_refuse(cache, shpool, digest, now, *reason);
         return NGX_DECLINED;
     }
 
@@ -84,6 +97,11 @@ ngx_http_punit_verdict(ngx_pool_t *pool, ngx_http_punit_verdict_cache_t *cache,
     if (rc != NGX_OK) {
         /* Claims of a refused token must not be used. */
         ngx_memzero(claims, sizeof(ngx_http_punit_claims_t));
+
+        if (rc == NGX_DECLINED) {
+            ngx_http_punit_verdict_refuse(cache, shpool, digest, now, *reason);
+        }
+
         return rc;
     }
 
@@ -94,6 +112,23 @@ ngx_http_punit_verdict(ngx_pool_t *pool, ngx_http_punit_verdict_cache_t *cache,
     }
 
     return NGX_OK;
+}
+
+
+/* A refusal that time ends, or the clock set right, is not remembered. */
+
+static void
+ngx_http_punit_verdict_refuse(ngx_http_punit_verdict_cache_t *cache,
+    ngx_slab_pool_t *shpool, const u_char *digest, time_t now,
+    const char *reason)
+{
+    if (cache
+        && ngx_strcmp(reason, "not-yet-valid") != 0
+        && ngx_strcmp(reason, "expired") != 0)
+    {
+        ngx_http_punit_verdict_cache_keep_refused(cache, shpool, digest, now,
+                                                  reason);
+    }
 }
 
 
@@ -165,8 +200,8 @@ ngx_http_punit_verdict_remember(ngx_http_punit_verdict_memo_t *memo,
 
 
 /*
- * A known kid names the one key to try.  For an unknown or absent kid a few
- * keys of the algorithm are tried: each costs a signature check.
+ * A kid names the one key to try, and a kid that no key has costs no signature
+ * check.  Without kid a few keys of the algorithm are tried.
  */
 
 static ngx_int_t
@@ -199,6 +234,9 @@ ngx_http_punit_verdict_signature(ngx_http_punit_key_set_t *keys,
             *reason = "signature";
             return ngx_http_punit_signature_check(&key[i], jws);
         }
+
+        *reason = "key";
+        return NGX_DECLINED;
     }
 
     tries = 0;

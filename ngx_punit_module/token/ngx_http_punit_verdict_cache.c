@@ -67,6 +67,8 @@ static void ngx_http_punit_slot_free(ngx_http_punit_verdict_cache_t *cache,
 static ngx_http_punit_slot_t **ngx_http_punit_slot_bucket(
     ngx_http_punit_verdict_cache_t *cache, const u_char *digest);
 static size_t ngx_http_punit_slot_chunk(size_t size);
+static ngx_http_punit_refused_t *ngx_http_punit_refused_slot(
+    ngx_http_punit_verdict_cache_t *cache, const u_char *digest);
 
 
 ngx_http_punit_verdict_cache_t *
@@ -305,6 +307,78 @@ ngx_http_punit_verdict_cache_forget(ngx_http_punit_verdict_cache_t *cache,
     }
 
     ngx_shmtx_unlock(&shpool->mutex);
+}
+
+
+ngx_int_t
+ngx_http_punit_verdict_cache_find_refused(ngx_pool_t *pool,
+    ngx_http_punit_verdict_cache_t *cache, ngx_slab_pool_t *shpool,
+    const u_char *digest, time_t now, const char **reason)
+{
+    char                      *text;
+    ngx_int_t                  rc;
+    ngx_http_punit_refused_t  *slot;
+
+    /* Another process may use the zone after a reload: the text is copied. */
+
+    text = ngx_pnalloc(pool, sizeof(slot->reason));
+    if (text == NULL) {
+        return NGX_ERROR;
+    }
+
+    slot = ngx_http_punit_refused_slot(cache, digest);
+    rc = NGX_DECLINED;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    if (slot->since
+        && now >= slot->since
+        && now - slot->since < NGX_HTTP_PUNIT_REFUSED_KEEP
+        && ngx_memcmp(slot->digest, digest, NGX_HTTP_PUNIT_DIGEST_LEN) == 0)
+    {
+        ngx_memcpy(text, slot->reason, sizeof(slot->reason));
+        *reason = text;
+        cache->refused_hits++;
+        rc = NGX_OK;
+    }
+
+    ngx_shmtx_unlock(&shpool->mutex);
+
+    return rc;
+}
+
+
+void
+ngx_http_punit_verdict_cache_keep_refused(
+    ngx_http_punit_verdict_cache_t *cache, ngx_slab_pool_t *shpool,
+    const u_char *digest, time_t now, const char *reason)
+{
+    size_t                     len;
+    ngx_http_punit_refused_t  *slot;
+
+    slot = ngx_http_punit_refused_slot(cache, digest);
+    len = ngx_min(ngx_strlen(reason), NGX_HTTP_PUNIT_REFUSED_REASON);
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    ngx_memcpy(slot->digest, digest, NGX_HTTP_PUNIT_DIGEST_LEN);
+    slot->since = now;
+    ngx_memcpy(slot->reason, reason, len);
+    slot->reason[len] = '\0';
+
+    ngx_shmtx_unlock(&shpool->mutex);
+}
+
+
+static ngx_http_punit_refused_t *
+ngx_http_punit_refused_slot(ngx_http_punit_verdict_cache_t *cache,
+    const u_char *digest)
+{
+    uint32_t  hash;
+
+    ngx_memcpy(&hash, digest, sizeof(hash));
+
+    return &cache->refused[hash % NGX_HTTP_PUNIT_REFUSED_SLOTS];
 }
 
 

@@ -2,8 +2,9 @@
 /*
  * Verdicts in shared memory.  The key is SHA-256 over policy, key set and
  * token.  The least recently used verdicts go first, and none outlives the exp
- * of the token.  Only good tokens are kept, so an attacker without a key
- * cannot evict them.  All functions but evict_locked take the mutex of shpool,
+ * of the token.  Refused tokens have a table of their own, of a fixed size and
+ * without claims, so an attacker without a key cannot evict good ones.  All
+ * functions but evict_locked take the mutex of shpool,
  * briefly.
  */
 
@@ -17,7 +18,18 @@
 #include <ngx_http_punit_claims.h>
 
 
+#define NGX_HTTP_PUNIT_REFUSED_SLOTS     256
+#define NGX_HTTP_PUNIT_REFUSED_KEEP      5     /* seconds */
+#define NGX_HTTP_PUNIT_REFUSED_REASON    15    /* bytes of the longest */
+
+
 typedef struct ngx_http_punit_slot_s  ngx_http_punit_slot_t;
+
+typedef struct {
+    u_char                           digest[NGX_HTTP_PUNIT_DIGEST_LEN];
+    time_t                           since;     /* 0: empty */
+    char                             reason[NGX_HTTP_PUNIT_REFUSED_REASON + 1];
+} ngx_http_punit_refused_t;
 
 typedef struct {
     ngx_http_punit_slot_t  **buckets;
@@ -29,6 +41,8 @@ typedef struct {
     uint64_t                         hits;
     uint64_t                         misses;
     uint64_t                         evicted;
+    uint64_t                         refused_hits;
+    ngx_http_punit_refused_t         refused[NGX_HTTP_PUNIT_REFUSED_SLOTS];
 } ngx_http_punit_verdict_cache_t;
 
 
@@ -54,6 +68,20 @@ ngx_int_t ngx_http_punit_verdict_cache_find(ngx_pool_t *pool,
     time_t leeway);
 void ngx_http_punit_verdict_cache_keep(ngx_http_punit_verdict_cache_t *cache,
     ngx_slab_pool_t *shpool, ngx_http_punit_claims_t *claims, time_t now);
+
+
+/*
+ * Tokens that were refused a moment ago, after a signature check.  The reason
+ * is a text of pool.  NGX_OK; NGX_DECLINED: none is known; NGX_ERROR: no
+ * memory.  A call of keep_refused takes the slot of whatever was there.
+ */
+
+ngx_int_t ngx_http_punit_verdict_cache_find_refused(ngx_pool_t *pool,
+    ngx_http_punit_verdict_cache_t *cache, ngx_slab_pool_t *shpool,
+    const u_char *digest, time_t now, const char **reason);
+void ngx_http_punit_verdict_cache_keep_refused(
+    ngx_http_punit_verdict_cache_t *cache, ngx_slab_pool_t *shpool,
+    const u_char *digest, time_t now, const char *reason);
 
 
 /*

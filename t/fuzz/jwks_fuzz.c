@@ -19,11 +19,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ngx_array_t keys = { .pool = pool, .size = sizeof(ngx_http_punit_key_t), .nalloc = 2 };
     ngx_http_punit_key_t *key, pem = { .alg = ngx_http_punit_key_alg((const u_char *) "ES256", 5) };
     ngx_http_punit_key_error_t err;
-    ngx_uint_t                 skipped, i;
+    ngx_array_t bad = { .pool = pool, .size = sizeof(ngx_http_punit_key_error_t), .nalloc = 2 };
+    ngx_uint_t  skipped, i;
 
     keys.elts = ngx_palloc(pool, 2 * keys.size);
+    bad.elts = ngx_palloc(pool, 2 * bad.size);
     err.text[0] = 0;
-    if (ngx_http_punit_jwks_parse(pool, &keys, data, size, &skipped, &err) != NGX_OK
+    if (ngx_http_punit_jwks_parse(pool, &keys, data, size, &skipped, &bad, &err) != NGX_OK
         && err.text[0] == 0)
     {
         abort();

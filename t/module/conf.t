@@ -72,6 +72,8 @@ my @http = (
     ],
     [server('location /s { punit_status; }'), qr/no "punit_zone"/],
     ['punit_leeway soon;', qr/"soon" in "punit_leeway", expected a time in whole seconds/],
+    ['punit_uuid_claims a=b;', qr/"a=b" in "punit_uuid_claims", expected a claim's name/],
+    ['punit_uuid_claims a; punit_uuid_claims b;', qr/"punit_uuid_claims" directive is duplicate/],
     ['punit_leeway 500ms;', qr/"500ms" in "punit_leeway", expected a time/],
     ['punit_token_recheck x;', qr/"x" in "punit_token_recheck", expected a time/],
     ['punit_token basic;', qr/"basic" in "punit_token", expected "bearer", "cookie:NAME"/],
@@ -171,13 +173,15 @@ like($said, qr/nginx\.conf:\d+/, 'with file and line');
 accepted(server('location / { return 200; }'), 'a configuration without punit');
 accepted(
     "$main punit_peer us; punit_issuer a; punit_audience a b; punit_leeway 5s;
+        punit_uuid_claims sub jti;
         punit_token bearer cookie:t header:X-Token;
     punit_unit_from claim:unit header:Punit-Unit; punit_grid grid; punit_grid_args a b;
         punit_grid_stale 100ms; punit_grid_near 1m; punit_move unix:/x;
     punit_move_interval 2s; punit_token_check grid; punit_token_grid 127.0.0.1:3;
         punit_token_recheck 2s; punit_introspect /i;
     punit_reissue /r; punit_state state;" . server(
-        "punit_issuer off; punit_audience off; punit_leeway off; punit_token off;
+        "punit_issuer off; punit_audience off; punit_leeway off; punit_uuid_claims off;
+     punit_token off;
     punit_unit_from off; punit_grid off; punit_grid_args off; punit_grid_stale off; punit_move off;
         punit_token_check off;
     punit_token_grid off; punit_introspect off; punit_reissue off; punit_stale off;

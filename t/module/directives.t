@@ -159,7 +159,8 @@ my ($routes) = $source{route} =~ /route_names\[\w+\] = \{(.*?)\};/s;
 my ($route) = map { $_->[1] } grep { $_->[0] eq '$punit_route' } table('Variables');
 is(sorted($route =~ /`(\w+)`/g), sorted($routes =~ /"(\w+)"/g), 'every route');
 
-my %headers = map { lc $_ => 1 } $source =~ /"(punit-[a-z]+|x-request-id|cdn-loop)"/gi,
+my $others = 'x-request-id|cdn-loop|cache-control|x-content-type-options';
+my %headers = map { lc $_ => 1 } $source =~ /"(punit-[a-z]+|$others)"/gi,
     $source{cors} =~ /\b(Punit-\w+)/g,
     slurp('conf/punit_proxy_params') =~ /^proxy_set_header\s+(Punit-\w+|CDN-Loop|X-Request-Id)/mg;
 my %described = map { lc $_->[0] => 1 } table('Headers');

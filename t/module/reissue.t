@@ -25,8 +25,8 @@ my $worker = Punit::Backend->new(sub {
 });
 my $us = Punit::Backend->new(
     sub {
-        $_[0]{uri} =~ /theirs/
-            ? [200, ['Punit-Token' => 'made.at.us']]
+        $_[0]{uri} =~ /theirs[?](.*)/
+            ? [200, ['Punit-Token' => $1, 'Cache-Control' => 'max-age=60']]
             : [421, ['Punit-Owner' => 'eu; epoch=2']]
     });
 my $auth = Punit::Backend->new(sub {
@@ -117,8 +117,27 @@ ask($moved);
 is(scalar($auth->requests), 2, 'but later');
 is(ask($keys->token(unit => 'us', sid => 'garbage'))->{headers}{'punit-token'}, undef,
     'what is no token is not passed on');
-is(ask($keys->token(unit => 'us'), path => '/theirs')->{headers}{'punit-token'}, 'made.at.us',
-    'the one that a peer made is passed on');
+
+# what a peer made
+my $guest = Punit::Token::uuid();
+my $good = $keys->token(unit => 'us', sub => $guest);
+my ($part) = $good =~ /^(.*)[.]/;
+for my $c (
+    [$good, $good, 'no-store', 'the one that a peer made is passed on, and no cache may keep it'],
+    [$keys->token(unit => 'us'), undef, 'max-age=60', "another user's is not"],
+    [
+        $keys->token(unit => 'us', sub => $guest, exp => time - 60),
+        undef, 'max-age=60', 'nor an expired one'
+    ],
+    ["$part." . 'A' x 86, undef, 'max-age=60', 'nor one with another signature'],
+    ['made.at.us', undef, 'max-age=60', 'nor what is no token'],
+    )
+{
+    my ($theirs, $passed, $cache, $name) = @$c;
+    $a = ask($keys->token(unit => 'us', sub => $guest), path => "/theirs?$theirs");
+    is($a->{headers}{'punit-token'}, $passed, $name);
+    is($a->{headers}{'cache-control'}, $cache, 'and Cache-Control is said once');
+}
 
 $auth->stop;
 $a = ask($keys->token(unit => 'us'));

@@ -30,6 +30,11 @@ sub location {
 
 my ($leeway) = $shipped =~ /^    (punit_leeway +\S+;)/m or die 'no punit_leeway in nginx.conf';
 
+my ($uuids) = $shipped =~ /^    (punit_uuid_claims .*;)/m or die 'no punit_uuid_claims';
+
+my ($nothing) = slurp('conf/templates/nginx/punit_locations') =~ /^(location \/ \{.*)/ms
+    or die 'no location / in punit_locations';
+
 my $n = Punit::Nginx->new;
 my $keys = Punit::Token->new($n->dir . '/keys');
 $keys->hs256($_) for qw(eu-1 us-1 ap-1 dead-1);
@@ -52,6 +57,7 @@ my $peers = Punit::Backend->new(sub {
         'accel'
         ]
         if $req->{uri} =~ /accel/;
+    return [200, [ETag => '"1"'], 'etag'] if $req->{uri} =~ /etag/;
     return [200, ['Punit-Owner' => "$unit; epoch=3"],
         "$unit $req->{method} " . length $req->{body}];
 });
@@ -72,6 +78,7 @@ $n->http(<<"EOF_CONF");
     punit_keys keys;
     punit_token_check off;
     $leeway
+    $uuids
     proxy_ssl_trusted_certificate ca.pem;    # as punitctl writes it; nothing here is TLS
     client_max_body_size 1m;
     client_body_buffer_size 16k;
@@ -82,11 +89,13 @@ $n->http(<<"EOF_CONF");
         listen 127.0.0.1:@{[$n->port('http')]};
         punit_local \@punit_local;
         punit_forward \@punit_forward;
-        location /profile { punit_scope user; }
+        location = /profile { punit_scope user; }
+        location /profile/ { punit_scope user; }
         location \@punit_local { proxy_pass http://127.0.0.1:@{[$worker->port]};
             proxy_intercept_errors on; $intercept }
         $forward
         @{[location('@punit_follow')]}
+        $nothing
     }
 EOF_CONF
 $n->start;
@@ -124,10 +133,38 @@ sub issued {
     my $token = $keys->token(unit => 'us', epoch => 1, iat => time + $ahead);
     return $n->ask(GET => '/profile', token => $token)->{status};
 }
-is(issued(3), 200, 'a token of a clock that is 3 s ahead is good');
-is(issued(30), 401, 'one that is 30 s ahead is not');
+is(issued(28), 200, 'a token of a clock that is 28 s ahead is good');
+is(issued(60), 401, 'one that is 60 s ahead is not');
 
-my $a = ask(GET => '/profile/accel', 'us');
+# claims that are columns of type uuid in the services
+for my $claim (qw(sub jti sid)) {
+    my $a = $n->ask(GET => '/profile', token => $keys->token(unit => 'us', $claim => 'abc'));
+    is($a->{status}, 401, "a token whose $claim is no uuid is refused");
+    like($a->{body}, qr/"urn:punit:invalid-token"/, 'as no good token');
+}
+
+# what a cache may keep of a user's answer, and what a page of another origin may read
+my %from = (headers => [Origin => 'https://app.example']);
+my $a = ask(GET => '/profile/etag', 'us', %from);
+is($a->{headers}{'cache-control'}, 'private, no-cache', 'with an ETag: ask again');
+is($a->{headers}{'x-content-type-options'}, 'nosniff', 'nobody guesses a type');
+is(ask(GET => '/profile', 'us')->{headers}{'cache-control'}, 'no-store', 'without one: keep none');
+$a = $n->ask(GET => '/profile');
+is("$a->{status} $a->{headers}{'cache-control'}", '401 no-store', 'nor a refusal');
+for my $method (qw(GET OPTIONS)) {
+    $a = $n->ask($method, '/profileX', %from);
+    is($a->{status}, 404, "$method of a path that no service answers is 404");
+    is($a->{headers}{'content-type'}, 'application/problem+json', 'a problem');
+    is($a->{headers}{'punit-unit'}, 'eu', 'of this unit');
+    like($a->{headers}{'x-request-id'}, qr/^\S+$/, 'with the id of the request');
+    is($a->{headers}{'access-control-allow-origin'}, '*', 'and CORS');
+}
+$a = $n->ask(OPTIONS => '/profile', %from);
+my %may = map { lc $_ => 1 } split /, /, $a->{headers}{'access-control-allow-headers'};
+is_deeply([grep { !$may{$_} } qw(if-match if-none-match if-unmodified-since idempotency-key),
+    qw(traceparent tracestate x-request-id)], [], 'a page may send what front ends send');
+
+$a = ask(GET => '/profile/accel', 'us');
 is("$a->{status} $a->{body}", '200 accel', "a peer's X-Accel-Redirect is not obeyed");
 
 $a = ask(POST => '/profile', 'dead', body => 'x');

@@ -247,7 +247,7 @@ other_keys_or_another_policy_void_what_is_cached(void **state)
 
 
 static void
-refused_tokens_are_never_kept(void **state)
+refused_tokens_take_nothing_of_the_cache(void **state)
 {
     ngx_str_t t = token_kid("eu-1", 'z', "j1", NOW + 900);
 
@@ -266,6 +266,45 @@ refused_tokens_are_never_kept(void **state)
     assert_int_equal(verdict(t), NGX_DECLINED);
     assert_int_equal(cache->count, 0);
     assert_int_equal(shim_slab_used(), base);
+}
+
+
+static void
+a_refusal_is_remembered_for_a_few_seconds(void **state)
+{
+    ngx_str_t bad = token_kid("eu-1", 'z', "j1", NOW + 900);
+    ngx_str_t early = token("early", NOW + 1000), good = token("good", NOW + 900);
+    char      jti[32];
+
+    assert_int_equal(verdict(bad), NGX_DECLINED);
+    assert_int_equal(cache->refused_hits, 0);
+    shim_time(NOW + NGX_HTTP_PUNIT_REFUSED_KEEP - 1);
+    assert_int_equal(verdict(bad), NGX_DECLINED);
+    assert_string_equal(reason, "signature");
+    assert_int_equal(cache->refused_hits, 1);
+    shim_time(NOW + NGX_HTTP_PUNIT_REFUSED_KEEP);
+    assert_int_equal(verdict(bad), NGX_DECLINED);
+    assert_int_equal(cache->refused_hits, 1);
+    /* other keys may take it */
+    keys.digest[0]++;
+    assert_int_equal(verdict(bad), NGX_DECLINED);
+    assert_int_equal(cache->refused_hits, 1);
+    /* time takes it */
+    shim_time(NOW);
+    assert_int_equal(verdict(early), NGX_DECLINED);
+    assert_string_equal(reason, "not-yet-valid");
+    shim_time(NOW + 100);
+    assert_int_equal(verdict(early), NGX_OK);
+    /* a flood of them evicts no good one */
+    shim_time(NOW);
+    assert_int_equal(verdict(good), NGX_OK);
+    for (int i = 0; i < 1000; i++) {
+        snprintf(jti, sizeof(jti), "j%d", i);
+        assert_int_equal(verdict(token_kid("eu-1", 'z', jti, NOW + 900)), NGX_DECLINED);
+    }
+    assert_int_equal(verdict(good), NGX_OK);
+    assert_true(claims.cached);
+    assert_int_equal(cache->evicted, 0);
 }
 
 
@@ -329,7 +368,7 @@ a_known_kid_is_the_only_key_tried(void **state)
 
 
 static void
-without_a_known_kid_few_keys_of_the_algorithm_are_tried(void **state)
+without_kid_few_keys_of_the_algorithm_are_tried(void **state)
 {
     static const char *kids[] = { "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9" };
 
@@ -341,7 +380,9 @@ without_a_known_kid_few_keys_of_the_algorithm_are_tried(void **state)
     assert_int_equal(verdict(token_kid("", 'b' + 6, "j", NOW + 900)), NGX_OK);
     assert_int_equal(claims.kid.len, 2);
     assert_memory_equal(claims.kid.data, "x8", 2);
-    assert_int_equal(verdict(token_kid("gone", 'b', "j", NOW + 900)), NGX_OK);
+    /* a kid that no key has, with the secret of one */
+    assert_int_equal(verdict(token_kid("gone", 'b', "j", NOW + 900)), NGX_DECLINED);
+    assert_string_equal(reason, "key");
     /* the ninth */
     assert_int_equal(verdict(token_kid("", 'b' + 7, "j", NOW + 900)), NGX_DECLINED);
     assert_string_equal(reason, "key");
@@ -469,11 +510,12 @@ main(void)
         TEST(a_verdict_never_outlives_its_token),
         TEST(a_clock_set_back_makes_a_cached_token_not_yet_valid),
         TEST(other_keys_or_another_policy_void_what_is_cached),
-        TEST(refused_tokens_are_never_kept),
+        TEST(refused_tokens_take_nothing_of_the_cache),
+        TEST(a_refusal_is_remembered_for_a_few_seconds),
         TEST(the_cache_keeps_to_its_limit_and_forgets_the_longest_unused),
         TEST(a_full_zone_costs_the_cache_and_not_the_verdict),
         TEST(a_known_kid_is_the_only_key_tried),
-        TEST(without_a_known_kid_few_keys_of_the_algorithm_are_tried),
+        TEST(without_kid_few_keys_of_the_algorithm_are_tried),
         TEST(when_revocation_was_checked_is_kept_for_all_workers),
         TEST(without_a_cache_every_verdict_is_made_anew),
         MEMO(a_token_that_comes_again_by_its_connection_is_not_hashed_again),
