@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -225,6 +226,53 @@ json_that_cannot_be_kept_is_invalid(void **state)
 }
 
 
+/* Each spelling has the answer of the first one: 10 to the power e, as 1eE, with a plus, with zeros
+ * behind a point, with a point inside, and in full. */
+static void
+a_number_is_answered_by_its_value_and_not_by_its_spelling(void **state)
+{
+    static const char sign[][2] = { "", "-" };
+
+    (void) state;
+
+    for (int e = 0; e <= 300; e++) {
+        for (int s = 0; s < 2; s++) {
+            char full[320], texts[5][400];
+
+            memset(full, '0', sizeof(full));
+            full[0] = '1';
+            full[e + 1] = '\0';
+            snprintf(texts[0], sizeof(texts[0]), "{\"name\":\"a\",\"weight\":%s1e%d}", sign[s], e);
+            snprintf(texts[1], sizeof(texts[1]), "{\"name\":\"a\",\"weight\":%s1E+%d}", sign[s], e);
+            snprintf(texts[2], sizeof(texts[2]), "{\"name\":\"a\",\"weight\":%s%s}", sign[s], full);
+            snprintf(texts[3], sizeof(texts[3]), "{\"name\":\"a\",\"weight\":%s%s.0}", sign[s],
+                     full);
+            snprintf(texts[4], sizeof(texts[4]), "{\"weight\":%s10.0e%d,\"name\":\"a\"}", sign[s],
+                     e - 1);
+
+            const punit_problem_t *first = check(texts[0], members, false);
+
+            for (int i = 1; i < 5; i++) {
+                const punit_problem_t *other = check(texts[i], members, false);
+
+                if ((first == NULL) != (other == NULL)
+                    || (first != NULL && strcmp(first->errors, other->errors) != 0))
+                {
+                    fail_msg("%s: %s", texts[i], other != NULL ? other->errors : "good");
+                }
+            }
+        }
+    }
+
+    const char text[] = "[18446744073709552000,\"\\\"12345678901234567890\"]";
+    json_t    *json;
+
+    assert_null(punit_body_parse(arena, text, strlen(text), &json));
+    assert_true(json_real_value(json_array_get(json, 0)) == 18446744073709552000.0);
+    assert_string_equal(json_string_value(json_array_get(json, 1)), "\"12345678901234567890");
+}
+
+
 static void
 members_become_parameters(void **state)
 {
@@ -338,6 +386,8 @@ main(void)
         cmocka_unit_test_setup_teardown(a_root_may_be_an_array, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_no_json_is_malformed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(json_that_cannot_be_kept_is_invalid, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_number_is_answered_by_its_value_and_not_by_its_spelling,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(members_become_parameters, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_cursor_comes_back_as_it_was, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_cursor_of_another_list_is_refused, set_up, tear_down),

@@ -7,6 +7,7 @@
 #include "lib/http/member.h"
 
 #define DIGITS_MAX  15
+#define DIGITS_WIDE 19 /* of INT64_MAX: from there on a whole number may fit no integer */
 #define PARSE_FLAGS (JSON_DECODE_ANY | JSON_ALLOW_NUL)
 
 /* jansson allocates each value, and a body may have tens of thousands. While a body is parsed, they
@@ -105,6 +106,56 @@ tame_numbers(punit_arena_t *arena, const char *text, size_t *len)
 }
 
 
+/* A copy where each whole number that fits no integer is written as a real one: the same number, as
+ * 1e19 is 10000000000000000000. */
+static const char *
+widen_numbers(punit_arena_t *arena, const char *text, size_t *len)
+{
+    char  *copy = punit_arena_alloc(arena, *len + *len / DIGITS_WIDE * 2 + 3);
+    size_t n = 0, i = 0;
+    bool   in_string = false;
+
+    while (i < *len) {
+        size_t digits = 0;
+        bool   whole = i == 0 || strchr(".eE+", text[i - 1]) == NULL;
+
+        while (!in_string && i + digits < *len && text[i + digits] >= '0'
+               && text[i + digits] <= '9') {
+            digits++;
+        }
+
+        if (digits == 0) {
+            if (text[i] == '"') {
+                in_string = !in_string;
+
+            } else if (in_string && text[i] == '\\' && i + 1 < *len) {
+                copy[n++] = text[i++];
+            }
+
+            copy[n++] = text[i++];
+            continue;
+        }
+
+        /* The minus of an exponent. */
+        if (i > 1 && text[i - 1] == '-' && (text[i - 2] == 'e' || text[i - 2] == 'E')) {
+            whole = false;
+        }
+
+        memcpy(copy + n, text + i, digits);
+        n += digits;
+        i += digits;
+
+        if (whole && digits >= DIGITS_WIDE && (i == *len || strchr(".eE", text[i]) == NULL)) {
+            memcpy(copy + n, ".0", 2);
+            n += 2;
+        }
+    }
+
+    *len = n;
+    return copy;
+}
+
+
 punit_problem_t *
 punit_body_parse(punit_arena_t *arena, const char *text, size_t len, json_t **json)
 {
@@ -134,7 +185,15 @@ punit_body_parse(punit_arena_t *arena, const char *text, size_t len, json_t **js
         break;
 
     case json_error_numeric_overflow: {
-        size_t      tame_len = len;
+        size_t      wide_len = len, tame_len = len;
+        const char *wide = widen_numbers(arena, text, &wide_len);
+
+        *json = parse(arena, wide, wide_len, PARSE_FLAGS | JSON_REJECT_DUPLICATES, NULL);
+
+        if (*json != NULL) {
+            return NULL;
+        }
+
         const char *tame = tame_numbers(arena, text, &tame_len);
 
         if (is_json(arena, tame, tame_len)) {

@@ -11,6 +11,7 @@
 
 typedef enum {
     ACT_PROBLEM, /* the kind, and nothing of the message */
+    ACT_VALUE,   /* the same, of a write; a read sends no value, and is a mistake */
     ACT_SHORT,   /* the same: PostgreSQL lacks what an operator must give it */
     ACT_SAY,     /* the kind, with the message for the client; HINT may name the type */
     ACT_ERRORS,  /* the kind, with DETAIL as the array of errors */
@@ -35,10 +36,10 @@ static const sqlstate_t sqlstates[] = {
     { "PU503", ACT_PROBLEM, &punit_problem_try_later },
     { "40001", ACT_PROBLEM, &punit_problem_try_later },
     { "40P01", ACT_PROBLEM, &punit_problem_try_later },
-    { "23505", ACT_PROBLEM, &punit_problem_conflict },
-    { "23503", ACT_PROBLEM, &punit_problem_conflict },
-    { "23", ACT_PROBLEM, &punit_problem_invalid },
-    { "22", ACT_PROBLEM, &punit_problem_invalid },
+    { "23505", ACT_VALUE, &punit_problem_conflict },
+    { "23503", ACT_VALUE, &punit_problem_conflict },
+    { "23", ACT_VALUE, &punit_problem_invalid },
+    { "22", ACT_VALUE, &punit_problem_invalid },
     { "25006", ACT_COPIES, &punit_problem_database_down },
     { "57014", ACT_PROBLEM, &punit_problem_try_later },
     { "55P03", ACT_PROBLEM, &punit_problem_try_later },
@@ -182,6 +183,14 @@ error_problem(punit_request_t *r, const sqlstate_t *s, const char *state, const 
         problem = punit_problem(r->arena, kind, NULL);
         problem->errors = detail;
         return problem;
+
+    case ACT_VALUE:
+        if (only_reads(r)) {
+            break;
+        }
+
+        log_error(r, PUNIT_LOG_WARN, state, result);
+        return punit_problem(r->arena, kind, NULL);
 
     case ACT_PROBLEM:
         log_error(r, PUNIT_LOG_WARN, state, result);
