@@ -420,7 +420,8 @@ rule_of_error(const ErrorData *error, bool applies)
 
 /* Who is behind an error, and which rule was broken. NULL: nobody, or none. A connection that is
  * not let in is of the unit that its certificate names, whatever role it asks for. Without a
- * certificate ("-") it counts only if it asks for the role of a peer. */
+ * certificate ("-") it counts only if it asks for the role of a peer. A unit that asks for what a
+ * peer may ask is honest perhaps, and no peer yet or no more. */
 static const char *
 rule_broken(const ErrorData *error, const char **whose, way_t *by)
 {
@@ -430,20 +431,27 @@ rule_broken(const ErrorData *error, const char **whose, way_t *by)
         return rule_of_error(error, false);
     }
     if (MyProcPort != NULL) {
-        Port *port = MyProcPort;
-        bool  named = port->peer_cert_valid && port->peer_cn != NULL;
+        Port       *port = MyProcPort;
+        bool        named = port->peer_cert_valid && port->peer_cn != NULL;
+        const char *own;
+        way_t       own_way;
 
         if (!ClientAuthInProgress || port->user_name == NULL
-            || (!named && peer_of_role(port->user_name, by) == NULL)
-            || error->elevel != FATAL
+            || (!named && peer_of_role(port->user_name, by) == NULL) || error->elevel != FATAL
             || ERRCODE_TO_CATEGORY(error->sqlerrcode)
                    != ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION)
         {
             return NULL;
         }
         *whose = named ? port->peer_cn : "-";
+        own = named ? peer_of_role(port->user_name, by) : NULL;
+        own_way = *by;
         *by = BY_LOGIN;
-        return "login";
+        return own != NULL && own_way != BY_MESH && strcmp(own, port->peer_cn) == 0
+                       && am_walsender == am_db_walsender
+                       && strcmp(port->database_name, "punit") == 0
+                   ? "not-a-peer"
+                   : "login";
     }
     if (MyLogicalRepWorker != NULL && MySubscription != NULL
         && strncmp(MySubscription->name, "punit_from_", 11) == 0)
@@ -479,9 +487,9 @@ note_error(ErrorData *error)
         strlcpy(name, "-", sizeof(name));
     }
     count_refusal(name, by, rule, false);
-    error->detail_log = psprintf("refused peer=%s source=session role=%s rule=%s%s%s", name,
-                                 ways[by].name, rule, before != NULL ? ". " : "",
-                                 before != NULL ? before : "");
+    error->detail_log =
+        psprintf("refused peer=%s source=session role=%s rule=%s%s%s", name, ways[by].name, rule,
+                 before != NULL ? ". " : "", before != NULL ? before : "");
 }
 
 
