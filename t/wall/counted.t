@@ -70,7 +70,8 @@ is_counted('a table', 'peer', 'permission', fails({ user => $calls }, 'select * 
 is_counted(
     'a table', 'stream', 'permission',
     fails({ user => $streams }, 'select * from punit.own'));
-is_counted('to be another role', 'peer', 'permission',
+is_counted(
+    'to be another role', 'peer', 'permission',
     fails({ user => $calls }, 'set role postgres'));
 is_counted(
     'to replicate by the role that calls',
@@ -85,8 +86,14 @@ is_counted(
         my $db = $rogue->session('eu', user => $streams);
         $db->do(q{set idle_in_transaction_session_timeout = '50ms'});
         $db->begin_work;
-        $db->do('select 1');
-        ok(wait_until(sub { !$db->ping }, 5), 'is ended');
+        my ($pid) = $db->selectrow_array('select pg_backend_pid()');
+        ok(
+            wait_until(
+                sub { !$units->one('eu', 'select 1 from pg_stat_activity where pid = $1', $pid) },
+                5
+            ),
+            'is ended'
+        );
         $db->{InactiveDestroy} = 1;
     }
 );
@@ -175,8 +182,10 @@ for my $verb (['status'], ['mesh', 'status']) {
         $text, qr/^ALARM +peer us, session peer timeout: 1 since \S+, last \S+$/m,
         "@$verb: an alarm"
     );
-    like($text, qr/^refused +peer us, session login not-a-peer: 1 /m,
-        '... none for a unit that is no peer');
+    like(
+        $text, qr/^refused +peer us, session login not-a-peer: 1 /m,
+        '... none for a unit that is no peer'
+    );
     my ($row) = grep { $_->{source} eq 'session login' && $_->{peer} eq '-' }
         @{ $json->{refusals} };
     is_deeply([@$row{qw(rule n)}], ['login', 1], '... and each kind in JSON');

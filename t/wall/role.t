@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # What the roles of a peer can do in this unit's PostgreSQL, when the peer was taken over: the
-# messages of a hand-over and its own slot, and nothing else. Each attempt is one line in the log that
-# names the peer, and one count, and leaves nothing.
+# messages of a hand-over and its own slot, and nothing else. Each attempt is one line in the log
+# that names the peer, and one count, and leaves nothing.
 use strict;
 use warnings;
 use FindBin ();
