@@ -2,9 +2,8 @@
  * What PostgreSQL refuses a peer is an error. Here it is told from a mistake, given to a peer, and
  * counted by peer, role and rule.
  */
-#include "postgres.h"
-
 #include "guard/refusals.h"
+
 #include "libpq/libpq-be.h"
 #include "miscadmin.h"
 #include "postmaster/postmaster.h"

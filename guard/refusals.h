@@ -4,6 +4,8 @@
 #ifndef GUARD_REFUSALS_H
 #define GUARD_REFUSALS_H
 
+#include "postgres.h"
+
 #define PEER_MAX 32 /* a unit's id, as punit.peer checks it */
 
 /* How a peer came here: which of its roles, or none yet. */

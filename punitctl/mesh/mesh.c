@@ -105,8 +105,8 @@ mesh_refusals(PGconn *db)
         "first_at") " as since,"
                     " " DATABASE_TIME(
                         "last_at") " as last_at,"
-                                   " rule <> 'not-a-peer' and last_at > now() - interval '" MESH_ALARM
-                                   "' as alarm"
+                                   " rule <> 'not-a-peer'"
+                                   " and last_at > now() - interval '" MESH_ALARM "' as alarm"
                                    " from punit.refusals order by last_at desc, peer, source, rule";
     PGresult *rows = database_query(db, NULL, query, 0, NULL);
     json_t   *all = rows != NULL ? json_array() : NULL;

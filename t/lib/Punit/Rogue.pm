@@ -94,8 +94,8 @@ sub lines {
     return scalar(() = $log =~ /refused peer=$self->{unit} source=session .*?rule=$rule\b/g);
 }
 
-# The attempt makes the unit count a refusal, and its log has one line more for each count more. (The
-# first ten by a rule have a line each. Of a flood there is one in a second.)
+# The attempt makes the unit count a refusal, and its log has one line more for each count more. The
+# first ten by a rule have a line each. Of a flood there is one in a second.
 sub is_refused {
     my ($self, $unit, $source, $rule, $name, $attempt) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
