@@ -123,8 +123,8 @@ rule_of_error(const ErrorData *error, bool applies)
         return "sessions";
     case ERRCODE_CONFIGURATION_LIMIT_EXCEEDED:
         return "temp-files";
-    case ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION:
-        return "login";
+    case ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION: /* the role was dropped or closed just now */
+        return "not-a-peer";
     default:
         break;
     }

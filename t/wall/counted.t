@@ -108,7 +108,7 @@ $eu->do('alter role punit_peer_us connection limit 0');
 is_counted('more sessions', 'peer', 'sessions', fails({ user => $calls }, 'select 1'));
 $eu->do('alter role punit_peer_us connection limit 32');
 $eu->do('alter role punit_peer_us nologin');
-is_counted('a role that is closed', 'peer', 'login', fails({ user => $calls }, 'select 1'));
+is_counted('a role that is closed', 'peer', 'not-a-peer', fails({ user => $calls }, 'select 1'));
 $eu->do('alter role punit_peer_us login');
 
 # ---- who is not let in: the certificate says who it is
