@@ -158,11 +158,12 @@ PG_VERSIONS := $(patsubst /usr/include/postgresql/%/server/postgres.h,%,$(wildca
 GUARDS      := $(PG_VERSIONS:%=build/guard/%/punit_guard.so)
 guard: $(GUARDS)
 
-build/guard/%/punit_guard.so: guard/punit_guard.c
+build/guard/%/punit_guard.so: guard/punit_guard.c guard/refusals.c guard/refusals.h
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE $(CFLAGS) -std=gnu17 -Wall -Wextra -Werror -Wshadow \
-	    -Wno-unused-parameter -Wno-sign-compare -fstack-protector-strong -fPIC -isystem \
-	    /usr/include/postgresql/$*/server $(filter-out -pie,$(LDFLAGS)) -shared $< -o $@
+	    -Wno-unused-parameter -Wno-sign-compare -fstack-protector-strong -fPIC -I. -isystem \
+	    /usr/include/postgresql/$*/server $(filter-out -pie,$(LDFLAGS)) -shared \
+	    $(filter %.c,$^) -o $@
 
 # ---- unit tests: each t/unit/*_test.c is one program; its first lines name what it links:
 #      /* links: ngx_punit_module/x.c workers/lib/http/y.c */

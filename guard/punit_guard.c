@@ -28,24 +28,21 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "guard/refusals.h"
 #include "libpq/auth.h"
 #include "libpq/libpq-be.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "nodes/replnodes.h"
-#include "postmaster/postmaster.h"
 #include "replication/slot.h"
 #include "replication/walsender.h"
 #include "replication/walsender_private.h"
-#include "replication/worker_internal.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/proc.h"
 #include "storage/shmem.h"
 #include "tcop/utility.h"
 #include "utils/guc.h"
-#include "utils/json.h"
-#include "utils/timestamp.h"
 #include "utils/varlena.h"
 
 #if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 180000
@@ -54,10 +51,8 @@
 
 PG_MODULE_MAGIC;
 
-#define PEER_MAX    32 /* a unit's id, as punit.peer checks it */
 #define COPIES_MAX  256
 #define COPIES_EACH 12 /* a subscription copies 4 tables at a time; a slot may outlive a crash */
-#define COUNTS_MAX  1024
 
 /* The peer that made a slot for the first copy of a table. The slot's name has the subscriber's
  * numbers, which another peer could guess. A restart forgets this: then such a slot belongs to the
@@ -67,24 +62,9 @@ typedef struct {
     char peer[PEER_MAX + 1];
 } copy_t;
 
-/* How a peer came here: which of its roles, or none yet. */
-typedef enum { BY_PEER, BY_STREAM, BY_MESH, BY_LOGIN } way_t;
-
-/* A counter. `rule` is a string of this library, which has one address in all processes. */
-typedef struct {
-    char        peer[PEER_MAX + 1];
-    way_t       way;
-    const char *rule;
-    int64       n;
-    TimestampTz first, last;
-} count_t;
-
-/* The counts are used from the front. When all are in use, the last one has what has no room. */
 typedef struct {
     LWLock *lock;
-    int64   refused;
     copy_t  copy[COPIES_MAX];
-    count_t count[COUNTS_MAX];
 } guard_t;
 
 void _PG_init(void);
@@ -94,7 +74,6 @@ static char                           peer[PEER_MAX + 1]; /* of this session; em
 static way_t                          way;
 static bool                           refusing; /* the error is this library's, and counted */
 static bool                           log_is_ours;
-static int                            refused_setting, refusals_setting;
 static shmem_request_hook_type        before_request;
 static shmem_startup_hook_type        before_startup;
 static ClientAuthentication_hook_type before_authentication;
@@ -102,78 +81,11 @@ static emit_log_hook_type             before_log;
 static ProcessUtility_hook_type       before_utility;
 
 
-static const struct {
-    const char *prefix, *name;
-} ways[] = {
-    [BY_PEER] = { "punit_peer_", "peer" },
-    [BY_STREAM] = { "punit_stream_", "stream" },
-    [BY_MESH] = { "punit_mesh_", "mesh" },
-    [BY_LOGIN] = { NULL, "login" },
-};
-
-
-/* The unit that a role is for. NULL: for none. */
-static const char *
-peer_of_role(const char *role, way_t *by)
-{
-    for (way_t i = BY_PEER; i < BY_LOGIN; i++) {
-        size_t n = strlen(ways[i].prefix);
-
-        if (strncmp(role, ways[i].prefix, n) == 0) {
-            *by = i;
-            return role + n;
-        }
-    }
-    return NULL;
-}
-
-
-/* The counter, or a new one. Under the lock. */
-static count_t *
-find_count(const char *whose, way_t by, const char *rule)
-{
-    for (int i = 0; i < COUNTS_MAX - 1; i++) {
-        count_t *count = &guard->count[i];
-
-        if (count->n == 0) {
-            strlcpy(count->peer, whose, sizeof(count->peer));
-            count->way = by;
-            count->rule = rule;
-            return count;
-        }
-        if (count->way == by && count->rule == rule && strcmp(count->peer, whose) == 0) {
-            return count;
-        }
-    }
-    guard->count[COUNTS_MAX - 1].peer[0] = '*';
-    guard->count[COUNTS_MAX - 1].rule = "no-room";
-    return &guard->count[COUNTS_MAX - 1];
-}
-
-
-/* Each rule is a string constant. */
-static void
-count_refusal(const char *whose, way_t by, const char *rule, bool ended)
-{
-    TimestampTz now = GetCurrentTimestamp();
-    count_t    *count;
-
-    LWLockAcquire(guard->lock, LW_EXCLUSIVE);
-    count = find_count(whose, by, rule);
-    if (count->n++ == 0) {
-        count->first = now;
-    }
-    count->last = now;
-    guard->refused += ended;
-    LWLockRelease(guard->lock);
-}
-
-
 /* Ends the session. */
 static void
 refuse(const char *rule, const char *what)
 {
-    count_refusal(peer, way, rule, true);
+    refusals_count(peer, way, rule, true);
     refusing = true;
     ereport(FATAL, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
                     errmsg_internal("refused peer=%s source=session rule=%s %.60s", peer, rule,
@@ -378,113 +290,6 @@ check_command(const Node *command)
 }
 
 
-/* The rule that an error of a peer's session stands for. NULL: a mistake, which harms nobody.
- * A statement may also end because the peer asks for its end: the message tells. */
-static const char *
-rule_of_error(const ErrorData *error, bool applies)
-{
-    static const char *const timeouts[] = {
-        "canceling statement due to statement timeout",
-        "canceling statement due to lock timeout",
-        "terminating connection due to idle-in-transaction timeout",
-        "terminating connection due to transaction timeout",
-        "terminating connection due to idle-session timeout",
-    };
-
-    switch (error->sqlerrcode) {
-    case ERRCODE_INSUFFICIENT_PRIVILEGE:
-        return "permission";
-    case ERRCODE_TOO_MANY_CONNECTIONS:
-        return "sessions";
-    case ERRCODE_CONFIGURATION_LIMIT_EXCEEDED:
-        return "temp-files";
-    case ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION:
-        return "login";
-    default:
-        break;
-    }
-    for (int i = 0; error->message_id != NULL && i < lengthof(timeouts); i++) {
-        if (strcmp(error->message_id, timeouts[i]) == 0) {
-            return "timeout";
-        }
-    }
-    if (applies
-        && (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION
-            || ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION))
-    {
-        return "row";
-    }
-    return NULL;
-}
-
-
-/* Who is behind an error, and which rule was broken. NULL: nobody, or none. A connection that is
- * not let in is of the unit that its certificate names, whatever role it asks for. Without a
- * certificate ("-") it counts only if it asks for the role of a peer. */
-static const char *
-rule_broken(const ErrorData *error, const char **whose, way_t *by)
-{
-    if (peer[0] != '\0') {
-        *whose = peer;
-        *by = way;
-        return rule_of_error(error, false);
-    }
-    if (MyProcPort != NULL) {
-        Port *port = MyProcPort;
-        bool  named = port->peer_cert_valid && port->peer_cn != NULL;
-
-        if (!ClientAuthInProgress || port->user_name == NULL
-            || (!named && peer_of_role(port->user_name, by) == NULL)
-            || error->elevel != FATAL
-            || ERRCODE_TO_CATEGORY(error->sqlerrcode)
-                   != ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION)
-        {
-            return NULL;
-        }
-        *whose = named ? port->peer_cn : "-";
-        *by = BY_LOGIN;
-        return "login";
-    }
-    if (MyLogicalRepWorker != NULL && MySubscription != NULL
-        && strncmp(MySubscription->name, "punit_from_", 11) == 0)
-    {
-        *whose = MySubscription->name + 11;
-        *by = BY_MESH;
-        return rule_of_error(error, true);
-    }
-    return NULL;
-}
-
-
-/* Counts the error, and gives its line of the log a detail that the peer is not sent. */
-static void
-note_error(ErrorData *error)
-{
-    const char *whose = NULL, *rule;
-    const char *before = error->detail_log != NULL ? error->detail_log : error->detail;
-    char        name[PEER_MAX + 1];
-    way_t       by = BY_LOGIN;
-
-    rule = rule_broken(error, &whose, &by);
-    if (rule == NULL) {
-        return;
-    }
-    strlcpy(name, whose, sizeof(name));
-    for (char *c = name; *c != '\0'; c++) {
-        if (!((*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || *c == '-')) {
-            *c = '?';
-        }
-    }
-    if (strcmp(whose, "-") == 0) {
-        strlcpy(name, "-", sizeof(name));
-    }
-    count_refusal(name, by, rule, false);
-    error->detail_log = psprintf("refused peer=%s source=session role=%s rule=%s%s%s", name,
-                                 ways[by].name, rule, before != NULL ? ". " : "",
-                                 before != NULL ? before : "");
-}
-
-
 static void
 on_log(ErrorData *error)
 {
@@ -498,7 +303,7 @@ on_log(ErrorData *error)
         }
     }
     if (error->elevel >= ERROR && guard != NULL && MyProc != NULL && !refusing) {
-        note_error(error);
+        refusals_note(error, peer, way);
     }
     if (before_log != NULL) {
         before_log(error);
@@ -518,7 +323,7 @@ on_authentication(Port *port, int status)
     if (status != STATUS_OK) {
         return;
     }
-    of = peer_of_role(port->user_name, &way);
+    of = refusals_peer(port->user_name, &way);
     if (of == NULL) {
         return;
     }
@@ -587,50 +392,6 @@ on_utility(PlannedStmt *statement, const char *query, bool readonly, ProcessUtil
 }
 
 
-static const char *
-show_refused(void)
-{
-    static char text[32];
-
-    LWLockAcquire(guard->lock, LW_SHARED);
-    snprintf(text, sizeof(text), INT64_FORMAT, guard->refused);
-    LWLockRelease(guard->lock);
-    return text;
-}
-
-
-/* The counts as JSON. */
-static const char *
-show_refusals(void)
-{
-    static count_t copy[COUNTS_MAX];
-    StringInfoData text;
-    int            n = 0;
-
-    LWLockAcquire(guard->lock, LW_SHARED);
-    for (int i = 0; i < COUNTS_MAX; i++) {
-        if (guard->count[i].n > 0) {
-            copy[n++] = guard->count[i];
-        }
-    }
-    LWLockRelease(guard->lock);
-    initStringInfo(&text);
-    appendStringInfoChar(&text, '[');
-    for (int i = 0; i < n; i++) {
-        appendStringInfo(&text, "%s{\"peer\":", i > 0 ? "," : "");
-        escape_json(&text, copy[i].peer);
-        appendStringInfo(&text,
-                         ",\"role\":\"%s\",\"rule\":\"%s\",\"n\":" INT64_FORMAT
-                         ",\"first_at\":\"%s\"",
-                         ways[copy[i].way].name, copy[i].rule, copy[i].n,
-                         timestamptz_to_str(copy[i].first));
-        appendStringInfo(&text, ",\"last_at\":\"%s\"}", timestamptz_to_str(copy[i].last));
-    }
-    appendStringInfoChar(&text, ']');
-    return text.data;
-}
-
-
 static void
 request_memory(void)
 {
@@ -639,6 +400,7 @@ request_memory(void)
     }
     RequestAddinShmemSpace(sizeof(guard_t));
     RequestNamedLWLockTranche("punit_guard", 1);
+    refusals_request();
 }
 
 
@@ -656,6 +418,7 @@ take_memory(void)
         memset(guard, 0, sizeof(*guard));
         guard->lock = &GetNamedLWLockTranche("punit_guard")->lock;
     }
+    refusals_take();
     LWLockRelease(AddinShmemInitLock);
 }
 
@@ -666,14 +429,7 @@ _PG_init(void)
     if (!process_shared_preload_libraries_in_progress) {
         ereport(ERROR, (errmsg("punit_guard is a library for shared_preload_libraries")));
     }
-    DefineCustomIntVariable("punit_guard.refused",
-                            "How often a session of a peer was ended since PostgreSQL started.",
-                            NULL, &refused_setting, 0, 0, INT_MAX, PGC_INTERNAL, GUC_NOT_IN_SAMPLE,
-                            NULL, NULL, show_refused);
-    DefineCustomIntVariable("punit_guard.refusals",
-                            "What sessions of peers were refused since PostgreSQL started: JSON.",
-                            NULL, &refusals_setting, 0, 0, INT_MAX, PGC_INTERNAL,
-                            GUC_NOT_IN_SAMPLE | GUC_SUPERUSER_ONLY, NULL, NULL, show_refusals);
+    refusals_define();
     MarkGUCPrefixReserved("punit_guard");
     before_request = shmem_request_hook;
     shmem_request_hook = request_memory;

@@ -101,24 +101,25 @@ mesh_state(PGconn *db)
 json_t *
 mesh_refusals(PGconn *db)
 {
-    static const char query[] =
-        "select peer, source, rule, n, " DATABASE_TIME("first_at") " as since,"
-        " " DATABASE_TIME("last_at") " as last_at,"
-        " last_at > now() - interval '" MESH_ALARM "' as recent"
-        " from punit.refusals order by last_at desc, peer, source, rule";
+    static const char query[] = "select peer, source, rule, n, " DATABASE_TIME(
+        "first_at") " as since,"
+                    " " DATABASE_TIME(
+                        "last_at") " as last_at,"
+                                   " rule <> 'not-a-peer'"
+                                   " and last_at > now() - interval '" MESH_ALARM "' as alarm"
+                                   " from punit.refusals order by last_at desc, peer, source, rule";
     PGresult *rows = database_query(db, NULL, query, 0, NULL);
     json_t   *all = rows != NULL ? json_array() : NULL;
 
     for (int i = 0; rows != NULL && i < PQntuples(rows); i++) {
-        json_array_append_new(
-            all, json_pack("{s:s, s:s, s:s, s:o, s:s?, s:s, s:b}", "peer",
-                           database_field(rows, i, "peer"), "source",
-                           database_field(rows, i, "source"), "rule",
-                           database_field(rows, i, "rule"), "n",
-                           whole_or_null(database_field(rows, i, "n")), "since",
-                           database_field(rows, i, "since"), "last_at",
-                           database_field(rows, i, "last_at"), "recent",
-                           strcmp(database_field(rows, i, "recent"), "t") == 0));
+        json_array_append_new(all, json_pack("{s:s, s:s, s:s, s:o, s:s?, s:s, s:b}", "peer",
+                                             database_field(rows, i, "peer"), "source",
+                                             database_field(rows, i, "source"), "rule",
+                                             database_field(rows, i, "rule"), "n",
+                                             whole_or_null(database_field(rows, i, "n")), "since",
+                                             database_field(rows, i, "since"), "last_at",
+                                             database_field(rows, i, "last_at"), "alarm",
+                                             strcmp(database_field(rows, i, "alarm"), "t") == 0));
     }
     PQclear(rows);
     return all;
@@ -136,7 +137,7 @@ mesh_print_refusals(const json_t *refusals)
         const char *since = output_value(one, "since");
 
         printf("%-12s  peer %s, %s %s: %s%s%s, last %s\n",
-               json_is_true(json_object_get(one, "recent")) ? "ALARM" : "refused",
+               json_is_true(json_object_get(one, "alarm")) ? "ALARM" : "refused",
                output_value(one, "peer"), output_value(one, "source"), output_value(one, "rule"),
                output_value(one, "n"), since != NULL ? " since " : "", since != NULL ? since : "",
                output_value(one, "last_at"));

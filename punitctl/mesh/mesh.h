@@ -22,7 +22,8 @@ void mesh_print(const json_t *peers);
  * source and rule. NULL with the reason printed. */
 json_t *mesh_refusals(PGconn *db);
 
-/* Prints one line for each: ALARM if the last one is MESH_ALARM old at most. */
+/* Prints one line for each: ALARM if the last one is MESH_ALARM old at most. A unit that was
+ * removed and knocks raises none. */
 void mesh_print_refusals(const json_t *refusals);
 
 #define MESH_ALARM "15 min"

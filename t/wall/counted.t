@@ -29,7 +29,8 @@ sub is_counted {
     my $rows = sub {
         return $eu->selectall_hashref(
             q{select peer || ' ' || role || ' ' || rule as key, n from punit.session_refusals()},
-            'key');
+            'key'
+        );
     };
     my ($said, $before) = ($lines->(), $rows->());
     $attempt->();
@@ -66,12 +67,17 @@ for my $verb (['status'], ['mesh', 'status']) {
 
 # ---- what a session tries
 is_counted('a table', 'peer', 'permission', fails({ user => $calls }, 'select * from punit.own'));
-is_counted('a table', 'stream', 'permission',
+is_counted(
+    'a table', 'stream', 'permission',
     fails({ user => $streams }, 'select * from punit.own'));
-is_counted('to be another role', 'peer', 'permission', fails({ user => $calls }, 'set role postgres'));
-is_counted('to replicate by the role that calls',
+is_counted(
+    'to be another role', 'peer', 'permission',
+    fails({ user => $calls }, 'set role postgres'));
+is_counted(
+    'to replicate by the role that calls',
     'peer', 'permission', fails({ user => $calls, more => 'replication=database' }, 'X'));
-is_counted('a statement without end', 'peer', 'timeout',
+is_counted(
+    'a statement without end', 'peer', 'timeout',
     fails({ user => $calls }, q{set statement_timeout = '50ms'}, 'select pg_sleep(10)'));
 is_counted(
     'a transaction that waits',
@@ -80,20 +86,29 @@ is_counted(
         my $db = $rogue->session('eu', user => $streams);
         $db->do(q{set idle_in_transaction_session_timeout = '50ms'});
         $db->begin_work;
-        $db->do('select 1');
-        ok(wait_until(sub { !$db->ping }, 5), 'is ended');
+        my ($pid) = $db->selectrow_array('select pg_backend_pid()');
+        ok(
+            wait_until(
+                sub { !$units->one('eu', 'select 1 from pg_stat_activity where pid = $1', $pid) },
+                5
+            ),
+            'is ended'
+        );
         $db->{InactiveDestroy} = 1;
     }
 );
 $eu->do(q{alter role punit_peer_us set temp_file_limit = '1MB'});
-is_counted('a disk full of temporary files', 'peer', 'temp-files',
-    fails({ user => $calls }, 'select * from generate_series(1, 1000000) g order by g desc limit 1'
-        . ' offset 900000'));
+is_counted(
+    'a disk full of temporary files', 'peer', 'temp-files',
+    fails(
+        { user => $calls }, 'select * from generate_series(1, 1000000) g order by g desc limit 1'
+            . ' offset 900000'
+    ));
 $eu->do('alter role punit_peer_us connection limit 0');
 is_counted('more sessions', 'peer', 'sessions', fails({ user => $calls }, 'select 1'));
 $eu->do('alter role punit_peer_us connection limit 32');
 $eu->do('alter role punit_peer_us nologin');
-is_counted('a role that is closed', 'peer', 'login', fails({ user => $calls }, 'select 1'));
+is_counted('a role that is closed', 'peer', 'not-a-peer', fails({ user => $calls }, 'select 1'));
 $eu->do('alter role punit_peer_us login');
 
 # ---- who is not let in: the certificate says who it is
@@ -103,6 +118,9 @@ is_counted("$_->[0]", 'login', 'login', fails($_->[1], 'select 1'))
     ['as a role that does not exist', { user => 'punit_peer_mars' }],
     ['another database', { dbname => 'postgres' }],
     ['the whole cluster', { user => $streams, more => 'replication=true' }];
+$eu->do('revoke punit_peer from punit_peer_us');
+is_counted('a unit that is no peer', 'login', 'not-a-peer', fails({ user => $calls }, 'select 1'));
+$eu->do('grant punit_peer to punit_peer_us');
 is_counted(
     'as a peer without a certificate',
     'login', 'login',
@@ -145,10 +163,11 @@ subtest 'rows that a table refuses, and TRUNCATE' => sub {
             "$rule: as many lines as counts"
         );
     };
-    $us->do('alter table sports.sport drop constraint sport_id_check');
-    $us->do(q{insert into sports.sport (origin_unit, id, name) values ('us', 'No Id', 'x')});
+    $us->do('alter table sports.sport drop constraint sport_name_check');
+    $us->do(q{insert into sports.sport (origin_unit, name, category, met)
+        values ('us', '', 'x', 1)});
     $follows->('row');
-    $us->do(q{delete from sports.sport where id = 'No Id'});
+    $us->do(q{delete from sports.sport where name = ''});
     my ($status, $output) = $units->punitctl('eu', 'mesh', 'resync', 'us');
     is($status, 0, 'eu copies all of us again') or diag($output);
     $us->do('alter publication punit_reference set (publish = \'insert,update,delete,truncate\')');
@@ -159,23 +178,33 @@ subtest 'rows that a table refuses, and TRUNCATE' => sub {
 # ---- what the operator sees
 for my $verb (['status'], ['mesh', 'status']) {
     my ($text, $json) = status($verb);
-    like($text, qr/^ALARM +peer us, session peer timeout: 1 since \S+, last \S+$/m,
-        "@$verb: an alarm");
+    like(
+        $text, qr/^ALARM +peer us, session peer timeout: 1 since \S+, last \S+$/m,
+        "@$verb: an alarm"
+    );
+    like(
+        $text, qr/^refused +peer us, session login not-a-peer: 1 /m,
+        '... none for a unit that is no peer'
+    );
     my ($row) = grep { $_->{source} eq 'session login' && $_->{peer} eq '-' }
         @{ $json->{refusals} };
     is_deeply([@$row{qw(rule n)}], ['login', 1], '... and each kind in JSON');
-    ok($row->{recent}, '... which is recent');
+    ok($row->{alarm}, '... which is recent');
     my ($peer) = grep { $_->{peer} eq 'us' } @{ $json->{mesh} };
-    is($peer->{refused},
+    is(
+        $peer->{refused},
         $units->one('eu', q{select sum(n) from punit.refusals where peer = 'us'}),
-        '... and the sum of this peer');
+        '... and the sum of this peer'
+    );
 }
 subtest 'the counts are for this unit alone' => sub {
     fails({ user => $_ }, 'select * from punit.session_refusals()')->(),
         fails({ user => $_ }, 'show punit_guard.refusals')->()
         for $calls, $streams;
-    my $gridd = $units->one('eu', q{select has_function_privilege('punit_gridd',
-        'punit.session_refusals()', 'execute')});
+    my $gridd = $units->one(
+        'eu', q{select has_function_privilege('punit_gridd',
+        'punit.session_refusals()', 'execute')}
+    );
     ok($gridd, 'and a program that is no superuser reads them');
 };
 done_testing;

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # What the roles of a peer can do in this unit's PostgreSQL, when the peer was taken over: the
-# messages of a hand-over and its own slot, and nothing else. Each attempt is one line in the log that
-# names the peer, and one count, and leaves nothing.
+# messages of a hand-over and its own slot, and nothing else. Each attempt is one line in the log
+# that names the peer, and one count, and leaves nothing.
 use strict;
 use warnings;
 use FindBin ();
@@ -335,8 +335,10 @@ subtest 'a peer of release 0.2.0' => sub {
     is_refused_as('which cannot copy the cluster', 'calls', $replication, $line, 'BASE_BACKUP');
     my ($status, $output) = $units->punitctl('us', 'mesh', 'join');
     is($status, 0, 'mesh join leaves it so') or diag($output);
-    like($output, qr/peer eu knows no role punit_stream_us yet; `punitctl schema` there/,
-        'and says what is to be done');
+    like(
+        $output, qr/peer eu knows no role punit_stream_us yet; `punitctl schema` there/,
+        'and says what is to be done'
+    );
     is($as->(), 'punit_peer_us', 'it streams on');
     $eu->do(q{update punit.schema_file set sha256 = '' where name = 'functions/punit/mesh.sql'});
     ($status, $output) = $units->punitctl('eu', 'schema');
@@ -344,8 +346,10 @@ subtest 'a peer of release 0.2.0' => sub {
     ($status, $output) = $units->punitctl('us', 'mesh', 'join');
     is($status, 0, 'mesh join at us') or diag($output);
     ok(wait_until(sub { $as->() eq 'punit_stream_us' }, 20), 'streams by the role for it');
-    is(one(q{select rolreplication from pg_roles where rolname = 'punit_peer_us'}),
-        0, 'and the role that calls streams no more');
+    is(
+        one(q{select rolreplication from pg_roles where rolname = 'punit_peer_us'}),
+        0, 'and the role that calls streams no more'
+    );
     $eu->do('revoke all on all tables in schema punit from punit_peer_us');
 };
 

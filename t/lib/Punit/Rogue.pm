@@ -51,7 +51,8 @@ sub _conninfo {
 sub session {
     my ($self, $unit, %o) = @_;
     (my $dsn = $self->_conninfo($unit, %o)) =~ tr/ /;/;
-    return DBI->connect("dbi:Pg:$dsn", undef, undef,
+    return DBI->connect(
+        "dbi:Pg:$dsn", undef, undef,
         { RaiseError => 1, PrintError => 0, PrintWarn => 0, AutoCommit => 1 });
 }
 
@@ -62,7 +63,8 @@ sub psql {
     return capture(
         'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1',
         '-d', $self->_conninfo($unit, %o) . ' ' . ($o{more} // ''),
-        map { ('-c', $_) } @statements);
+        map { ('-c', $_) } @statements
+    );
 }
 
 sub refused {
@@ -71,7 +73,8 @@ sub refused {
         $unit,
         'select coalesce(sum(n), 0) from punit.refusal where peer = $1 and source = $2'
             . ' and rule = coalesce($3, rule)',
-        $self->{unit}, $source, $rule);
+        $self->{unit}, $source, $rule
+    );
 }
 
 sub ended {
@@ -80,7 +83,8 @@ sub ended {
         $unit,
         'select coalesce(sum(n), 0) from punit.session_refusals() where peer = $1'
             . ' and rule = coalesce($2, rule)',
-        $self->{unit}, $rule);
+        $self->{unit}, $rule
+    );
 }
 
 sub lines {
@@ -90,8 +94,8 @@ sub lines {
     return scalar(() = $log =~ /refused peer=$self->{unit} source=session .*?rule=$rule\b/g);
 }
 
-# The attempt makes the unit count a refusal, and its log has one line more for each count more. (The
-# first ten by a rule have a line each. Of a flood there is one in a second.)
+# The attempt makes the unit count a refusal, and its log has one line more for each count more. The
+# first ten by a rule have a line each. Of a flood there is one in a second.
 sub is_refused {
     my ($self, $unit, $source, $rule, $name, $attempt) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
