@@ -211,7 +211,8 @@ subtest 'a worker process that quits answers the requests that wait' => sub {
     my $before = waited();
     my @all = map { start('/sports/slow-quit') } 1 .. 10;
     # A connection that is not accepted yet is no request.
-    wait_until(sub { asked('/sports/slow-quit') && waited() - $before == 9 }) or die 'not asked for';
+    wait_until(sub { asked('/sports/slow-quit') && waited() - $before == 9 })
+        or die 'not asked for';
     $n->signal('QUIT');
     is_deeply [grep { $_ ne 'filled /sports/slow-quit' } map { end($_)->{body} } @all], [];
 };

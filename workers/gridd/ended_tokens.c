@@ -10,7 +10,7 @@
 
 #define ENDED                                                      \
     "select subject, ceil(extract(epoch from exp))::bigint as exp" \
-    "  from auth.ended where kind = 'jti' and exp > now()"
+    "  from auth.ended where kind = 'jti' and exp > now() - interval '1 minute'"
 
 static const char all[] = ENDED;
 static const char named[] = ENDED " and subject = any ($1::uuid[])";
@@ -70,7 +70,7 @@ revoke_rows(state_t *state, PGresult *rows)
 {
     for (int i = 0; i < PQntuples(rows) && !state->catch_up; i++) {
         revoke(state, punit_rows_text(rows, i, "subject"),
-               (time_t) punit_rows_number(rows, i, "exp"));
+               (time_t) punit_rows_number(rows, i, "exp") + PUNIT_GRID_LEEWAY);
     }
 
     PQclear(rows);

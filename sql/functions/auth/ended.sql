@@ -33,7 +33,7 @@ begin
        from auth.session s
        join punit.own o on o.user_id = s.user_id and o.state = 'OWNED'
        cross join unnest(s.jti, s.jti_exp) as t (jti, exp)
-      where s.id = new.subject and t.exp > now()
+      where s.id = new.subject and t.exp > now() - interval '1 minute'
         and not exists (select from auth.ended e where e.subject = t.jti and e.kind = 'jti');
     return null;
 exception when others then

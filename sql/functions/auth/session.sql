@@ -51,7 +51,7 @@ begin
         return false;
     end if;
     perform auth.record_end('jti', t.jti, null, t.exp)
-       from unnest(v.jti, v.jti_exp) as t (jti, exp) where t.exp > now();
+       from unnest(v.jti, v.jti_exp) as t (jti, exp) where t.exp > now() - interval '1 minute';
     perform auth.record_end('session', p_session, null, now() + auth.access_life());
     return true;
 end
@@ -131,13 +131,13 @@ begin
               from (select l.jti, l.exp, l.n
                       from unnest(s.jti || p_jti, s.jti_exp || v_exp)
                           with ordinality as l (jti, exp, n)
-                     where l.exp > now() order by l.n desc limit 100) u) t
+                     where l.exp > now() - interval '1 minute' order by l.n desc limit 100) u) t
      where x.user_id = p_user and x.id = f.session_id;
     -- What the list has no room for ends now, since the end of the session would not reach it.
     perform auth.record_end('jti', l.jti, null, l.exp)
        from unnest(s.jti, s.jti_exp) as l (jti, exp)
        join auth.session x on x.user_id = p_user and x.id = f.session_id
-      where l.exp > now() and l.jti <> all (x.jti);
+      where l.exp > now() - interval '1 minute' and l.jti <> all (x.jti);
     return query
         select v_epoch, 'rotated', f.session_id, c.gen, array_to_string(c.roles, ' '),
                extract(epoch from v_exp)::bigint

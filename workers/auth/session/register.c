@@ -62,7 +62,7 @@ claim(punit_request_t *r, directory_entry_t *entry, directory_state_t *state)
 punit_problem_t *
 register_user(punit_request_t *r, punit_answer_t *a)
 {
-    directory_entry_t entry;
+    directory_entry_t entry = { 0 };
     punit_problem_t  *problem;
     directory_state_t state = DIRECTORY_CLAIMED;
     char              password[ARGON_STR];

@@ -24,7 +24,7 @@ void
 token_grid_revoked(punit_request_t *r, const char *jti, time_t exp)
 {
     /* memcached takes a large number as a time, and does not store what has expired. */
-    if (exp > time(NULL)) {
-        punit_grid_set(r->token_grid, key(r, jti), "revoked", 7, exp, 0);
+    if (exp + PUNIT_GRID_LEEWAY > time(NULL)) {
+        punit_grid_set(r->token_grid, key(r, jti), "revoked", 7, exp + PUNIT_GRID_LEEWAY, 0);
     }
 }
