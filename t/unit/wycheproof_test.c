@@ -26,7 +26,7 @@
 
 
 static ngx_pool_t *pool;
-static ngx_array_t keys;
+static ngx_array_t keys, bad;
 
 
 static int
@@ -38,6 +38,8 @@ setup(void **state)
     keys.nalloc = 4;
     keys.nelts = 0;
     keys.elts = ngx_palloc(pool, keys.nalloc * keys.size);
+    bad = (ngx_array_t){ .pool = pool, .size = sizeof(ngx_http_punit_key_error_t), .nalloc = 4 };
+    bad.elts = ngx_palloc(pool, bad.nalloc * bad.size);
     return 0;
 }
 
@@ -120,9 +122,12 @@ load_jwk(json_t *jwk)
     ngx_uint_t                 skipped;
     ngx_int_t                  rc;
 
-    rc = ngx_http_punit_jwks_parse(pool, &keys, (u_char *) text, strlen(text), &skipped, &err);
-    if (rc != NGX_OK) {
-        print_message("# key refused: %s\n", err.text);
+    bad.nelts = 0;
+    rc = ngx_http_punit_jwks_parse(pool, &keys, (u_char *) text, strlen(text), &skipped, &bad,
+                                   &err);
+    if (rc != NGX_OK || bad.nelts) {
+        print_message("# key refused: %s\n",
+                      rc != NGX_OK ? err.text : ((ngx_http_punit_key_error_t *) bad.elts)->text);
     }
     free(text);
     json_decref(set);
@@ -235,8 +240,9 @@ wycheproof_key_sets_are_judged_as_they_should(void **state)
             ngx_http_punit_key_t      *key = keys.elts;
             ngx_uint_t                 skipped, i;
 
+            bad.nelts = 0;
             if (ngx_http_punit_jwks_parse(pool, &keys, (u_char *) text, strlen(text), &skipped,
-                                          &err)
+                                          &bad, &err)
                 == NGX_OK) {
                 key = keys.elts;
                 for (i = 0; i < keys.nelts; i++) {
