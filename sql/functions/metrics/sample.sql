@@ -254,6 +254,22 @@ comment on function metrics.bucket_at(text, timestamptz, text) is
     ' start <= p_at < end';
 grant execute on function metrics.bucket_at(text, timestamptz, text) to punit_metrics;
 
+create or replace function metrics.zone_of(p_user uuid, out zone text, out unknown text)
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    zone := profile.time_zone_of(p_user);
+    perform now() at time zone zone;
+exception when invalid_parameter_value then
+    unknown := zone;
+    zone := 'UTC';
+end
+$$;
+comment on function metrics.zone_of(uuid) is
+    'the zone in which the days of the user begin. unknown: the zone of the profile, if this'
+    ' PostgreSQL does not know it. Then UTC takes its place';
+grant execute on function metrics.zone_of(uuid) to punit_metrics;
+
 create or replace function metrics.summary_page(p_user uuid, p_type uuid, p_bucket text,
                                                 p_from timestamptz, p_to timestamptz, p_limit int,
                                                 p_after timestamptz)
@@ -278,7 +294,7 @@ begin atomic
             select z.zone, z.unknown, min(s.at) as first, count(*) as count, min(s.value) as min,
                    max(s.value) as max, sum(s.value) as sum
               from metrics.sample s
-              cross join profile.time_zone_of(p_user) z
+              cross join metrics.zone_of(p_user) z
               cross join lateral (select s.at at time zone z.zone as local) l
              where s.user_id = p_user and s.type_id = p_type
                and s.at >= greatest(coalesce(p_from, '-infinity'), coalesce(p_after, '-infinity'))

@@ -15,24 +15,12 @@ comment on function profile.create(uuid, text) is
     'makes the profile of a new user; call it in the transaction of punit.create_user';
 grant execute on function profile.create(uuid, text) to punit_auth;
 
-create or replace function profile.time_zone_of(p_user uuid, out zone text, out unknown text)
-language plpgsql stable security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-    select p.time_zone into zone from profile.profile p where p.user_id = p_user;
-    if zone is null then
-        zone := 'UTC';
-        return;
-    end if;
-    perform now() at time zone zone;
-exception when invalid_parameter_value then
-    unknown := zone;
-    zone := 'UTC';
-end
-$$;
+create or replace function profile.time_zone_of(p_user uuid) returns text
+language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$ select coalesce((select p.time_zone from profile.profile p where p.user_id = p_user),
+                      'UTC') $$;
 comment on function profile.time_zone_of(uuid) is
-    'the zone in which the user''s days begin: for services that count by day. unknown: the zone of'
-    ' the profile, if this PostgreSQL does not know it. Then UTC takes its place';
+    'the zone in which the user''s days begin: for services that count by day';
 grant execute on function profile.time_zone_of(uuid) to punit_metrics;
 
 create or replace function profile.patch(p profile.profile, b jsonb) returns profile.profile
