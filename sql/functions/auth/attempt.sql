@@ -51,7 +51,8 @@ begin
         return auth.take_token(p_name, p_name_burst, p_name_every);
     end if;
     if v_wait = 0 then
-        v_wait := auth.take_token(concat(p_name, ' from ', p_address), p_name_burst, p_name_every);
+        v_wait := auth.take_token(concat('from ', p_address, ' ', p_name), p_name_burst,
+                                  p_name_every);
     end if;
     if v_wait = 0 and not auth.is_known(p_name, p_address) then
         v_wait := auth.take_token(p_name, p_strangers_burst, p_strangers_every);
@@ -78,7 +79,7 @@ begin
         return;
     end if;
     update auth.attempt a set tat = a.tat - p_name_every
-     where a.who = concat(p_name, ' from ', p_address);
+     where a.who = concat('from ', p_address, ' ', p_name);
     -- A known address has taken no token from strangers.
     if not auth.is_known(p_name, p_address) then
         update auth.attempt a set tat = a.tat - p_strangers_every where a.who = p_name;
