@@ -8,11 +8,9 @@
 #include <sys/socket.h>
 
 #include "lib/base/clock.h"
-#include "lib/base/config.h"
 #include "punitctl/doctor/doctor.h"
 #include "punitctl/pool.h"
 #include "punitctl/unit/database.h"
-#include "punitctl/unit/file.h"
 #include "punitctl/unit/nginx_state.h"
 
 #define WARN_S 2.0
@@ -159,24 +157,6 @@ doctor_peers(doctor_t *doctor)
 }
 
 
-/* punit_leeway of the unit's NGINX, in seconds. */
-static double
-leeway(const unit_t *unit)
-{
-    const char *conf = file_read(unit_path(unit, "nginx/nginx.conf"), NULL);
-    const char *at = conf != NULL ? strstr(conf, "punit_leeway") : NULL;
-    const char *value = at != NULL ? at + strlen("punit_leeway") : NULL;
-    long        ms;
-
-    if (value == NULL) {
-        return 0;
-    }
-    value += strspn(value, " ");
-    ms = punit_config_time_parse(pool_copy(value, strcspn(value, ";")));
-    return ms > 0 ? (double) ms / 1e3 : 0;
-}
-
-
 /* How far ahead the peer's clock is, between the moments before and after the question. */
 static bool
 ahead(PGconn *db, double *seconds, const char **error)
@@ -198,8 +178,6 @@ ahead(PGconn *db, double *seconds, const char **error)
 void
 doctor_clocks(doctor_t *doctor)
 {
-    double most = fmax(leeway(doctor->unit), FAIL_S);
-
     for (size_t i = 1; i < doctor->peers.count; i++) {
         const peer_t   *peer = &doctor->peers.unit[i];
         const char     *error;
@@ -214,7 +192,7 @@ doctor_clocks(doctor_t *doctor)
                        error);
             continue;
         }
-        result = fabs(seconds) > most     ? DOCTOR_FAIL
+        result = fabs(seconds) > FAIL_S   ? DOCTOR_FAIL
                  : fabs(seconds) > WARN_S ? DOCTOR_WARN
                                           : DOCTOR_OK;
         doctor_say(doctor, result,
