@@ -15,7 +15,7 @@
 
 #define WARN_S 2.0
 
-/* A difference that NGINX tolerates in tokens is no failure, and less than this never is. */
+/* Seconds. NGINX tolerates more in tokens, but machines that follow NTP are far closer. */
 #define FAIL_S 5.0
 
 
