@@ -123,8 +123,8 @@ load_jwk(json_t *jwk)
     ngx_int_t                  rc;
 
     bad.nelts = 0;
-    rc = ngx_http_punit_jwks_parse(pool, &keys, (u_char *) text, strlen(text), &skipped, &bad,
-                                   &err);
+    rc =
+        ngx_http_punit_jwks_parse(pool, &keys, (u_char *) text, strlen(text), &skipped, &bad, &err);
     if (rc != NGX_OK || bad.nelts) {
         print_message("# key refused: %s\n",
                       rc != NGX_OK ? err.text : ((ngx_http_punit_key_error_t *) bad.elts)->text);
@@ -243,7 +243,8 @@ wycheproof_key_sets_are_judged_as_they_should(void **state)
             bad.nelts = 0;
             if (ngx_http_punit_jwks_parse(pool, &keys, (u_char *) text, strlen(text), &skipped,
                                           &bad, &err)
-                == NGX_OK) {
+                == NGX_OK)
+            {
                 key = keys.elts;
                 for (i = 0; i < keys.nelts; i++) {
                     ok |= judge(&key[i], member(test, "jws")) == NGX_OK;
