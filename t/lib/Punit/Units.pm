@@ -187,7 +187,8 @@ sub logs { my ($self) = @_; return glob "$self->{dir}/*/log/*.log" }
 # of the mover makes a comparison fail: it puts the digest -1 in the place of the other unit's. What
 # a unit kept for a user and then refused, a third owner refuses (doc/SECURITY.md, passed-on). A
 # unit that was removed, or is not added yet, knocks (not-a-peer). What PostgreSQL itself refused
-# (the DETAIL of its line) is left out: tests ask for it as a peer would, and faults bring time-outs.
+# (the DETAIL of its line) is left out: tests ask for it as a peer would, and faults bring
+# time-outs.
 sub complaints {
     my ($self) = @_;
     return (
