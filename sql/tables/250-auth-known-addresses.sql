@@ -14,8 +14,8 @@ comment on column auth.known_address.address is 'IPv4, or an IPv6 /64';
 create index known_address_seen_at on auth.known_address (seen_at);
 
 comment on column auth.attempt.who is
-    'kind and key. "name \x<keyed hash>": from all addresses that are not known. The same with'
-    ' " from <address>": from this one. "address <IPv4 or IPv6 /64>": with all names. "user <uuid>"'
-    ' is from release 0.2.0';
+    'kind and key. "name \x<keyed hash>": from all addresses that are not known. "from <address>'
+    ' name \x<keyed hash>": from this one. "address <IPv4 or IPv6 /64>": with all names. "user'
+    ' <uuid>" is from release 0.2.0';
 
 grant select, insert, update, delete on auth.known_address to punit_auth;

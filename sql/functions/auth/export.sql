@@ -79,7 +79,9 @@ begin
                         and not exists (select from auth.name n
                                          where n.hash = substr(w, 6)::bytea
                                            and n.user_id <> p_about) loop
-        delete from auth.attempt a where a.who = v_who or starts_with(a.who, v_who || ' from ');
+        -- "name ..." itself, and "from <address> name ..."
+        delete from auth.attempt a
+         where a.who = v_who or right(a.who, length(v_who) + 1) = ' ' || v_who;
         delete from auth.known_address k where k.who = v_who;
     end loop;
     return false;
