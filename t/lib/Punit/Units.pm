@@ -185,10 +185,9 @@ sub logs { my ($self) = @_; return glob "$self->{dir}/*/log/*.log" }
 
 # Units that are all honest refuse nothing of each other, whatever a test does to them. A failpoint
 # of the mover makes a comparison fail: it puts the digest -1 in the place of the other unit's. What
-# a unit kept for a user and then refused, a third owner refuses (doc/SECURITY.md, passed-on). A
-# unit that was removed, or is not added yet, knocks (not-a-peer). What PostgreSQL itself refused
-# (the DETAIL of its line) is left out: tests ask for it as a peer would, and faults bring
-# time-outs.
+# a unit kept for a user and then refused, a third owner refuses (doc/SECURITY.md, passed-on). What
+# PostgreSQL itself refused (the DETAIL of its line) is left out: tests ask for it as a peer would,
+# and faults bring time-outs.
 sub complaints {
     my ($self) = @_;
     return (
@@ -198,7 +197,7 @@ sub complaints {
             map {"$log: $_"}
                 grep {
                 /(?:LOG|FATAL):  refused peer=/
-                    && !/ rule=passed-on | rule=not-a-peer\b| rule=digest .* sum -1 there$/
+                    && !/ rule=passed-on | rule=digest .* sum -1 there$/
                 }
                 split /^/, slurp($log, absent => '')
         } $self->{rogue} ? () : glob "$self->{dir}/*/log/postgres.log"
