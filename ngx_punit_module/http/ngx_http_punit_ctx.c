@@ -90,6 +90,23 @@ ngx_http_punit_ctx_create(ngx_http_request_t *r)
 }
 
 
+ngx_http_punit_ctx_t *
+ngx_http_punit_ctx_create_answered(ngx_http_request_t *r)
+{
+    ngx_http_punit_ctx_t  *ctx;
+
+    ctx = ngx_http_punit_ctx_create(r);
+    if (ctx == NULL) {
+        return NULL;
+    }
+
+    ctx->plcf = ngx_http_get_module_loc_conf(r, ngx_http_punit_module);
+    ctx->route.type = NGX_HTTP_PUNIT_ROUTE_REFUSE;
+
+    return ctx;
+}
+
+
 /*
  * The request starts anew in another location: nothing that was found for the
  * first location may open the second.

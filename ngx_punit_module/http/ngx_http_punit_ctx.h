@@ -23,6 +23,15 @@ ngx_http_punit_ctx_t *ngx_http_punit_ctx_create(ngx_http_request_t *r);
 
 
 /*
+ * The context of a request that nginx answered before any step of the module,
+ * by "return" for one.  NULL without memory.
+ */
+
+ngx_http_punit_ctx_t *ngx_http_punit_ctx_create_answered(
+    ngx_http_request_t *r);
+
+
+/*
  * Clears the context when the request starts anew in another location.
  * The request id and the inherited error stay.
  */

@@ -186,13 +186,11 @@ ngx_http_punit_problem_replace(ngx_http_request_t *r,
     }
 
     if (ctx == NULL) {
-        ctx = ngx_http_punit_ctx_create(r);
+        ctx = ngx_http_punit_ctx_create_answered(r);
         if (ctx == NULL) {
             return NGX_ERROR;
         }
 
-        ctx->plcf = ngx_http_get_module_loc_conf(r, ngx_http_punit_module);
-        ctx->route.type = NGX_HTTP_PUNIT_ROUTE_REFUSE;
         *pctx = ctx;
     }
 
