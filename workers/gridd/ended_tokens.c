@@ -8,9 +8,9 @@
 #include "lib/base/uuid.h"
 #include "lib/pg/rows.h"
 
-#define ENDED                                                      \
-    "select subject, ceil(extract(epoch from exp))::bigint as exp" \
-    "  from auth.ended where kind = 'jti' and exp > now() - interval '1 minute'"
+#define ENDED                                                                        \
+    "select subject, ceil(extract(epoch from exp + auth.leeway()))::bigint as until" \
+    "  from auth.ended where kind = 'jti' and exp > now() - auth.leeway()"
 
 static const char all[] = ENDED;
 static const char named[] = ENDED " and subject = any ($1::uuid[])";
@@ -70,7 +70,7 @@ revoke_rows(state_t *state, PGresult *rows)
 {
     for (int i = 0; i < PQntuples(rows) && !state->catch_up; i++) {
         revoke(state, punit_rows_text(rows, i, "subject"),
-               (time_t) punit_rows_number(rows, i, "exp") + PUNIT_GRID_LEEWAY);
+               (time_t) punit_rows_number(rows, i, "until"));
     }
 
     PQclear(rows);

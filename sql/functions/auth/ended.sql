@@ -33,7 +33,7 @@ begin
        from auth.session s
        join punit.own o on o.user_id = s.user_id and o.state = 'OWNED'
        cross join unnest(s.jti, s.jti_exp) as t (jti, exp)
-      where s.id = new.subject and t.exp > now() - interval '1 minute'
+      where s.id = new.subject and t.exp > now() - auth.leeway()
         and not exists (select from auth.ended e where e.subject = t.jti and e.kind = 'jti');
     return null;
 exception when others then
@@ -59,7 +59,7 @@ begin
     delete from auth.ended e
      where (e.origin_unit, e.id) in (
             select d.origin_unit, d.id from auth.ended d
-             where d.origin_unit = punit.self() and d.exp < now() - interval '1 minute'
+             where d.origin_unit = punit.self() and d.exp < now() - auth.leeway()
              order by d.exp limit 20 for update skip locked);
 end
 $$;

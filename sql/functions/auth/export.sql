@@ -39,7 +39,7 @@ as $$
 begin
     perform auth.record_end('jti', t.jti, null, t.exp)
        from auth.session s cross join unnest(s.jti, s.jti_exp) as t (jti, exp)
-      where s.user_id = p_user and t.exp > now() - interval '1 minute';
+      where s.user_id = p_user and t.exp > now() - auth.leeway();
     perform punit.send(u.id, 'auth-forget', p_user, jsonb_build_object('who', to_jsonb(array[
                 'user ' || p_user, 'name \x' || encode(c.name_hash, 'hex')])))
        from auth.credential c

@@ -11,6 +11,12 @@ language sql immutable parallel safe return interval '30 days';
 comment on function auth.refresh_life() is 'how long a session lives without a refresh';
 grant execute on function auth.refresh_life() to punit_auth;
 
+create or replace function auth.leeway() returns interval
+language sql immutable parallel safe return interval '1 minute';
+comment on function auth.leeway() is
+    'how long after its end a token may still be taken, at most: punit_leeway of NGINX is less';
+grant execute on function auth.leeway() to punit_auth, punit_gridd;
+
 create or replace function auth.session_life() returns interval
 language sql immutable parallel safe return interval '90 days';
 comment on function auth.session_life() is
@@ -51,7 +57,7 @@ begin
         return false;
     end if;
     perform auth.record_end('jti', t.jti, null, t.exp)
-       from unnest(v.jti, v.jti_exp) as t (jti, exp) where t.exp > now() - interval '1 minute';
+       from unnest(v.jti, v.jti_exp) as t (jti, exp) where t.exp > now() - auth.leeway();
     perform auth.record_end('session', p_session, null, now() + auth.access_life());
     return true;
 end
@@ -131,13 +137,13 @@ begin
               from (select l.jti, l.exp, l.n
                       from unnest(s.jti || p_jti, s.jti_exp || v_exp)
                           with ordinality as l (jti, exp, n)
-                     where l.exp > now() - interval '1 minute' order by l.n desc limit 100) u) t
+                     where l.exp > now() - auth.leeway() order by l.n desc limit 100) u) t
      where x.user_id = p_user and x.id = f.session_id;
     -- What the list has no room for ends now, since the end of the session would not reach it.
     perform auth.record_end('jti', l.jti, null, l.exp)
        from unnest(s.jti, s.jti_exp) as l (jti, exp)
        join auth.session x on x.user_id = p_user and x.id = f.session_id
-      where l.exp > now() - interval '1 minute' and l.jti <> all (x.jti);
+      where l.exp > now() - auth.leeway() and l.jti <> all (x.jti);
     return query
         select v_epoch, 'rotated', f.session_id, c.gen, array_to_string(c.roles, ' '),
                extract(epoch from v_exp)::bigint

@@ -3,7 +3,8 @@
 #include <string.h>
 #include <time.h>
 
-#define OK_LIFE 5 /* seconds: the most by which a token may outlive its session */
+#define OK_LIFE 5  /* seconds: the most by which a token may outlive its session */
+#define LEEWAY  60 /* seconds, as auth.leeway() of the schema */
 
 
 static const char *
@@ -23,8 +24,10 @@ token_grid_ok(punit_request_t *r, const char *jti)
 void
 token_grid_revoked(punit_request_t *r, const char *jti, time_t exp)
 {
+    time_t until = exp + LEEWAY;
+
     /* memcached takes a large number as a time, and does not store what has expired. */
-    if (exp + PUNIT_GRID_LEEWAY > time(NULL)) {
-        punit_grid_set(r->token_grid, key(r, jti), "revoked", 7, exp + PUNIT_GRID_LEEWAY, 0);
+    if (until > time(NULL)) {
+        punit_grid_set(r->token_grid, key(r, jti), "revoked", 7, until, 0);
     }
 }

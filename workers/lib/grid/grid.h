@@ -24,10 +24,6 @@ typedef enum {
 punit_grid_t *punit_grid_create(const char *servers, punit_grid_t *other);
 void          punit_grid_destroy(punit_grid_t *grid);
 
-/* NGINX takes a token for so many seconds after its end, at most (punit_leeway). So the grid keeps
- * for as long that a token was revoked. The schema's functions count with the same minute. */
-#define PUNIT_GRID_LEEWAY 60
-
 /* exptime as memcached takes it: 0 = never, up to 30 days = seconds from now, else an epoch time.
  */
 punit_grid_rc_t punit_grid_set(punit_grid_t *grid, const char *key, const void *value, size_t len,
