@@ -159,39 +159,6 @@ comment on function metrics.zone_offset(timestamptz, text) is
     'local time less UTC, at that moment';
 grant execute on function metrics.zone_offset(timestamptz, text) to punit_metrics;
 
-create or replace function metrics.bucket_start(p_local timestamp, p_zone text) returns timestamptz
-language plpgsql stable parallel safe set search_path = pg_catalog, pg_temp
-as $$
-declare
-    -- PostgreSQL takes the later of two such moments. For a time that a shift leaves out, it gives
-    -- a moment after the shift.
-    t  timestamptz := p_local at time zone p_zone;
-    lo timestamptz := t - interval '26 hours';
-    s  timestamptz;
-begin
-    if t at time zone p_zone = p_local
-       and metrics.zone_offset(lo, p_zone) = metrics.zone_offset(t, p_zone) then
-        return t;
-    end if;
-    s := (p_local - metrics.zone_offset(lo, p_zone)) at time zone 'UTC';
-    if s < t and s at time zone p_zone = p_local then
-        return s;
-    end if;
-    while t - lo > interval '1 second' loop
-        s := date_trunc('second', lo + (t - lo) / 2);
-        if s at time zone p_zone >= p_local then
-            t := s;
-        else
-            lo := s;
-        end if;
-    end loop;
-    return t;
-end
-$$;
-comment on function metrics.bucket_start(timestamp, text) is
-    'the first moment when the clock of the zone shows that time or a later one';
-grant execute on function metrics.bucket_start(timestamp, text) to punit_metrics;
-
 create or replace function metrics.zone_shift(p_from timestamptz, p_to timestamptz, p_zone text)
 returns timestamptz
 language plpgsql stable parallel safe set search_path = pg_catalog, pg_temp
@@ -217,6 +184,29 @@ comment on function metrics.zone_shift(timestamptz, timestamptz, text) is
     'when the clock of the zone is set, once after p_from and not after p_to, to the second';
 grant execute on function metrics.zone_shift(timestamptz, timestamptz, text)
     to punit_metrics;
+
+create or replace function metrics.bucket_start(p_local timestamp, p_zone text) returns timestamptz
+language plpgsql stable parallel safe set search_path = pg_catalog, pg_temp
+as $$
+declare
+    -- PostgreSQL takes the later of two such moments. For a time that a shift leaves out, it gives
+    -- a moment after the shift.
+    t timestamptz := p_local at time zone p_zone;
+    v_before timestamptz := t - interval '26 hours';
+    -- the moment by the clock of before
+    s timestamptz := (p_local - metrics.zone_offset(v_before, p_zone)) at time zone 'UTC';
+begin
+    if s < t and s at time zone p_zone = p_local then
+        return s;
+    elsif t at time zone p_zone = p_local then
+        return t;
+    end if;
+    return metrics.zone_shift(v_before, t, p_zone);
+end
+$$;
+comment on function metrics.bucket_start(timestamp, text) is
+    'the first moment when the clock of the zone shows that time or a later one';
+grant execute on function metrics.bucket_start(timestamp, text) to punit_metrics;
 
 create or replace function metrics.bucket_at(p_bucket text, p_at timestamptz, p_zone text,
                                              out start timestamptz, out "end" timestamptz)
